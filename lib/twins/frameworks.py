@@ -1,0 +1,219 @@
+"""MLX and PyTorch behind one small interface: the one module that knows which is which.
+
+Importing it gives both one fast BLAS and the same number of threads, float32 without TF32 on both,
+and the device of TWINS_DEVICE (cpu, mps, cuda; by default the best that both have).
+Sources: https://ml-explore.github.io/mlx and https://docs.pytorch.org/docs/2.13
+"""
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from twins import blas
+
+THREADS = blas.limit_threads()
+BLAS = blas.fast()
+os.environ["MLX_ENABLE_TF32"] = "0"  # MLX's default is 1; torch's is "highest" for matmul, TF32 for cuDNN
+
+import mlx.core as mx  # noqa: E402
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+
+torch.set_num_threads(THREADS)
+torch.set_float32_matmul_precision("highest")
+torch.backends.cudnn.allow_tf32 = False
+
+DEVICES = ("cpu", "mps", "cuda")
+DEVICE_NAMES = {"cpu": "CPU", "mps": "Apple GPU", "cuda": "CUDA"}
+DTYPES = ("float64", "float32", "float16", "bfloat16")
+
+
+class Mlx:
+    """MLX: lazy arrays, one unified memory, computation on the default device."""
+
+    name = "MLX"
+    key = "mlx"
+    device = "cpu"
+    version = mx.__version__
+
+    def available(self) -> tuple[str, ...]:
+        """Devices of this build and machine, from DEVICES."""
+        return ("cpu", *(["mps"] if mx.metal.is_available() else []), *(["cuda"] if mx.cuda.is_available() else []))
+
+    def use(self, device: str) -> None:
+        """Compute on this device from now on."""
+        mx.set_default_device(mx.cpu if device == "cpu" else mx.gpu)
+        self.device = device
+
+    def dtype(self, name: str) -> mx.Dtype:
+        """The framework's own type object for one of DTYPES."""
+        return getattr(mx, name)
+
+    def array(self, values: np.ndarray, dtype: str | None = None) -> mx.array:
+        """A copy of a NumPy array; float64 stays float64 only when asked for by name."""
+        return mx.array(values, dtype=self.dtype(dtype)) if dtype else mx.array(values)
+
+    def numpy(self, array: mx.array) -> np.ndarray:
+        """A NumPy copy; bfloat16 widens to float32."""
+        return np.array(array.astype(mx.float32) if array.dtype == mx.bfloat16 else array)
+
+    def evaluate(self, *values: object) -> None:
+        """Compute what is still lazy and wait for it."""
+        mx.eval(*values)
+        mx.synchronize()
+
+    def synchronize(self) -> None:
+        """Wait until the device has done all that was handed to it."""
+        mx.synchronize()
+
+    def seed(self, seed: int) -> None:
+        """Seed the framework's random state."""
+        mx.random.seed(seed)
+
+    def reset_peak_memory(self) -> None:
+        """Start a new peak."""
+        mx.reset_peak_memory()
+
+    def peak_memory(self) -> int | None:
+        """Bytes at the peak since the last reset."""
+        return mx.get_peak_memory()
+
+    def memory_source(self) -> str:
+        """What peak_memory reads, in words."""
+        return "mx.get_peak_memory: bytes of MLX's own allocator, cache excluded"
+
+    def compile(self, function: Callable, state: list | None = None) -> Callable:
+        """mx.compile; whatever the function changes must be in `state`, or it silently does not change."""
+        return mx.compile(function, inputs=state, outputs=state) if state else mx.compile(function)
+
+
+class Torch:
+    """PyTorch: eager tensors on one device, work queued on GPUs."""
+
+    name = "PyTorch"
+    key = "torch"
+    device = "cpu"
+    version = torch.__version__
+
+    def available(self) -> tuple[str, ...]:
+        """Devices of this build and machine, from DEVICES."""
+        has = {"mps": torch.backends.mps.is_available(), "cuda": torch.cuda.is_available()}
+        return ("cpu", *(device for device in ("mps", "cuda") if has[device]))
+
+    def use(self, device: str) -> None:
+        """Put new arrays on this device from now on."""
+        self.device = device
+
+    def dtype(self, name: str) -> torch.dtype:
+        """The framework's own type object for one of DTYPES."""
+        return getattr(torch, name)
+
+    def array(self, values: np.ndarray, dtype: str | None = None) -> torch.Tensor:
+        """A tensor on the device; integer arrays become int64, which torch's embedding and loss take."""
+        wanted = self.dtype(dtype) if dtype else torch.int64 if values.dtype.kind == "i" else None
+        return torch.tensor(values, dtype=wanted, device=self.device)
+
+    def numpy(self, array: torch.Tensor) -> np.ndarray:
+        """A NumPy copy; bfloat16 widens to float32."""
+        array = array.detach().cpu()
+        return np.array(array.float() if array.dtype == torch.bfloat16 else array)
+
+    def evaluate(self, *values: object) -> None:
+        """Wait for what was queued; eager tensors need no evaluation."""
+        self.synchronize()
+
+    def synchronize(self) -> None:
+        """Wait until the device has done all that was handed to it; nothing to wait for on a CPU."""
+        if self.device != "cpu":
+            torch.accelerator.synchronize()
+
+    def seed(self, seed: int) -> None:
+        """Seed the framework's random state."""
+        torch.manual_seed(seed)
+
+    def reset_peak_memory(self) -> None:
+        """Start a new peak where torch counts one."""
+        if self.device == "cuda":
+            torch.cuda.reset_peak_memory_stats()
+
+    def peak_memory(self) -> int | None:
+        """Bytes at the peak since the last reset; None on a CPU, where torch counts none."""
+        if self.device == "cuda":
+            return torch.cuda.max_memory_allocated()
+        return torch.mps.driver_allocated_memory() if self.device == "mps" else None
+
+    def memory_source(self) -> str:
+        """What peak_memory reads, in words."""
+        return {
+            "cuda": "torch.cuda.max_memory_allocated: bytes of torch's allocator at its peak",
+            "mps": "torch.mps.driver_allocated_memory: bytes the driver holds now, cache included; no peak",
+            "cpu": "nothing: torch counts no peak on a CPU; see the process's resident set",
+        }[self.device]
+
+    def compile(self, function: Callable, state: list | None = None) -> Callable:
+        """torch.compile with its defaults; it follows state by itself."""
+        return torch.compile(function)
+
+
+MLX, TORCH = Mlx(), Torch()
+BOTH = (MLX, TORCH)
+
+
+def common_devices() -> tuple[str, ...]:
+    """Devices that both frameworks can use here, the best last."""
+    return tuple(device for device in MLX.available() if device in TORCH.available())
+
+
+def use(device: str | None = None) -> str:
+    """Put both frameworks on one device and name it; None means the best that both have.
+
+    Errors: ValueError, one sentence listing what is there, when a framework lacks the device.
+    """
+    there = common_devices()
+    device = device or there[-1]
+    if device not in there:
+        lists = "; ".join(f"{each.name} has {', '.join(each.available())}" for each in BOTH)
+        raise ValueError(f"device {device!r} is not there for both frameworks; {lists}")
+    for each in BOTH:
+        each.use(device)
+    return device
+
+
+@contextmanager
+def on(device: str) -> Iterator[None]:
+    """Both frameworks on another device for a while (float64 needs the CPU)."""
+    before = MLX.device
+    use(device)
+    try:
+        yield
+    finally:
+        use(before)
+
+
+def compiler() -> str | None:
+    """The C++ compiler that mx.compile calls on a CPU; None means MLX silently runs eager there.
+
+    torch.compile uses the same one on Linux and raises without it.
+    """
+    return shutil.which("g++" if sys.platform == "linux" else "clang++")
+
+
+def caveats() -> list[str]:
+    """What a reader must know before believing a figure from this machine; one sentence each."""
+    found = []
+    if MLX.device == "cpu":
+        found.append(
+            "MLX's CPU back end is single-threaded outside BLAS and its kernels are scalar: "
+            "**these are not Apple-silicon figures** and say nothing about MLX on a Mac."
+        )
+        if compiler() is None:
+            found.append("No C++ compiler was found: mx.compile silently ran eager, and torch.compile cannot run.")
+    if set(MLX.available()) != set(TORCH.available()):
+        lists = "; ".join(f"{each.name} has {', '.join(each.available())}" for each in BOTH)
+        found.append(f"The frameworks see different devices ({lists}); both ran on {MLX.device}.")
+    return found
+
+
+use(os.environ.get("TWINS_DEVICE"))

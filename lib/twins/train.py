@@ -1,0 +1,229 @@
+"""Training steps in MLX and PyTorch side by side, each as its own documentation writes it.
+
+https://ml-explore.github.io/mlx/build/html/usage/compile.html and
+https://docs.pytorch.org/tutorials/beginner/introyt/trainingyt.html; every optimizer argument is
+written on both sides, because the defaults differ (MLX's AdamW has no bias correction by default).
+"""
+
+import importlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from types import ModuleType
+
+import numpy as np
+
+from twins import weights
+from twins.frameworks import MLX, TORCH, Mlx, Torch
+
+import mlx.core as mx  # isort: skip  (after frameworks: the BLAS)
+import mlx.nn as mnn  # isort: skip
+import mlx.optimizers as mlx_optimizers  # isort: skip
+import torch  # isort: skip
+from mlx.utils import tree_flatten  # isort: skip
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Arithmetic of the optimizer: AdamW (Loshchilov and Hutter 2019) after clipping by global norm."""
+
+    learning_rate: float = 1e-3
+    beta1: float = 0.9
+    beta2: float = 0.999
+    eps: float = 1e-8
+    weight_decay: float = 0.1
+    clip: float | None = 1.0
+
+
+@dataclass
+class Half:
+    """One half of a twin, ready to train: its model, its loss(model, *batch) and its optimizer."""
+
+    framework: Mlx | Torch
+    model: mnn.Module | torch.nn.Module
+    loss: Callable
+    optimizer: mlx_optimizers.Optimizer | torch.optim.Optimizer
+    clip: float | None
+
+    def batch(self, arrays: Iterable[np.ndarray]) -> list:
+        """NumPy arrays as this framework's, on its device."""
+        return [self.framework.array(array) for array in arrays]
+
+
+def mlx_optimizer(r: Recipe) -> mlx_optimizers.Optimizer:
+    """AdamW in MLX, every argument written."""
+    return mlx_optimizers.AdamW(
+        learning_rate=r.learning_rate,
+        betas=[r.beta1, r.beta2],
+        eps=r.eps,
+        weight_decay=r.weight_decay,
+        bias_correction=True,
+    )
+
+
+def torch_optimizer(r: Recipe, model: torch.nn.Module) -> torch.optim.Optimizer:
+    """AdamW in torch, every argument written; fused exists for CPU, CUDA and MPS."""
+    return torch.optim.AdamW(
+        model.parameters(),
+        lr=r.learning_rate,
+        betas=(r.beta1, r.beta2),
+        eps=r.eps,
+        weight_decay=r.weight_decay,
+        amsgrad=False,
+        maximize=False,
+        fused=True,
+    )
+
+
+def mlx_step(half: Half, compiled: bool = False) -> Callable:
+    """A training step in MLX: batch arrays -> loss, evaluated with the new state."""
+    model, optimizer = half.model, half.optimizer
+    loss_and_gradients = mnn.value_and_grad(model, half.loss)
+    state = [model.state, optimizer.state, mx.random.state]
+
+    def update(*batch):
+        loss, gradients = loss_and_gradients(model, *batch)
+        if half.clip is not None:
+            gradients, _ = mlx_optimizers.clip_grad_norm(gradients, half.clip)
+        optimizer.update(model, gradients)
+        return loss
+
+    if compiled:
+        update = MLX.compile(update, state)
+
+    def step(*batch):
+        loss = update(*batch)
+        mx.eval(loss, state)
+        return loss
+
+    return step
+
+
+def torch_step(half: Half, compiled: bool = False) -> Callable:
+    """A training step in torch: batch tensors -> loss."""
+    model, optimizer = half.model, half.optimizer
+    loss_of = TORCH.compile(half.loss) if compiled else half.loss
+
+    def step(*batch):
+        optimizer.zero_grad(set_to_none=True)
+        loss = loss_of(model, *batch)
+        loss.backward()
+        if half.clip is not None:
+            torch.nn.utils.clip_grad_norm_(model.parameters(), half.clip)
+        optimizer.step()
+        return loss.detach()
+
+    return step
+
+
+def step(half: Half, compiled: bool = False) -> Callable:
+    """The framework's training step for this half."""
+    return {"mlx": mlx_step, "torch": torch_step}[half.framework.key](half, compiled)
+
+
+def mlx_gradients(half: Half, *batch) -> tuple[object, dict]:
+    """Loss and gradients by name, evaluated."""
+    loss, gradients = mnn.value_and_grad(half.model, half.loss)(half.model, *batch)
+    MLX.evaluate(loss, gradients)
+    return loss, dict(tree_flatten(gradients))
+
+
+def torch_gradients(half: Half, *batch) -> tuple[object, dict]:
+    """Loss and gradients by name; a parameter the loss does not reach is left out."""
+    half.model.zero_grad(set_to_none=True)
+    loss = half.loss(half.model, *batch)
+    loss.backward()
+    found = {name: p.grad for name, p in half.model.named_parameters() if p.grad is not None}
+    return loss.detach(), found
+
+
+def gradients(half: Half, *batch) -> tuple[object, dict]:
+    """The framework's loss and gradients by name, without an update."""
+    return {"mlx": mlx_gradients, "torch": torch_gradients}[half.framework.key](half, *batch)
+
+
+def mlx_update(half: Half, *batch) -> Callable:
+    """The optimizer alone in MLX: clip and update from gradients made once."""
+    _, held = mnn.value_and_grad(half.model, half.loss)(half.model, *batch)
+    MLX.evaluate(held)
+
+    def update():
+        found = held if half.clip is None else mlx_optimizers.clip_grad_norm(held, half.clip)[0]
+        half.optimizer.update(half.model, found)
+        mx.eval(half.model.state, half.optimizer.state)
+
+    return update
+
+
+def torch_update(half: Half, *batch) -> Callable:
+    """The optimizer alone in torch: clip and update from gradients made once."""
+    torch_gradients(half, *batch)
+
+    def update():
+        if half.clip is not None:
+            torch.nn.utils.clip_grad_norm_(half.model.parameters(), half.clip)
+        half.optimizer.step()
+
+    return update
+
+
+def set_dtype(model: mnn.Module | torch.nn.Module, dtype: str) -> None:
+    """Cast every floating-point parameter and buffer of either half."""
+    if isinstance(model, mnn.Module):
+        model.set_dtype(MLX.dtype(dtype))
+    else:
+        model.to(TORCH.dtype(dtype))
+
+
+def halves(model: ModuleType, config, recipe: Recipe, seed: int = 0, dtype: str = "float32") -> tuple[Half, Half]:
+    """Both halves of a twin from a file of twins.models, with equal weights; MLX first.
+
+    The weights are drawn once, by torch from `seed`, and copied through weights.py.
+    """
+    mlx_class, torch_class = model.HALVES
+    TORCH.seed(seed)
+    theirs = torch_class(config).to(TORCH.device)
+    ours = mlx_class(config)
+    weights.copy_to_mlx(theirs, ours)
+    for half in (ours, theirs):
+        set_dtype(half, dtype)
+        half.train()
+    return (
+        Half(MLX, ours, model.mlx_loss, mlx_optimizer(recipe), recipe.clip),
+        Half(TORCH, theirs, model.torch_loss, torch_optimizer(recipe, theirs), recipe.clip),
+    )
+
+
+def named(model: str) -> ModuleType:
+    """The file of twins.models with this name. Errors: ValueError naming the models there are."""
+    folder = importlib.resources.files("twins.models")
+    known = sorted(file.name[:-3] for file in folder.iterdir() if file.name[:1].isalpha() and file.name.endswith(".py"))
+    if model not in known:
+        raise ValueError(f"no model named {model!r} in twins.models; there are {', '.join(known)}")
+    return importlib.import_module(f"twins.models.{model}")
+
+
+def fit(half: Half, batches: Iterable, compiled: bool = False) -> list[float]:
+    """Train on batches (tuples of NumPy arrays, one per step); the loss before every update, in order."""
+    take = step(half, compiled)
+    losses = [take(*half.batch(arrays)) for arrays in batches]
+    return [float(half.framework.numpy(loss)) for loss in losses]
+
+
+def evaluate(half: Half, batches: Iterable) -> float:
+    """Mean loss over batches in evaluation mode, without gradients."""
+    half.model.eval()
+    with torch.no_grad():
+        losses = [half.loss(half.model, *half.batch(arrays)) for arrays in batches]
+    half.model.train()
+    return float(np.mean([half.framework.numpy(loss) for loss in losses]))
+
+
+def _part_calls(half: Half, batch: list) -> dict[str, Callable]:
+    """The parts of a step, each callable alone; all leave the work done, not queued."""
+    update = {"mlx": mlx_update, "torch": torch_update}[half.framework.key](half, *batch)
+    return {
+        "forward": lambda: half.framework.evaluate(half.loss(half.model, *batch)),
+        "forward and backward": partial(gradients, half, *batch),
+        "optimizer": update,
+    }

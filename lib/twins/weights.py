@@ -1,0 +1,110 @@
+"""Move weights between the halves of a twin, and to and from safetensors, through one mapping.
+
+Names are equal on both sides unless a map says otherwise; what differs is the layout of convolution
+weights: torch keeps (out, in, ...) and MLX (out, ..., in). https://github.com/huggingface/safetensors
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import safetensors.numpy
+
+from twins.frameworks import MLX, TORCH
+
+import mlx.nn as mnn  # isort: skip  (after frameworks: the BLAS)
+from mlx.utils import tree_flatten, tree_unflatten  # isort: skip
+
+# MLX module type -> the axes that turn torch's weight into MLX's
+LAYOUTS = {
+    mnn.Conv1d: (0, 2, 1),
+    mnn.Conv2d: (0, 2, 3, 1),
+    mnn.Conv3d: (0, 2, 3, 4, 1),
+    mnn.ConvTranspose1d: (1, 2, 0),
+    mnn.ConvTranspose2d: (1, 2, 3, 0),
+    mnn.ConvTranspose3d: (1, 2, 3, 4, 0),
+}
+NOT_WEIGHTS = ("num_batches_tracked",)  # torch's BatchNorm counts batches; nothing computes with it
+
+
+def layouts(model: mnn.Module) -> dict[str, tuple[int, ...]]:
+    """Parameter name -> axes from torch's layout to MLX's, for the parameters whose layout differs."""
+    return {
+        f"{name}.weight" if name else "weight": LAYOUTS[type(module)]
+        for name, module in model.named_modules()
+        if type(module) in LAYOUTS
+    }
+
+
+def mlx_weights(model: mnn.Module) -> dict[str, np.ndarray]:
+    """Every parameter and buffer of an MLX module by name, in MLX's layout."""
+    return {name: MLX.numpy(value) for name, value in tree_flatten(model.parameters())}
+
+
+def torch_weights(model) -> dict[str, np.ndarray]:
+    """Every parameter and buffer of a torch module by name, in torch's layout."""
+    state = model.state_dict()
+    return {name: TORCH.numpy(value) for name, value in state.items() if not name.endswith(NOT_WEIGHTS)}
+
+
+def as_mlx(weights: Mapping[str, np.ndarray], model: mnn.Module, names: Mapping[str, str] | None = None):
+    """Torch weights under MLX's names and in MLX's layout; `names` maps torch names that differ."""
+    axes, names = layouts(model), names or {}
+    renamed = {names.get(name, name): value for name, value in weights.items()}
+    return {name: value.transpose(axes[name]) if name in axes else value for name, value in renamed.items()}
+
+
+def as_torch(weights: Mapping[str, np.ndarray], model: mnn.Module, names: Mapping[str, str] | None = None):
+    """The inverse of as_mlx: MLX weights under torch's names and in torch's layout."""
+    axes = layouts(model)
+    back = {mlx: torch for torch, mlx in (names or {}).items()}
+    turned = {k: v.transpose(np.argsort(axes[k])) if k in axes else v for k, v in weights.items()}
+    return {back.get(name, name): value for name, value in turned.items()}
+
+
+def check(given: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray], where: str) -> None:
+    """Raise one sentence when names or shapes differ; nothing is loaded in part."""
+    missing, extra = sorted(set(expected) - set(given)), sorted(set(given) - set(expected))
+    if missing or extra:
+        raise ValueError(f"weights for {where}: missing {missing or 'none'}, superfluous {extra or 'none'}")
+    for name, value in expected.items():
+        if given[name].shape != value.shape:
+            raise ValueError(f"weights for {where}: {name} has shape {given[name].shape}, it takes {value.shape}")
+
+
+def load_mlx(model: mnn.Module, weights: Mapping[str, np.ndarray]) -> None:
+    """Put weights (MLX's names and layout) into an MLX module; strict."""
+    flat = dict(tree_flatten(model.parameters()))
+    check(weights, flat, "the MLX half")
+    arrays = [(name, MLX.array(np.ascontiguousarray(weights[name])).astype(flat[name].dtype)) for name in flat]
+    model.update(tree_unflatten(arrays))
+    MLX.evaluate(model.parameters())
+
+
+def load_torch(model, weights: Mapping[str, np.ndarray]) -> None:
+    """Put weights (torch's names and layout) into a torch module; strict."""
+    check(weights, torch_weights(model), "the PyTorch half")
+    tensors = {name: TORCH.array(np.ascontiguousarray(value)) for name, value in weights.items()}
+    model.load_state_dict(tensors, strict=False)  # check() was the strict part; counters stay
+
+
+def copy_to_mlx(source, target: mnn.Module, names: Mapping[str, str] | None = None) -> None:
+    """Give the MLX half the torch half's weights; ValueError when a name or a shape differs."""
+    load_mlx(target, as_mlx(torch_weights(source), target, names))
+
+
+def copy_to_torch(source: mnn.Module, target, names: Mapping[str, str] | None = None) -> None:
+    """Give the torch half the MLX half's weights; ValueError when a name or a shape differs."""
+    load_torch(target, as_torch(mlx_weights(source), source, names))
+
+
+def save(model, path: Path) -> None:
+    """Write either half's weights as safetensors, in its own layout."""
+    weights = mlx_weights(model) if isinstance(model, mnn.Module) else torch_weights(model)
+    safetensors.numpy.save_file({k: np.ascontiguousarray(v) for k, v in weights.items()}, path)
+
+
+def load(model, path: Path) -> None:
+    """Read either half's weights from safetensors, strict: ValueError when a name or a shape differs."""
+    weights = safetensors.numpy.load_file(path)
+    (load_mlx if isinstance(model, mnn.Module) else load_torch)(model, weights)

@@ -1,0 +1,3 @@
+"""Ready the BLAS before any test imports mlx."""
+
+from twins import frameworks as frameworks
