@@ -40,7 +40,11 @@ class Mlx:
 
     def available(self) -> tuple[str, ...]:
         """Devices of this build and machine, from DEVICES."""
-        return ("cpu", *(["mps"] if mx.metal.is_available() else []), *(["cuda"] if mx.cuda.is_available() else []))
+        return (
+            "cpu",
+            *(["mps"] if mx.metal.is_available() else []),
+            *(["cuda"] if mx.cuda.is_available() else []),
+        )
 
     def use(self, device: str) -> None:
         """Compute on this device from now on."""
@@ -101,6 +105,10 @@ class Torch:
         """Devices of this build and machine, from DEVICES."""
         has = {"mps": torch.backends.mps.is_available(), "cuda": torch.cuda.is_available()}
         return ("cpu", *(device for device in ("mps", "cuda") if has[device]))
+
+    def gpu(self) -> str:
+        """The CUDA device's name; empty without one (an Apple GPU is part of the chip)."""
+        return torch.cuda.get_device_name() if torch.cuda.is_available() else ""
 
     def use(self, device: str) -> None:
         """Put new arrays on this device from now on."""
@@ -209,7 +217,9 @@ def caveats() -> list[str]:
             "**these are not Apple-silicon figures** and say nothing about MLX on a Mac."
         )
         if compiler() is None:
-            found.append("No C++ compiler was found: mx.compile silently ran eager, and torch.compile cannot run.")
+            found.append(
+                "No C++ compiler was found: mx.compile silently ran eager, and torch.compile cannot run."
+            )
     if set(MLX.available()) != set(TORCH.available()):
         lists = "; ".join(f"{each.name} has {', '.join(each.available())}" for each in BOTH)
         found.append(f"The frameworks see different devices ({lists}); both ran on {MLX.device}.")

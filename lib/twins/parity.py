@@ -217,7 +217,11 @@ def check_losses(make: Halves, batches: Sequence[Batch], torch_compiled: bool) -
     limit = max(THRESHOLDS["losses"].limit, FLOOR_FACTOR * floor)
     for name in [run for run in losses if run not in ("floor", "PyTorch eager")]:
         apart = np.abs(np.array(losses[name]) - reference)
-        checks.append(Check(f"losses, {name}", float(apart.max()), limit, f"step {int(apart.argmax())}, floor {floor:.2g}"))
+        checks.append(
+            Check(
+                f"losses, {name}", float(apart.max()), limit, f"step {int(apart.argmax())}, floor {floor:.2g}"
+            )
+        )
     return checks, losses
 
 

@@ -175,29 +175,37 @@ def set_dtype(model: mnn.Module | torch.nn.Module, dtype: str) -> None:
         model.to(TORCH.dtype(dtype))
 
 
-def halves(model: ModuleType, config, recipe: Recipe, seed: int = 0, dtype: str = "float32") -> tuple[Half, Half]:
+def half(model: ModuleType, config, recipe: Recipe, framework: Mlx | Torch) -> Half:
+    """One half of a twin from a file of twins.models, with weights of its own."""
+    mlx_class, torch_class = model.HALVES
+    if framework is MLX:
+        return Half(MLX, mlx_class(config), model.mlx_loss, mlx_optimizer(recipe), recipe.clip)
+    made = torch_class(config).to(TORCH.device)
+    return Half(TORCH, made, model.torch_loss, torch_optimizer(recipe, made), recipe.clip)
+
+
+def halves(
+    model: ModuleType, config, recipe: Recipe, seed: int = 0, dtype: str = "float32"
+) -> tuple[Half, Half]:
     """Both halves of a twin from a file of twins.models, with equal weights; MLX first.
 
     The weights are drawn once, by torch from `seed`, and copied through weights.py.
     """
-    mlx_class, torch_class = model.HALVES
     TORCH.seed(seed)
-    theirs = torch_class(config).to(TORCH.device)
-    ours = mlx_class(config)
-    weights.copy_to_mlx(theirs, ours)
-    for half in (ours, theirs):
-        set_dtype(half, dtype)
-        half.train()
-    return (
-        Half(MLX, ours, model.mlx_loss, mlx_optimizer(recipe), recipe.clip),
-        Half(TORCH, theirs, model.torch_loss, torch_optimizer(recipe, theirs), recipe.clip),
-    )
+    ours, theirs = (half(model, config, recipe, framework) for framework in (MLX, TORCH))
+    weights.copy_to_mlx(theirs.model, ours.model)
+    for each in (ours, theirs):
+        set_dtype(each.model, dtype)
+        each.model.train()
+    return ours, theirs
 
 
 def named(model: str) -> ModuleType:
     """The file of twins.models with this name. Errors: ValueError naming the models there are."""
     folder = importlib.resources.files("twins.models")
-    known = sorted(file.name[:-3] for file in folder.iterdir() if file.name[:1].isalpha() and file.name.endswith(".py"))
+    known = sorted(
+        file.name[:-3] for file in folder.iterdir() if file.name[:1].isalpha() and file.name.endswith(".py")
+    )
     if model not in known:
         raise ValueError(f"no model named {model!r} in twins.models; there are {', '.join(known)}")
     return importlib.import_module(f"twins.models.{model}")
@@ -219,7 +227,7 @@ def evaluate(half: Half, batches: Iterable) -> float:
     return float(np.mean([half.framework.numpy(loss) for loss in losses]))
 
 
-def _part_calls(half: Half, batch: list) -> dict[str, Callable]:
+def parts(half: Half, batch: list) -> dict[str, Callable]:
     """The parts of a step, each callable alone; all leave the work done, not queued."""
     update = {"mlx": mlx_update, "torch": torch_update}[half.framework.key](half, *batch)
     return {

@@ -69,14 +69,18 @@ def check(given: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray], w
         raise ValueError(f"weights for {where}: missing {missing or 'none'}, superfluous {extra or 'none'}")
     for name, value in expected.items():
         if given[name].shape != value.shape:
-            raise ValueError(f"weights for {where}: {name} has shape {given[name].shape}, it takes {value.shape}")
+            raise ValueError(
+                f"weights for {where}: {name} has shape {given[name].shape}, it takes {value.shape}"
+            )
 
 
 def load_mlx(model: mnn.Module, weights: Mapping[str, np.ndarray]) -> None:
     """Put weights (MLX's names and layout) into an MLX module; strict."""
     flat = dict(tree_flatten(model.parameters()))
     check(weights, flat, "the MLX half")
-    arrays = [(name, MLX.array(np.ascontiguousarray(weights[name])).astype(flat[name].dtype)) for name in flat]
+    arrays = [
+        (name, MLX.array(np.ascontiguousarray(weights[name])).astype(flat[name].dtype)) for name in flat
+    ]
     model.update(tree_unflatten(arrays))
     MLX.evaluate(model.parameters())
 

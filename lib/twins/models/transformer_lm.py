@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import mlx.core as mx
 import mlx.nn as mnn
 import numpy as np
-import torch
 from torch import nn as tnn
 from torch.nn import functional as F
 

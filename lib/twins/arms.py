@@ -1,0 +1,105 @@
+"""What is timed of a twin: whole steps, their parts, and the data's way to the device.
+
+Each function here makes {name: Arm} in a fresh process, from plain arguments; the twin is named by its
+file in twins.models. Batches lie on the device before anything is timed, except in the data arms.
+"""
+
+import resource
+import sys
+from functools import partial
+from itertools import cycle
+from pathlib import Path
+
+import numpy as np
+import psutil
+
+from twins import train
+from twins.frameworks import BOTH
+from twins.timing import AGAIN, Arm
+from twins.train import Half, Recipe
+
+BATCHES = 4  # different batches an arm goes round in
+MODES = {"eager": False, "compiled": True}
+
+
+def twin(model: str, config: dict, batch: int) -> tuple[tuple[Half, Half], list[tuple[np.ndarray, ...]]]:
+    """Fresh halves of a named twin, MLX first, and BATCHES random batches of `batch` examples."""
+    module = train.named(model)
+    sizes, rng = module.Config(**config), np.random.default_rng(0)
+    return train.halves(module, sizes, Recipe()), [module.example(sizes, rng, batch) for _ in range(BATCHES)]
+
+
+def _step_arm(half: Half, batches: list, compiled: bool) -> Arm:
+    ready = cycle([half.batch(arrays) for arrays in batches])
+    take = train.step(half, compiled)
+    return Arm(lambda: take(*next(ready)), half.framework.synchronize)
+
+
+def step_arms(model: str, config: dict, batch: int, modes: list[str]) -> dict[str, Arm]:
+    """Whole training steps: each framework in each mode, and torch's first mode again for A/A."""
+    arms = {}
+    for mode in modes:
+        halves, batches = twin(model, config, batch)
+        for half in halves:
+            arms[f"{half.framework.name} {mode}"] = _step_arm(half, batches, MODES[mode])
+    halves, batches = twin(model, config, batch)
+    return arms | {f"PyTorch {modes[0]}{AGAIN}": _step_arm(halves[1], batches, MODES[modes[0]])}
+
+
+def part_arms(model: str, config: dict, batch: int) -> dict[str, Arm]:
+    """The parts of an eager step in both frameworks: data, forward, forward and backward, optimizer."""
+    halves, batches = twin(model, config, batch)
+    arms = {}
+    for half in halves:
+        ready = half.batch(batches[0])
+        parts = {"data": partial(_hand_over, half, batches[0])} | train.parts(half, ready)
+        for part, call in parts.items():
+            arms[f"{half.framework.name} {part}"] = Arm(call, half.framework.synchronize)
+    again = arms["PyTorch forward"]
+    return arms | {f"PyTorch forward{AGAIN}": again}
+
+
+def _hand_over(half: Half, arrays: tuple[np.ndarray, ...]) -> None:
+    half.framework.evaluate(*half.batch(arrays))
+
+
+def _reset_peak_resident() -> None:
+    """Start a new peak of the resident set where the system allows it (proc(5), clear_refs)."""
+    file = Path("/proc/self/clear_refs")
+    if file.exists():
+        file.write_text("5")
+
+
+def _peak_resident() -> int:
+    """Bytes of this process's resident set at its peak."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        line = next(row for row in status.read_text().splitlines() if row.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024
+    scale = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
+
+
+def memory(model: str, config: dict, batch: int, framework: str, mode: str, steps: int = 3) -> dict:
+    """Bytes that a few training steps of one half add, in a process of its own.
+
+    `resident`: the process's peak above what it held before the model was made, the same reading for
+    both frameworks. `allocator`: the framework's own count, None where it keeps none.
+    """
+    one = next(each for each in BOTH if each.name == framework)
+    module = train.named(model)
+    sizes = module.Config(**config)
+    example = module.example(sizes, np.random.default_rng(0), batch)
+    _reset_peak_resident()
+    before = psutil.Process().memory_info().rss
+    half = train.half(module, sizes, Recipe(), one)
+    half.framework.reset_peak_memory()
+    take = train.step(half, MODES[mode])
+    for _ in range(steps):
+        take(*half.batch(example))
+        half.framework.synchronize()
+    return {
+        "resident": max(0, _peak_resident() - before),
+        "allocator": half.framework.peak_memory(),
+        "source": half.framework.memory_source(),
+    }

@@ -1,0 +1,227 @@
+"""Comparisons out of timing records: who is faster, by how much, or a tie; and the tables of a page."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from twins import results, timing
+from twins.timing import AGAIN, Ratio
+
+FRAMEWORKS = ("MLX", "PyTorch")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """PyTorch's time over MLX's for one task: above 1, MLX is faster; within `band` of 1 it is a tie."""
+
+    label: str
+    ratio: Ratio
+    band: float
+
+    @property
+    def winner(self) -> str | None:
+        """The faster framework, None for a tie."""
+        if self.ratio.tie(self.band):
+            return None
+        return "MLX" if self.ratio.value > 1 else "PyTorch"
+
+    def __str__(self) -> str:
+        low, high = sorted(
+            (max(1 / self.ratio.low, self.ratio.low), max(1 / self.ratio.high, self.ratio.high))
+        )
+        if self.winner is None:
+            return f"{self.label}: a tie"
+        factor = max(self.ratio.value, 1 / self.ratio.value)
+        return f"{self.label}: {self.winner} is {factor:.2f}× faster [{low:.2f}, {high:.2f}]"
+
+
+def runs(record: results.Timing) -> list[timing.Run]:
+    """The runs of a timing record."""
+    return [timing.run_from(run) for run in record.runs]
+
+
+def arms(found: list[timing.Run]) -> list[str]:
+    """The arms of a measurement without the A/A arm."""
+    return [name for name in timing.arm_names(found) if not name.endswith(AGAIN)]
+
+
+def _best(found: list[timing.Run], framework: str) -> str:
+    """The framework's fastest arm."""
+    own = [arm for arm in arms(found) if arm.split()[0].rstrip(",") == framework]
+    return min(own, key=lambda arm: timing.median(found, arm))
+
+
+def by_mode(record: results.Timing, label: str) -> list[Comparison]:
+    """One comparison per mode both frameworks ran, and one of each framework at its best."""
+    found = runs(record)
+    band = timing.band(found)
+    kinds = [{arm.removeprefix(f) for arm in arms(found) if arm.startswith(f)} for f in FRAMEWORKS]
+    pairs = {
+        kind.strip(", "): (f"MLX{kind}", f"PyTorch{kind}")
+        for kind in sorted(kinds[0] & kinds[1], reverse=True)
+    }
+    if len(pairs) > 1:
+        pairs["each at its best"] = (_best(found, "MLX"), _best(found, "PyTorch"))
+    return [
+        Comparison(", ".join(filter(None, (label, kind))), timing.ratio(found, torch, mlx), band)
+        for kind, (mlx, torch) in pairs.items()
+    ]
+
+
+def steps(records: Iterable[results.Timing]) -> list[Comparison]:
+    """Comparisons of training-step records, labelled by batch size and mode."""
+    return [c for record in records for c in by_mode(record, f"batch {record.case['batch']}")]
+
+
+def aa(records: Iterable[results.Timing]) -> str:
+    """What the harness reads when it compares torch with itself, in one sentence."""
+    ratios = [timing.same(runs(record)) for record in records]
+    if not ratios:
+        return "Nothing was timed."
+    worst = max(ratios, key=lambda ratio: ratio.deviation)
+    return (
+        f"A/A: PyTorch timed against itself reads {worst} where it is furthest from 1, over {len(ratios)} "
+        f"measurements; no difference below {max(timing.TIE, worst.deviation):.2f}× is published there."
+    )
+
+
+def warnings(records: Iterable[results.Timing]) -> list[str]:
+    """What disturbed the machine during these measurements, one sentence each."""
+    return list(dict.fromkeys(w for record in records for w in timing.warnings(runs(record))))
+
+
+def step_table(records: Iterable[results.Timing], tokens: int) -> pd.DataFrame:
+    """Per batch size and arm: median wall and CPU time, first call, `tokens` times examples a second."""
+    rows = []
+    for record in records:
+        found, batch = runs(record), record.case["batch"]
+        for arm in timing.arm_names(found):
+            wall = timing.median(found, arm)
+            rows.append(
+                {
+                    "batch": batch,
+                    "step": arm,
+                    "wall ms": round(wall * 1e3, 2),
+                    "CPU ms": round(timing.median(found, arm, "cpu") * 1e3, 2),
+                    "first call s": round(timing.first_call(found, arm), 2),
+                    "tokens/s": round(batch * tokens / wall),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def comparison_table(comparisons: Iterable[Comparison]) -> pd.DataFrame:
+    """Task, ratio with interval, and verdict."""
+    return pd.DataFrame(
+        {
+            "task": c.label,
+            "PyTorch ÷ MLX": round(c.ratio.value, 3),
+            "95 % interval": f"{c.ratio.low:.3f} to {c.ratio.high:.3f}",
+            "verdict": "tie" if c.winner is None else f"{c.winner} faster",
+        }
+        for c in comparisons
+    )
+
+
+def gate_table(gate: results.Gate) -> pd.DataFrame:
+    """Every check of the fairness gate."""
+    return pd.DataFrame(
+        {
+            "check": c["name"],
+            "worst": "not finite" if c["value"] is None else f"{c['value']:.2g}",
+            "limit": f"{c['limit']:.2g}",
+            "where": c["where"],
+            "verdict": "passed" if c["passed"] else "FAILED",
+        }
+        for c in gate.checks
+    )
+
+
+def part_table(records: Iterable[results.Timing]) -> pd.DataFrame:
+    """Milliseconds of each part of a step; backward is what forward and backward takes beyond forward."""
+    rows = []
+    for record in records:
+        found = runs(record)
+        for framework in FRAMEWORKS:
+            ms = {p: 1e3 * timing.median(found, f"{framework} {p}") for p in PARTS}
+            both = ms.pop("forward and backward")
+            rows.append({"framework": framework, **ms, "backward": both - ms["forward"]})
+    return pd.DataFrame(rows, columns=["framework", "data", "forward", "backward", "optimizer"])
+
+
+PARTS = ("data", "forward", "forward and backward", "optimizer")
+
+
+def memory_table(records: Iterable[results.Memory]) -> pd.DataFrame:
+    """Megabytes that training adds, by arm."""
+    return pd.DataFrame(
+        {
+            "step": record.arm,
+            "resident set MB": round(record.resident / 2**20),
+            "allocator's peak MB": "not counted"
+            if record.allocator is None
+            else round(record.allocator / 2**20),
+        }
+        for record in records
+    )
+
+
+def ceiling(probes: Iterable[results.Timing], dtype: str = "float32") -> float:
+    """The machine's one ceiling for a precision: the most FLOP/s either framework's product reached."""
+    reached = [0.0]
+    for record in probes:
+        if record.subject == "matmul" and record.case["dtype"] == dtype:
+            found = runs(record)
+            reached += [2 * record.case["n"] ** 3 / timing.median(found, arm) for arm in arms(found)]
+    return max(reached)
+
+
+def utilisation(records: Iterable[results.Timing], work: dict[int, int], peak: float) -> pd.DataFrame:
+    """Share of the ceiling each step reaches; `work` gives the operations of a step by batch size."""
+    rows = []
+    for record in records:
+        found, batch = runs(record), record.case["batch"]
+        for arm in arms(found):
+            achieved = work[batch] / timing.median(found, arm)
+            rows.append({"batch": batch, "step": arm, "GFLOP/s": achieved / 1e9, "share": achieved / peak})
+    return pd.DataFrame(rows, columns=["batch", "step", "GFLOP/s", "share"])
+
+
+def probe_table(probes: Iterable[results.Timing]) -> pd.DataFrame:
+    """The machine's probes: what each framework reaches, and their ratio."""
+    rows = []
+    for record in probes:
+        found = runs(record)
+        units = {
+            "matmul": ("GFLOP/s", lambda s, c=record.case: 2e-9 * c["n"] ** 3 / s),
+            "addition": ("GB/s", lambda s: 12e-9 * 2**24 / s),
+            "synchronisation": ("µs", lambda s: 1e6 * s),
+        }
+        unit, scale = units[record.subject]
+        what = (
+            f"{record.case['n']} × {record.case['n']} {record.case['dtype']} product"
+            if record.case
+            else record.subject
+        )
+        for kind in dict.fromkeys(arm.split(",")[-1].strip() if "," in arm else "" for arm in arms(found)):
+            names = [f"{f}, {kind}" if kind else f for f in FRAMEWORKS]
+            mlx, torch = (float(scale(timing.median(found, name))) for name in names)
+            ratio = timing.ratio(found, names[1], names[0])
+            rows.append(
+                {
+                    "probe": f"{what}, {kind}" if kind else what,
+                    "unit": unit,
+                    "MLX": float(f"{mlx:.3g}"),
+                    "PyTorch": float(f"{torch:.3g}"),
+                    "time, PyTorch ÷ MLX": str(ratio),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def losses_apart(fit: results.Fit) -> tuple[np.ndarray, np.ndarray]:
+    """|MLX - PyTorch| and the floor |permuted - PyTorch| of a fit, per step, in nats."""
+    mlx, torch, floor = (np.array(fit.losses[name]) for name in ("MLX", "PyTorch", "floor"))
+    return np.abs(mlx - torch), np.abs(floor - torch)

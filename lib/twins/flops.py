@@ -1,0 +1,79 @@
+"""Floating-point operations of a training step, counted twice: by torch's counter and on MLX's graph.
+
+Two per multiply-add, matrix products and convolutions only. Attention runs unfused for the count
+(torch's counter does not know the CPU's flash kernel) and MLX is traced on the CPU stream, where its
+attention is plain products. The two counts must agree exactly.
+https://docs.pytorch.org/docs/2.13 (torch.utils.flop_counter), mlx.core.export_function
+"""
+
+import math
+
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from twins.train import Half
+
+import mlx.core as mx  # isort: skip  (after twins.frameworks: the BLAS)
+import mlx.nn as mnn  # isort: skip
+from mlx.utils import tree_flatten  # isort: skip
+
+
+def count_torch(half: Half, *batch) -> int:
+    """Operations of forward and backward of the torch half on one batch."""
+    half.model.zero_grad(set_to_none=True)
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        half.loss(half.model, *batch).backward()
+    half.model.zero_grad(set_to_none=True)
+    return counter.get_total_flops()
+
+
+def _product(inputs: list, output: tuple[int, ...]) -> int:
+    """Matrix product (..., M, K) @ (..., K, N): every output needs K multiply-adds."""
+    return 2 * math.prod(output) * inputs[0][-1]
+
+
+def _convolution(inputs: list, output: tuple[int, ...]) -> int:
+    """Convolution with weight (out, ..., in): every output needs one multiply-add per tap and channel."""
+    return 2 * math.prod(output) * math.prod(inputs[1][1:])
+
+
+COUNTED = {"Matmul": _product, "AddMM": _product, "Convolution": _convolution}
+
+
+def _primitives(function, *arguments) -> list[dict]:
+    """The primitives of one call, traced on the CPU stream."""
+    found: list[dict] = []
+    with mx.stream(mx.cpu):
+        mx.export_function(found.append, function, *arguments)
+    return [entry for entry in found if entry["type"] == "primitive"]
+
+
+def count_mlx(half: Half, *batch) -> int:
+    """Operations of forward and backward of the MLX half on one batch, from its exported graph."""
+    loss_and_gradients = mnn.value_and_grad(half.model, half.loss)
+
+    def step(*arrays):
+        loss, gradients = loss_and_gradients(half.model, *arrays)
+        return [loss, *(gradient for _, gradient in tree_flatten(gradients))]
+
+    total = 0
+    for primitive in _primitives(step, *batch):
+        rule = COUNTED.get(primitive["name"])
+        if rule:
+            inputs = [shape for _, shape, _ in primitive["inputs"]]
+            total += sum(rule(inputs, shape) for _, shape, _ in primitive["outputs"])
+    return total
+
+
+def count(mlx: Half, torch_half: Half, arrays: tuple) -> int:
+    """Operations of one training step's forward and backward, agreed on by both counts.
+
+    Errors: ArithmeticError with both counts when they differ; then the halves do different work.
+    """
+    ours = count_mlx(mlx, *mlx.batch(arrays))
+    theirs = count_torch(torch_half, *torch_half.batch(arrays))
+    if ours != theirs:
+        raise ArithmeticError(
+            f"a step is {ours:,} operations in MLX's graph and {theirs:,} by torch's counter"
+        )
+    return ours

@@ -1,0 +1,39 @@
+"""Call a function in a fresh Python process: JSON in, JSON out, whatever else it prints set aside."""
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+
+
+def call(target: str, arguments: dict) -> object:
+    """What `target` ("package.module:function") returns for these keyword arguments, in a new process.
+
+    Errors: RuntimeError with the last line the process wrote when it fails.
+    """
+    command = [sys.executable, "-m", "twins.processes", target]
+    done = subprocess.run(command, input=json.dumps(arguments), capture_output=True, text=True, check=False)
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise RuntimeError(f"{target} in a process of its own ended with {done.returncode}: {last}")
+    return json.loads(done.stdout)
+
+
+def find(target: str) -> object:
+    """The object a "package.module:name" names."""
+    module, _, name = target.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def main() -> None:
+    """The child's side: standard output is kept for the result alone."""
+    output = os.dup(1)
+    os.dup2(2, 1)
+    result = json.dumps(find(sys.argv[1])(**json.load(sys.stdin)))
+    with os.fdopen(output, "w") as stream:
+        stream.write(result)
+
+
+if __name__ == "__main__":
+    main()

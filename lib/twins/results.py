@@ -1,0 +1,273 @@
+"""Records: what was measured, typed and versioned, appended as JSON lines under data/results/<machine>/.
+
+Each line holds a header (machine, versions, notebook, profile and run) and one body. Reading keeps
+every good line and names every bad one; records of different machines or versions are never
+compared unless asked for. https://jsonlines.org
+"""
+
+import json
+import os
+import types
+import typing
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+SCHEMA = 1
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The machine and its software, as machine.fingerprint gives them."""
+
+    id: str
+    chip: str
+    gpu: str
+    cores: int
+    memory_gb: int
+    system: str
+    python: str
+    versions: dict[str, str]
+    device: str
+    blas: str
+    threads: int
+    compiler: str
+    power: str
+
+    def __str__(self) -> str:
+        gpu = f" with {self.gpu}" if self.gpu else ""
+        return f"{self.chip}{gpu}, {self.cores} cores, {self.memory_gb} GB, {self.system}"
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Raw samples of one interleaved measurement: one Run in plain form per process.
+
+    `subject` says what was timed ("matmul", "training step"), `case` its sizes.
+    """
+
+    subject: str
+    case: dict
+    runs: list[dict]
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A fairness gate's verdict: every check, and the first losses of every run."""
+
+    twin: str
+    case: dict
+    passed: bool
+    checks: list[dict]
+    losses: dict[str, list[float | None]]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Losses of training on a data set, one per step and run; `held_out` after training; in nats."""
+
+    twin: str
+    case: dict
+    dataset: str
+    digest: str
+    entropy: float | None
+    losses: dict[str, list[float]]
+    held_out: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Work:
+    """Floating-point operations of one training step, agreed on by both counts."""
+
+    twin: str
+    case: dict
+    flops: int
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes that training adds in a process of its own; allocator is None where the framework counts none."""
+
+    twin: str
+    case: dict
+    arm: str
+    resident: int
+    allocator: int | None
+    source: str
+
+
+KINDS = {kind.__name__.lower(): kind for kind in (Machine, Timing, Gate, Fit, Work, Memory)}
+Body = Machine | Timing | Gate | Fit | Work | Memory
+
+
+@dataclass(frozen=True)
+class Record:
+    """One line of a results file."""
+
+    schema: int
+    kind: str
+    machine: str
+    device: str
+    versions: dict[str, str]
+    notebook: str
+    profile: str
+    run: str
+    body: Body
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a folder of results holds: the good records, and one sentence per line that is not."""
+
+    records: list[Record]
+    problems: list[str]
+
+    def bodies(self, kind: type, **match: object) -> list:
+        """The bodies of one kind whose fields equal what is asked for, in the order written."""
+        bodies = [record.body for record in self.records if isinstance(record.body, kind)]
+        return [body for body in bodies if all(getattr(body, k) == v for k, v in match.items())]
+
+
+def _fits(value: object, wanted: object) -> bool:
+    """Whether a JSON value has a field's type."""
+    origin, arguments = typing.get_origin(wanted), typing.get_args(wanted)
+    if origin in (types.UnionType, typing.Union):
+        return any(_fits(value, each) for each in arguments)
+    if origin is list:
+        return isinstance(value, list) and all(_fits(each, arguments[0]) for each in value)
+    if origin is dict:
+        return isinstance(value, dict) and all(_fits(each, arguments[1]) for each in value.values())
+    if wanted is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, wanted) and not (wanted is int and isinstance(value, bool))
+
+
+def _typed(kind: type, values: object) -> object:
+    """A dataclass from plain values, names and types checked. Errors: ValueError."""
+    if not isinstance(values, dict):
+        raise ValueError(f"{kind.__name__.lower()} is {type(values).__name__}, it must be an object")
+    hints = typing.get_type_hints(kind)
+    wrong = sorted(values.keys() ^ {field.name for field in fields(kind)})
+    if wrong:
+        raise ValueError(
+            f"{kind.__name__.lower()} has fields that are missing or unknown: {', '.join(wrong)}"
+        )
+    for name, value in values.items():
+        if not is_dataclass(value) and not _fits(value, hints[name]):
+            raise ValueError(f"{kind.__name__.lower()}.{name} is {value!r:.40}, it must be {hints[name]}")
+    return kind(**values)
+
+
+def parse(line: str) -> Record:
+    """A record from its line. Errors: ValueError, what was found and what is allowed."""
+    try:
+        values = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"not JSON ({error.msg} at column {error.colno})") from None
+    if not isinstance(values, dict):
+        raise ValueError(f"a {type(values).__name__}, not an object")
+    if values.get("schema") != SCHEMA:
+        raise ValueError(f"schema version {values.get('schema')!r}; this version of twins reads {SCHEMA}")
+    kind = KINDS.get(values.get("kind"))
+    if kind is None:
+        raise ValueError(f"kind {values.get('kind')!r}; known: {', '.join(KINDS)}")
+    return _typed(Record, values | {"body": _typed(kind, values.get("body"))})
+
+
+def append(path: Path, records: Iterable[Record]) -> None:
+    """Add records to a file, all or none: when the disk is full the file stays as it was.
+
+    Errors: OSError naming the file.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    data = "".join(json.dumps(asdict(record), allow_nan=False) + "\n" for record in records).encode()
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    size = os.fstat(descriptor).st_size
+    try:
+        written = os.write(descriptor, data)
+        while written < len(data):
+            written += os.write(descriptor, data[written:])
+        os.fsync(descriptor)
+    except OSError as error:
+        os.ftruncate(descriptor, size)
+        raise OSError(error.errno, f"{os.strerror(error.errno)}; no record was added", str(path)) from None
+    finally:
+        os.close(descriptor)
+
+
+def read_file(path: Path) -> Found:
+    """Every good record of one file; a bad line is named by file and line number."""
+    records, problems = [], []
+    for number, line in enumerate(path.read_bytes().splitlines(), 1):
+        try:
+            records.append(parse(line.decode()))
+        except ValueError as error:  # UnicodeDecodeError is one
+            problems.append(f"{path.parent.name}/{path.name}, line {number}: {error}")
+    return Found(records, problems)
+
+
+def read(folder: Path | None = None) -> Found:
+    """Every good record under a results folder (default: this session's), by file and line."""
+    files = sorted((folder or default_folder()).glob("*/*.jsonl"))
+    found = [read_file(path) for path in files]
+    return Found([r for each in found for r in each.records], [p for each in found for p in each.problems])
+
+
+def latest(found: Found, machine: str, notebook: str, profiles: tuple[str, ...] | None = None) -> Found:
+    """The records of a notebook's newest run on one machine; empty when it never ran there."""
+    own = [r for r in found.records if r.machine == machine and r.notebook == notebook]
+    own = [r for r in own if profiles is None or r.profile in profiles]
+    newest = max((r.run for r in own), default="")
+    return Found([r for r in own if r.run == newest], [])
+
+
+def comparable(records: list[Record], mixed: bool = False) -> list[Record]:
+    """The records, when one machine, device and set of versions made them all, or `mixed` is asked for.
+
+    Errors: ValueError naming what differs.
+    """
+    for what in ("machine", "device", "versions"):
+        seen = {json.dumps(getattr(record, what), sort_keys=True) for record in records}
+        if len(seen) > 1 and not mixed:
+            raise ValueError(f"records of different {what} are not compared: {'; '.join(sorted(seen))}")
+    return records
+
+
+def default_folder() -> Path:
+    """Where this session's records go: TWINS_RESULTS, else build/interactive/results in the project."""
+    return Path(os.environ.get("TWINS_RESULTS") or ROOT / "build" / "interactive" / "results")
+
+
+class Book:
+    """The records of one notebook's run on one machine; every addition is on disk at once."""
+
+    def __init__(self, notebook: str, machine: Machine, folder: Path | None = None):
+        self.machine, self.notebook = machine, notebook
+        self.profile = os.environ.get("TWINS_PROFILE", "interactive")
+        self.run = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        self.path = (folder or default_folder()) / machine.id / f"{notebook}.jsonl"
+        self.records: list[Record] = []
+        self.add(machine)
+
+    def add(self, body: Body) -> Body:
+        """Append a record of this kind and give it back."""
+        record = Record(
+            schema=SCHEMA,
+            kind=type(body).__name__.lower(),
+            machine=self.machine.id,
+            device=self.machine.device,
+            versions=self.machine.versions,
+            notebook=self.notebook,
+            profile=self.profile,
+            run=self.run,
+            body=body,
+        )
+        append(self.path, [record])
+        self.records.append(record)
+        return body
+
+    def found(self) -> Found:
+        """What this run added so far."""
+        return Found(self.records, [])
