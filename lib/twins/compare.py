@@ -75,6 +75,12 @@ def steps(records: Iterable[results.Timing]) -> list[Comparison]:
     return [c for record in records for c in by_mode(record, f"batch {record.case['batch']}")]
 
 
+def reading(comparisons: list[Comparison]) -> str:
+    """What the comparisons show, each framework at its best where that was timed; one sentence a case."""
+    best = [c for c in comparisons if c.label.endswith("each at its best")] or comparisons
+    return " ".join(f"{c}." for c in best) or "Nothing was timed, so nothing can be read from this page."
+
+
 def aa(records: Iterable[results.Timing]) -> str:
     """What the harness reads when it compares torch with itself, in one sentence."""
     ratios = [timing.same(runs(record)) for record in records]
@@ -225,3 +231,53 @@ def losses_apart(fit: results.Fit) -> tuple[np.ndarray, np.ndarray]:
     """|MLX - PyTorch| and the floor |permuted - PyTorch| of a fit, per step, in nats."""
     mlx, torch, floor = (np.array(fit.losses[name]) for name in ("MLX", "PyTorch", "floor"))
     return np.abs(mlx - torch), np.abs(floor - torch)
+
+
+def blas(probes: Iterable[results.Timing], name: str) -> str:
+    """How far the float32 product of 1024, or the largest below, is apart, and which BLAS both use."""
+    products = [r for r in probes if r.subject == "matmul" and r.case["dtype"] == "float32"]
+    fitting = [r for r in products if r.case["n"] <= 1024] or products
+    if not fitting:
+        return "No float32 product was timed."
+    record = max(fitting, key=lambda r: r.case["n"])
+    ratio = timing.ratio(runs(record), "PyTorch", "MLX")
+    size = record.case["n"]
+    return (
+        f"The float32 product of {size} × {size}: PyTorch's time over MLX's is {ratio}. MLX's BLAS: {name}."
+    )
+
+
+def machine_table(machine: results.Machine) -> pd.DataFrame:
+    """The machine and its software, one row a fact."""
+    facts = {
+        "chip": machine.chip,
+        "GPU": machine.gpu or "none that both frameworks use" if machine.device == "CPU" else machine.device,
+        "cores": machine.cores,
+        "memory, GB": machine.memory_gb,
+        "system": machine.system,
+        "Python": machine.python,
+        **machine.versions,
+        "computed on": machine.device,
+        "BLAS of MLX": machine.blas,
+        "CPU threads of each framework": machine.threads,
+        "C++ compiler of mx.compile": machine.compiler,
+        "power": machine.power,
+    }
+    return pd.DataFrame({"what": facts.keys(), "this machine": map(str, facts.values())})
+
+
+def held_out(fit: results.Fit, bytes_per_token: float | None) -> str:
+    """The held-out loss of each half after training, in nats per token and bits per byte, in one sentence."""
+    told = []
+    for name in FRAMEWORKS:
+        loss = fit.held_out[name]
+        bits = f" ({loss / np.log(2) / bytes_per_token:.3f} bits per byte)" if bytes_per_token else ""
+        told.append(f"{name} {loss:.4f} nats per token{bits}")
+    floor = abs(fit.held_out["floor"] - fit.held_out["PyTorch"])
+    return f"Held out after training: {' and '.join(told)}; PyTorch with permuted rows moves by {floor:.2g}."
+
+
+def distance(fit: results.Fit) -> str:
+    """How far each half's held-out loss is above the entropy of the source, in one sentence."""
+    told = " and ".join(f"{name} {fit.held_out[name] - fit.entropy:+.4f}" for name in FRAMEWORKS)
+    return f"The source's entropy is {fit.entropy:.4f} nats per token; the held-out losses are above it by {told}."

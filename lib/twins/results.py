@@ -268,6 +268,6 @@ class Book:
         self.records.append(record)
         return body
 
-    def found(self) -> Found:
-        """What this run added so far."""
-        return Found(self.records, [])
+    def extend(self, bodies: Iterable[Body]) -> list[Body]:
+        """Append each record as it is made and give them all back."""
+        return [self.add(body) for body in bodies]

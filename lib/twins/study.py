@@ -3,18 +3,18 @@
 Every notebook that trains a twin calls these. A twin that fails the gate is not timed.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
 import psutil
 
 from twins import flops, parity, processes, results, timing, train
-from twins.frameworks import BOTH, MLX, TORCH
+from twins.frameworks import BOTH
+from twins.show import tell
 
 MEMORY_SHARE = 0.7  # of what is free; above it a system starts to compress or page
 Batches = Sequence[tuple[np.ndarray, ...]]
-Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -74,21 +74,12 @@ def refusal(verdict: results.Gate) -> str:
         f"{c['name']}: {value}, limit {c['limit']:.2g}, at {c['where']}"
         for c, value in zip(failed, size, strict=True)
     )
-    return (
-        f"**{verdict.twin} is not timed**, because its halves do not compute the same thing: {told}."
-        if told
-        else ""
-    )
+    why = "because its halves do not compute the same thing"
+    return f"**{verdict.twin} is not timed**, {why}: {told}." if told else ""
 
 
 def fit(
-    study: Study,
-    dataset: str,
-    digest: str,
-    entropy: float | None,
-    batches: Batches,
-    held_out: Batches,
-    tell: Tell,
+    study: Study, dataset: str, digest: str, entropy: float | None, batches: Batches, held_out: Batches
 ) -> results.Fit:
     """Train each half eagerly on the same batches, and torch again on permuted rows: the floor.
 
@@ -116,12 +107,7 @@ def _timing(subject: str, study: Study, batch: int, runs: list[timing.Run], **mo
 
 
 def steps(
-    study: Study,
-    verdict: results.Gate,
-    batch_sizes: Sequence[int],
-    modes: Sequence[str],
-    plan: timing.Plan,
-    tell: Tell,
+    study: Study, verdict: results.Gate, batch_sizes: Sequence[int], modes: Sequence[str], plan: timing.Plan
 ) -> Iterator[results.Timing]:
     """Time whole training steps at each batch size; nothing when the gate failed."""
     for batch in batch_sizes if verdict.passed else []:
@@ -133,9 +119,7 @@ def steps(
         yield _timing("training step", study, batch, runs)
 
 
-def parts(
-    study: Study, verdict: results.Gate, batch: int, plan: timing.Plan, tell: Tell
-) -> Iterator[results.Timing]:
+def parts(study: Study, verdict: results.Gate, batch: int, plan: timing.Plan) -> Iterator[results.Timing]:
     """Time the parts of an eager step; nothing when the gate failed."""
     if verdict.passed:
         arguments = {"model": study.model, "config": study.config, "batch": batch}
@@ -146,28 +130,19 @@ def memory(study: Study, verdict: results.Gate, batch: int, modes: Sequence[str]
     """Memory of each half in each mode, every one in a process of its own; nothing when the gate failed."""
     arms = [(each.name, mode) for each in BOTH for mode in modes if verdict.passed]
     for framework, mode in arms:
-        order = {
-            "model": study.model,
-            "config": study.config,
-            "batch": batch,
-            "framework": framework,
-            "mode": mode,
-        }
-        read = processes.call("twins.arms:memory", order)
+        sizes = {"model": study.model, "config": study.config, "batch": batch}
+        read = processes.call("twins.arms:memory", sizes | {"framework": framework, "mode": mode})
         yield results.Memory(study.model, study.config | {"batch": batch}, f"{framework} {mode}", **read)
 
 
 def work(study: Study, batch: int) -> results.Work:
     """Operations of one training step. Errors: ArithmeticError when the two counts differ."""
     mlx, torch_half = study.halves()
-    return results.Work(
-        study.model, study.config | {"batch": batch}, flops.count(mlx, torch_half, study.example(batch))
-    )
+    counted = flops.count(mlx, torch_half, study.example(batch))
+    return results.Work(study.model, study.config | {"batch": batch}, counted)
 
 
-def probes(
-    sizes: Sequence[int], dtypes: Sequence[str], plan: timing.Plan, tell: Tell
-) -> Iterator[results.Timing]:
+def probes(sizes: Sequence[int], dtypes: Sequence[str], plan: timing.Plan) -> Iterator[results.Timing]:
     """The machine's ceilings: matrix products, long additions, synchronisation, in both frameworks."""
     jobs = [("matmul", {"n": n, "dtype": dtype}) for dtype in dtypes for n in sizes]
     for subject, case in [*jobs, ("addition", {}), ("synchronisation", {})]:
@@ -176,6 +151,12 @@ def probes(
         yield results.Timing(subject, case, [asdict(run) for run in runs])
 
 
-def versions() -> str:
-    """The two frameworks, their versions and the device both compute on, in one line."""
-    return f"MLX {MLX.version} and PyTorch {TORCH.version} on {MLX.device}"
+def ceiling_probes(machine: str, plan: timing.Plan) -> list[results.Timing]:
+    """The products that give this machine's ceiling: those of its newest 01_machine, or one timed now."""
+    known = results.latest(results.read(), machine, "01_machine").bodies(results.Timing, subject="matmul")
+    return known or list(probes([1024], ["float32"], plan))
+
+
+def next_token(windows: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Batches of (ids, next ids) from windows (steps, batch, context + 1)."""
+    return [(each[:, :-1], each[:, 1:]) for each in windows]

@@ -1,0 +1,206 @@
+"""Run the report: `python -m twins.report [--profile quick] [--only 02] [-p name=value]`.
+
+Notebooks run one after another by papermill, each only when something it depends on changed. A
+notebook that fails or is interrupted is kept as *.partial.ipynb; the finished ones stay.
+"""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from twins import notebooks, results, site
+from twins.results import ROOT
+from twins.show import PROGRESS
+
+SOURCES = ROOT / "notebooks"
+TIMEOUT = 3600  # seconds a cell may take
+QUIET = ["--IPKernelApp.log_level=50"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One notebook to run: its source, where the executed one goes, its parameters, its key."""
+
+    source: Path
+    target: Path
+    parameters: dict
+    key: str
+
+    @property
+    def name(self) -> str:
+        """The notebook's name."""
+        return self.source.stem
+
+    def done(self) -> bool:
+        """Whether the executed notebook is there and nothing it depends on changed since."""
+        return (
+            self.target.is_file()
+            and notebooks.read(self.target).metadata.get("twins", {}).get("key") == self.key
+        )
+
+
+class Progress:
+    """Where papermill writes what a notebook prints: the last progress line is shown beside the cell."""
+
+    def __init__(self, name: str, tell: Callable[[str], None]):
+        self.name, self.tell, self.cell = name, tell, ""
+
+    def start(self, cell: dict, cell_index: int, **_) -> None:
+        """A cell begins."""
+        if cell["cell_type"] == "code":
+            self.cell = f"cell {cell_index + 1}"
+            self.tell(f"  {self.name}  {self.cell}")
+
+    def write(self, text: str) -> None:
+        """A cell printed something."""
+        for line in text.splitlines():
+            if line.startswith(PROGRESS):
+                self.tell(f"  {self.name}  {self.cell}  {line}")
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+
+def sources() -> list[Path]:
+    """The series, in the order it runs: what reads records comes after what writes them."""
+    return sorted(
+        SOURCES.glob("[0-9][0-9]_*.ipynb"), key=lambda path: (notebooks.reads_records(path), path.name)
+    )
+
+
+def chosen(paths: list[Path], only: list[str]) -> list[Path]:
+    """The notebooks named by number or name. Errors: ValueError naming what there is."""
+    picked = [path for path in paths if not only or path.stem in only or path.stem[:2] in only]
+    unknown = [name for name in only if not any(name in (p.stem, p.stem[:2]) for p in paths)]
+    if unknown:
+        raise ValueError(
+            f"no notebook is called {unknown[0]!r}; there are {', '.join(p.stem for p in paths)}"
+        )
+    return picked
+
+
+def parameters(paths: list[Path], profile: str, given: list[str]) -> dict[str, dict]:
+    """Every notebook's parameters, checked before anything runs. Errors: ValueError.
+
+    A parameter given by hand goes to the chosen notebooks that have it; one that none has is unknown.
+    """
+    found = notebooks.profile(SOURCES / "profiles", profile, sources())
+    found = {path.stem: dict(found.get(path.stem, {})) for path in paths}
+    for name, value in map(notebooks.assignment, given):
+        takers = [path for path in paths if name in notebooks.declared(path)] or paths
+        for path in takers:
+            found[path.stem][name] = value
+    for path in paths:
+        notebooks.check(path, found[path.stem])
+    return found
+
+
+def key(path: Path, given: dict, folder: Path) -> str:
+    """The key of a notebook under these parameters, with the environment's part in it."""
+    more = [os.environ.get(name, "") for name in ("TWINS_DEVICE", "TWINS_THREADS")]
+    more.append((ROOT / "constraints.txt").read_text())
+    if notebooks.reads_records(path):
+        more += [f"{p.relative_to(folder)}:{p.read_text()}" for p in sorted(folder.glob("*/*.jsonl"))]
+    return notebooks.key(path, given, more)
+
+
+def execute(job: Job, tell: Callable[[str], None]) -> None:
+    """Run one notebook; the finished one appears whole or not at all. Errors: RuntimeError."""
+    import papermill
+    from nbclient.exceptions import CellTimeoutError, DeadKernelError
+    from papermill.exceptions import PapermillExecutionError
+    from traitlets.config import Config
+
+    progress = Progress(job.name, tell)
+    partial = job.target.with_suffix(".partial.ipynb")
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    config = Config({"KernelManager": {"transport_encryption": "auto"}})
+    try:
+        notebook = papermill.execute_notebook(
+            job.source,
+            partial,
+            job.parameters,
+            kernel_name="python3",
+            progress_bar=False,
+            stdout_file=progress,
+            on_cell_start=progress.start,
+            execution_timeout=TIMEOUT,
+            cwd=SOURCES,
+            extra_arguments=QUIET,
+            config=config,
+        )
+    except PapermillExecutionError as error:
+        where = f"{job.name}, cell {error.cell_index + 1}"
+        raise RuntimeError(
+            f"{where}: {error.ename}: {error.evalue} (what ran: {partial.relative_to(ROOT)})"
+        ) from None
+    except (CellTimeoutError, DeadKernelError) as error:
+        raise RuntimeError(f"{job.name}: {str(error).splitlines()[0]}") from None
+    notebook = notebooks.tidy(notebook, ROOT)
+    notebook.metadata.setdefault("twins", {})["key"] = job.key
+    notebooks.nbformat.write(notebook, partial)
+    partial.replace(job.target)
+
+
+def run(
+    paths: list[Path], given: dict[str, dict], out: Path, folder: Path, tell: Callable[[str], None]
+) -> list[str]:
+    """Execute what is not up to date, in order; the sentence of each failure. The others still run."""
+    failures = []
+    for number, path in enumerate(paths, 1):
+        job = Job(path, out / path.name, given[path.stem], key(path, given[path.stem], folder))
+        head = f"[{number}/{len(paths)}] {job.name}"
+        if job.done():
+            tell(f"{head}  unchanged")
+            continue
+        start = time.perf_counter()
+        tell(f"{head}  running")
+        try:
+            execute(job, tell)
+            tell(f"{head}  done in {time.perf_counter() - start:.0f} s")
+        except RuntimeError as error:
+            failures.append(str(error))
+            tell(f"{head}  FAILED")
+    return failures
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m twins.report", description=__doc__.splitlines()[0])
+    parser.add_argument("--profile", default="quick", help="a file of notebooks/profiles")
+    parser.add_argument("--only", nargs="*", default=[], metavar="NN", help="notebooks by number or name")
+    parser.add_argument("-p", dest="given", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--out", type=Path, help="folder of what is made (default build/PROFILE)")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Run, build the site, print its path; exit with 1 and one sentence for each thing that went wrong."""
+    chosen_by = arguments()
+    name = f"{chosen_by.profile}-custom" if chosen_by.given else chosen_by.profile
+    out = (chosen_by.out or ROOT / "build" / name).resolve()
+    kept = name in ("quick", "full") and not chosen_by.out
+    folder = ROOT / "data" / "results" if kept else out / "results"
+    os.environ |= {"TWINS_RESULTS": str(folder), "TWINS_PROFILE": chosen_by.profile}
+    try:
+        paths = chosen(sources(), chosen_by.only)
+        given = parameters(paths, chosen_by.profile, chosen_by.given)
+        problems = results.read(folder).problems
+        problems += run(paths, given, out / "notebooks", folder, lambda line: print(line, flush=True))
+        index = site.build(out / "notebooks", out / "site", chosen_by.profile)
+        print(f"the report: {index}")
+    except (ValueError, OSError, RuntimeError) as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        print("stopped; run it again to go on where it stopped", file=sys.stderr)
+        sys.exit(130)
+    if problems:
+        sys.exit("\n".join(f"error: {problem}" for problem in problems))
+
+
+if __name__ == "__main__":
+    main()

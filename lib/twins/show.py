@@ -1,0 +1,108 @@
+"""What a notebook shows besides figures: the source of both twins, tables, sentences computed from records.
+
+Each reads well in JupyterLab and on a code host as it is; the site (`lib/site/_ext/pages.py`) takes the same
+outputs and makes tabs of a `Pair`. Protocol: https://ipython.readthedocs.io/en/stable/config/integrating.html
+"""
+
+import inspect
+import re
+import textwrap
+from dataclasses import dataclass
+from html import escape
+
+PAIR = "application/vnd.twins.pair+json"
+PROGRESS = "· "  # begins a line of progress; shown while a notebook runs, dropped from its page
+LONG = 32  # characters; a column with longer text wraps on the site
+
+
+class Pair:
+    """Shows the source of what ran, a function or class per label, as in `Pair(MLX=f, PyTorch=g)`."""
+
+    def __init__(self, **twins):
+        self.sources = {label: source(twin) for label, twin in twins.items()}
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        fenced = (f"**{label}**\n\n{fence(code)}" for label, code in self.sources.items())
+        plain = (f"{label}\n\n{code}" for label, code in self.sources.items())
+        return {PAIR: self.sources, "text/markdown": "\n\n".join(fenced), "text/plain": "\n\n".join(plain)}
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One output in several forms, MIME type -> text; a front end takes the richest it knows."""
+
+    forms: dict[str, str]
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        return self.forms
+
+
+def source(twin) -> str:
+    """The source of a function or class as its file has it, moved to the left margin."""
+    try:
+        return textwrap.dedent(inspect.getsource(twin)).rstrip()
+    except (OSError, TypeError) as error:
+        raise ValueError(f"Pair() shows functions and classes written in Python, not {twin!r}") from error
+
+
+def fence(code: str) -> str:
+    """A fenced Python block, its fence longer than any run of backticks in the code."""
+    ticks = "`" * max(3, 1 + max(map(len, re.findall("`+", code)), default=0))
+    return f"{ticks}python\n{code}\n{ticks}"
+
+
+def tell(text: str) -> None:
+    """Say how far a long cell has come."""
+    print(f"{PROGRESS}{text}", flush=True)
+
+
+def note(text: str) -> Shown:
+    """A Markdown sentence whose numbers the notebook has computed."""
+    return Shown({"text/markdown": text, "text/plain": text})
+
+
+def table(frame, caption: str | None = None) -> Shown:
+    """A pandas DataFrame as an accessible table: every column named, numbers on the right.
+
+    A named index becomes the first columns, a numbered one is left out. Floats show four significant digits
+    and keep the full value for sorting; a missing value shows as a dash. ValueError where a column or
+    an index has no name.
+    """
+    frame = named(frame)
+    columns = [column(frame.iloc[:, i], heads_rows=i == 0) for i in range(frame.shape[1])]
+    head, *rows = ("".join(cells) for cells in zip(*columns, strict=True))
+    html = ['<table class="dataframe">', *([f"<caption>{escape(caption)}</caption>"] if caption else [])]
+    html += ["<thead>", f"<tr>{head}</tr>", "</thead>", "<tbody>"]
+    html += [*(f"<tr>{row}</tr>" for row in rows), "</tbody>", "</table>"]
+    plain = frame.to_string(index=False, float_format=written, na_rep="–")
+    return Shown({"text/html": "\n".join(html), "text/plain": f"{caption}\n{plain}" if caption else plain})
+
+
+def named(frame):
+    """The frame with its index as columns; ValueError where a heading would be empty."""
+    numbered = frame.index.names == [None] and frame.index.dtype.kind in "iu"
+    labels = [*([] if numbered else frame.index.names), *frame.columns]
+    if any(label is None or isinstance(label, tuple) or not str(label).strip() for label in labels):
+        raise ValueError(f"table() takes an index and columns that each have one name, not {labels}")
+    return frame.reset_index(drop=numbered)
+
+
+def column(series, heads_rows: bool) -> list[str]:
+    """The heading and the cells of one column; text in the first column heads its row."""
+    number = series.dtype.kind in "iuf"
+    texts = ["–" if gone else written(value) for value, gone in zip(series, series.isna(), strict=True)]
+    look = f' style="text-align: {"right" if number else "left"}"'
+    look += ' class="long"' if max(map(len, texts), default=0) > LONG else ""
+    tag, scope = ("th", ' scope="row"') if heads_rows and not number else ("td", "")
+    cells = [f'<th scope="col"{look}>{escape(str(series.name))}</th>']
+    for value, text in zip(series, texts, strict=True):
+        exact = f' data-value="{float(value)!r}"' if isinstance(value, float) and text != "–" else ""
+        cells.append(f"<{tag}{scope}{look}{exact}>{escape(text)}</{tag}>")
+    return cells
+
+
+def written(value) -> str:
+    """Four significant digits for a float, without an exponent from 0.0001 up to a million million."""
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:,.0f}" if 9999.5 <= abs(value) < 1e12 else f"{value:.4g}"

@@ -1,0 +1,64 @@
+"""Which modules of twins a module imports, read from the source without running it.
+
+The report re-runs a notebook when code it uses changed, and a test holds the import directions.
+"""
+
+import ast
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+PACKAGE = FOLDER.name
+
+
+def modules() -> dict[str, Path]:
+    """Every module of the package by its full name."""
+    found = {}
+    for path in sorted(FOLDER.rglob("*.py")):
+        parts = path.relative_to(FOLDER.parent).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def imported(code: str) -> Iterator[str]:
+    """Full names this code imports, absolute imports only; `from a import b` gives a and a.b."""
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def named(code: str, known: dict[str, Path]) -> set[str]:
+    """Modules of the package that code imports or names in a string, as "twins.arms:step_arms" does."""
+    strings = {
+        node.value.partition(":")[0]
+        for node in ast.walk(ast.parse(code))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    return {name for name in (*imported(code), *strings) if name in known}
+
+
+def reached(code: str) -> set[str]:
+    """Every module of the package that this code uses, directly or through others."""
+    known = modules()
+    todo, seen = list(named(code, known)), set()
+    while todo:
+        name = todo.pop()
+        if name not in seen:
+            seen.add(name)
+            parents = [".".join(name.split(".")[:i]) for i in range(1, name.count(".") + 1)]
+            todo += [*parents, *named(known[name].read_text(), known)]
+    return seen
+
+
+def digest(code: str) -> str:
+    """A digest of all the package's sources that this code uses; models named by string count as used."""
+    known = modules()
+    names = reached(code)
+    if f"{PACKAGE}.train" in names:
+        names |= {name for name in known if name.startswith(f"{PACKAGE}.models")}
+    parts = [name.encode() + hashlib.sha256(known[name].read_bytes()).digest() for name in sorted(names)]
+    return hashlib.sha256(b"".join(parts)).hexdigest()
