@@ -9,6 +9,7 @@ import sys
 from functools import partial
 from itertools import cycle
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import psutil
@@ -80,6 +81,13 @@ def _peak_resident() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
 
 
+def _warm(module: ModuleType, framework, mode: str) -> None:
+    """A step of the smallest twin, so that what a library loads on first use is not counted."""
+    sizes = module.tiny()
+    half = train.half(module, sizes, Recipe(), framework)
+    train.step(half, MODES[mode])(*half.batch(module.example(sizes, np.random.default_rng(0))))
+
+
 def memory(model: str, config: dict, batch: int, framework: str, mode: str, steps: int = 3) -> dict:
     """Bytes that a few training steps of one half add, in a process of its own.
 
@@ -90,6 +98,7 @@ def memory(model: str, config: dict, batch: int, framework: str, mode: str, step
     module = train.named(model)
     sizes = module.Config(**config)
     example = module.example(sizes, np.random.default_rng(0), batch)
+    _warm(module, one, mode)
     _reset_peak_resident()
     before = psutil.Process().memory_info().rss
     half = train.half(module, sizes, Recipe(), one)

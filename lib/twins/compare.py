@@ -242,9 +242,7 @@ def blas(probes: Iterable[results.Timing], name: str) -> str:
     record = max(fitting, key=lambda r: r.case["n"])
     ratio = timing.ratio(runs(record), "PyTorch", "MLX")
     size = record.case["n"]
-    return (
-        f"The float32 product of {size} × {size}: PyTorch's time over MLX's is {ratio}. MLX's BLAS: {name}."
-    )
+    return f"Float32 product of {size} × {size}: PyTorch's time over MLX's is {ratio}. MLX's BLAS: {name}."
 
 
 def machine_table(machine: results.Machine) -> pd.DataFrame:
@@ -280,4 +278,4 @@ def held_out(fit: results.Fit, bytes_per_token: float | None) -> str:
 def distance(fit: results.Fit) -> str:
     """How far each half's held-out loss is above the entropy of the source, in one sentence."""
     told = " and ".join(f"{name} {fit.held_out[name] - fit.entropy:+.4f}" for name in FRAMEWORKS)
-    return f"The source's entropy is {fit.entropy:.4f} nats per token; the held-out losses are above it by {told}."
+    return f"The source's entropy is {fit.entropy:.4f} nats per token; the held-out losses above it: {told}."

@@ -11,7 +11,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
-from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from twins import compare, results, timing
 from twins.compare import Comparison
@@ -154,7 +154,7 @@ def ratios(comparisons: list[Comparison], what: str) -> Figure:
     axes.axvline(1, color=MUTED, lw=1)
     for y, row in enumerate(rows):
         _ratio_row(axes, y, row)
-    reach = max(1.6, *(max(c.ratio.high, 1 / c.ratio.low) for c in rows)) * 1.35
+    reach = max(1.6, *(max(c.ratio.high, 1 / c.ratio.low) for c in rows)) * 1.6
     axes.set(xscale="log", xlim=(1 / reach, reach), yticks=range(len(rows)), ylim=(-0.6, len(rows) - 0.4))
     axes.set_yticklabels([row.label for row in rows], color=INK)
     _ratio_ticks(axes, reach)
@@ -234,6 +234,7 @@ def losses(fit: results.Fit) -> Figure:
     )
     below.yaxis.set_major_locator(FixedLocator([10.0**p for p in range(-7, 1, 2)]))
     below.yaxis.set_minor_locator(NullLocator())
+    below.xaxis.set_major_locator(MaxNLocator(integer=True))
     above.set_ylabel("cross-entropy, nats")
     title = f"The two losses are never further apart than {apart.max():.2g} nats"
     _headline(
@@ -322,7 +323,9 @@ def parts(records: list[results.Timing]) -> Figure:
     largest = {
         n: max(names, key=lambda p, n=n: table[table.framework == n].iloc[0][p]) for n in compare.FRAMEWORKS
     }
-    title = f"Most time goes to {largest['MLX']} in MLX and to {largest['PyTorch']} in PyTorch"
+    title = f"{largest['MLX'].capitalize()} takes most of the time in MLX, {largest['PyTorch']} in PyTorch"
+    if largest["MLX"] == largest["PyTorch"]:
+        title = f"{largest['MLX'].capitalize()} takes most of the time in both"
     _headline(axes, title, "Median of each part timed alone; backward: forward and backward less forward")
     return Figure(canvas, title + ".")
 
@@ -346,7 +349,7 @@ def shares(table, ceiling: float) -> Figure:
     axes.xaxis.set_minor_locator(NullLocator())
     _end_labels(axes, ends, log=False)
     top = table.loc[table["share"].idxmax()]
-    title = f"{top['step']} reaches {top['share']:.0%} of what this machine can do"
+    title = f"{top['step']} reaches {100 * top['share']:.0f} % of what this machine can do"
     _headline(
         axes,
         title,

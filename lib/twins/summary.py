@@ -48,9 +48,9 @@ def claim(records: list[results.Record], here: Machine) -> str:
     told = compare.reading(rows)
     reached = max(rows, key=lambda c: c.ratio.high)
     if here.device != "Apple GPU":
-        return f"{told} The claim of up to {CLAIMED:g}× is about Apple silicon: **not measured here**, it needs a Mac."
+        return f"{told} The claim of up to {CLAIMED:g}× is about Apple silicon: **not measured here**."
     verdict = "is within reach of" if reached.ratio.high >= CLAIMED else "is not reached by"
-    return f"{told} The claim of up to {CLAIMED:g}× {verdict} these records; the largest ratio is {reached.ratio}."
+    return f"{told} The claim of up to {CLAIMED:g}× {verdict} these records: at most {reached.ratio}."
 
 
 def gates(records: list[results.Record]) -> pd.DataFrame:
@@ -82,7 +82,7 @@ def missing(records: list[results.Record], here: Machine) -> str:
     lines = []
     if here.device != "Apple GPU":
         lines.append(
-            "Anything on Apple silicon (Metal, MPS, Core ML's own predictions): needs macOS on an M-series Mac."
+            "Anything on Apple silicon (Metal, MPS, Core ML's own predictions): needs an M-series Mac."
         )
     if here.device != "CUDA":
         lines.append("Anything on an NVIDIA GPU: needs Linux with CUDA and the extra `cuda`.")

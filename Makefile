@@ -1,0 +1,65 @@
+# Every target makes what it needs: an environment in .venv, unless a conda or virtual environment is active.
+PROFILE ?= quick
+SET ?=
+PYTHON ?= python3.11
+
+ENVIRONMENT := $(or $(VIRTUAL_ENV),$(CONDA_PREFIX),$(CURDIR)/.venv)
+RUN := $(ENVIRONMENT)/bin/python
+READY := $(ENVIRONMENT)/.twins-ready
+SETTINGS := $(foreach setting,$(SET),-p $(setting))
+
+# Nothing is written outside this folder.
+export TMPDIR := $(CURDIR)/build/tmp
+export XDG_CACHE_HOME := $(CURDIR)/build/cache
+export IPYTHONDIR := $(CURDIR)/build/ipython
+export JUPYTER_CONFIG_DIR := $(CURDIR)/build/jupyter
+export JUPYTER_DATA_DIR := $(CURDIR)/build/jupyter
+export JUPYTER_RUNTIME_DIR := $(CURDIR)/build/jupyter/runtime
+export MPLCONFIGDIR := $(CURDIR)/build/matplotlib
+export HF_HOME := $(CURDIR)/build/huggingface
+export PIP_NO_CACHE_DIR := 1
+
+.PHONY: help setup report publish test bench lab site lint clean
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-zA-Z%-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo '  Variables: PROFILE=smoke|quick|full, SET="name=value ..." (parameters of the notebooks).'
+
+setup: $(READY) ## make the environment (.venv, or the active one)
+
+$(READY): pyproject.toml constraints.txt
+	@mkdir -p $(TMPDIR)
+	@test -x $(RUN) || $(PYTHON) -m venv $(ENVIRONMENT)
+	@echo "installing into $(ENVIRONMENT), about 2 GB"
+	@$(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,bench]'
+	@touch $@
+
+report: setup ## run the notebooks that changed, build the site, print its path
+	@$(RUN) -m twins.report --profile $(PROFILE) $(SETTINGS)
+
+report-%: setup ## run one notebook, by its number
+	@$(RUN) -m twins.report --profile $(PROFILE) --only $* $(SETTINGS)
+
+publish: report ## put the executed notebooks into report/ and the headline into README.md
+	@$(RUN) -m twins.publish --profile $(PROFILE)
+
+test: setup ## check everything that can be checked on this machine
+	@$(RUN) -m pytest
+
+bench: setup ## our steps against their peers, as interleaved ratios
+	@$(RUN) -m twins.bench
+
+lab: setup ## open the notebooks to change parameters by hand
+	@TWINS_PROFILE=interactive $(RUN) -m jupyter lab --ip=127.0.0.1 notebooks
+
+site: setup ## build the site again from what was run, and print its path
+	@$(RUN) -m twins.site build/$(PROFILE)/notebooks build/$(PROFILE)/site --profile $(PROFILE)
+
+lint: setup ## ruff on code and notebooks
+	@$(RUN) -m ruff check lib tests notebooks
+	@$(RUN) -m ruff format --check lib tests notebooks
+
+clean: ## remove everything that was made, except the environment and the records
+	rm -rf build

@@ -1,0 +1,51 @@
+// What the pages do beyond the theme: boxes that scroll sideways take the keyboard, tables sort by a column.
+
+const boxes = document.querySelectorAll("pre, .chart, .math-wrapper, .table-wrapper, .output.text_html");
+const watcher = new ResizeObserver(entries => {
+  for (const { target } of entries) {
+    if (target.scrollWidth > target.clientWidth) target.tabIndex = 0;
+    else target.removeAttribute("tabindex");
+  }
+});
+boxes.forEach(box => watcher.observe(box));
+
+const UNITS = { ns: 1e-9, "µs": 1e-6, ms: 1e-3, min: 60, h: 3600, KB: 1e3, MB: 1e6, GB: 1e9, TB: 1e12,
+  KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, k: 1e3, M: 1e6, G: 1e9, T: 1e12, GFLOP: 1e9, TFLOP: 1e12 };
+
+// "1,234 ms" -> 1.234 and "2 GB/s" -> 2e9; what is no number with at most a unit -> NaN
+function quantity(cell) {
+  if (cell.dataset.value) return Number(cell.dataset.value);
+  const [, digits, unit] = cell.textContent.trim().match(/^([-+\d.,]+(?:e[-+]?\d+)?)\s*(\S*)$/i) ?? [];
+  return digits ? Number(digits.replaceAll(",", "")) * (UNITS[unit.split("/")[0]] ?? 1) : NaN;
+}
+
+function sort(table, column, direction) {
+  const rows = [...table.tBodies[0].rows].map(row => {
+    const cell = row.cells[column];
+    return { row, text: cell.textContent.trim(), number: quantity(cell) };
+  });
+  const given = rows.filter(({ text }) => !["–", "", "nan"].includes(text));
+  const numeric = given.every(({ number }) => !Number.isNaN(number));
+  const byText = (a, b) => a.text.localeCompare(b.text, "en", { numeric: true });
+  const order = numeric ? (a, b) => a.number - b.number : byText;
+  given.sort((a, b) => direction * order(a, b));
+  const missing = rows.filter(row => !given.includes(row));
+  table.tBodies[0].append(...[...given, ...missing].map(({ row }) => row));
+}
+
+for (const table of document.querySelectorAll("table.dataframe")) {
+  if (table.tHead?.rows.length !== 1) continue;
+  const headings = [...table.tHead.rows[0].cells];
+  headings.forEach((heading, column) => {
+    if (!heading.textContent.trim()) return;
+    const button = document.createElement("button");
+    button.append(...heading.childNodes);
+    heading.append(button);
+    button.addEventListener("click", () => {
+      const descending = heading.ariaSort === "ascending";
+      headings.forEach(other => { other.ariaSort = null; });
+      heading.ariaSort = descending ? "descending" : "ascending";
+      sort(table, column, descending ? -1 : 1);
+    });
+  });
+}

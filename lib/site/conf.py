@@ -1,0 +1,51 @@
+"""Sphinx configuration of the report: reads executed notebooks, asks nothing of any other machine.
+
+The options: https://www.sphinx-doc.org/en/master/usage/configuration.html, https://myst-nb.readthedocs.io,
+https://pradyunsg.me/furo/customisation/
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / "_ext"))
+
+from pages import DARK, LIGHT
+
+project = html_title = "Twins"
+extensions = ["myst_nb", "sphinx_design", "sphinx_copybutton", "maths", "pages"]
+
+nb_execution_mode = "off"  # the notebooks are executed already
+nb_render_markdown_format = "myst"  # an output may carry tabs and links to other notebooks
+nb_merge_streams = True
+nb_output_stderr = "remove"  # progress bars
+nb_code_prompt_show, nb_code_prompt_hide = "Show code", "Hide code"
+myst_enable_extensions = ["amsmath", "colon_fence", "dollarmath"]
+myst_heading_anchors = 3  # what a link to a part of another page can name
+
+html_theme = "furo"
+html_math_renderer = "svg"
+html_static_path = ["_static"]
+html_css_files = ["twins.css"]
+html_js_files = [("report.js", {"defer": "defer"})]
+html_logo = html_favicon = "_static/twins.svg"
+html_copy_source = html_show_sphinx = html_show_copyright = html_use_index = False
+html_show_search_summary = False  # it is fetched page by page, which browsers refuse for file://
+
+FURO = {  # furo's own colours: text and links, whose blue would read as MLX's
+    "foreground-primary": "ink",
+    "foreground-secondary": "muted",
+    "background-primary": "paper",
+    "background-border": "rule",
+    "brand-primary": "ink",
+    "brand-content": "ink",
+    "brand-visited": "ink",
+}
+
+
+def variables(palette: dict[str, str]) -> dict[str, str]:
+    """The CSS variables of one palette."""
+    own = {f"twins-{name}": colour for name, colour in palette.items()}
+    return own | {f"color-{name}": palette[role] for name, role in FURO.items()}
+
+
+html_theme_options = {"light_css_variables": variables(LIGHT), "dark_css_variables": variables(DARK)}

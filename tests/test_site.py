@@ -1,0 +1,106 @@
+"""Building the site: what it takes, what it refuses, when it does nothing."""
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+from twins import site
+
+PICTURE = {"output_type": "display_data", "data": {"image/png": "eA=="}, "metadata": {}}
+
+
+def write(folder, name, *markdown, output=None):
+    folder.mkdir(exist_ok=True)
+    cells = [
+        {"cell_type": "markdown", "id": f"c{i}", "metadata": {}, "source": text.splitlines(keepends=True)}
+        for i, text in enumerate(markdown)
+    ]
+    if output:
+        code = {"cell_type": "code", "id": "code", "metadata": {}, "source": "plot()", "execution_count": 1}
+        cells.append(code | {"outputs": [output]})
+    notebook = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    path = folder / name
+    path.write_text(json.dumps(notebook), encoding="utf-8")
+    return path
+
+
+def test_heading_is_title_and_question(tmp_path):
+    page = write(tmp_path, "01_x.ipynb", "# The `machine`\n\nWhat can\nit do?\n\nMore.")
+    assert site.heading(page) == ("The `machine`", "What can it do?")
+    page = write(tmp_path, "02_x.ipynb", "# Title\nWhat?")
+    assert site.heading(page) == ("Title", "What?")
+
+
+@pytest.mark.parametrize("opening", ["", "No title", "# Title", "# Title\n\n## Section\n\nText"])
+def test_a_notebook_without_title_and_question_is_refused(tmp_path, opening):
+    page = write(tmp_path, "01_x.ipynb", opening)
+    with pytest.raises(ValueError, match=r"01_x\.ipynb: the first Markdown cell opens with '# Title' and"):
+        site.heading(page)
+
+
+def test_no_notebook_is_one_sentence(tmp_path):
+    write(tmp_path, "01_x.partial.ipynb", "# A\n\nB?")
+    command = [sys.executable, "-m", "twins.site", str(tmp_path), str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and done.stdout == ""
+    assert done.stderr == f"no executed notebook to build the site from in {tmp_path}\n"
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_of_other_files_is_left_alone(tmp_path):
+    write(tmp_path / "nb", "01_x.ipynb", "# A\n\nB?")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "letter.txt").write_text("mine")
+    with pytest.raises(ValueError, match="holds files that are no site"):
+        site.build(tmp_path / "nb", tmp_path / "out", "quick")
+    assert (tmp_path / "out" / "letter.txt").read_text() == "mine"
+
+
+def test_build_twice_then_fail(tmp_path):
+    """The second call does nothing and needs no Sphinx; a failing one leaves the site of the first."""
+    notebooks, out = tmp_path / "nb", tmp_path / "made" / "site"
+    write(notebooks, "01_machine.ipynb", "# The machine\n\nWhat can it do?")
+    opening, links = "# A model\n\nWho is faster?", "See [it](01_machine.ipynb) and [x](03_x.ipynb)."
+    write(notebooks, "02_lm.ipynb", opening, links)
+    write(notebooks, "03_x.partial.ipynb", "# Broken\n\nWhy?")
+    index = site.build(notebooks, out, "quick")
+    html = index.read_text()
+    assert html.index("What can it do?") < html.index("Who is faster?")
+    assert "<code" in html and "quick" in html and "Broken" not in html
+    assert sorted(path.stem for path in out.glob("*.html")) == ["01_machine", "02_lm", "index", "search"]
+    assert "x (not in this report)" in (out / "02_lm.html").read_text()
+
+    code = (
+        "import sys; from pathlib import Path; from twins import site\n"
+        f"print(site.build(Path({str(notebooks)!r}), Path({str(out)!r}), 'quick'))\n"
+        "print({'sphinx', 'nbformat'} & set(sys.modules))"
+    )
+    before = index.stat().st_mtime_ns
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).split() == [str(index), "set()"]
+    assert index.stat().st_mtime_ns == before
+
+    write(notebooks, "02_lm.ipynb", opening, r"See [it](#nowhere), $\foo{x}$.", output=PICTURE)
+    with pytest.raises(RuntimeError, match="the site was not built and is as it was before") as raised:
+        site.build(notebooks, out, "quick")
+    for said in (
+        r"02_lm\.ipynb:\d+: WARNING: .*'nowhere'",
+        r"02_lm\.ipynb:\d+: WARNING: the formula .* uses \\foo, which",
+        r"02_lm\.ipynb: WARNING: cell 3 \('plot\(\)'\): a picture needs",
+    ):
+        assert re.search(said, str(raised.value)), said
+    assert index.read_text() == html and "not in this report" in (out / "02_lm.html").read_text()
+    assert [path.name for path in out.parent.iterdir()] == ["site"]
+
+
+def test_digest_sees_every_source(tmp_path, monkeypatch):
+    monkeypatch.setattr(site, "CONFIGURATION", tmp_path / "conf")
+    (tmp_path / "conf").mkdir()
+    page = write(tmp_path, "01_x.ipynb", "# A\n\nB?")
+    seen = {site.digest([page], "quick"), site.digest([page], "full")}
+    (tmp_path / "conf" / "conf.py").write_text("a = 1")
+    seen.add(site.digest([page], "quick"))
+    write(tmp_path, "01_x.ipynb", "# A\n\nC?")
+    seen.add(site.digest([page], "quick"))
+    assert len(seen) == 4
