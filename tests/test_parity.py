@@ -8,6 +8,7 @@ import mlx.nn as mnn
 import numpy as np
 import pytest
 import torch
+
 from twins import parity, train
 from twins.models import transformer_lm as lm
 

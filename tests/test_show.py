@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+
 from twins.show import PAIR, Pair, note, table, written
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+
 from twins import site
 
 PICTURE = {"output_type": "display_data", "data": {"image/png": "eA=="}, "metadata": {}}

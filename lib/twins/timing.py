@@ -85,7 +85,7 @@ class Ratio:
         return self.low < band and self.high > 1 / band
 
 
-def _timed(arm: Arm) -> tuple[float, float]:
+def once(arm: Arm) -> tuple[float, float]:
     """Wall and CPU seconds of one call, its work done."""
     wall, cpu = time.perf_counter(), time.process_time()
     arm.call()
@@ -98,14 +98,14 @@ def interleave(arms: dict[str, Arm], plan: Plan, order: np.random.Generator) -> 
 
     The first call of every arm is kept apart: it holds compilation.
     """
-    samples = {name: Samples(_timed(arm)[0], [], []) for name, arm in arms.items()}
+    samples = {name: Samples(once(arm)[0], [], []) for name, arm in arms.items()}
     for arm in arms.values():
         for _ in range(plan.warmup):
-            _timed(arm)
+            once(arm)
     names = list(arms)
     for _ in range(plan.rounds):
         for name in order.permutation(names):
-            block = [_timed(arms[name]) for _ in range(plan.block)][1:]
+            block = [once(arms[name]) for _ in range(plan.block)][1:]
             samples[name].wall.extend(wall for wall, _ in block)
             samples[name].cpu.extend(cpu for _, cpu in block)
     return samples

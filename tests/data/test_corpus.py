@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from twins.data import corpus, download, markov
 
 SENTENCE = re.compile(r"[^\n.]+(\.\d[^\n.]*)*\.")  # one full stop, apart from those in numbers

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
 from twins.data import download
 
 CONTENT = b"To be, or not to be, that is the question.\n" * 50_000

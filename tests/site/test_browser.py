@@ -18,6 +18,7 @@ import pytest
 from matplotlib.figure import Figure
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from playwright.sync_api import sync_playwright
+
 from twins import show, site
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")

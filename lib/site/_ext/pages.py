@@ -14,6 +14,7 @@ from itertools import accumulate
 
 import nbformat
 from sphinx.util import logging
+
 from twins.show import PAIR, fence
 
 LIGHT = {

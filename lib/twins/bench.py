@@ -1,0 +1,65 @@
+"""`make bench`: our steps against their peers, as interleaved ratios with intervals and an A/A arm."""
+
+from collections.abc import Iterator
+
+from twins import frameworks, timing
+from twins.timing import AGAIN, Plan
+
+CONFIG = {"vocabulary": 1024, "context": 64, "width": 128, "layers": 4, "heads": 4}
+BATCH = 8
+PLAN = Plan(processes=5, rounds=8, block=4)
+
+
+def torch_rows() -> Iterator[str]:
+    """Our torch step over each peer's; goal at most 1.00."""
+    runs = timing.measure("twins.peers:torch_arms", {"config": CONFIG, "batch": BATCH}, PLAN)
+    yield from rows("torch step, ours", runs, "ours", 1.00)
+
+
+def mlx_rows(compiled: bool) -> Iterator[str]:
+    """Our MLX step over the composition of mlx.nn's layers; goal at most 1.00."""
+    runs = timing.measure(
+        "twins.peers:mlx_arms", {"config": CONFIG, "batch": BATCH, "compiled": compiled}, PLAN
+    )
+    yield from rows(f"MLX step, {'compiled' if compiled else 'eager'}, ours", runs, "ours", 1.00)
+
+
+def harness_rows() -> Iterator[str]:
+    """The timing harness over a bare loop of the same steps; goal at most 1.01."""
+    runs = timing.measure("twins.peers:harness_arms", {"config": CONFIG, "batch": 1}, PLAN)
+    yield row(
+        "the timing harness ÷ a bare loop", timing.ratio(runs, "the timing harness", "a bare loop"), 1.01
+    )
+    yield row("  A/A", timing.same(runs), None)
+
+
+def rows(what: str, runs: list[timing.Run], ours: str, goal: float) -> Iterator[str]:
+    """A line per peer, and the A/A line."""
+    for name in timing.arm_names(runs):
+        if name != ours and not name.endswith(AGAIN):
+            yield row(f"{what} ÷ {name}", timing.ratio(runs, ours, name), goal)
+    yield row("  A/A", timing.same(runs), None)
+    yield from (f"  {sentence}" for sentence in timing.warnings(runs))
+
+
+def row(what: str, ratio: timing.Ratio, goal: float | None) -> str:
+    """One ratio with its interval and, where there is one, its goal and whether the interval reaches it."""
+    if goal is None:
+        return f"{what:<78}{ratio}"
+    verdict = "reached" if ratio.value <= goal else "within its interval" if ratio.low <= goal else "MISSED"
+    return f"{what:<78}{ratio}  goal {goal:.2f}: {verdict}"
+
+
+def main() -> None:
+    """Print every ratio as it is measured."""
+    print(
+        f"time ratios, below 1 ours is faster; {frameworks.MLX.device}, "
+        f"{frameworks.THREADS} thread(s), batch {BATCH}, {CONFIG}"
+    )
+    for section in (torch_rows(), mlx_rows(False), mlx_rows(True), harness_rows()):
+        for line in section:
+            print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()
