@@ -54,31 +54,40 @@ def _best(found: list[timing.Run], framework: str) -> str:
 
 
 def by_mode(record: results.Timing, label: str) -> list[Comparison]:
-    """One comparison per mode both frameworks ran, and one of each framework at its best."""
+    """One comparison per mode that both frameworks ran."""
     found = runs(record)
-    band = timing.band(found)
     kinds = [{arm.removeprefix(f) for arm in arms(found) if arm.startswith(f)} for f in FRAMEWORKS]
-    pairs = {
-        kind.strip(", "): (f"MLX{kind}", f"PyTorch{kind}")
-        for kind in sorted(kinds[0] & kinds[1], reverse=True)
-    }
-    if len(pairs) > 1:
-        pairs["each at its best"] = (_best(found, "MLX"), _best(found, "PyTorch"))
     return [
-        Comparison(", ".join(filter(None, (label, kind))), timing.ratio(found, torch, mlx), band)
-        for kind, (mlx, torch) in pairs.items()
+        _compared(found, f"PyTorch{kind}", f"MLX{kind}", ", ".join(filter(None, (label, kind.strip(", ")))))
+        for kind in sorted(kinds[0] & kinds[1], reverse=True)
     ]
 
 
+def at_best(record: results.Timing, label: str) -> Comparison:
+    """Each framework's fastest mode against the other's."""
+    found = runs(record)
+    return _compared(found, _best(found, "PyTorch"), _best(found, "MLX"), label)
+
+
+def _compared(found: list[timing.Run], torch: str, mlx: str, label: str) -> Comparison:
+    return Comparison(label, timing.ratio(found, torch, mlx), timing.band(found))
+
+
 def steps(records: Iterable[results.Timing]) -> list[Comparison]:
-    """Comparisons of training-step records, labelled by batch size and mode."""
+    """Comparisons of training-step records by batch size and mode."""
     return [c for record in records for c in by_mode(record, f"batch {record.case['batch']}")]
 
 
+def best_steps(records: Iterable[results.Timing]) -> list[Comparison]:
+    """Comparisons of training-step records by batch size, each framework in its fastest mode."""
+    return [at_best(record, f"batch {record.case['batch']}, each at its best") for record in records]
+
+
 def reading(comparisons: list[Comparison]) -> str:
-    """What the comparisons show, each framework at its best where that was timed; one sentence a case."""
-    best = [c for c in comparisons if c.label.endswith("each at its best")] or comparisons
-    return " ".join(f"{c}." for c in best) or "Nothing was timed, so nothing can be read from this page."
+    """What the comparisons show, one sentence each."""
+    return (
+        " ".join(f"{c}." for c in comparisons) or "Nothing was timed."
+    )
 
 
 def aa(records: Iterable[results.Timing]) -> str:

@@ -36,7 +36,7 @@ def headline(records: list[results.Record]) -> list[Comparison]:
     rows = []
     for twin, timings in _steps(records).items():
         for timing in timings:
-            rows.append(compare.by_mode(timing, f"{twin}, batch {timing.case['batch']}")[-1])
+            rows.append(compare.at_best(timing, f"{twin}, batch {timing.case['batch']}"))
     return rows
 
 
