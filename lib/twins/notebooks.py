@@ -127,9 +127,14 @@ def _progress(output: NotebookNode) -> bool:
 
 
 def _tidy_output(output: NotebookNode, root: Path) -> NotebookNode:
-    """The output with this machine's folders taken out of every text in it."""
+    """The output with this machine's folders taken out of every text in it; images are left alone."""
+    image = output.get("data", {}).pop("image/png", None)
     texts = json.dumps(output)
-    texts = re.sub(r"[^\s\"']*ipykernel_\d+/\d+\.py", "<cell>", texts)
+    if "ipykernel_" in texts:
+        texts = re.sub(r"[^\s\"']*ipykernel_\d+/\d+\.py", "<cell>", texts)
     for folder, name in ((root, "."), (Path.home(), "~")):
         texts = texts.replace(f"{folder}/", f"{name}/").replace(str(folder), name)
-    return nbformat.from_dict(json.loads(texts))
+    output = nbformat.from_dict(json.loads(texts))
+    if image is not None:
+        output["data"]["image/png"] = image
+    return output

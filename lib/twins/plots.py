@@ -1,133 +1,33 @@
 """One function per figure: records in, Figure out. Titles are findings, computed from the records.
 
-One colour, marker and dash per framework everywhere; ratios on a symmetric logarithmic axis; every
-figure says in words what it shows. The site swaps the colours below for those of its theme.
+Ratios lie on a symmetric logarithmic axis, so that twice as fast and twice as slow look alike; spread is
+always shown; a difference within the harness's own error is called a tie.
 """
 
-import io
-import re
-
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure as Canvas
-from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLocator
 
 from twins import compare, results, timing
 from twins.compare import Comparison
-
-INK, MUTED, RULE, PAPER = "#1b1f24", "#5f6b7a", "#d5dae1", "#ffffff"
-COLOURS = {"MLX": "#0072b2", "PyTorch": "#c24e00"}
-MARKERS = {"MLX": "o", "PyTorch": "s"}
-DASHES = {"eager": "-", "compiled": (0, (4, 2))}
-WIDTH = 7.6  # inches
-STYLE = {
-    "figure.facecolor": "none",
-    "axes.facecolor": "none",
-    "savefig.facecolor": "none",
-    "axes.edgecolor": RULE,
-    "axes.labelcolor": MUTED,
-    "text.color": INK,
-    "xtick.color": MUTED,
-    "ytick.color": MUTED,
-    "grid.color": RULE,
-    "grid.linewidth": 0.7,
-    "axes.grid": True,
-    "axes.grid.axis": "y",
-    "axes.axisbelow": True,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.spines.left": False,
-    "xtick.bottom": False,
-    "ytick.left": False,
-    "font.family": ["DejaVu Sans"],
-    "font.size": 10,
-    "xtick.labelsize": 9,
-    "ytick.labelsize": 9,
-    "svg.fonttype": "none",
-    "svg.hashsalt": "twins",
-    "legend.frameon": False,
-}
-
-
-class Figure:
-    """A figure as SVG, with a PNG for code hosts and editors, that says in words what it shows."""
-
-    def __init__(self, canvas: Canvas, alt: str):
-        if not alt.strip():
-            raise ValueError("a figure needs alt text that states its finding")
-        self.alt = alt
-        with mpl.rc_context(STYLE):
-            text, image = io.StringIO(), io.BytesIO()
-            canvas.savefig(text, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": None})
-            metadata = {"Software": None}
-            canvas.savefig(
-                image, format="png", dpi=144, bbox_inches="tight", facecolor=PAPER, metadata=metadata
-            )
-        svg = text.getvalue()
-        self.svg, self.png = svg[svg.index("<svg") :], image.getvalue()
-
-    def _repr_mimebundle_(self, include=None, exclude=None):
-        told = {"alt": self.alt, "needs_background": "light"}
-        data = {"image/svg+xml": self.svg, "image/png": self.png, "text/plain": self.alt}
-        return data, {"image/svg+xml": told, "image/png": told}
-
-
-def _canvas(height: float, rows: int = 1, **options) -> tuple[Canvas, list[Axes]]:
-    """An empty canvas in the house style with its axes, one below the other."""
-    with mpl.rc_context(STYLE):
-        canvas = Canvas(figsize=(WIDTH, height))
-        axes = canvas.subplots(rows, 1, squeeze=False, **options)[:, 0]
-    return canvas, list(axes)
-
-
-def _headline(axes: Axes, title: str, subtitle: str) -> None:
-    """The finding above the axes, and below it what is drawn."""
-    axes.set_title(title, pad=26, loc="left", color=INK, fontsize=12.5, fontweight="bold")
-    axes.annotate(
-        subtitle, (0, 1), (0, 9), "axes fraction", textcoords="offset points", color=MUTED, fontsize=9.5
-    )
-
-
-def duration(seconds: float) -> str:
-    """A time in the unit a person would choose: 10 µs, 1.5 ms, 2 s."""
-    for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
-        if seconds >= size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds / 1e-9:.3g} ns"
-
-
-def _log_ticks(axis, low: float, high: float, label) -> None:
-    """Ticks at 1, 2 and 5 times powers of ten, labelled by `label`, none between."""
-    powers = range(int(np.floor(np.log10(low))) - 1, int(np.ceil(np.log10(high))) + 1)
-    steps = (1, 2, 5) if high / low < 200 else (1,)
-    axis.set_major_locator(FixedLocator([s * 10.0**p for p in powers for s in steps]))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: label(value)))
-    axis.set_minor_locator(NullLocator())
-
-
-def _end_labels(axes: Axes, ends: list[tuple[float, float, str, str]], log: bool) -> None:
-    """Names at the ends of lines (x, y, text, colour), pushed apart where they would overlap."""
-    low, high = axes.get_ylim()
-    scale = np.log10 if log else np.asarray
-    height = float(scale(high) - scale(low)) or 1.0
-    placed: list[float] = []
-    for x, y, text, colour in sorted(ends, key=lambda end: end[1]):
-        at = float(scale(y) - scale(low)) / height
-        at = max([at, *(spot + 0.065 for spot in placed[-1:])])
-        placed.append(at)
-        axes.annotate(
-            text,
-            (x, at),
-            (8, 0),
-            axes.get_xaxis_transform(),
-            textcoords="offset points",
-            color=colour,
-            fontweight="bold",
-            fontsize=9,
-            va="center",
-            annotation_clip=False,
-        )
+from twins.drawing import (
+    COLOURS,
+    DASHES,
+    INK,
+    MARKERS,
+    MUTED,
+    PAPER,
+    RULE,
+    Figure,
+    bar,
+    blank,
+    duration,
+    end_labels,
+    headline,
+    log_ticks,
+    name_rows,
+    size_ticks,
+)
 
 
 def _arm_style(arm: str) -> dict:
@@ -138,7 +38,7 @@ def _arm_style(arm: str) -> dict:
 
 def nothing(reason: str) -> Figure:
     """The figure that stands where there is nothing to draw, and says why."""
-    canvas, (axes,) = _canvas(0.9)
+    canvas, (axes,) = blank(0.9)
     axes.set_axis_off()
     axes.text(0, 0.5, f"Nothing to draw: {reason}", color=MUTED, transform=axes.transAxes)
     return Figure(canvas, f"Nothing to draw: {reason}")
@@ -149,7 +49,7 @@ def ratios(comparisons: list[Comparison], what: str) -> Figure:
     if not comparisons:
         return nothing("no timing was recorded")
     rows = sorted(comparisons, key=lambda c: c.ratio.value)
-    canvas, (axes,) = _canvas(1.5 + 0.36 * len(rows))
+    canvas, (axes,) = blank(1.5 + 0.36 * len(rows))
     axes.axvspan(1 / timing.TIE, timing.TIE, color=RULE, alpha=0.6, lw=0)
     axes.axvline(1, color=MUTED, lw=1)
     for y, row in enumerate(rows):
@@ -172,7 +72,7 @@ def ratios(comparisons: list[Comparison], what: str) -> Figure:
         )
     wins = {name: sum(c.winner == name for c in rows) for name in compare.FRAMEWORKS}
     title = f"{what}: MLX is faster in {wins['MLX']} of {len(rows)}, PyTorch in {wins['PyTorch']}"
-    _headline(axes, title, "Time, PyTorch ÷ MLX. Mark: ratio of medians; bar: 95 % interval; band: a tie")
+    headline(axes, title, "Time, PyTorch ÷ MLX. Mark: ratio of medians; bar: 95 % interval; band: a tie")
     return Figure(canvas, f"{title}. " + "; ".join(map(str, rows)) + ".")
 
 
@@ -212,9 +112,7 @@ def _ratio_ticks(axes: Axes, reach: float) -> None:
 
 def losses(fit: results.Fit) -> Figure:
     """Both losses over training, and below how far apart they are beside torch's own floor."""
-    canvas, (above, below) = _canvas(
-        4.8, 2, sharex=True, height_ratios=[3, 1.3], gridspec_kw={"hspace": 0.12}
-    )
+    canvas, (above, below) = blank(4.8, 2, sharex=True, height_ratios=[3, 1.3], gridspec_kw={"hspace": 0.12})
     count = len(fit.losses["MLX"])
     step = np.arange(count)
     for name, dash in (("MLX", "-"), ("PyTorch", (0, (3, 2)))):
@@ -224,7 +122,7 @@ def losses(fit: results.Fit) -> Figure:
         above.annotate(
             "entropy of the source", (0, fit.entropy), (2, 3), textcoords="offset points", color=MUTED
         )
-    _end_labels(above, [(count - 1, fit.losses[n][-1], n, COLOURS[n]) for n in compare.FRAMEWORKS], log=False)
+    end_labels(above, [(count - 1, fit.losses[n][-1], n, COLOURS[n]) for n in compare.FRAMEWORKS], log=False)
     apart, floor = compare.losses_apart(fit)
     below.fill_between(step, 1e-8, np.maximum(np.maximum.accumulate(floor), 1e-8), color=RULE, lw=0)
     below.plot(step, np.maximum(apart, 1e-8), color=INK, lw=1.2)
@@ -237,7 +135,7 @@ def losses(fit: results.Fit) -> Figure:
     below.xaxis.set_major_locator(MaxNLocator(integer=True))
     above.set_ylabel("cross-entropy, nats")
     title = f"The two losses are never further apart than {apart.max():.2g} nats"
-    _headline(
+    headline(
         above,
         title,
         f"Same weights, same batches. Shade below: PyTorch against itself, rows permuted ({floor.max():.2g})",
@@ -251,7 +149,7 @@ def scaling(records: list[results.Timing], unit: str) -> Figure:
     """Time per example over batch size for every arm; where the curves cross is where the verdict turns."""
     if not records:
         return nothing("no timing was recorded")
-    canvas, (axes,) = _canvas(4.4)
+    canvas, (axes,) = blank(4.4)
     found = {record.case["batch"]: compare.runs(record) for record in records}
     batches, ends = sorted(found), []
     for arm in compare.arms(found[batches[0]]):
@@ -264,11 +162,9 @@ def scaling(records: list[results.Timing], unit: str) -> Figure:
         axes.plot(batches, middle, lw=1.8, ms=6, mec=PAPER, **style)
         ends.append((batches[-1], middle[-1], arm, style["color"]))
     axes.set(xscale="log", yscale="log", xlabel="batch size", ylabel=f"time per {unit}")
-    axes.xaxis.set_major_locator(FixedLocator(batches))
-    axes.xaxis.set_major_formatter(FixedFormatter([str(b) for b in batches]))
-    axes.xaxis.set_minor_locator(NullLocator())
-    _log_ticks(axes.yaxis, *axes.get_ylim(), duration)
-    _end_labels(axes, ends, log=True)
+    size_ticks(axes.xaxis, batches)
+    log_ticks(axes.yaxis, *axes.get_ylim(), duration)
+    end_labels(axes, ends, log=True)
     best = {
         b: min(compare.arms(found[b]), key=lambda arm, b=b: timing.median(found[b], arm)) for b in batches
     }
@@ -278,7 +174,7 @@ def scaling(records: list[results.Timing], unit: str) -> Figure:
         if len(names) == 1
         else "Which step is fastest depends on the batch"
     )
-    _headline(
+    headline(
         axes, title, "Line: median over processes; shade: fastest to slowest process; both axes logarithmic"
     )
     return Figure(canvas, f"{title}. " + "; ".join(f"batch {b}: {arm}" for b, arm in best.items()) + ".")
@@ -286,47 +182,24 @@ def scaling(records: list[results.Timing], unit: str) -> Figure:
 
 def parts(records: list[results.Timing]) -> Figure:
     """Where a step's time goes: data, forward, backward and optimizer in each framework."""
-    table = compare.part_table(records)
+    table = compare.part_table(records).set_index("framework")
     if table.empty:
         return nothing("no timing was recorded")
-    names = ["data", "forward", "backward", "optimizer"]
-    canvas, (axes,) = _canvas(3.4)
-    for name in compare.FRAMEWORKS:
-        row = table[table.framework == name].iloc[0]
-        offset = -0.17 if name == "MLX" else 0.17
+    names = list(table.columns)
+    canvas, (axes,) = blank(3.4)
+    for framework, offset in (("MLX", -0.17), ("PyTorch", 0.17)):
         for y, part in enumerate(names):
-            axes.barh(
-                y + offset,
-                row[part],
-                0.3,
-                color=COLOURS[name],
-                hatch="" if name == "MLX" else "///",
-                ec=PAPER,
-                lw=0,
-            )
-            text = f"{name} {duration(max(row[part], 0) / 1e3)}"
-            axes.annotate(
-                text,
-                (row[part], y + offset),
-                (4, 0),
-                textcoords="offset points",
-                va="center",
-                color=COLOURS[name],
-                fontsize=8.5,
-            )
-    axes.set(yticks=range(4), xlabel="milliseconds, eager step")
-    axes.set_yticklabels(names, color=INK)
+            milliseconds = table.loc[framework, part]
+            text = f"{framework} {duration(max(milliseconds, 0) / 1e3)}"
+            bar(axes, y + offset, milliseconds, framework, text, 0.3)
+    name_rows(axes, names)
     axes.invert_yaxis()
-    axes.grid(axis="x")
-    axes.grid(visible=False, axis="y")
-    axes.set_xlim(0, 1.25 * table[names].to_numpy().max())
-    largest = {
-        n: max(names, key=lambda p, n=n: table[table.framework == n].iloc[0][p]) for n in compare.FRAMEWORKS
-    }
+    axes.set(xlabel="milliseconds, eager step", xlim=(0, 1.25 * table.to_numpy().max()))
+    largest = {name: table.loc[name].idxmax() for name in compare.FRAMEWORKS}
     title = f"{largest['MLX'].capitalize()} takes most of the time in MLX, {largest['PyTorch']} in PyTorch"
     if largest["MLX"] == largest["PyTorch"]:
         title = f"{largest['MLX'].capitalize()} takes most of the time in both"
-    _headline(axes, title, "Median of each part timed alone; backward: forward and backward less forward")
+    headline(axes, title, "Median of each part timed alone; backward: forward and backward less forward")
     return Figure(canvas, title + ".")
 
 
@@ -334,7 +207,7 @@ def shares(table, ceiling: float) -> Figure:
     """Share of the machine's one probed ceiling that every step reaches."""
     if table.empty or not ceiling:
         return nothing("no timing, or no probed ceiling, was recorded")
-    canvas, (axes,) = _canvas(3.6)
+    canvas, (axes,) = blank(3.6)
     ends = []
     for arm, rows in table.groupby("step"):
         style = _arm_style(arm)
@@ -344,13 +217,11 @@ def shares(table, ceiling: float) -> Figure:
     axes.set(
         xscale="log", xlabel="batch size", ylabel="% of the ceiling", ylim=(0, 105 * table["share"].max())
     )
-    axes.xaxis.set_major_locator(FixedLocator(batches))
-    axes.xaxis.set_major_formatter(FixedFormatter([str(b) for b in batches]))
-    axes.xaxis.set_minor_locator(NullLocator())
-    _end_labels(axes, ends, log=False)
+    size_ticks(axes.xaxis, batches)
+    end_labels(axes, ends, log=False)
     top = table.loc[table["share"].idxmax()]
     title = f"{top['step']} reaches {100 * top['share']:.0f} % of what this machine can do"
-    _headline(
+    headline(
         axes,
         title,
         f"Counted operations ÷ time ÷ the best product measured here, {ceiling / 1e9:.0f} GFLOP/s",
@@ -362,38 +233,19 @@ def memory(records: list[results.Memory]) -> Figure:
     """Memory that training adds, by arm: the process's resident set, the same reading for both."""
     if not records:
         return nothing("no memory was recorded")
-    canvas, (axes,) = _canvas(1.4 + 0.4 * len(records))
-    rows = sorted(records, key=lambda r: r.resident, reverse=True)
-    for y, row in enumerate(rows):
-        name = row.arm.split()[0]
-        axes.barh(
-            y,
-            row.resident / 2**20,
-            0.55,
-            color=COLOURS[name],
-            hatch="" if name == "MLX" else "///",
-            ec=PAPER,
-            lw=0,
-        )
-        axes.annotate(
-            f"{row.resident / 2**20:.0f} MB",
-            (row.resident / 2**20, y),
-            (4, 0),
-            textcoords="offset points",
-            va="center",
-            color=COLOURS[name],
-        )
-    axes.set(yticks=range(len(rows)), xlabel="megabytes", xlim=(0, 1.15 * rows[0].resident / 2**20))
-    axes.set_yticklabels([row.arm for row in rows], color=INK)
-    axes.grid(axis="x")
-    axes.grid(visible=False, axis="y")
-    title = f"{rows[-1].arm} needs the least memory, {rows[0].arm} the most"
-    _headline(
+    canvas, (axes,) = blank(1.4 + 0.4 * len(records))
+    ordered = sorted(records, key=lambda r: r.resident, reverse=True)
+    for y, row in enumerate(ordered):
+        megabytes = row.resident / 2**20
+        bar(axes, y, megabytes, row.arm.split()[0], f"{megabytes:.0f} MB", 0.55)
+    name_rows(axes, [row.arm for row in ordered])
+    axes.set(xlabel="megabytes", xlim=(0, 1.15 * max(1.0, ordered[0].resident / 2**20)))
+    title = f"{ordered[-1].arm} needs the least memory, {ordered[0].arm} the most"
+    headline(
         axes, title, "Peak of the resident set in a process of its own, above what it held before the model"
     )
-    return Figure(
-        canvas, title + ": " + ", ".join(f"{r.arm} {r.resident / 2**20:.0f} MB" for r in rows) + "."
-    )
+    told = ", ".join(f"{row.arm} {row.resident / 2**20:.0f} MB" for row in ordered)
+    return Figure(canvas, f"{title}: {told}.")
 
 
 def products(probes: list[results.Timing]) -> Figure:
@@ -401,7 +253,7 @@ def products(probes: list[results.Timing]) -> Figure:
     rows = [record for record in probes if record.subject == "matmul"]
     if not rows:
         return nothing("no product was timed")
-    canvas, (axes,) = _canvas(4.2)
+    canvas, (axes,) = blank(4.2)
     ends, reached = [], {}
     dashes = dict(
         zip(dict.fromkeys(r.case["dtype"] for r in rows), ["-", (0, (4, 2)), (0, (1, 1.5))], strict=False)
@@ -418,18 +270,11 @@ def products(probes: list[results.Timing]) -> Figure:
             reached[name, dtype] = max(rate)
     axes.set(xscale="log", yscale="log", xlabel="side of the square matrices", ylabel="GFLOP/s")
     sizes = sorted({r.case["n"] for r in rows})
-    axes.xaxis.set_major_locator(FixedLocator(sizes))
-    axes.xaxis.set_major_formatter(FixedFormatter([str(n) for n in sizes]))
-    axes.xaxis.set_minor_locator(NullLocator())
-    _log_ticks(axes.yaxis, *axes.get_ylim(), lambda value: f"{value / 1e9:g}")
-    _end_labels(axes, ends, log=True)
+    size_ticks(axes.xaxis, sizes)
+    log_ticks(axes.yaxis, *axes.get_ylim(), lambda value: f"{value / 1e9:g}")
+    end_labels(axes, ends, log=True)
     best = max(reached, key=reached.get)
     title = f"The best product here runs at {reached[best] / 1e9:.0f} GFLOP/s ({best[0]}, {best[1]})"
-    _headline(axes, title, "Median over processes, both axes logarithmic; higher is faster")
+    headline(axes, title, "Median over processes, both axes logarithmic; higher is faster")
     told = "; ".join(f"{name} {dtype} {rate / 1e9:.0f}" for (name, dtype), rate in reached.items())
     return Figure(canvas, f"{title}. Best of each in GFLOP/s: {told}.")
-
-
-def strip(svg: str) -> str:
-    """The words of a figure's SVG, for tests."""
-    return " ".join(re.findall(r"<text[^>]*>([^<]*)</text>", svg))

@@ -10,7 +10,7 @@ import numpy as np
 import psutil
 
 from twins import flops, parity, processes, results, timing, train
-from twins.frameworks import BOTH
+from twins.frameworks import BOTH, MLX, compiler
 from twins.show import tell
 
 MEMORY_SHARE = 0.7  # of what is free; above it a system starts to compress or page
@@ -51,6 +51,11 @@ def room(study: Study, batch: int) -> int:
             f"{free / 2**30:.1f} GiB are free and {MEMORY_SHARE:.0%} of that may be used"
         )
     return needed
+
+
+def modes() -> list[str]:
+    """How a step can run here: as written, and compiled where both frameworks can compile."""
+    return ["eager", "compiled"] if MLX.device != "cpu" or compiler() else ["eager"]
 
 
 def gate(study: Study, batches: Batches, torch_compiled: bool = True) -> results.Gate:
