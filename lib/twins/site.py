@@ -41,7 +41,7 @@ def build(notebooks: Path, out: Path, profile: str) -> Path:
     FileNotFoundError without a notebook, ValueError where one has no title and question or `out` holds
     anything but a site, RuntimeError where Sphinx warns or fails; an error leaves the site as it was.
     """
-    pages = sorted(path for path in notebooks.glob("*.ipynb") if not path.name.endswith(".partial.ipynb"))
+    pages = finished(notebooks)
     if not pages:
         raise FileNotFoundError(f"no executed notebook to build the site from in {notebooks}")
     made, current = out / DIGEST, digest(pages, profile)
@@ -62,6 +62,11 @@ def build(notebooks: Path, out: Path, profile: str) -> Path:
             out.rename(Path(scratch, "previous"))
         html.rename(out)
     return out / "index.html"
+
+
+def finished(notebooks: Path) -> list[Path]:
+    """The executed notebooks in a folder, those that ran to their end."""
+    return sorted(path for path in notebooks.glob("*.ipynb") if not path.name.endswith(".partial.ipynb"))
 
 
 def digest(pages: list[Path], profile: str) -> str:

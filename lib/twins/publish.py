@@ -1,0 +1,120 @@
+"""`make publish`: this machine's executed notebooks into report/, the headline into README.md.
+
+What is published names the machine by chip and memory only; a host name, a user's folder or an absolute
+path is refused.
+"""
+
+import argparse
+import re
+import socket
+import sys
+from pathlib import Path
+
+from twins import compare, results, site, summary
+from twins.results import ROOT, Machine
+
+TARGET = ROOT / "report"
+README = ROOT / "README.md"
+BEGIN, END = "<!-- headline: made by `make publish` from data/results -->", "<!-- end of headline -->"
+CPU_CAVEAT = """\
+This machine has no GPU that both frameworks use: **these are not Apple-silicon figures**. MLX's CPU back end is
+single-threaded outside BLAS. `make report` on your Mac measures yours."""
+FOLDERS = re.compile(r"(?<![\w.])/(?:root|home/\w|Users/\w|tmp|private|var/folders")
+
+
+def leaks(text: str) -> list[str]:
+    """What in a text names this computer or a folder of it."""
+    host, here = socket.gethostname(), (str(ROOT), f"{Path.home()}/")
+    found = [match[0] for match in FOLDERS.finditer(text)] + [name for name in here if name in text]
+    return found + ([host] if len(host) > 3 and re.search(rf"\b{re.escape(host)}\b", text) else [])
+
+
+def newest_machine(found: results.Found, machine: str) -> Machine:
+    """The newest fingerprint recorded under a machine's id. Errors: ValueError when there is none."""
+    known = [r for r in found.records if r.machine == machine and isinstance(r.body, Machine)]
+    if not known:
+        raise ValueError(
+            f"no record of machine {machine!r}; there are {sorted({r.machine for r in found.records})}"
+        )
+    return max(known, key=lambda r: r.run).body
+
+
+def headline(found: results.Found, machine: str) -> str:
+    """The README's headline: the machine, each twin's ratio, and what they do not say; in Markdown."""
+    here = newest_machine(found, machine)
+    rows = summary.headline(summary.newest(found, machine))
+    lines = [f"Measured on {here} (machine `{here.id}`, {here.device}):", "", *_table(rows)]
+    return "\n".join([*lines, "", CPU_CAVEAT] if here.device == "CPU" else lines)
+
+
+def _table(rows: list[compare.Comparison]) -> list[str]:
+    """A Markdown table of comparisons."""
+    lines = [
+        "| training step, each framework at its best | PyTorch's time ÷ MLX's | |",
+        "| --- | --- | --- |",
+    ]
+    for row in rows:
+        verdict = "a tie" if row.winner is None else f"{row.winner} is faster"
+        lines.append(f"| {row.label} | {row.ratio} | {verdict} |")
+    return lines
+
+
+def with_headline(readme: str, text: str) -> str:
+    """The README with its headline replaced. Errors: ValueError when the marks are missing."""
+    before, begin, rest = readme.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"README.md lacks the marks {BEGIN!r} and {END!r}")
+    return f"{before}{BEGIN}\n{text}\n{END}{after}"
+
+
+def index(pages: list[Path], here: Machine, profile: str) -> str:
+    """report/README.md: which run this is, and its pages in order."""
+    lines = [
+        f"- [{title}]({page.name}): {question}" for page in pages for title, question in [site.heading(page)]
+    ]
+    run = f"The executed notebooks of the reference run: profile `{profile}`, on {here}, computed on {here.device}."
+    caveat = "They are not Apple-silicon figures." if here.device == "CPU" else ""
+    return "\n".join(["# The report", "", f"{run} {caveat}".strip(), "", *lines, ""])
+
+
+def publish(profile: str, machine: str) -> list[Path]:
+    """Copy the executed notebooks, write the index and the headline; the files written.
+
+    Errors: ValueError naming the file when something would leak; nothing is written then.
+    """
+    found = results.read(ROOT / "data" / "results")
+    here = newest_machine(found, machine)
+    pages = sorted(
+        p for p in (ROOT / "build" / profile / "notebooks").glob("*.ipynb") if ".partial" not in p.name
+    )
+    records = sorted((ROOT / "data" / "results" / machine).glob("*.jsonl"))
+    for path in [*pages, *records]:
+        if what := leaks(path.read_text()):
+            raise ValueError(f"{path.relative_to(ROOT)} is not published: it names {what[0]!r}")
+    readme = with_headline(README.read_text(), headline(found, machine))
+    TARGET.mkdir(exist_ok=True)
+    written = [TARGET / page.name for page in pages]
+    for page, target in zip(pages, written, strict=True):
+        target.write_bytes(page.read_bytes())
+    (TARGET / "README.md").write_text(index(pages, here, profile))
+    README.write_text(readme)
+    return [*written, TARGET / "README.md", README]
+
+
+def main() -> None:
+    """The command line: publish this machine's run of a profile."""
+    parser = argparse.ArgumentParser(prog="python -m twins.publish", description=__doc__.splitlines()[0])
+    parser.add_argument("--profile", default="quick", help="the profile that was run")
+    profile = parser.parse_args().profile
+    from twins import machine
+
+    try:
+        for path in publish(profile, machine.fingerprint().id):
+            print(path.relative_to(ROOT))
+    except ValueError as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()
