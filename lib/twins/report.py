@@ -108,6 +108,11 @@ def key(path: Path, given: dict, folder: Path) -> str:
     return notebooks.key(path, given, more)
 
 
+def shown(path: Path) -> Path:
+    """A path as it is printed: from the project's folder where it lies in it."""
+    return path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
+
+
 def execute(job: Job, tell: Callable[[str], None]) -> None:
     """Run one notebook; the finished one appears whole or not at all. Errors: RuntimeError."""
     import papermill
@@ -135,9 +140,7 @@ def execute(job: Job, tell: Callable[[str], None]) -> None:
         )
     except PapermillExecutionError as error:
         where = f"{job.name}, cell {error.cell_index + 1}"
-        raise RuntimeError(
-            f"{where}: {error.ename}: {error.evalue} (what ran: {partial.relative_to(ROOT)})"
-        ) from None
+        raise RuntimeError(f"{where}: {error.ename}: {error.evalue} (what ran: {shown(partial)})") from None
     except (CellTimeoutError, DeadKernelError) as error:
         raise RuntimeError(f"{job.name}: {str(error).splitlines()[0]}") from None
     notebook = notebooks.tidy(notebook, ROOT)
@@ -191,8 +194,8 @@ def main() -> None:
         given = parameters(paths, chosen_by.profile, chosen_by.given)
         problems = results.read(folder).problems
         problems += run(paths, given, out / "notebooks", folder, lambda line: print(line, flush=True))
-        index = site.build(out / "notebooks", out / "site", chosen_by.profile)
-        print(f"the report: {index}")
+        if site.finished(out / "notebooks"):
+            print(f"the report: {site.build(out / 'notebooks', out / 'site', chosen_by.profile)}")
     except (ValueError, OSError, RuntimeError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:

@@ -1,0 +1,142 @@
+"""The project as a newcomer meets it: one list of packages, commands that work, a report that is made."""
+
+import os
+import re
+import subprocess
+import sys
+
+import nbformat
+import pytest
+import yaml
+from packaging.requirements import Requirement
+
+from twins import publish, report, results, site
+from twins.results import ROOT
+
+README = (ROOT / "README.md").read_text()
+COMMANDS = [
+    line.partition("#")[0].strip()
+    for block in re.findall(r"```sh\n(.*?)```", README, re.S)
+    for line in block.splitlines()
+]
+
+
+@pytest.fixture(scope="session")
+def smoke():
+    """The whole report under the smoke profile, by the README's own command."""
+    command = f"{COMMANDS[0]} PROFILE=smoke"
+    done = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def test_readme_commands_are_these():
+    assert COMMANDS[:2] == ["make report", "make test"]
+    assert all(re.match(r"(TWINS_\w+=\S+ )*make [a-z0-9-]+", command) for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_readme_commands_name_targets_and_parameters_there_are(command):
+    dry = subprocess.run(f"{command} -n", shell=True, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert dry.returncode == 0, dry.stderr
+    number = re.search(r"make report-(\d\d)", command)
+    paths = report.chosen(report.sources(), [number[1]] if number else [])
+    given = re.search(r"SET=(?:\"(.*?)\"|(\S+))", command)
+    values = (given[1] or given[2]).split() if given else []
+    profile = re.search(r"PROFILE=(\w+)", command)
+    assert report.parameters(paths, profile[1] if profile else "quick", values)
+
+
+def test_make_alone_lists_every_target():
+    told = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for target in ("report", "report-%", "test", "bench", "lab", "site", "lint", "clean"):
+        assert f"make {target} " in told
+
+
+def test_report_prints_its_path_and_a_second_run_executes_nothing(smoke):
+    index = ROOT / "build" / "smoke" / "site" / "index.html"
+    assert smoke.stdout.splitlines()[-1] == f"the report: {index}"
+    assert index.is_file()
+    again = subprocess.run(
+        ["make", "report", "PROFILE=smoke"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    states = [line.split()[-1] for line in again.stdout.splitlines() if line.startswith("[")]
+    assert states == ["unchanged"] * len(report.sources())
+
+
+def test_every_page_names_the_machine_and_what_its_figures_are_not(smoke):
+    from twins import frameworks
+
+    for page in site.finished(ROOT / "build" / "smoke" / "notebooks"):
+        cells = nbformat.read(page, as_version=4).cells[:6]
+        told = str([cell.get("outputs") for cell in cells])
+        assert all(sentence in told.replace("\\'", "'") for sentence in frameworks.caveats()), page.name
+
+
+def test_pages_and_records_leak_nothing(smoke):
+    folder = ROOT / "build" / "smoke"
+    for path in [*site.finished(folder / "notebooks"), *folder.glob("results/*/*.jsonl")]:
+        assert publish.leaks(path.read_text()) == [], path.name
+    for path in [*(ROOT / "report").glob("*"), *(ROOT / "data" / "results").glob("*/*.jsonl")]:
+        assert publish.leaks(path.read_text()) == [], path.name
+
+
+def test_smoke_records_are_whole(smoke):
+    found = results.read(ROOT / "build" / "smoke" / "results")
+    assert found.problems == []
+    kinds = {type(record.body).__name__ for record in found.records}
+    assert kinds == {"Machine", "Timing", "Gate", "Fit", "Work", "Memory"}
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ("dataset=shakespear", "no data set is called 'shakespear'; known: markov, stdlib, "),
+        ("heads=3", "width 32 is not divisible by heads 3"),
+        ("batch=1000000", "a batch of 1000000 windows of 17 tokens needs 17000000 tokens, more than the "),
+        ("published=true", "is estimated to need "),
+    ],
+)
+def test_bad_values_are_one_sentence(given, sentence, tmp_path):
+    command = [sys.executable, "-m", "twins.report", "--profile", "smoke", "--only", "02", "-p", given]
+    done = subprocess.run(
+        [*command, "--out", tmp_path], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 1
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert sentence in done.stderr
+
+
+def test_an_absent_device_is_one_sentence(tmp_path):
+    command = [sys.executable, "-m", "twins.report", "--profile", "smoke", "--only", "01", "--out", tmp_path]
+    environment = os.environ | {"TWINS_DEVICE": "tpu"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 1
+    assert "device 'tpu' is not there for both frameworks; MLX has cpu" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_conda_installs_the_same_list():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    assert set(environment) <= {"name", "channels", "dependencies"}
+    pip = next(entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict))
+    assert pip == ["-c constraints.txt", "-e .[test,bench]"]
+    assert "python=3.11" in environment["dependencies"]
+
+
+def test_constraints_are_exact_and_hold_what_must_hold():
+    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
+    pins = {pin.name: pin for pin in map(Requirement, lines)}
+    assert all(re.fullmatch(r"==[\w.+!-]+", str(pin.specifier)) for pin in pins.values())
+    assert str(pins["torch"].specifier) == "==2.13.0"
+    assert pins["numpy"].specifier.contains("2.3.5")
+    assert {"mlx", "mlx-cpu", "mlx-metal", "coremltools", "papermill"} <= set(pins)
+    assert not [name for name in pins if re.match(r"torchvision|nvidia|cuda|triton", name)]
+
+
+def test_the_readme_headline_is_what_the_records_say():
+    found = results.read(ROOT / "data" / "results")
+    machine = re.search(r"\(machine `([\w-]+)`", README)
+    assert machine, "README.md holds no headline; `make publish` makes it"
+    text = publish.headline(found, machine[1])
+    assert publish.with_headline(README, text) == README
