@@ -88,19 +88,20 @@ def fit(
 ) -> results.Fit:
     """Train each half eagerly on the same batches, and torch again on permuted rows: the floor.
 
-    `held_out` is evaluated after training; its mean loss is in nats.
+    `held_out` is evaluated after training; its mean loss is in nats. Errors: FloatingPointError.
     """
     runs = {"MLX": (0, batches), "PyTorch": (1, batches), "floor": (1, parity.permuted(batches))}
     losses, after = {}, {}
     for name, (index, data) in runs.items():
         half = study.halves()[index]
         losses[name] = train.fit(half, data)
-        if not np.isfinite(losses[name]).all():
-            step = int(np.argmin(np.isfinite(losses[name])))
+        after[name] = train.evaluate(half, held_out)
+        finite = np.isfinite([*losses[name], after[name]])
+        if not finite.all():
+            step = int(np.argmin(finite))
             raise FloatingPointError(
                 f"{study.model}: {name}'s loss is not finite at step {step}; lower learning_rate"
             )
-        after[name] = train.evaluate(half, held_out)
         tell(f"{name}: {len(data)} steps, held-out loss {after[name]:.3f}")
     case = study.config | {"batch": len(batches[0][0]), "steps": len(batches)}
     return results.Fit(study.model, case, dataset, digest, entropy, losses, after)
@@ -147,9 +148,10 @@ def work(study: Study, batch: int) -> results.Work:
     return results.Work(study.model, study.config | {"batch": batch}, counted)
 
 
-def probes(sizes: Sequence[int], dtypes: Sequence[str], plan: timing.Plan) -> Iterator[results.Timing]:
-    """The machine's ceilings: matrix products, long additions, synchronisation, in both frameworks."""
-    jobs = [("matmul", {"n": n, "dtype": dtype}) for dtype in dtypes for n in sizes]
+def probes(sizes: Sequence[int], half_sizes: Sequence[int], plan: timing.Plan) -> Iterator[results.Timing]:
+    """The machine's ceilings: products in float32 and in both half types, long additions, synchronisation."""
+    jobs = [("matmul", {"n": n, "dtype": "float32"}) for n in sizes]
+    jobs += [("matmul", {"n": n, "dtype": dtype}) for dtype in ("float16", "bfloat16") for n in half_sizes]
     for subject, case in [*jobs, ("addition", {}), ("synchronisation", {})]:
         runs = timing.measure(f"twins.machine:{subject}_arms", case, plan)
         tell(" ".join([subject, *map(str, case.values())]))
@@ -159,7 +161,7 @@ def probes(sizes: Sequence[int], dtypes: Sequence[str], plan: timing.Plan) -> It
 def ceiling_probes(machine: str, plan: timing.Plan) -> list[results.Timing]:
     """The products that give this machine's ceiling: those of its newest 01_machine, or one timed now."""
     known = results.latest(results.read(), machine, "01_machine").bodies(results.Timing, subject="matmul")
-    return known or list(probes([1024], ["float32"], plan))
+    return known or list(probes([1024], [], plan))
 
 
 def next_token(windows: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
