@@ -1,7 +1,7 @@
 # Every target makes what it needs: an environment in .venv, unless a conda or virtual environment is active.
 PROFILE ?= quick
 SET ?=
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || echo python3)
 
 ENVIRONMENT := $(or $(VIRTUAL_ENV),$(CONDA_PREFIX),$(CURDIR)/.venv)
 RUN := $(ENVIRONMENT)/bin/python
@@ -19,7 +19,7 @@ export MPLCONFIGDIR := $(CURDIR)/build/matplotlib
 export HF_HOME := $(CURDIR)/build/huggingface
 export PIP_NO_CACHE_DIR := 1
 
-.PHONY: help setup report publish test bench lab site lint clean
+.PHONY: help setup report publish test oracle bench lab site lint clean
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
@@ -47,6 +47,9 @@ publish: report ## put the executed notebooks into report/ and the headline into
 
 test: setup ## check everything that can be checked on this machine
 	@$(RUN) -m pytest
+
+oracle: setup ## the long checks of the Core ML runtime against what others wrote
+	@$(RUN) -m pytest -m oracle
 
 bench: setup ## our steps against their peers, as interleaved ratios
 	@$(RUN) -m twins.bench

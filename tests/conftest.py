@@ -1,3 +1,17 @@
-"""Ready the BLAS before any test imports mlx."""
+"""Ready the BLAS before any test imports mlx; run the whole report once, small, for those that look at it."""
+
+import subprocess
+
+import pytest
 
 from twins import frameworks as frameworks
+from twins.results import ROOT
+
+
+@pytest.fixture(scope="session")
+def smoke():
+    """The folder of the report made under the smoke profile, by the README's own command."""
+    command = ["make", "report", "PROFILE=smoke"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return ROOT / "build" / "smoke"

@@ -28,7 +28,9 @@ def test_models_import_only_the_frameworks(name):
     assert outside(name) <= {"mlx", "torch", "numpy", "dataclasses", "math"}
 
 
-@pytest.mark.parametrize("name", ["twins.plots", "twins.compare", "twins.summary", "twins.show", "twins.results"])
+@pytest.mark.parametrize(
+    "name", ["twins.plots", "twins.compare", "twins.summary", "twins.show", "twins.results"]
+)
 def test_what_reads_records_loads_no_framework(name):
     reached = {name} | sources.reached(KNOWN[name].read_text())
     assert {n for n in reached if outside(n) & {"mlx", "torch"}} == set()
@@ -69,13 +71,15 @@ def test_nothing_catches_everything_or_loads_a_pickle(name):
     tree = ast.parse(KNOWN[name].read_text())
     handlers = [n for n in ast.walk(tree) if isinstance(n, ast.ExceptHandler)]
     assert [h.lineno for h in handlers if h.type is None or getattr(h.type, "id", "") == "Exception"] == []
-    calls = {n.func.attr for n in ast.walk(tree) if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute)}
+    calls = {
+        n.func.attr for n in ast.walk(tree) if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute)
+    }
     assert "pickle" not in outside(name)
     assert not ("load" in calls and "torch.load" in KNOWN[name].read_text())
 
 
 def test_reached_follows_strings_and_parents():
-    reached = sources.reached('from twins import study')
+    reached = sources.reached("from twins import study")
     assert {"twins.study", "twins.arms", "twins.timing", "twins.frameworks", "twins"} <= reached
     assert "twins.report" not in reached
 

@@ -85,9 +85,7 @@ def best_steps(records: Iterable[results.Timing]) -> list[Comparison]:
 
 def reading(comparisons: list[Comparison]) -> str:
     """What the comparisons show, one sentence each."""
-    return (
-        " ".join(f"{c}." for c in comparisons) or "Nothing was timed."
-    )
+    return " ".join(f"{c}." for c in comparisons) or "Nothing was timed."
 
 
 def aa(records: Iterable[results.Timing]) -> str:
@@ -124,12 +122,12 @@ def step_table(records: Iterable[results.Timing], tokens: int) -> pd.DataFrame:
                     "tokens/s": round(batch * tokens / wall),
                 }
             )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=["batch", "step", "wall ms", "CPU ms", "first call s", "tokens/s"])
 
 
 def comparison_table(comparisons: Iterable[Comparison]) -> pd.DataFrame:
     """Task, ratio with interval, and verdict."""
-    return pd.DataFrame(
+    rows = [
         {
             "task": c.label,
             "PyTorch ÷ MLX": round(c.ratio.value, 3),
@@ -137,7 +135,8 @@ def comparison_table(comparisons: Iterable[Comparison]) -> pd.DataFrame:
             "verdict": "tie" if c.winner is None else f"{c.winner} faster",
         }
         for c in comparisons
-    )
+    ]
+    return pd.DataFrame(rows, columns=["task", "PyTorch ÷ MLX", "95 % interval", "verdict"])
 
 
 def gate_table(gate: results.Gate) -> pd.DataFrame:
@@ -171,16 +170,21 @@ PARTS = ("data", "forward", "forward and backward", "optimizer")
 
 def memory_table(records: Iterable[results.Memory]) -> pd.DataFrame:
     """Megabytes that training adds, by arm."""
-    return pd.DataFrame(
-        {
-            "step": record.arm,
-            "resident set MB": round(record.resident / 2**20),
-            "allocator's peak MB": "not counted"
-            if record.allocator is None
-            else round(record.allocator / 2**20),
-        }
-        for record in records
-    )
+    rows = [
+        (
+            r.arm,
+            round(r.resident / 2**20),
+            "not counted" if r.allocator is None else round(r.allocator / 2**20),
+        )
+        for r in records
+    ]
+    return pd.DataFrame(rows, columns=["step", "resident set MB", "allocator's peak MB"])
+
+
+def memory_sources(records: Iterable[results.Memory]) -> str:
+    """What each framework's own count reads, one bullet each."""
+    told = dict.fromkeys(f"- {record.arm.split()[0]}: {record.source}." for record in records)
+    return "\n".join(told) or "Nothing was measured."
 
 
 def ceiling(probes: Iterable[results.Timing], dtype: str = "float32") -> float:
@@ -233,7 +237,7 @@ def probe_table(probes: Iterable[results.Timing]) -> pd.DataFrame:
                     "time, PyTorch ÷ MLX": str(ratio),
                 }
             )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=["probe", "unit", "MLX", "PyTorch", "time, PyTorch ÷ MLX"])
 
 
 def losses_apart(fit: results.Fit) -> tuple[np.ndarray, np.ndarray]:
@@ -258,7 +262,7 @@ def machine_table(machine: results.Machine) -> pd.DataFrame:
     """The machine and its software, one row a fact."""
     facts = {
         "chip": machine.chip,
-        "GPU": machine.gpu or "none that both frameworks use" if machine.device == "CPU" else machine.device,
+        "GPU": machine.gpu or ("none that both use" if machine.device == "CPU" else machine.device),
         "cores": machine.cores,
         "memory, GB": machine.memory_gb,
         "system": machine.system,
@@ -268,6 +272,7 @@ def machine_table(machine: results.Machine) -> pd.DataFrame:
         "BLAS of MLX": machine.blas,
         "CPU threads of each framework": machine.threads,
         "C++ compiler of mx.compile": machine.compiler,
+        "float32": "full precision on both, no TF32",
         "power": machine.power,
     }
     return pd.DataFrame({"what": facts.keys(), "this machine": map(str, facts.values())})

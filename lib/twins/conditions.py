@@ -7,6 +7,7 @@ fixed piece of work before and after shows a clock that changed, whatever the sy
 import contextlib
 import os
 import platform
+import re
 import subprocess
 import sys
 import time
@@ -18,8 +19,8 @@ import numpy as np
 import psutil
 
 DRIFT = 1.15  # the fixed work may change this much before the clock counts as unsteady
+TICK = 0.01  # seconds; systems count the CPU time of a core in such steps
 PAGED = 64 * 2**20  # bytes swapped before a run counts as paged
-MEMORY_SHARE = 0.70  # of the memory in use, above which unified memory starts to be compressed
 
 
 @dataclass(frozen=True)
@@ -67,9 +68,15 @@ def throttle_count() -> int:
     """Thermal throttling so far: Linux's counters; on macOS whether pmset reports a speed limit now."""
     if sys.platform == "darwin":
         told = subprocess.run(["pmset", "-g", "therm"], capture_output=True, text=True, check=False).stdout
-        return int("CPU_Speed_Limit" in told and "= 100" not in told)
+        limit = re.search(r"CPU_Speed_Limit\s*=\s*(\d+)", told)
+        return int(limit is not None and int(limit[1]) < 100)
     files = Path("/sys/devices/system/cpu").glob("cpu*/thermal_throttle/core_throttle_count")
     return sum(int(file.read_text()) for file in files)
+
+
+def _throttled(before: int, after: int) -> int:
+    """Throttling between two readings: a counter's growth; on macOS whether either found a limit."""
+    return max(before, after) if sys.platform == "darwin" else after - before
 
 
 def _fixed_work() -> float:
@@ -89,24 +96,30 @@ def _busy() -> float:
     return sum(getattr(times, kind, 0.0) for kind in ("user", "system", "nice", "irq", "softirq", "steal"))
 
 
+def _own() -> float:
+    """CPU seconds of this process and of the children that ended, such as a compiler's, so far."""
+    return sum(os.times()[:4])
+
+
 @contextlib.contextmanager
 def watch() -> Iterator[Callable[[], Conditions]]:
     """Watch the machine during a block; the callable it yields gives the Conditions afterwards."""
     load, swap, throttled = os.getloadavg()[0], psutil.swap_memory(), throttle_count()
-    work, busy, own, wall = _fixed_work(), _busy(), time.process_time(), time.perf_counter()
+    work, busy, own, wall = _fixed_work(), _busy(), _own(), time.perf_counter()
     seen = {}
     yield lambda: Conditions(**seen)
     elapsed = time.perf_counter() - wall
-    others = (_busy() - busy) - (time.process_time() - own)
+    cores = os.cpu_count() or 1
+    others = (_busy() - busy) - (_own() - own) - cores * TICK
     swap_after = psutil.swap_memory()
     seen.update(
-        cores=os.cpu_count() or 1,
+        cores=cores,
         load_before=load,
         others=max(0.0, others / elapsed),
         swapped=swap_after.sin + swap_after.sout - swap.sin - swap.sout,
         memory_share=psutil.virtual_memory().percent / 100,
         drift=_fixed_work() / work,
-        throttled=throttle_count() - throttled,
+        throttled=_throttled(throttled, throttle_count()),
         power=power(),
     )
 

@@ -2,7 +2,8 @@
 
 Two per multiply-add, matrix products and convolutions only. Attention runs unfused for the count
 (torch's counter does not know the CPU's flash kernel) and MLX is traced on the CPU stream, where its
-attention is plain products. The two counts must agree exactly.
+attention is plain products. The two counts must agree exactly. They cannot for grouped convolutions,
+whose weight gradient torch counts as if dense, nor for the weight gradient of transposed ones.
 https://docs.pytorch.org/docs/2.13 (torch.utils.flop_counter), mlx.core.export_function
 """
 
@@ -27,14 +28,22 @@ def count_torch(half: Half, *batch) -> int:
     return counter.get_total_flops()
 
 
-def _product(inputs: list, output: tuple[int, ...]) -> int:
+def _product(inputs: list, output: tuple[int, ...], _) -> int:
     """Matrix product (..., M, K) @ (..., K, N): every output needs K multiply-adds."""
     return 2 * math.prod(output) * inputs[0][-1]
 
 
-def _convolution(inputs: list, output: tuple[int, ...]) -> int:
-    """Convolution with weight (out, ..., in): every output needs one multiply-add per tap and channel."""
-    return 2 * math.prod(output) * math.prod(inputs[1][1:])
+def _convolution(inputs: list, output: tuple[int, ...], arguments: list) -> int:
+    """Convolution with weight (out, ..., in): every output needs one multiply-add per tap and channel.
+
+    MLX writes a transposed convolution, such as the gradient of a convolution's input, as one with its
+    taps flipped over an input spread by zeros. There every input meets every tap once.
+    """
+    *_, groups, flipped = arguments
+    x, weight = inputs
+    if flipped:
+        return 2 * math.prod(x) * math.prod(weight[:-1]) // groups
+    return 2 * math.prod(output) * math.prod(weight[1:])
 
 
 COUNTED = {"Matmul": _product, "AddMM": _product, "Convolution": _convolution}
@@ -51,17 +60,20 @@ def _primitives(function, *arguments) -> list[dict]:
 def count_mlx(half: Half, *batch) -> int:
     """Operations of forward and backward of the MLX half on one batch, from its exported graph."""
     loss_and_gradients = mnn.value_and_grad(half.model, half.loss)
+    before = half.model.parameters()
 
     def step(*arrays):
         loss, gradients = loss_and_gradients(half.model, *arrays)
         return [loss, *(gradient for _, gradient in tree_flatten(gradients))]
 
+    primitives = _primitives(step, *batch)
+    half.model.update(before)  # tracing left tracers in buffers that the forward pass changes
     total = 0
-    for primitive in _primitives(step, *batch):
+    for primitive in primitives:
         rule = COUNTED.get(primitive["name"])
         if rule:
             inputs = [shape for _, shape, _ in primitive["inputs"]]
-            total += sum(rule(inputs, shape) for _, shape, _ in primitive["outputs"])
+            total += sum(rule(inputs, shape, primitive["arguments"]) for _, shape, _ in primitive["outputs"])
     return total
 
 

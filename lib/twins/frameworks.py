@@ -126,7 +126,7 @@ class Torch:
     def numpy(self, array: torch.Tensor) -> np.ndarray:
         """A NumPy copy; bfloat16 widens to float32."""
         array = array.detach().cpu()
-        return np.array(array.float() if array.dtype == torch.bfloat16 else array)
+        return np.array((array.float() if array.dtype == torch.bfloat16 else array).numpy())
 
     def evaluate(self, *values: object) -> None:
         """Wait for what was queued; eager tensors need no evaluation."""

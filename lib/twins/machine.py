@@ -65,16 +65,6 @@ def fingerprint() -> Machine:
     )
 
 
-def matmul_flops(n: int) -> int:
-    """Operations of a square product, two per multiply-add."""
-    return 2 * n**3
-
-
-def addition_bytes() -> int:
-    """Bytes a vector addition moves: two read, one written, float32."""
-    return 3 * 4 * ADDED
-
-
 def _arm(framework, compute) -> Arm:
     return Arm(lambda: framework.evaluate(compute()), framework.synchronize)
 

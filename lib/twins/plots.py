@@ -165,19 +165,20 @@ def scaling(records: list[results.Timing], unit: str) -> Figure:
     size_ticks(axes.xaxis, batches)
     log_ticks(axes.yaxis, *axes.get_ylim(), duration)
     end_labels(axes, ends, log=True)
-    best = {
-        b: min(compare.arms(found[b]), key=lambda arm, b=b: timing.median(found[b], arm)) for b in batches
-    }
-    names = list(dict.fromkeys(best.values()))
-    title = (
-        f"{names[0]} is fastest at every batch size"
-        if len(names) == 1
-        else "Which step is fastest depends on the batch"
-    )
+    best = compare.best_steps(sorted(records, key=lambda r: r.case["batch"]))
+    title = _everywhere({c.winner for c in best})
     headline(
         axes, title, "Line: median over processes; shade: fastest to slowest process; both axes logarithmic"
     )
-    return Figure(canvas, f"{title}. " + "; ".join(f"batch {b}: {arm}" for b, arm in best.items()) + ".")
+    return Figure(canvas, f"{title}. {compare.reading(best)}")
+
+
+def _everywhere(winners: set[str | None]) -> str:
+    """The finding over batch sizes from the winners that occur; None is a tie."""
+    if len(winners) > 1:
+        return "Which framework is faster depends on the batch size"
+    (winner,) = winners
+    return f"{winner} is faster at every batch size" if winner else "A tie at every batch size"
 
 
 def parts(records: list[results.Timing]) -> Figure:
@@ -189,16 +190,16 @@ def parts(records: list[results.Timing]) -> Figure:
     canvas, (axes,) = blank(3.4)
     for framework, offset in (("MLX", -0.17), ("PyTorch", 0.17)):
         for y, part in enumerate(names):
-            milliseconds = table.loc[framework, part]
-            text = f"{framework} {duration(max(milliseconds, 0) / 1e3)}"
+            milliseconds = max(0.0, table.loc[framework, part])  # backward is a difference
+            text = f"{framework} {duration(milliseconds / 1e3)}"
             bar(axes, y + offset, milliseconds, framework, text, 0.3)
     name_rows(axes, names)
     axes.invert_yaxis()
     axes.set(xlabel="milliseconds, eager step", xlim=(0, 1.25 * table.to_numpy().max()))
     largest = {name: table.loc[name].idxmax() for name in compare.FRAMEWORKS}
-    title = f"{largest['MLX'].capitalize()} takes most of the time in MLX, {largest['PyTorch']} in PyTorch"
+    title = f"{largest['MLX'].capitalize()} takes longest in MLX, {largest['PyTorch']} in PyTorch"
     if largest["MLX"] == largest["PyTorch"]:
-        title = f"{largest['MLX'].capitalize()} takes most of the time in both"
+        title = f"{largest['MLX'].capitalize()} takes longest in both"
     headline(axes, title, "Median of each part timed alone; backward: forward and backward less forward")
     return Figure(canvas, title + ".")
 
@@ -230,22 +231,25 @@ def shares(table, ceiling: float) -> Figure:
 
 
 def memory(records: list[results.Memory]) -> Figure:
-    """Memory that training adds, by arm: the process's resident set, the same reading for both."""
+    """Memory that training adds, by arm: the frameworks' own counts where both keep one, as on GPUs."""
     if not records:
         return nothing("no memory was recorded")
+    counted = all(record.allocator is not None for record in records)
+    sizes = {r.arm: (r.allocator if counted else r.resident) / 2**20 for r in records}
+    ordered = sorted(sizes, key=sizes.get, reverse=True)
     canvas, (axes,) = blank(1.4 + 0.4 * len(records))
-    ordered = sorted(records, key=lambda r: r.resident, reverse=True)
-    for y, row in enumerate(ordered):
-        megabytes = row.resident / 2**20
-        bar(axes, y, megabytes, row.arm.split()[0], f"{megabytes:.0f} MB", 0.55)
-    name_rows(axes, [row.arm for row in ordered])
-    axes.set(xlabel="megabytes", xlim=(0, 1.15 * max(1.0, ordered[0].resident / 2**20)))
-    title = f"{ordered[-1].arm} needs the least memory, {ordered[0].arm} the most"
-    headline(
-        axes, title, "Peak of the resident set in a process of its own, above what it held before the model"
+    for y, arm in enumerate(ordered):
+        bar(axes, y, sizes[arm], arm.split()[0], f"{sizes[arm]:.0f} MB", 0.55)
+    name_rows(axes, ordered)
+    axes.set(xlabel="megabytes", xlim=(0, 1.15 * max(1.0, sizes[ordered[0]])))
+    title = f"{ordered[-1]} needs the least memory, {ordered[0]} the most"
+    if sizes[ordered[0]] <= timing.TIE * sizes[ordered[-1]]:
+        title = "A tie: all need the same memory within 5 %"
+    reading = (
+        "Each framework's own count" if counted else "Peak of the resident set, above what was held before"
     )
-    told = ", ".join(f"{row.arm} {row.resident / 2**20:.0f} MB" for row in ordered)
-    return Figure(canvas, f"{title}: {told}.")
+    headline(axes, title, f"{reading}; every bar in a process of its own")
+    return Figure(canvas, f"{title}: {', '.join(f'{arm} {sizes[arm]:.0f} MB' for arm in ordered)}.")
 
 
 def products(probes: list[results.Timing]) -> Figure:

@@ -17,9 +17,9 @@ TARGET = ROOT / "report"
 README = ROOT / "README.md"
 BEGIN, END = "<!-- headline: made by `make publish` from data/results -->", "<!-- end of headline -->"
 CPU_CAVEAT = """\
-This machine has no GPU that both frameworks use: **these are not Apple-silicon figures**. MLX's CPU back end is
-single-threaded outside BLAS. `make report` on your Mac measures yours."""
-FOLDERS = re.compile(r"(?<![\w.])/(?:root|home/\w|Users/\w|tmp|private|var/folders")
+This machine has no GPU that both frameworks use: **these are not Apple-silicon figures**. MLX's CPU back end
+is single-threaded outside BLAS. `make report` on your Mac measures yours."""
+FOLDERS = re.compile(r"(?<![\w.])/(?:root|home/\w|Users/\w|tmp|private|var/folders)/")
 
 
 def leaks(text: str) -> list[str]:
@@ -73,7 +73,7 @@ def index(pages: list[Path], here: Machine, profile: str) -> str:
     lines = [
         f"- [{title}]({page.name}): {question}" for page in pages for title, question in [site.heading(page)]
     ]
-    run = f"The executed notebooks of the reference run: profile `{profile}`, on {here}, computed on {here.device}."
+    run = f"The executed notebooks of the reference run: profile `{profile}`, {here}, on {here.device}."
     caveat = "They are not Apple-silicon figures." if here.device == "CPU" else ""
     return "\n".join(["# The report", "", f"{run} {caveat}".strip(), "", *lines, ""])
 

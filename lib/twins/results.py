@@ -156,7 +156,8 @@ def _typed(kind: type, values: object) -> object:
         )
     for name, value in values.items():
         if not is_dataclass(value) and not _fits(value, hints[name]):
-            raise ValueError(f"{kind.__name__.lower()}.{name} is {value!r:.40}, it must be {hints[name]}")
+            wanted = hints[name].__name__ if isinstance(hints[name], type) else hints[name]
+            raise ValueError(f"{kind.__name__.lower()}.{name} is {value!r:.40}, it must be {wanted}")
     return kind(**values)
 
 
@@ -170,7 +171,7 @@ def parse(line: str) -> Record:
         raise ValueError(f"a {type(values).__name__}, not an object")
     if values.get("schema") != SCHEMA:
         raise ValueError(f"schema version {values.get('schema')!r}; this version of twins reads {SCHEMA}")
-    kind = KINDS.get(values.get("kind"))
+    kind = KINDS.get(str(values.get("kind")))
     if kind is None:
         raise ValueError(f"kind {values.get('kind')!r}; known: {', '.join(KINDS)}")
     return _typed(Record, values | {"body": _typed(kind, values.get("body"))})
@@ -179,14 +180,17 @@ def parse(line: str) -> Record:
 def append(path: Path, records: Iterable[Record]) -> None:
     """Add records to a file, all or none: when the disk is full the file stays as it was.
 
-    Errors: OSError naming the file.
+    A last line that a crash cut off is ended first, so that it spoils none but itself. Errors: OSError
+    naming the file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     data = "".join(json.dumps(asdict(record), allow_nan=False) + "\n" for record in records).encode()
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
     size = os.fstat(descriptor).st_size
     try:
-        written = os.write(descriptor, data)
+        if size and os.pread(descriptor, 1, size - 1) != b"\n":
+            data = b"\n" + data
+        written = 0
         while written < len(data):
             written += os.write(descriptor, data[written:])
         os.fsync(descriptor)

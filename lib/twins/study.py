@@ -153,15 +153,19 @@ def probes(sizes: Sequence[int], half_sizes: Sequence[int], plan: timing.Plan) -
     jobs = [("matmul", {"n": n, "dtype": "float32"}) for n in sizes]
     jobs += [("matmul", {"n": n, "dtype": dtype}) for dtype in ("float16", "bfloat16") for n in half_sizes]
     for subject, case in [*jobs, ("addition", {}), ("synchronisation", {})]:
-        runs = timing.measure(f"twins.machine:{subject}_arms", case, plan)
-        tell(" ".join([subject, *map(str, case.values())]))
-        yield results.Timing(subject, case, [asdict(run) for run in runs])
+        yield _probe(subject, case, plan)
+
+
+def _probe(subject: str, case: dict, plan: timing.Plan) -> results.Timing:
+    runs = timing.measure(f"twins.machine:{subject}_arms", case, plan)
+    tell(" ".join([subject, *map(str, case.values())]))
+    return results.Timing(subject, case, [asdict(run) for run in runs])
 
 
 def ceiling_probes(machine: str, plan: timing.Plan) -> list[results.Timing]:
     """The products that give this machine's ceiling: those of its newest 01_machine, or one timed now."""
     known = results.latest(results.read(), machine, "01_machine").bodies(results.Timing, subject="matmul")
-    return known or list(probes([1024], [], plan))
+    return known or [_probe("matmul", {"n": 1024, "dtype": "float32"}, plan)]
 
 
 def next_token(windows: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:

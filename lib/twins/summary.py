@@ -54,7 +54,7 @@ def claim(records: list[results.Record], here: Machine) -> str:
 
 
 def gates(records: list[results.Record]) -> pd.DataFrame:
-    """Every fairness gate: how many checks, the closest to its limit, and the verdict."""
+    """Every fairness gate: how many checks, and the verdict with the checks that failed."""
     rows = []
     for gate in (r.body for r in records if isinstance(r.body, results.Gate)):
         failed = [check["name"] for check in gate.checks if not check["passed"]]

@@ -228,7 +228,7 @@ def evaluate(half: Half, batches: Iterable) -> float:
 
 
 def parts(half: Half, batch: list) -> dict[str, Callable]:
-    """The parts of a step, each callable alone; all leave the work done, not queued."""
+    """The parts of a step, each callable alone; on a GPU torch's are queued: synchronize after."""
     update = {"mlx": mlx_update, "torch": torch_update}[half.framework.key](half, *batch)
     return {
         "forward": lambda: half.framework.evaluate(half.loss(half.model, *batch)),

@@ -12,7 +12,8 @@ import safetensors.numpy
 
 from twins.frameworks import MLX, TORCH
 
-import mlx.nn as mnn  # isort: skip  (after frameworks: the BLAS)
+import mlx.core as mx  # isort: skip  (after frameworks: the BLAS)
+import mlx.nn as mnn  # isort: skip
 from mlx.utils import tree_flatten, tree_unflatten  # isort: skip
 
 # MLX module type -> the axes that turn torch's weight into MLX's
@@ -47,18 +48,23 @@ def torch_weights(model) -> dict[str, np.ndarray]:
     return {name: TORCH.numpy(value) for name, value in state.items() if not name.endswith(NOT_WEIGHTS)}
 
 
+def _turned(value: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
+    """The value with its axes in this order; one of another rank stays, for check() to refuse."""
+    return value.transpose(axes) if value.ndim == len(axes) else value
+
+
 def as_mlx(weights: Mapping[str, np.ndarray], model: mnn.Module, names: Mapping[str, str] | None = None):
     """Torch weights under MLX's names and in MLX's layout; `names` maps torch names that differ."""
     axes, names = layouts(model), names or {}
     renamed = {names.get(name, name): value for name, value in weights.items()}
-    return {name: value.transpose(axes[name]) if name in axes else value for name, value in renamed.items()}
+    return {k: _turned(v, axes[k]) if k in axes else v for k, v in renamed.items()}
 
 
 def as_torch(weights: Mapping[str, np.ndarray], model: mnn.Module, names: Mapping[str, str] | None = None):
     """The inverse of as_mlx: MLX weights under torch's names and in torch's layout."""
-    axes = layouts(model)
+    axes = {name: tuple(np.argsort(axes)) for name, axes in layouts(model).items()}
     back = {mlx: torch for torch, mlx in (names or {}).items()}
-    turned = {k: v.transpose(np.argsort(axes[k])) if k in axes else v for k, v in weights.items()}
+    turned = {k: _turned(v, axes[k]) if k in axes else v for k, v in weights.items()}
     return {back.get(name, name): value for name, value in turned.items()}
 
 
@@ -78,9 +84,7 @@ def load_mlx(model: mnn.Module, weights: Mapping[str, np.ndarray]) -> None:
     """Put weights (MLX's names and layout) into an MLX module; strict."""
     flat = dict(tree_flatten(model.parameters()))
     check(weights, flat, "the MLX half")
-    arrays = [
-        (name, MLX.array(np.ascontiguousarray(weights[name])).astype(flat[name].dtype)) for name in flat
-    ]
+    arrays = [(name, mx.array(weights[name], dtype=value.dtype)) for name, value in flat.items()]
     model.update(tree_unflatten(arrays))
     MLX.evaluate(model.parameters())
 
@@ -88,7 +92,7 @@ def load_mlx(model: mnn.Module, weights: Mapping[str, np.ndarray]) -> None:
 def load_torch(model, weights: Mapping[str, np.ndarray]) -> None:
     """Put weights (torch's names and layout) into a torch module; strict."""
     check(weights, torch_weights(model), "the PyTorch half")
-    tensors = {name: TORCH.array(np.ascontiguousarray(value)) for name, value in weights.items()}
+    tensors = {name: TORCH.array(value) for name, value in weights.items()}
     model.load_state_dict(tensors, strict=False)  # check() was the strict part; counters stay
 
 
@@ -105,7 +109,7 @@ def copy_to_torch(source: mnn.Module, target, names: Mapping[str, str] | None = 
 def save(model, path: Path) -> None:
     """Write either half's weights as safetensors, in its own layout."""
     weights = mlx_weights(model) if isinstance(model, mnn.Module) else torch_weights(model)
-    safetensors.numpy.save_file({k: np.ascontiguousarray(v) for k, v in weights.items()}, path)
+    safetensors.numpy.save_file({k: np.asarray(v, order="C") for k, v in weights.items()}, path)
 
 
 def load(model, path: Path) -> None:

@@ -204,6 +204,10 @@ def test_no_page_has_a_fault(browser, made, folder):
     assert look(browser, folder) == []
 
 
+def test_no_page_of_the_report_has_a_fault(browser, smoke):
+    assert look(browser, smoke / "site") == []
+
+
 def test_every_fault_is_seen(browser, tmp_path):
     (tmp_path / "bad.html").write_text(
         """<!doctype html><html lang="en"><title>bad</title><main><h1>bad</h1>

@@ -1,0 +1,262 @@
+"""Winners, ties and tables out of records whose figures are known."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import records
+from records import product, step, timed
+
+from twins import compare, machine, results
+from twins.compare import Comparison
+from twins.show import table
+from twins.timing import AGAIN, Ratio
+
+BAND = 1.05
+
+
+def rows(frame: pd.DataFrame) -> list[tuple]:
+    return list(frame.itertuples(index=False, name=None))
+
+
+# --- winners and ties ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("ratio", "band", "winner", "sentence"),
+    [
+        (Ratio(2.0, 1.9, 2.2), BAND, "MLX", "x: MLX is 2.00× faster [1.90, 2.20]"),
+        (Ratio(0.5, 1 / 2.2, 1 / 1.9), BAND, "PyTorch", "x: PyTorch is 2.00× faster [1.90, 2.20]"),
+        (Ratio(1.2, 1.04, 1.4), BAND, None, "x: a tie"),
+        (Ratio(1 / 1.2, 1 / 1.4, 1 / 1.04), BAND, None, "x: a tie"),
+        (Ratio(1.2, 1.06, 1.4), BAND, "MLX", "x: MLX is 1.20× faster [1.06, 1.40]"),
+        (Ratio(1.2, 1.06, 1.4), 1.1, None, "x: a tie"),
+    ],
+)
+def test_the_sentence_is_symmetric(ratio, band, winner, sentence):
+    found = Comparison("x", ratio, band)
+    assert found.winner == winner
+    assert str(found) == sentence
+
+
+def test_ratios_are_torch_over_mlx():
+    (found,) = compare.steps([step(4, mlx=1e-3, torch=2e-3)])
+    assert found == Comparison("batch 4, eager", Ratio(2.0, 2.0, 2.0), BAND)
+    assert found.winner == "MLX"
+    (other,) = compare.steps([step(4, mlx=3e-3, torch=2e-3)])
+    assert other.winner == "PyTorch"
+
+
+def test_every_mode_is_compared_with_itself_and_the_best_with_the_best():
+    record = timed(
+        "training step",
+        {"batch": 2},
+        {
+            "MLX eager": 4e-3,
+            "PyTorch eager": 2e-3,
+            "MLX compiled": 1e-3,
+            "PyTorch compiled": 3e-3,
+            "PyTorch eager" + AGAIN: 2e-3,
+        },
+    )
+    found = compare.by_mode(record, "lm")
+    assert [(c.label, c.ratio.value) for c in found] == [("lm, eager", 0.5), ("lm, compiled", 3.0)]
+    (best,) = compare.best_steps([record])
+    assert (best.label, best.ratio.value) == ("batch 2, each at its best", 2.0)
+
+
+def test_a_mode_of_one_framework_alone_is_not_compared():
+    seconds = {"MLX eager": 1e-3, "MLX compiled": 1e-3, "PyTorch eager": 1e-3, "PyTorch eager" + AGAIN: 1e-3}
+    assert [c.label for c in compare.by_mode(timed("training step", {"batch": 1}, seconds), "x")] == [
+        "x, eager"
+    ]
+
+
+def test_the_error_of_the_harness_makes_ties():
+    assert compare.steps([step(4, mlx=1.0, torch=1.2)])[0].winner == "MLX"
+    (noisy,) = compare.steps([step(4, mlx=1.0, torch=1.2, again=1.3)])
+    assert noisy.band == pytest.approx(1.3)
+    assert noisy.winner is None
+    assert compare.aa([step(1, 1.0, 1.0), step(4, mlx=1.0, torch=1.2, again=1.3)]) == (
+        "A/A: PyTorch timed against itself reads 1.300 [1.300, 1.300] where it is furthest from 1, over 2 "
+        "measurements; no difference below 1.30× is published there."
+    )
+
+
+def test_what_is_read():
+    found = compare.steps([step(1, 1.0, 2.0), step(4, 1.0, 1.0)])
+    assert (
+        compare.reading(found) == "batch 1, eager: MLX is 2.00× faster [2.00, 2.00]. batch 4, eager: a tie."
+    )
+    assert compare.reading([]) == compare.aa([]) == "Nothing was timed."
+
+
+def test_disturbances_are_told_once():
+    busy = replace(records.QUIET, load_before=9.0)
+    told = compare.warnings([step(1, 1.0, 1.0), *[step(n, 1.0, 1.0, conditions=busy) for n in (2, 4)]])
+    assert told == ["The machine was busy: load 9.0 on 2 cores before a run."]
+
+
+# --- tables ----------------------------------------------------------------------------------------
+
+
+def test_step_table():
+    made = compare.step_table([step(4, mlx=2e-3, torch=1e-3)], tokens=64)
+    assert list(made.columns) == ["batch", "step", "wall ms", "CPU ms", "first call s", "tokens/s"]
+    assert rows(made) == [
+        (4, "MLX eager", 2.0, 4.0, 0.02, 128_000),
+        (4, "PyTorch eager", 1.0, 2.0, 0.01, 256_000),
+        (4, "PyTorch eager again", 1.0, 2.0, 0.01, 256_000),
+    ]
+
+
+def test_comparison_table():
+    made = compare.comparison_table(
+        [
+            Comparison("a", Ratio(2.0, 1.9, 2.1), BAND),
+            Comparison("b", Ratio(0.5, 0.4, 0.6), BAND),
+            Comparison("c", Ratio(1.0, 0.9, 1.1), BAND),
+        ]
+    )
+    assert rows(made) == [
+        ("a", 2.0, "1.900 to 2.100", "MLX faster"),
+        ("b", 0.5, "0.400 to 0.600", "PyTorch faster"),
+        ("c", 1.0, "0.900 to 1.100", "tie"),
+    ]
+
+
+def test_gate_table():
+    checks = [
+        {"name": "names", "value": 0.0, "limit": 0.0, "where": "all", "passed": True},
+        {"name": "outputs", "value": 3.21e-3, "limit": 1e-5, "where": "(2, 3)", "passed": False},
+        {"name": "loss", "value": None, "limit": 1e-5, "where": "step 3", "passed": False},
+    ]
+    assert rows(compare.gate_table(results.Gate("lm", {}, False, checks, {}))) == [
+        ("names", "0", "0", "all", "passed"),
+        ("outputs", "0.0032", "1e-05", "(2, 3)", "FAILED"),
+        ("loss", "not finite", "1e-05", "step 3", "FAILED"),
+    ]
+
+
+def test_part_table():
+    made = compare.part_table([records.parts((1e-6, 1e-3, 3e-3, 5e-4), (2e-6, 2e-3, 5e-3, 1e-3))])
+    assert list(made.columns) == ["framework", "data", "forward", "backward", "optimizer"]
+    assert list(made.framework) == ["MLX", "PyTorch"]
+    known = [[1e-3, 1.0, 2.0, 0.5], [2e-3, 2.0, 3.0, 1.0]]
+    assert np.allclose(made.drop(columns="framework").to_numpy(), known)
+
+
+def test_memory_table():
+    counted = results.Memory("lm", {}, "MLX eager", 100 * 2**20, 90 * 2**20, "mx.get_peak_memory")
+    uncounted = records.memory(PyTorch_eager=50)
+    assert rows(compare.memory_table([counted, *uncounted])) == [
+        ("MLX eager", 100, 90),
+        ("PyTorch eager", 50, "not counted"),
+    ]
+    told = compare.memory_sources([counted, counted, *uncounted])
+    assert told == "- MLX: mx.get_peak_memory.\n- PyTorch: nothing."
+    assert compare.memory_sources([]) == "Nothing was measured."
+
+
+def test_the_ceiling_is_the_best_of_either_framework():
+    probes = [
+        product(100, "float32", mlx=2e-6, torch=4e-6),  # 2e6 operations: 1e12 and 5e11 a second
+        product(200, "float32", mlx=32e-6, torch=8e-6),  # 16e6 operations: 5e11 and 2e12
+        product(200, "bfloat16", mlx=1e-6, torch=1e-6),
+        timed("addition", {}, {"MLX": 1e-9, "PyTorch": 1e-9, "PyTorch" + AGAIN: 1e-9}),
+    ]
+    assert compare.ceiling(probes) == pytest.approx(2e12)
+    assert compare.ceiling(probes, "bfloat16") == pytest.approx(1.6e13)
+    assert compare.ceiling(probes, "float16") == compare.ceiling([]) == 0.0
+
+
+def test_utilisation():
+    made = compare.utilisation([step(4, mlx=2e-3, torch=1e-3)], {4: 10**9}, 4e12)
+    assert [row[:2] for row in rows(made)] == [(4, "MLX eager"), (4, "PyTorch eager")]  # no A/A arm
+    assert np.allclose(made[["GFLOP/s", "share"]], [[500, 0.125], [1000, 0.25]])
+
+
+def test_probe_table():
+    twice = {"MLX": 0.5, "PyTorch": 1.0, "PyTorch" + AGAIN: 1.0}
+    waits = {
+        "MLX, empty": 1e-6,
+        "PyTorch, empty": 2e-6,
+        "MLX, one addition": 9e-6,
+        "PyTorch, one addition": 3e-6,
+        "PyTorch, empty" + AGAIN: 2e-6,
+    }
+    probes = [product(1000, "float32", mlx=0.2, torch=0.1), timed("addition", {}, twice)]
+    assert rows(compare.probe_table([*probes, timed("synchronisation", {}, waits)])) == [
+        ("1000 × 1000 float32 product", "GFLOP/s", 10.0, 20.0, "0.500 [0.500, 0.500]"),
+        ("addition", "GB/s", 0.403, 0.201, "2.000 [2.000, 2.000]"),
+        ("synchronisation, empty", "µs", 1.0, 2.0, "2.000 [2.000, 2.000]"),
+        ("synchronisation, one addition", "µs", 9.0, 3.0, "0.333 [0.333, 0.333]"),
+    ]
+    moved = 3 * 4 * machine.ADDED  # two vectors read and one written, in one second
+    assert float(f"{moved / 1e9:.3g}") == 0.201
+
+
+def test_the_blas_is_told_at_1024_or_the_largest_below():
+    probes = [product(n, "float32", mlx=1.0, torch=n / 1024) for n in (512, 1024, 2048)]
+    probes += [product(1024, "float16", mlx=1.0, torch=9.0)]
+    start = "Float32 product of {0} × {0}: PyTorch's time over MLX's is {1}. MLX's BLAS: libx.so."
+    assert compare.blas(probes, "libx.so") == start.format(1024, "1.000 [1.000, 1.000]")
+    assert compare.blas(probes[:1], "libx.so") == start.format(512, "0.500 [0.500, 0.500]")
+    assert compare.blas(probes[2:3], "libx.so") == start.format(2048, "2.000 [2.000, 2.000]")
+    assert compare.blas(probes[3:], "libx.so") == "No float32 product was timed."
+
+
+@pytest.mark.parametrize(
+    ("changes", "gpu"),
+    [
+        ({}, "none that both use"),
+        ({"device": "Apple GPU"}, "Apple GPU"),
+        ({"device": "CUDA", "gpu": "NVIDIA H100"}, "NVIDIA H100"),
+        ({"gpu": "NVIDIA H100"}, "NVIDIA H100"),
+    ],
+)
+def test_machine_table(changes, gpu):
+    facts = dict(rows(compare.machine_table(replace(records.MACHINE, **changes))))
+    assert facts["GPU"] == gpu
+    assert (facts["chip"], facts["cores"], facts["mlx"], facts["torch"]) == ("Chip", "2", "0.32.4", "2.13.0")
+    assert facts["computed on"] == changes.get("device", "CPU")
+
+
+def test_a_page_without_timings_still_has_tables():
+    """What a notebook asks for when the gate has failed."""
+    for made in (
+        compare.step_table([], 64),
+        compare.comparison_table([]),
+        compare.part_table([]),
+        compare.memory_table([]),
+        compare.utilisation([], {}, 1e12),
+        compare.probe_table([]),
+    ):
+        assert len(made) == 0
+        assert "<table" in table(made, "Nothing")._repr_mimebundle_()["text/html"]
+
+
+# --- losses ----------------------------------------------------------------------------------------
+
+
+def test_how_far_losses_are_apart():
+    apart, floor = compare.losses_apart(records.fit(apart=-0.25))
+    assert np.allclose(apart, [0, 0, 0.25])
+    assert np.allclose(floor, [0, 0, 0.001])
+
+
+def test_held_out_in_nats_and_bits():
+    made = compare.held_out(records.fit(apart=0.01), bytes_per_token=2.0)
+    assert made == (
+        "Held out after training: MLX 1.2100 nats per token (0.873 bits per byte) and "
+        "PyTorch 1.2000 nats per token (0.866 bits per byte); PyTorch with permuted rows moves by 0.001."
+    )
+    assert "bits" not in compare.held_out(records.fit(), None)
+
+
+def test_distance_to_the_optimum():
+    assert compare.distance(records.fit(entropy=1.25, apart=0.1)) == (
+        "The source's entropy is 1.2500 nats per token; the held-out losses above it: "
+        "MLX +0.0500 and PyTorch -0.0500."
+    )

@@ -1,0 +1,120 @@
+"""What is read of a machine during a measurement, and which of it is said on the page."""
+
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import psutil
+import pytest
+
+from twins import conditions
+from twins.conditions import Conditions
+
+QUIET = Conditions(
+    cores=4,
+    load_before=3.9,
+    others=1.9,
+    swapped=0,
+    memory_share=0.5,
+    drift=1.0,
+    throttled=0,
+    power="mains",
+)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"load_before": 4.5}, "The machine was busy: load 4.5 on 4 cores before a run."),
+        ({"others": 2.5}, "Other processes used 2.5 of 4 cores during a run."),
+        ({"swapped": 100 * 2**20}, "Memory was paged during a run: 100 MB swapped."),
+        ({"memory_share": 0.96}, "Memory was paged during a run: 0 MB swapped."),
+        ({"drift": 1.5}, "The clock was not steady: at a run's end fixed work took 1.50 times as long."),
+        ({"drift": 0.5}, "The clock was not steady: at a run's end fixed work took 0.50 times as long."),
+        ({"throttled": 3}, "The processor was throttled 3 times during a run."),
+        ({"power": "battery"}, "The machine ran on battery."),
+    ],
+)
+def test_each_disturbance_is_one_sentence(change, sentence):
+    assert QUIET.warnings() == []
+    assert replace(QUIET, **change).warnings() == [sentence]
+
+
+def test_watching_reads_this_machine():
+    with conditions.watch() as seen:
+        x = np.ones((256, 256)) @ np.ones((256, 256))
+    read = seen()
+    assert x[0, 0] == 256
+    assert read.cores == psutil.cpu_count()
+    assert 0 <= read.others <= read.cores + 1
+    assert read.swapped >= 0
+    assert 0 < read.memory_share < 1
+    assert 0.01 < read.drift < 100
+    assert read.throttled >= 0
+    assert read.power in ("mains", "battery", "not readable")
+
+
+def test_a_tick_of_every_core_is_not_another_process(monkeypatch):
+    """In a block of microseconds one tick of 10 ms would read as a thousand cores."""
+    monkeypatch.setattr(conditions, "_busy", iter([100.0, 100.0 + 0.01 * psutil.cpu_count()]).__next__)
+    with conditions.watch() as seen:
+        pass
+    assert seen().others == pytest.approx(0, abs=1e-3)
+
+
+def test_another_process_is_noticed():
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as other:
+        with conditions.watch() as seen:
+            time.sleep(1)
+        other.kill()
+    assert seen().others > 0.3  # of a core: it had one, or others had them all
+
+
+def test_a_child_that_ended_is_not_another_process():
+    before = conditions._own()
+    subprocess.run([sys.executable, "-c", "sum(range(4 * 10**7))"], check=True)
+    assert conditions._own() - before > 0.1  # what the child used, this process slept
+
+
+@pytest.mark.parametrize(
+    ("battery", "told"),
+    [
+        (None, "not readable"),
+        (SimpleNamespace(power_plugged=True), "mains"),
+        (SimpleNamespace(power_plugged=False), "battery"),
+    ],
+)
+def test_power(monkeypatch, battery, told):
+    monkeypatch.setattr(psutil, "sensors_battery", lambda: battery, raising=False)
+    assert conditions.power() == told
+
+
+@pytest.mark.parametrize(
+    ("limit", "count"),
+    [
+        ("CPU_Scheduler_Limit \t= 100\n\tCPU_Available_CPUs \t= 8\n\tCPU_Speed_Limit \t= 100\n", 0),
+        ("CPU_Scheduler_Limit \t= 100\n\tCPU_Available_CPUs \t= 8\n\tCPU_Speed_Limit \t= 62\n", 1),
+        ("Note: No thermal warning level has been recorded\n", 0),
+    ],
+)
+def test_macos_speed_limit_is_read(monkeypatch, limit, count):
+    """Only the reading of pmset's words is tested here, not pmset."""
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(subprocess, "run", lambda *a, **k: SimpleNamespace(stdout=limit))
+    assert conditions.throttle_count() == count
+
+
+def test_a_limit_counts_whether_it_came_or_went(monkeypatch):
+    assert conditions._throttled(5, 7) == 2  # Linux: a counter
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert [conditions._throttled(*pair) for pair in ((0, 0), (0, 1), (1, 0), (1, 1))] == [0, 1, 1, 1]
+
+
+def test_the_system_is_named_without_the_host():
+    named = conditions.system()
+    assert named.endswith(")")
+    assert socket.gethostname() not in named.split()

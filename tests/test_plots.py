@@ -1,0 +1,278 @@
+"""Every figure's title and alt text are true of its records, whoever is faster; SVG keeps to the palette."""
+
+import re
+from dataclasses import replace
+
+import pytest
+import records
+from records import product, step, timed
+
+from twins import compare, plots, results
+from twins.drawing import Figure, blank, duration
+
+PALETTE = {"#1b1f24", "#5f6b7a", "#d5dae1", "#ffffff", "#0072b2", "#c24e00"}
+FASTER = {"MLX": (1.0, 2.0), "PyTorch": (2.0, 1.0), None: (1.0, 1.0)}  # seconds of (MLX, PyTorch)
+BATCHES = (1, 4, 16)
+
+
+def words(figure: Figure) -> list[str]:
+    """The texts of a figure's SVG."""
+    return re.findall(r"<text[^>]*>([^<]*)</text>", figure.svg)
+
+
+def steps(winner: str | None, **more) -> list:
+    return [step(batch, *(s * batch for s in FASTER[winner]), **more) for batch in BATCHES]
+
+
+def parts(mlx: str, torch: str) -> list:
+    """Parts whose longest is the named one."""
+    names = ("data", "forward", "backward", "optimizer")
+
+    def seconds(longest):
+        data, forward, backward, optimizer = (5.0 if name == longest else 1.0 for name in names)
+        return data, forward, forward + backward, optimizer
+
+    return [records.parts(seconds(mlx), seconds(torch))]
+
+
+def products(mlx: float, torch: float) -> list:
+    """Products at rates in GFLOP/s, float16 ten times as slow."""
+    return [
+        product(n, dtype, *(2e-9 * n**3 / rate * slow for rate in (mlx, torch)))
+        for n in (256, 1024)
+        for dtype, slow in (("float32", 1), ("float16", 10))
+    ]
+
+
+def shares(winner: str | None) -> Figure:
+    work = {batch: batch * 10**9 for batch in BATCHES}
+    return plots.shares(compare.utilisation(steps(winner), work, 4e9), 4e9)
+
+
+# name -> (figure, what its title must say)
+FIGURES = {
+    "ratios, MLX": (
+        lambda: plots.ratios(compare.steps(steps("MLX")), "Step"),
+        "Step: MLX is faster in 3 of 3, PyTorch in 0",
+    ),
+    "ratios, PyTorch": (
+        lambda: plots.ratios(compare.steps(steps("PyTorch")), "Step"),
+        "Step: MLX is faster in 0 of 3, PyTorch in 3",
+    ),
+    "ratios, ties": (
+        lambda: plots.ratios(compare.steps(steps(None)), "Step"),
+        "Step: MLX is faster in 0 of 3, PyTorch in 0",
+    ),
+    "ratios, each": (
+        lambda: plots.ratios(compare.steps([*steps("MLX")[:2], steps("PyTorch")[2]]), "Step"),
+        "Step: MLX is faster in 2 of 3, PyTorch in 1",
+    ),
+    "scaling, MLX": (lambda: plots.scaling(steps("MLX"), "sequence"), "MLX is faster at every batch size"),
+    "scaling, PyTorch": (
+        lambda: plots.scaling(steps("PyTorch", modes=("eager", "compiled")), "sequence"),
+        "PyTorch is faster at every batch size",
+    ),
+    "scaling, ties": (lambda: plots.scaling(steps(None), "sequence"), "A tie at every batch size"),
+    "scaling, each": (
+        lambda: plots.scaling([*steps("MLX")[:2], steps("PyTorch")[2]], "sequence"),
+        "Which framework is faster depends on the batch size",
+    ),
+    "losses, apart": (
+        lambda: plots.losses(records.fit(entropy=0.9, apart=0.02)),
+        "The two losses are never further apart than 0.02 nats",
+    ),
+    "losses, equal": (
+        lambda: plots.losses(records.fit()),
+        "The two losses are never further apart than 0 nats",
+    ),
+    "parts, one": (
+        lambda: plots.parts(parts("data", "backward")),
+        "Data takes longest in MLX, backward in PyTorch",
+    ),
+    "parts, both": (lambda: plots.parts(parts("optimizer", "optimizer")), "Optimizer takes longest in both"),
+    "shares, MLX": (lambda: shares("MLX"), "MLX eager reaches 25 % of what this machine can do"),
+    "shares, PyTorch": (lambda: shares("PyTorch"), "PyTorch eager reaches 25 % of what this machine can do"),
+    "memory, MLX": (
+        lambda: plots.memory(records.memory(MLX_eager=100, PyTorch_eager=200)),
+        "MLX eager needs the least memory, PyTorch eager the most",
+    ),
+    "memory, PyTorch": (
+        lambda: plots.memory(records.memory(MLX_eager=200, PyTorch_eager=100, PyTorch_compiled=150)),
+        "PyTorch eager needs the least memory, MLX eager the most",
+    ),
+    "memory, tie": (
+        lambda: plots.memory(records.memory(MLX_eager=100, PyTorch_eager=104)),
+        "A tie: all need the same memory within 5 %",
+    ),
+    "products, MLX": (
+        lambda: plots.products(products(200, 100)),
+        "The best product here runs at 200 GFLOP/s (MLX, float32)",
+    ),
+    "products, PyTorch": (
+        lambda: plots.products(products(100, 150)),
+        "The best product here runs at 150 GFLOP/s (PyTorch, float32)",
+    ),
+    "nothing": (lambda: plots.nothing("the gate failed"), "Nothing to draw: the gate failed"),
+}
+
+
+@pytest.fixture(scope="module")
+def drawn() -> dict[str, Figure]:
+    return {name: draw() for name, (draw, _) in FIGURES.items()}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_the_title_is_the_finding_and_the_alt_text_states_it(drawn, name):
+    _, title = FIGURES[name]
+    assert title in words(drawn[name])
+    assert drawn[name].alt.startswith(title)
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_only_the_palette_is_used(drawn, name):
+    svg = drawn[name].svg
+    used = {colour.strip() for colour in re.findall(r"(?:fill|stroke): ?([^;\"]+)", svg)}
+    assert {colour for colour in used if not colour.startswith(("url(", "none"))} <= PALETTE
+    assert set(re.findall(r"#[0-9a-fA-F]{6}\b", svg)) <= PALETTE
+    # SVG paints black what has no colour, and matplotlib writes none where it means black
+    assert [t for t in re.findall(r"<(?:text|tspan) [^>]*>", svg) if "fill:" not in t] == []
+    shapes = re.sub(r"<(defs|clipPath).*?</\1>", "", svg, flags=re.S)
+    assert [s for s in re.findall(r"<(?:path|use|rect)[^>]*>", shapes) if "fill:" not in s] == []
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_drawn_twice_it_is_the_same_bytes(drawn, name):
+    again = FIGURES[name][0]()
+    assert again.svg == drawn[name].svg
+    assert again.png == drawn[name].png
+    assert again.alt == drawn[name].alt
+
+
+def test_a_figure_shows_itself_with_its_alt_text(drawn):
+    figure = drawn["ratios, MLX"]
+    data, about = figure._repr_mimebundle_()
+    assert data == {"image/svg+xml": figure.svg, "image/png": figure.png, "text/plain": figure.alt}
+    assert {kind: facts["alt"] for kind, facts in about.items()} == {
+        "image/svg+xml": figure.alt,
+        "image/png": figure.alt,
+    }
+    assert figure.svg.startswith("<svg")
+    assert figure.png.startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("alt", ["", "  \n"])
+def test_a_figure_without_alt_text_is_refused(alt):
+    with pytest.raises(ValueError, match="a figure needs alt text that states its finding"):
+        Figure(blank(1.0)[0], alt)
+
+
+@pytest.mark.parametrize(
+    ("draw", "why"),
+    [
+        (lambda: plots.ratios([], "Step"), "no timing was recorded"),
+        (lambda: plots.scaling([], "sequence"), "no timing was recorded"),
+        (lambda: plots.parts([]), "no timing was recorded"),
+        (
+            lambda: plots.shares(compare.utilisation([], {}, 1e9), 1e9),
+            "no timing, or no probed ceiling, was recorded",
+        ),
+        (
+            lambda: plots.shares(compare.utilisation(steps("MLX"), dict.fromkeys(BATCHES, 1), 1e9), 0.0),
+            "no timing, or",
+        ),
+        (lambda: plots.memory([]), "no memory was recorded"),
+        (lambda: plots.products([]), "no product was timed"),
+        (lambda: plots.products([timed("addition", {}, {"MLX": 1.0})]), "no product was timed"),
+    ],
+)
+def test_nothing_is_drawn_of_nothing(draw, why):
+    assert draw().alt.startswith(f"Nothing to draw: {why}")
+
+
+# --- what is in the figures ------------------------------------------------------------------------
+
+
+def test_ratios_are_in_words(drawn):
+    both = words(drawn["ratios, each"])
+    assert both.count("2.00×") == 3
+    assert {"←  PyTorch faster", "MLX faster  →", "same"} <= set(both)
+    assert "tie" not in both
+    assert words(drawn["ratios, ties"]).count("tie") == 3
+    assert drawn["ratios, PyTorch"].alt.count("PyTorch is 2.00× faster [2.00, 2.00]") == 3
+    assert drawn["ratios, ties"].alt.count(": a tie") == 3
+
+
+def test_the_ratio_axis_is_symmetric(drawn):
+    """The same records with the frameworks' times exchanged give the same ticks."""
+    for name in ("ratios, MLX", "ratios, PyTorch"):
+        ticks = [w for w in words(drawn[name]) if re.fullmatch(r"[\d.]+×|same", w) and w != "2.00×"]
+        assert ticks == ["1.5×", "2×", "3×", "same", "1.5×", "2×", "3×"]
+
+
+def test_scaling_says_every_batch_size(drawn):
+    assert drawn["scaling, each"].alt == (
+        "Which framework is faster depends on the batch size. "
+        "batch 1, each at its best: MLX is 2.00× faster [2.00, 2.00]. "
+        "batch 4, each at its best: MLX is 2.00× faster [2.00, 2.00]. "
+        "batch 16, each at its best: PyTorch is 2.00× faster [2.00, 2.00]."
+    )
+    found = words(drawn["scaling, PyTorch"])
+    arms = {f"{framework} {mode}" for framework in compare.FRAMEWORKS for mode in ("eager", "compiled")}
+    assert arms | {"1", "4", "16", "batch size", "time per sequence"} <= set(found)
+
+
+def test_the_order_of_records_changes_nothing():
+    made = [plots.scaling(found, "sequence").svg for found in (steps("MLX"), steps("MLX")[::-1])]
+    assert made[0] == made[1]
+
+
+def test_losses_show_entropy_and_floor(drawn):
+    assert "entropy of the source" in words(drawn["losses, apart"])
+    assert "entropy of the source" not in words(drawn["losses, equal"])
+    assert "PyTorch with permuted rows differs from itself by 0.001" in drawn["losses, apart"].alt
+    assert {"MLX", "PyTorch", "training step"} <= set(words(drawn["losses, apart"]))
+
+
+def test_parts_are_labelled_with_their_time(drawn):
+    found = words(drawn["parts, one"])
+    assert {"MLX 5 s", "PyTorch 5 s", "data", "forward", "backward", "optimizer"} <= set(found)
+    assert found.count("MLX 1 s") == found.count("PyTorch 1 s") == 3
+
+
+def test_a_backward_lost_in_noise_is_drawn_as_nothing():
+    figure = plots.parts([records.parts((1.0, 3.0, 2.5, 1.0), (1.0, 3.0, 2.5, 1.0))])
+    assert {"MLX 0 ns", "PyTorch 0 ns"} <= set(words(figure))
+
+
+def test_shares_say_where_and_of_what(drawn):
+    assert drawn["shares, MLX"].alt.endswith("at batch 1; the ceiling is 4 GFLOP/s.")
+
+
+def test_memory_is_sorted_and_labelled(drawn):
+    told = "MLX eager 200 MB, PyTorch compiled 150 MB, PyTorch eager 100 MB."
+    assert drawn["memory, PyTorch"].alt.endswith(told)
+    assert {"200 MB", "150 MB", "100 MB"} <= set(words(drawn["memory, PyTorch"]))
+
+
+def test_memory_is_the_frameworks_own_count_where_both_keep_one():
+    found = [
+        results.Memory("lm", {}, arm, 9 * 2**30, size * 2**20, "its allocator")
+        for arm, size in (("MLX eager", 100), ("PyTorch eager", 300))
+    ]
+    assert plots.memory(found).alt.endswith("the most: PyTorch eager 300 MB, MLX eager 100 MB.")
+    found[0] = replace(found[0], allocator=None)
+    assert plots.memory(found).alt.endswith("PyTorch eager 9216 MB.")
+
+
+def test_products_say_the_best_of_each(drawn):
+    assert drawn["products, MLX"].alt.endswith(
+        "Best of each in GFLOP/s: MLX float32 200; PyTorch float32 100; MLX float16 20; PyTorch float16 10."
+    )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(2.0, "2 s"), (1.5e-3, "1.5 ms"), (1e-5, "10 µs"), (2.5e-8, "25 ns"), (0.25, "250 ms"), (0.0, "0 ns")],
+)
+def test_times_are_in_the_unit_a_person_would_choose(seconds, text):
+    assert duration(seconds) == text

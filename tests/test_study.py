@@ -1,0 +1,252 @@
+"""From a twin to records: what is refused, what is not timed, and what the records hold."""
+
+from dataclasses import asdict
+from types import SimpleNamespace
+
+import mlx.nn as mnn
+import numpy as np
+import psutil
+import pytest
+
+from twins import machine, processes, results, study, timing
+from twins.models import transformer_lm as lm
+from twins.study import Study
+from twins.timing import Plan
+from twins.train import Recipe
+
+TINY = Study("transformer_lm", asdict(lm.tiny()))
+ONCE = Plan(processes=1, rounds=1, block=2, warmup=0)
+PASSED = results.Gate("transformer_lm", TINY.config, True, [], {})
+FAILED = results.Gate(
+    "transformer_lm",
+    TINY.config,
+    False,
+    [
+        {"name": "names", "value": 0.0, "limit": 0.0, "where": "32 tensors", "passed": True},
+        {"name": "gradients", "value": 4.21e-3, "limit": 1e-5, "where": "blocks.0.up.bias", "passed": False},
+        {"name": "outputs", "value": None, "limit": 1e-5, "where": "(2, 3)", "passed": False},
+    ],
+    {},
+)
+
+
+def examples(count: int = 3, size: int = 4) -> list:
+    rng = np.random.default_rng(0)
+    return [lm.example(lm.tiny(), rng, size) for _ in range(count)]
+
+
+@pytest.fixture
+def here(monkeypatch):
+    """Do in this process what is otherwise done in fresh ones: the same arms, sooner."""
+
+    def measured(arms, arguments, plan, tell=None):
+        return [timing.run_from(timing.timed(arms, arguments, asdict(plan), 0))]
+
+    monkeypatch.setattr(timing, "measure", measured)
+    monkeypatch.setattr(processes, "call", lambda target, arguments: processes.find(target)(**arguments))
+
+
+@pytest.fixture
+def never(monkeypatch):
+    """Timing anything is a failure."""
+
+    def refuse(*arguments):
+        raise AssertionError(f"{arguments} was timed")
+
+    monkeypatch.setattr(timing, "measure", refuse)
+    monkeypatch.setattr(processes, "call", refuse)
+
+
+# --- refusals --------------------------------------------------------------------------------------
+
+
+def test_a_width_that_heads_do_not_divide_is_refused():
+    with pytest.raises(ValueError) as raised:
+        Study("transformer_lm", TINY.config | {"width": 30, "heads": 4})
+    assert str(raised.value) == (
+        "transformer_lm: width 30 is not divisible by heads 4; widths allowed with 4 heads are its multiples"
+    )
+
+
+def test_an_unknown_model_is_refused():
+    with pytest.raises(
+        ValueError, match=r"no model named 'gpt5' in twins\.models; there are .*transformer_lm"
+    ):
+        Study("gpt5", {})
+
+
+def test_the_published_size_is_refused_with_the_estimate(monkeypatch):
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=16 * 2**30))
+    published = Study("transformer_lm", asdict(lm.published()))
+    needed = lm.memory(lm.published(), 32)
+    assert needed > 64 * 2**30
+    with pytest.raises(MemoryError) as raised:
+        study.room(published, 32)
+    assert str(raised.value) == (
+        f"transformer_lm at batch 32 is estimated to need {needed / 2**30:.1f} GiB to train; "
+        "16.0 GiB are free and 70% of that may be used"
+    )
+    with pytest.raises(MemoryError):
+        next(study.steps(published, PASSED, [32], ["eager"], ONCE))
+    assert study.room(TINY, 4) == lm.memory(lm.tiny(), 4)
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        {"vocabulary": 1024, "context": 256, "width": 256, "layers": 2, "heads": 4, "batch": 8},
+        {"vocabulary": 8192, "context": 64, "width": 512, "layers": 2, "heads": 8, "batch": 4},
+    ],
+    ids=["activations", "parameters"],
+)
+@pytest.mark.parametrize("framework", ["MLX", "PyTorch"])
+def test_the_estimate_is_within_a_factor_of_two(sizes, framework, monkeypatch):
+    monkeypatch.setenv("TWINS_DEVICE", "cpu")  # where the resident set is all that training holds
+    config, batch = {k: v for k, v in sizes.items() if k != "batch"}, sizes["batch"]
+    arguments = {"model": "transformer_lm", "config": config, "batch": batch}
+    read = processes.call(
+        "twins.arms:memory", arguments | {"framework": framework, "mode": "eager", "steps": 2}
+    )
+    estimate = lm.memory(lm.Config(**config), batch)
+    assert 1 / 2 < read["resident"] / estimate < 2
+
+
+# --- the gate --------------------------------------------------------------------------------------
+
+
+def test_a_correct_twin_passes_and_is_not_refused():
+    verdict = study.gate(TINY, examples(), torch_compiled=False)
+    assert verdict.passed
+    assert study.refusal(verdict) == ""
+    assert {len(losses) for losses in verdict.losses.values()} == {3}
+    assert results.Gate(**asdict(verdict)) == verdict
+
+
+def test_a_wrong_twin_is_refused_by_check_tensor_and_size(monkeypatch):
+    monkeypatch.setattr(mnn, "gelu", mnn.gelu_approx)
+    verdict = study.gate(TINY, examples(), torch_compiled=False)
+    assert not verdict.passed
+    (found,) = [check for check in verdict.checks if check["name"] == "gradients"]
+    assert found["value"] > found["limit"]
+    sentence = study.refusal(verdict)
+    assert sentence.startswith("**transformer_lm is not timed**, because its halves do not compute the same")
+    assert f"gradients: {found['value']:.2g}, limit 1e-05, at {found['where']}" in sentence
+
+
+def test_a_refusal_in_words():
+    assert study.refusal(FAILED) == (
+        "**transformer_lm is not timed**, because its halves do not compute the same thing: "
+        "gradients: 0.0042, limit 1e-05, at blocks.0.up.bias; "
+        "outputs: no finite number, limit 1e-05, at (2, 3)."
+    )
+    assert study.refusal(PASSED) == ""
+
+
+@pytest.mark.usefixtures("never")
+def test_nothing_is_timed_when_the_gate_failed():
+    assert list(study.steps(TINY, FAILED, [1, 2], ["eager"], ONCE)) == []
+    assert list(study.parts(TINY, FAILED, 1, ONCE)) == []
+    assert list(study.memory(TINY, FAILED, 1, ["eager"])) == []
+
+
+# --- what is measured ------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("here")
+def test_steps_are_timed_by_batch_size():
+    made = list(study.steps(TINY, PASSED, [1, 3], ["eager"], ONCE))
+    assert [record.case for record in made] == [
+        {"twin": "transformer_lm", **TINY.config, "batch": batch} for batch in (1, 3)
+    ]
+    for record in made:
+        (run,) = record.runs
+        assert list(run["arms"]) == ["MLX eager", "PyTorch eager", "PyTorch eager" + timing.AGAIN]
+        assert all(len(samples["wall"]) == 1 for samples in run["arms"].values())
+
+
+@pytest.mark.usefixtures("here")
+def test_parts_are_timed_in_both():
+    (record,) = study.parts(TINY, PASSED, 2, ONCE)
+    names = ["data", "forward", "forward and backward", "optimizer"]
+    known = [f"{framework} {name}" for framework in ("MLX", "PyTorch") for name in names]
+    assert list(record.runs[0]["arms"]) == [*known, "PyTorch forward" + timing.AGAIN]
+
+
+@pytest.mark.usefixtures("here")
+def test_memory_is_read_in_both():
+    made = list(study.memory(TINY, PASSED, 2, ["eager"]))
+    assert [record.arm for record in made] == ["MLX eager", "PyTorch eager"]
+    assert all(record.resident >= 0 for record in made)
+    assert made[0].allocator > 16 * 20_000  # at least parameters, gradients and two moments
+
+
+@pytest.mark.usefixtures("here")
+def test_probes_name_what_they_measure(monkeypatch):
+    monkeypatch.setattr(machine, "ADDED", 1000)
+    made = list(study.probes([8, 16], [8], ONCE))
+    assert [(record.subject, record.case) for record in made] == [
+        ("matmul", {"n": 8, "dtype": "float32"}),
+        ("matmul", {"n": 16, "dtype": "float32"}),
+        ("matmul", {"n": 8, "dtype": "float16"}),
+        ("matmul", {"n": 8, "dtype": "bfloat16"}),
+        ("addition", {}),
+        ("synchronisation", {}),
+    ]
+
+
+def test_the_ceiling_is_read_where_it_was_measured(monkeypatch, tmp_path):
+    monkeypatch.setenv("TWINS_RESULTS", str(tmp_path))
+    fingerprint = machine.fingerprint()
+    timed = results.Timing("matmul", {"n": 4, "dtype": "float32"}, [])
+    now = results.Timing("matmul", {"n": 1024, "dtype": "float32"}, [])
+    monkeypatch.setattr(timing, "measure", lambda arms, case, plan: [])
+    assert study.ceiling_probes(fingerprint.id, ONCE) == [now]
+    book = results.Book("01_machine", fingerprint)
+    book.extend([timed, results.Timing("addition", {}, [])])
+    assert study.ceiling_probes(fingerprint.id, ONCE) == [timed]
+    assert study.ceiling_probes("another-8gb", ONCE) == [now]
+
+
+def test_work_is_counted_by_batch_size():
+    one, four = (study.work(TINY, batch) for batch in (1, 4))
+    assert four.flops == 4 * one.flops > 0
+    assert (four.twin, four.case) == ("transformer_lm", TINY.config | {"batch": 4})
+
+
+def test_modes_need_a_compiler(monkeypatch):
+    monkeypatch.setattr(study.MLX, "device", "cpu")
+    for compiler, modes in ((None, ["eager"]), ("/usr/bin/g++", ["eager", "compiled"])):
+        monkeypatch.setattr(study, "compiler", lambda compiler=compiler: compiler)
+        assert study.modes() == modes
+
+
+# --- training --------------------------------------------------------------------------------------
+
+
+def test_a_fit_holds_every_loss_and_the_floor(capsys):
+    made = study.fit(TINY, "random", "digest", 4.0, examples(5), examples(2))
+    assert set(made.losses) == set(made.held_out) == {"MLX", "PyTorch", "floor"}
+    assert {len(losses) for losses in made.losses.values()} == {5}
+    assert np.allclose(made.losses["MLX"], made.losses["PyTorch"], atol=1e-4)
+    assert np.allclose(made.losses["floor"], made.losses["PyTorch"], atol=1e-4)
+    assert made.case == TINY.config | {"batch": 4, "steps": 5}
+    assert (made.dataset, made.digest, made.entropy) == ("random", "digest", 4.0)
+    assert results._typed(results.Fit, asdict(made)) == made
+    assert capsys.readouterr().out.count("5 steps, held-out loss") == 3
+
+
+@pytest.mark.parametrize("steps", [3, 1])  # after one step only the held-out loss can show it
+def test_training_that_explodes_is_said(steps):
+    wild = Study("transformer_lm", TINY.config, Recipe(learning_rate=1e30))
+    with pytest.raises(FloatingPointError) as raised:
+        study.fit(wild, "random", "digest", None, examples(steps), examples(1))
+    assert str(raised.value) == "transformer_lm: MLX's loss is not finite at step 1; lower learning_rate"
+
+
+def test_next_tokens_are_one_ahead():
+    windows = np.arange(24).reshape(2, 3, 4)
+    pairs = study.next_token(windows)
+    assert len(pairs) == 2
+    for ids, targets in pairs:
+        assert ids.shape == targets.shape == (3, 3)
+        assert np.array_equal(ids + 1, targets)
