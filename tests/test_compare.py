@@ -95,7 +95,7 @@ def test_what_is_read():
 def test_disturbances_are_told_once():
     busy = replace(records.QUIET, load_before=9.0)
     told = compare.warnings([step(1, 1.0, 1.0), *[step(n, 1.0, 1.0, conditions=busy) for n in (2, 4)]])
-    assert told == ["The machine was busy: load 9.0 on 2 cores before a run."]
+    assert told == ["The machine was busy: load up to 9.0 on 2 cores (in 6 of 9 runs)."]
 
 
 # --- tables ----------------------------------------------------------------------------------------
@@ -172,7 +172,8 @@ def test_the_ceiling_is_the_best_of_either_framework():
 
 
 def test_utilisation():
-    made = compare.utilisation([step(4, mlx=2e-3, torch=1e-3)], {4: 10**9}, 4e12)
+    work = results.Work("transformer_lm", {"batch": 4}, 10**9)
+    made = compare.utilisation([step(4, mlx=2e-3, torch=1e-3)], [work], 4e12)
     assert [row[:2] for row in rows(made)] == [(4, "MLX eager"), (4, "PyTorch eager")]  # no A/A arm
     assert np.allclose(made[["GFLOP/s", "share"]], [[500, 0.125], [1000, 0.25]])
 
@@ -230,7 +231,7 @@ def test_a_page_without_timings_still_has_tables():
         compare.comparison_table([]),
         compare.part_table([]),
         compare.memory_table([]),
-        compare.utilisation([], {}, 1e12),
+        compare.utilisation([], [], 1e12),
         compare.probe_table([]),
     ):
         assert len(made) == 0

@@ -24,24 +24,36 @@ QUIET = Conditions(
     throttled=0,
     power="mains",
 )
+UNSTEADY = "The clock was not steady: fixed work changed its time up to {}-fold (in 1 of 2 runs)."
 
 
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"load_before": 4.5}, "The machine was busy: load 4.5 on 4 cores before a run."),
-        ({"others": 2.5}, "Other processes used 2.5 of 4 cores during a run."),
-        ({"swapped": 100 * 2**20}, "Memory was paged during a run: 100 MB swapped."),
-        ({"memory_share": 0.96}, "Memory was paged during a run: 0 MB swapped."),
-        ({"drift": 1.5}, "The clock was not steady: at a run's end fixed work took 1.50 times as long."),
-        ({"drift": 0.5}, "The clock was not steady: at a run's end fixed work took 0.50 times as long."),
-        ({"throttled": 3}, "The processor was throttled 3 times during a run."),
-        ({"power": "battery"}, "The machine ran on battery."),
+        ({"load_before": 4.5}, "The machine was busy: load up to 4.5 on 4 cores (in 1 of 2 runs)."),
+        ({"others": 2.5}, "Other processes used up to 2.5 of 4 cores (in 1 of 2 runs)."),
+        ({"swapped": 100 * 2**20}, "Memory was paged: up to 100 MB swapped (in 1 of 2 runs)."),
+        ({"memory_share": 0.96}, "Memory was paged: up to 0 MB swapped (in 1 of 2 runs)."),
+        (
+            {"drift": 1.5},
+            UNSTEADY.format("1.50"),
+        ),
+        (
+            {"drift": 0.5},
+            UNSTEADY.format("2.00"),
+        ),
+        ({"throttled": 3}, "The processor was throttled, up to 3 times in a run (in 1 of 2 runs)."),
+        ({"power": "battery"}, "The machine ran on battery (in 1 of 2 runs)."),
     ],
 )
 def test_each_disturbance_is_one_sentence(change, sentence):
-    assert QUIET.warnings() == []
-    assert replace(QUIET, **change).warnings() == [sentence]
+    assert conditions.warnings([QUIET]) == []
+    assert conditions.warnings([QUIET, replace(QUIET, **change)]) == [sentence]
+
+
+def test_the_worst_of_a_disturbance_is_told():
+    seen = [replace(QUIET, load_before=load) for load in (5.0, 9.0, 1.0)]
+    assert conditions.warnings(seen) == ["The machine was busy: load up to 9.0 on 4 cores (in 2 of 3 runs)."]
 
 
 def test_watching_reads_this_machine():

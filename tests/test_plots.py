@@ -7,7 +7,7 @@ import pytest
 import records
 from records import product, step, timed
 
-from twins import compare, plots, results
+from twins import compare, plots, results, timing
 from twins.drawing import Figure, blank, duration
 
 PALETTE = {"#1b1f24", "#5f6b7a", "#d5dae1", "#ffffff", "#0072b2", "#c24e00"}
@@ -45,8 +45,11 @@ def products(mlx: float, torch: float) -> list:
 
 
 def shares(winner: str | None) -> Figure:
-    work = {batch: batch * 10**9 for batch in BATCHES}
-    return plots.shares(compare.utilisation(steps(winner), work, 4e9), 4e9)
+    return plots.shares(compare.utilisation(steps(winner), works(), 4e9), 4e9)
+
+
+def works() -> list[results.Work]:
+    return [results.Work("transformer_lm", {"batch": batch}, batch * 10**9) for batch in BATCHES]
 
 
 # name -> (figure, what its title must say)
@@ -173,11 +176,11 @@ def test_a_figure_without_alt_text_is_refused(alt):
         (lambda: plots.scaling([], "sequence"), "no timing was recorded"),
         (lambda: plots.parts([]), "no timing was recorded"),
         (
-            lambda: plots.shares(compare.utilisation([], {}, 1e9), 1e9),
+            lambda: plots.shares(compare.utilisation([], [], 1e9), 1e9),
             "no timing, or no probed ceiling, was recorded",
         ),
         (
-            lambda: plots.shares(compare.utilisation(steps("MLX"), dict.fromkeys(BATCHES, 1), 1e9), 0.0),
+            lambda: plots.shares(compare.utilisation(steps("MLX"), works(), 1e9), 0.0),
             "no timing, or",
         ),
         (lambda: plots.memory([]), "no memory was recorded"),
@@ -276,3 +279,13 @@ def test_products_say_the_best_of_each(drawn):
 )
 def test_times_are_in_the_unit_a_person_would_choose(seconds, text):
     assert duration(seconds) == text
+
+
+def test_samples_are_all_drawn_and_drawn_alike():
+    record = steps("MLX")[0]
+    drawn = [plots.samples(record) for _ in range(2)]
+    assert drawn[0].svg == drawn[1].svg
+    found = compare.runs(record)
+    count = sum(len(x) for arm in timing.arm_names(found) for x in timing.values(found, arm))
+    assert f"batch {record.case['batch']}, {count} samples of {len(found)} processes" in drawn[0].alt
+    assert plots.samples(None).alt == "Nothing to draw: no timing was recorded"

@@ -1,6 +1,6 @@
 """From a twin to records: what is refused, what is not timed, and what the records hold."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from types import SimpleNamespace
 
 import mlx.nn as mnn
@@ -200,15 +200,16 @@ def test_the_ceiling_is_read_where_it_was_measured(monkeypatch, tmp_path):
     timed = results.Timing("matmul", {"n": 4, "dtype": "float32"}, [])
     now = results.Timing("matmul", {"n": 1024, "dtype": "float32"}, [])
     monkeypatch.setattr(timing, "measure", lambda arms, case, plan: [])
-    assert study.ceiling_probes(fingerprint.id, ONCE) == [now]
+    assert study.ceiling_probes(fingerprint, ONCE) == [now]
     book = results.Book("01_machine", fingerprint)
     book.extend([timed, results.Timing("addition", {}, [])])
-    assert study.ceiling_probes(fingerprint.id, ONCE) == [timed]
-    assert study.ceiling_probes("another-8gb", ONCE) == [now]
+    assert study.ceiling_probes(fingerprint, ONCE) == [timed]
+    other = replace(fingerprint, id="another-8gb"), replace(fingerprint, versions={"mlx": "0.1"})
+    assert [study.ceiling_probes(machine, ONCE) for machine in other] == [[now], [now]]
 
 
 def test_work_is_counted_by_batch_size():
-    one, four = (study.work(TINY, batch) for batch in (1, 4))
+    one, four = study.works(TINY, PASSED, [1, 4])
     assert four.flops == 4 * one.flops > 0
     assert (four.twin, four.case) == ("transformer_lm", TINY.config | {"batch": 4})
 

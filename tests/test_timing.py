@@ -219,7 +219,7 @@ def test_the_band_is_the_error_of_the_harness():
 def test_each_warning_is_given_once():
     busy = Conditions(2, 9.0, 0.1, 0, 0.3, 1.0, 0, "mains")
     runs = [Run({}, conditions) for conditions in (busy, QUIET, busy)]
-    assert timing.warnings(runs) == ["The machine was busy: load 9.0 on 2 cores before a run."]
+    assert timing.warnings(runs) == ["The machine was busy: load up to 9.0 on 2 cores (in 2 of 3 runs)."]
 
 
 def test_a_run_survives_its_plain_form():

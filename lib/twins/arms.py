@@ -15,7 +15,7 @@ import numpy as np
 import psutil
 
 from twins import train
-from twins.frameworks import BOTH
+from twins.frameworks import BOTH, TORCH, Mlx, Torch
 from twins.timing import AGAIN, Arm
 from twins.train import Half, Recipe
 
@@ -23,14 +23,19 @@ BATCHES = 4  # different batches an arm goes round in
 MODES = {"eager": False, "compiled": True}
 
 
-def twin(model: str, config: dict, batch: int) -> tuple[tuple[Half, Half], list[tuple[np.ndarray, ...]]]:
-    """Fresh halves of a named twin, MLX first, and BATCHES random batches of `batch` examples."""
+def examples(model: str, config: dict, batch: int) -> list[tuple[np.ndarray, ...]]:
+    """BATCHES different random batches of `batch` examples."""
+    module, rng = train.named(model), np.random.default_rng(0)
+    return [module.example(module.Config(**config), rng, batch) for _ in range(BATCHES)]
+
+
+def _half(model: str, config: dict, framework: Mlx | Torch) -> Half:
     module = train.named(model)
-    sizes, rng = module.Config(**config), np.random.default_rng(0)
-    return train.halves(module, sizes, Recipe()), [module.example(sizes, rng, batch) for _ in range(BATCHES)]
+    return train.half(module, module.Config(**config), Recipe(), framework)
 
 
-def _step_arm(half: Half, batches: list, compiled: bool) -> Arm:
+def step_arm(half: Half, batches: list, compiled: bool) -> Arm:
+    """A whole training step, going round in batches that lie on the device."""
     ready = cycle([half.batch(arrays) for arrays in batches])
     take = train.step(half, compiled)
     return Arm(lambda: take(*next(ready)), half.framework.synchronize)
@@ -38,22 +43,19 @@ def _step_arm(half: Half, batches: list, compiled: bool) -> Arm:
 
 def step_arms(model: str, config: dict, batch: int, modes: list[str]) -> dict[str, Arm]:
     """Whole training steps: each framework in each mode, and torch's first mode again for A/A."""
-    arms = {}
-    for mode in modes:
-        halves, batches = twin(model, config, batch)
-        for half in halves:
-            arms[f"{half.framework.name} {mode}"] = _step_arm(half, batches, MODES[mode])
-    halves, batches = twin(model, config, batch)
-    return arms | {f"PyTorch {modes[0]}{AGAIN}": _step_arm(halves[1], batches, MODES[modes[0]])}
+    kinds = [(each, mode, "") for mode in modes for each in BOTH] + [(TORCH, modes[0], AGAIN)]
+    batches = examples(model, config, batch)
+    return {
+        f"{each.name} {mode}{again}": step_arm(_half(model, config, each), batches, MODES[mode])
+        for each, mode, again in kinds
+    }
 
 
 def part_arms(model: str, config: dict, batch: int) -> dict[str, Arm]:
     """The parts of an eager step in both frameworks: data, forward, forward and backward, optimizer."""
-    halves, batches = twin(model, config, batch)
-    arms = {}
-    for half in halves:
-        ready = half.batch(batches[0])
-        parts = {"data": partial(_hand_over, half, batches[0])} | train.parts(half, ready)
+    arrays, arms = examples(model, config, batch)[0], {}
+    for half in (_half(model, config, each) for each in BOTH):
+        parts = {"data": partial(_hand_over, half, arrays)} | train.parts(half, half.batch(arrays))
         for part, call in parts.items():
             arms[f"{half.framework.name} {part}"] = Arm(call, half.framework.synchronize)
     again = arms["PyTorch forward"]
@@ -81,7 +83,7 @@ def _peak_resident() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
 
 
-def _warm(module: ModuleType, framework, mode: str) -> None:
+def _warm(module: ModuleType, framework: Mlx | Torch, mode: str) -> None:
     """A step of the smallest twin, so that what a library loads on first use is not counted."""
     sizes = module.tiny()
     half = train.half(module, sizes, Recipe(), framework)

@@ -101,8 +101,8 @@ def aa(records: Iterable[results.Timing]) -> str:
 
 
 def warnings(records: Iterable[results.Timing]) -> list[str]:
-    """What disturbed the machine during these measurements, one sentence each."""
-    return list(dict.fromkeys(w for record in records for w in timing.warnings(runs(record))))
+    """What disturbed the machine during these measurements, one sentence a kind."""
+    return timing.warnings([run for record in records for run in runs(record)])
 
 
 def step_table(records: Iterable[results.Timing], tokens: int) -> pd.DataFrame:
@@ -197,13 +197,16 @@ def ceiling(probes: Iterable[results.Timing], dtype: str = "float32") -> float:
     return max(reached)
 
 
-def utilisation(records: Iterable[results.Timing], work: dict[int, int], peak: float) -> pd.DataFrame:
-    """Share of the ceiling each step reaches; `work` gives the operations of a step by batch size."""
+def utilisation(
+    records: Iterable[results.Timing], works: Iterable[results.Work], peak: float
+) -> pd.DataFrame:
+    """Share of the ceiling each step reaches: its counted operations over its time over `peak`, FLOP/s."""
+    flops = {work.case["batch"]: work.flops for work in works}
     rows = []
     for record in records:
         found, batch = runs(record), record.case["batch"]
         for arm in arms(found):
-            achieved = work[batch] / timing.median(found, arm)
+            achieved = flops[batch] / timing.median(found, arm)
             rows.append({"batch": batch, "step": arm, "GFLOP/s": achieved / 1e9, "share": achieved / peak})
     return pd.DataFrame(rows, columns=["batch", "step", "GFLOP/s", "share"])
 

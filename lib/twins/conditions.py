@@ -36,26 +36,56 @@ class Conditions:
     throttled: int
     power: str
 
-    def warnings(self) -> list[str]:
-        """One sentence for each thing that spoils a timing."""
-        found = []
-        if self.load_before > self.cores:
-            found.append(
-                f"The machine was busy: load {self.load_before:.1f} on {self.cores} cores before a run."
-            )
-        if self.others > self.cores / 2:
-            found.append(f"Other processes used {self.others:.1f} of {self.cores} cores during a run.")
-        if self.swapped > PAGED or self.memory_share > 0.95:
-            found.append(f"Memory was paged during a run: {self.swapped / 2**20:.0f} MB swapped.")
-        if not 1 / DRIFT < self.drift < DRIFT:
-            found.append(
-                f"The clock was not steady: at a run's end fixed work took {self.drift:.2f} times as long."
-            )
-        if self.throttled:
-            found.append(f"The processor was throttled {self.throttled} times during a run.")
-        if self.power == "battery":
-            found.append("The machine ran on battery.")
-        return found
+
+@dataclass(frozen=True)
+class Disturbance:
+    """Something that spoils a timing: when it happened, how bad it was, and how to say so."""
+
+    happened: Callable[[Conditions], bool]
+    size: Callable[[Conditions], float]
+    sentence: str
+
+
+DISTURBANCES = (
+    Disturbance(
+        lambda c: c.load_before > c.cores,
+        lambda c: c.load_before,
+        "The machine was busy: load up to {size:.1f} on {cores} cores",
+    ),
+    Disturbance(
+        lambda c: c.others > c.cores / 2,
+        lambda c: c.others,
+        "Other processes used up to {size:.1f} of {cores} cores",
+    ),
+    Disturbance(
+        lambda c: c.swapped > PAGED or c.memory_share > 0.95,
+        lambda c: c.swapped / 2**20,
+        "Memory was paged: up to {size:.0f} MB swapped",
+    ),
+    Disturbance(
+        lambda c: not 1 / DRIFT < c.drift < DRIFT,
+        lambda c: max(c.drift, 1 / c.drift),
+        "The clock was not steady: fixed work changed its time up to {size:.2f}-fold",
+    ),
+    Disturbance(
+        lambda c: c.throttled > 0,
+        lambda c: c.throttled,
+        "The processor was throttled, up to {size:.0f} times in a run",
+    ),
+    Disturbance(lambda c: c.power == "battery", lambda c: 0.0, "The machine ran on battery"),
+)
+
+
+def warnings(seen: list[Conditions]) -> list[str]:
+    """One sentence for each kind of disturbance: the worst of it, and in how many runs it happened."""
+    found = []
+    for kind in DISTURBANCES:
+        hit = [conditions for conditions in seen if kind.happened(conditions)]
+        if hit:
+            worst = max(hit, key=kind.size)
+            told = kind.sentence.format(size=kind.size(worst), cores=worst.cores)
+            found.append(f"{told} (in {len(hit)} of {len(seen)} runs).")
+    return found
 
 
 def power() -> str:

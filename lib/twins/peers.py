@@ -5,12 +5,9 @@ Hugging Face transformers, and the transformer layers that mlx.nn ships. Widths,
 tied head, optimizer and clipping are ours in all of them; dropout is off.
 """
 
-from dataclasses import replace
-from itertools import cycle
+from dataclasses import asdict, replace
 
-import numpy as np
-
-from twins import timing, train
+from twins import arms, timing, train
 from twins.frameworks import MLX, TORCH
 from twins.models import transformer_lm as lm
 from twins.timing import AGAIN, Arm
@@ -114,10 +111,7 @@ def _torch_half(model: tnn.Module, recipe: Recipe, fused: bool = True) -> Half:
 
 
 def _arm(half: Half, sizes: lm.Config, batch: int, compiled: bool = False) -> Arm:
-    rng = np.random.default_rng(0)
-    ready = cycle([half.batch(lm.example(sizes, rng, batch)) for _ in range(4)])
-    take = train.step(half, compiled)
-    return Arm(lambda: take(*next(ready)), half.framework.synchronize)
+    return arms.step_arm(half, arms.examples("transformer_lm", asdict(sizes), batch), compiled)
 
 
 def torch_arms(config: dict, batch: int) -> dict[str, Arm]:

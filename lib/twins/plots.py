@@ -5,6 +5,8 @@ always shown; a difference within the harness's own error is called a tie.
 """
 
 import numpy as np
+import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLocator
 
@@ -145,6 +147,31 @@ def losses(fit: results.Fit) -> Figure:
     return Figure(canvas, alt)
 
 
+def samples(record: results.Timing | None) -> Figure:
+    """Every raw sample of one measurement, by arm: how far single steps and processes scatter."""
+    if record is None:
+        return nothing("no timing was recorded")
+    found = compare.runs(record)
+    names = timing.arm_names(found)
+    frame = pd.DataFrame(
+        {"step": arm, "framework": arm.split()[0], "milliseconds": 1e3 * seconds}
+        for arm in names
+        for seconds in np.concatenate(timing.values(found, arm))
+    )
+    canvas, (axes,) = blank(1.5 + 0.4 * len(names))
+    look = {"hue": "framework", "palette": COLOURS, "size": 3, "alpha": 0.6, "jitter": 0.3, "legend": False}
+    np.random.seed(0)  # noqa: NPY002  (seaborn's jitter draws from the global state)
+    sns.stripplot(frame, x="milliseconds", y="step", order=names, ax=axes, **look)
+    name_rows(axes, names)
+    axes.set(xscale="log", xlabel="milliseconds per step", ylabel="")
+    log_ticks(axes.xaxis, *axes.get_xlim(), lambda value: f"{value:g}")
+    spread = frame.groupby("step").milliseconds.agg(lambda x: x.quantile(0.95) / x.quantile(0.05))
+    title = f"Single steps scatter by up to {spread.max():.2f}×"
+    case = f"batch {record.case['batch']}, {len(frame)} samples of {len(found)} processes"
+    headline(axes, title, f"From 5th to 95th percentile, in {spread.idxmax()}; {case}")
+    return Figure(canvas, f"{title} from 5th to 95th percentile, in {spread.idxmax()}; {case}.")
+
+
 def scaling(records: list[results.Timing], unit: str) -> Figure:
     """Time per example over batch size for every arm; where the curves cross is where the verdict turns."""
     if not records:
@@ -245,9 +272,7 @@ def memory(records: list[results.Memory]) -> Figure:
     title = f"{ordered[-1]} needs the least memory, {ordered[0]} the most"
     if sizes[ordered[0]] <= timing.TIE * sizes[ordered[-1]]:
         title = "A tie: all need the same memory within 5 %"
-    reading = (
-        "Each framework's own count" if counted else "Peak of the resident set, above what was held before"
-    )
+    reading = "Each framework's own count" if counted else "Peak of the resident set above its start"
     headline(axes, title, f"{reading}; every bar in a process of its own")
     return Figure(canvas, f"{title}: {', '.join(f'{arm} {sizes[arm]:.0f} MB' for arm in ordered)}.")
 

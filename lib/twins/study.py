@@ -40,10 +40,14 @@ class Study:
         return module.example(module.Config(**self.config), np.random.default_rng(self.seed), batch)
 
 
-def room(study: Study, batch: int) -> int:
-    """Bytes a training step is estimated to need. Errors: MemoryError when they are not free."""
+def room(study: Study, batch: int, models: int = 1) -> int:
+    """Bytes a training step is estimated to need while `models` of the size are held, optimizers included.
+
+    Errors: MemoryError, with the estimate, when they are not free.
+    """
     module = train.named(study.model)
-    needed = module.memory(module.Config(**study.config), batch)
+    sizes = module.Config(**study.config)
+    needed = module.memory(sizes, batch) + (models - 1) * module.memory(sizes, 0)
     free = psutil.virtual_memory().available
     if needed > MEMORY_SHARE * free:
         raise MemoryError(
@@ -117,7 +121,7 @@ def steps(
 ) -> Iterator[results.Timing]:
     """Time whole training steps at each batch size; nothing when the gate failed."""
     for batch in batch_sizes if verdict.passed else []:
-        room(study, batch)
+        room(study, batch, models=2 * len(modes) + 1)
         arguments = {"model": study.model, "config": study.config, "batch": batch, "modes": list(modes)}
         runs = timing.measure(
             "twins.arms:step_arms", arguments, plan, lambda done, b=batch: tell(f"batch {b}, {done}")
@@ -141,11 +145,14 @@ def memory(study: Study, verdict: results.Gate, batch: int, modes: Sequence[str]
         yield results.Memory(study.model, study.config | {"batch": batch}, f"{framework} {mode}", **read)
 
 
-def work(study: Study, batch: int) -> results.Work:
-    """Operations of one training step. Errors: ArithmeticError when the two counts differ."""
-    mlx, torch_half = study.halves()
-    counted = flops.count(mlx, torch_half, study.example(batch))
-    return results.Work(study.model, study.config | {"batch": batch}, counted)
+def works(study: Study, verdict: results.Gate, batch_sizes: Sequence[int]) -> Iterator[results.Work]:
+    """Operations of one training step at each batch size; nothing when the gate failed.
+
+    Errors: ArithmeticError when the two counts differ.
+    """
+    for batch in batch_sizes if verdict.passed else []:
+        counted = flops.count(*study.halves(), study.example(batch))
+        yield results.Work(study.model, study.config | {"batch": batch}, counted)
 
 
 def probes(sizes: Sequence[int], half_sizes: Sequence[int], plan: timing.Plan) -> Iterator[results.Timing]:
@@ -162,9 +169,14 @@ def _probe(subject: str, case: dict, plan: timing.Plan) -> results.Timing:
     return results.Timing(subject, case, [asdict(run) for run in runs])
 
 
-def ceiling_probes(machine: str, plan: timing.Plan) -> list[results.Timing]:
-    """The products that give this machine's ceiling: those of its newest 01_machine, or one timed now."""
-    known = results.latest(results.read(), machine, "01_machine").bodies(results.Timing, subject="matmul")
+def ceiling_probes(machine: results.Machine, plan: timing.Plan) -> list[results.Timing]:
+    """The products that give this machine's ceiling: those of its newest 01_machine, or one timed now.
+
+    Records made under other versions or on another device do not count.
+    """
+    newest = results.latest(results.read(), machine.id, "01_machine")
+    same = [r for r in newest.records if (r.versions, r.device) == (machine.versions, machine.device)]
+    known = results.Found(same, []).bodies(results.Timing, subject="matmul")
     return known or [_probe("matmul", {"n": 1024, "dtype": "float32"}, plan)]
 
 

@@ -187,6 +187,5 @@ def band(runs: list[Run]) -> float:
 
 
 def warnings(runs: list[Run]) -> list[str]:
-    """What disturbed these runs, one sentence each; empty when nothing did."""
-    found = [sentence for run in runs for sentence in run.conditions.warnings()]
-    return list(dict.fromkeys(found))
+    """What disturbed these runs, one sentence a kind; empty when nothing did."""
+    return conditions.warnings([run.conditions for run in runs])

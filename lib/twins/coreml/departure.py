@@ -1,0 +1,100 @@
+"""Finds the first operation of a package whose value departs from the source it was converted from.
+
+A value of the program agrees when the source made one with the same elements, in any layout. Converters
+split and merge operations, so values in between need not agree: an operation departs when neither its value
+nor any value computed from it agrees, and it is named when it is the first such operation that an output in
+question depends on.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from twins.coreml.reference import Model
+from twins.coreml.reference.scope import Operation
+
+
+@dataclass(frozen=True)
+class Departure:
+    """The operation that departs: its MIL type, the name and shape of its value, the least rms-relative
+    error to any value of the source of its size (inf: there is none), and whether the value is finite.
+    """
+
+    type: str
+    name: str
+    shape: tuple[int, ...]
+    error: float
+    finite: bool
+
+    def __str__(self) -> str:
+        value = "" if self.finite else ", not finite"
+        if np.isinf(self.error):
+            return f"{self.type} '{self.name}' {self.shape}{value}: the source makes no value of this size"
+        return f"{self.type} '{self.name}' {self.shape}{value}: rms-relative error {self.error:.1e}"
+
+
+def find_departure(
+    model: Model,
+    inputs: dict[str, Any],
+    known: Iterable[np.ndarray],
+    tolerance: float,
+    state: Any = None,
+) -> Departure | None:
+    """The first operation of `model` that departs from the `known` values of the source, or None."""
+    steps: list[tuple[Operation, str, np.ndarray]] = []
+
+    def record(operation: Operation, name: str, value: Any) -> None:
+        if isinstance(value, torch.Tensor):
+            steps.append((operation, name, np.array(value.numpy(), np.float64)))
+
+    model.predict(inputs, state, hook=record)
+    by_size = defaultdict(list)
+    for value in known:
+        flat = np.asarray(value, np.float64).reshape(-1)
+        by_size[flat.size].append(flat)
+    errors = {name: least_error(value, by_size[value.size], tolerance) for _, name, value in steps}
+    operation_of = {name: (operation, value) for operation, name, value in steps}
+    for name in _departing(model, steps, errors, tolerance):
+        operation, value = operation_of[name]
+        return Departure(operation.type, name, value.shape, errors[name], bool(np.isfinite(value).all()))
+    return None
+
+
+def least_error(value: np.ndarray, candidates: Sequence[np.ndarray], tolerance: float) -> float:
+    """The least rms-relative error to a candidate, in order or sorted; inf without candidates."""
+    flat = value.reshape(-1)
+    errors = [rms_relative(flat, candidate) for candidate in candidates]
+    least = min(errors, default=np.inf)
+    if least <= tolerance:
+        return least
+    ordered = np.sort(flat)
+    return min([least, *(rms_relative(ordered, np.sort(candidate)) for candidate in candidates)])
+
+
+def rms_relative(found: np.ndarray, wanted: np.ndarray) -> float:
+    """RMS of the difference over RMS of the wanted; inf where only one of them is finite."""
+    same = (found == wanted) | (np.isnan(found) & np.isnan(wanted))
+    if same.all():
+        return 0.0
+    difference = np.where(same, 0.0, found.astype(np.float64) - np.where(same, 0.0, wanted))
+    if not np.isfinite(difference).all():
+        return np.inf
+    size = np.sqrt(np.mean(np.square(np.where(np.isfinite(wanted), wanted, 0.0), dtype=np.float64)))
+    return float(np.sqrt(np.mean(np.square(difference))) / max(size, 1e-30))
+
+
+def _departing(model: Model, steps, errors: dict[str, float], tolerance: float) -> Iterable[str]:
+    """The values that no agreeing value depends on but an output in doubt does, in program order."""
+    reaches = {name for name, error in errors.items() if error <= tolerance}
+    doubtful = {name for name in model.outputs if errors.get(name, np.inf) > tolerance}
+    needed = set(doubtful)
+    for operation, name, _ in reversed(steps):
+        if name in reaches:
+            reaches.update(operation.inputs)
+        if name in needed:
+            needed.update(operation.inputs)
+    return [name for _, name, _ in steps if name in needed and name not in reaches]

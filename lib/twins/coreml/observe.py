@@ -1,0 +1,141 @@
+"""Calls a torch or MLX callable on NumPy arrays, and records every intermediate value it makes on the way."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+from unittest import mock
+
+import numpy as np
+
+FRAMEWORKS = ("torch", "mlx")
+
+
+def framework_of(source: Callable, inputs: Mapping[str, Any]) -> str:
+    """The framework of a callable, by its type or its inputs' types; ValueError when neither says."""
+    kinds = [kind.__module__ for value in (source, *inputs.values()) for kind in type(value).__mro__]
+    for framework in FRAMEWORKS:
+        if any(kind.split(".")[0] == framework for kind in kinds):
+            return framework
+    raise ValueError(
+        f"the framework of {getattr(source, '__name__', source)} is not known from its type or its inputs: "
+        f"pass framework= one of {', '.join(FRAMEWORKS)}"
+    )
+
+
+def call(source: Callable, inputs: Mapping[str, Any], framework: str) -> dict[str, np.ndarray]:
+    """The outputs of `source`: a dictionary's by its keys, others numbered as they come."""
+    result = _run(source, inputs, framework)
+    if isinstance(result, Mapping) and not any(
+        isinstance(value, (tuple, list, Mapping)) for value in result.values()
+    ):
+        return {str(name): _numpy(value) for name, value in result.items() if value is not None}
+    return {str(i): _numpy(value) for i, value in enumerate(_leaves(result))}
+
+
+def intermediates(source: Callable, inputs: Mapping[str, Any], framework: str) -> list[np.ndarray]:
+    """Every value that `source` computes on the inputs, in order of creation."""
+    recording = _torch_recording if framework == "torch" else _mlx_recording
+    with recording() as made:
+        _run(source, inputs, framework)
+    return [_numpy(value) for value in made]
+
+
+def as_numpy(value: Any) -> Any:
+    """An input as a package takes it: NumPy arrays, and images as they are."""
+    return value if hasattr(value, "getbands") else _numpy(value)
+
+
+def _run(source: Callable, inputs: Mapping[str, Any], framework: str) -> Any:
+    if framework == "torch":
+        import torch
+
+        values = [
+            v if isinstance(v, torch.Tensor) else torch.from_numpy(np.array(v)) for v in inputs.values()
+        ]
+        with torch.no_grad():
+            return source(*values)
+    from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
+
+    return source(*[value if isinstance(value, mx.array) else mx.array(value) for value in inputs.values()])
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, (tuple, list)):
+        for item in value:
+            yield from _leaves(item)
+    elif value is not None:
+        yield value
+
+
+def _numpy(value: Any) -> np.ndarray:
+    if hasattr(value, "detach"):
+        value = value.detach().cpu()
+        return (value.float() if value.dtype.itemsize == 2 and value.is_floating_point() else value).numpy()
+    if type(value).__module__.startswith("mlx"):
+        from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
+
+        value = value.astype(mx.float32) if value.dtype == mx.bfloat16 else value
+    return np.array(value)
+
+
+@contextmanager
+def _torch_recording() -> Iterator[list]:
+    import torch
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    made: list = []
+
+    class Recorder(TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            result = function(*args, **(kwargs or {}))
+            # Cloned: a later operation may write into it.
+            made.extend(value.clone() for value in _leaves(result) if isinstance(value, torch.Tensor))
+            return result
+
+    with Recorder():
+        yield made
+
+
+@contextmanager
+def _mlx_recording() -> Iterator[list]:
+    """Wraps MLX's functions and the methods of its arrays: it has no dispatch hook of its own."""
+    from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
+
+    made: list = []
+
+    def recorded(function: Callable) -> Callable:
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            result = function(*args, **kwargs)
+            made.extend(value for value in _leaves(result) if isinstance(value, mx.array))
+            return result
+
+        return wrapper
+
+    places = [(mx, _functions(mx)), (mx.fast, _functions(mx.fast)), (mx.array, _methods(mx.array))]
+    patches = [mock.patch.object(p, n, recorded(getattr(p, n))) for p, names in places for n in names]
+    mx.disable_compile()
+    try:
+        for patch in patches:
+            patch.start()
+        yield made
+    finally:
+        for patch in reversed(patches):
+            patch.stop()
+        mx.enable_compile()
+
+
+_NOT_VALUES = {"array", "eval", "async_eval", "compile", "disable_compile", "enable_compile", "synchronize"}
+
+
+def _functions(module: Any) -> list[str]:
+    kinds = {name: type(getattr(module, name)).__name__ for name in dir(module)}
+    return [name for name, kind in kinds.items() if kind == "nb_func" and name not in _NOT_VALUES]
+
+
+def _methods(kind: type) -> list[str]:
+    operators = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "getitem", "neg", "abs")
+    names = [f"__{prefix}{name}__" for name in operators for prefix in ("", "r")]
+    plain = [name for name in dir(kind) if not name.startswith("_") and callable(getattr(kind, name))]
+    return [name for name in names + [n for n in plain if n not in ("item", "tolist")] if name in dir(kind)]

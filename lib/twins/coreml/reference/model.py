@@ -1,0 +1,169 @@
+"""`load` and `Model.predict`: Core ML's own call, on any machine.
+
+Core ML promises fp16 types as a minimum precision (coremltools guide, "Typed Execution"), so there are two
+readings: `strict` rounds every fp16 value to fp16, `exact` keeps them in float32. Both compute in float32.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from twins.coreml.reference.features import Feature, read_features, tensor_from, value_for
+from twins.coreml.reference.package import Package, open_package
+from twins.coreml.reference.program import Program, prepare
+from twins.coreml.reference.scope import Frame, Hook, Operation, run_steps
+
+PRECISIONS = ("strict", "exact")
+
+
+class State:
+    """The memory of a stateful model between predictions: one tensor per state, zero at first."""
+
+    def __init__(self, program: Program):
+        self._declared = program.states
+        self.tensors = {
+            name: torch.zeros(declared.shape, dtype=declared.dtype.carrier)
+            for name, declared in program.states.items()
+        }
+
+    def read_state(self, name: str) -> np.ndarray:
+        """A copy of a state, in its declared type; KeyError lists the states."""
+        self._check(name)
+        return self.tensors[name].numpy().astype(self._declared[name].dtype.stored)
+
+    def write_state(self, name: str, value: np.ndarray) -> None:
+        """Replace a state; KeyError lists the states, ValueError for another shape."""
+        self._check(name)
+        declared, array = self._declared[name], np.asarray(value)
+        if not declared.matches(array.shape):
+            raise ValueError(f"state '{name}' has shape {declared.shape}, got {array.shape}")
+        self.tensors[name] = torch.from_numpy(array.astype(declared.dtype.stored)).to(declared.dtype.carrier)
+
+    def _check(self, name: str) -> None:
+        if name not in self.tensors:
+            raise KeyError(f"no state '{name}'; the model has {', '.join(self.tensors) or 'none'}")
+
+
+class Model:
+    """A prepared function of a package; made by `load`."""
+
+    def __init__(self, package: Package, function: str, precision: str):
+        self.path, self.function, self.precision = package.path, function, precision
+        description = package.specification.description
+        shown = _function_description(description, function)
+        self.inputs: dict[str, Feature] = read_features(shown.input)
+        self.outputs: dict[str, Feature] = read_features(shown.output)
+        self._classifier = (description.predictedFeatureName, description.predictedProbabilitiesName)
+        functions = package.specification.mlProgram.functions
+        self._program = prepare(functions[function], package, strict=precision == "strict")
+
+    @property
+    def uses_fp16(self) -> bool:
+        """Whether any operation of the program results in fp16."""
+        return self._program.uses_fp16
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        """The names of the model's states."""
+        return tuple(self._program.states)
+
+    def make_state(self) -> State:
+        """A new state, all zeros; ValueError for a model without one."""
+        if not self._program.states:
+            raise ValueError(f"{self.path} has no state; predict without one")
+        return State(self._program)
+
+    def predict(
+        self,
+        inputs: Mapping[str, Any],
+        state: State | None = None,
+        *,
+        intermediates: bool = False,
+        hook: Hook | None = None,
+    ) -> dict[str, Any]:
+        """Run the model on arrays or PIL images by input name and return its outputs by name.
+
+        `intermediates=True` adds every value the program computes, by its name there. `hook(operation, name,
+        value)` sees each value as it is made. Errors are one ValueError or TypeError that names the input
+        and what is allowed.
+        """
+        seen: dict[str, Any] = {}
+        frame = Frame([None] * self._program.size, self._tensors_of(state), hook)
+        if intermediates:
+            frame.hook = _collecting(seen, hook)
+        with torch.inference_mode():
+            for name, value in self._arguments(inputs).items():
+                frame.slots[self._program.inputs[name][0]] = value
+            run_steps(self._program.steps, frame)
+            return seen | self._results(frame)
+
+    def _tensors_of(self, state: State | None) -> dict[str, torch.Tensor]:
+        if self._program.states and state is None:
+            raise ValueError(
+                f"{self.path} keeps state ({', '.join(self.states)}): pass state=model.make_state()"
+            )
+        if state is None:
+            return {}
+        if set(state.tensors) != set(self._program.states):
+            raise ValueError(
+                f"the state given holds {', '.join(state.tensors)}, the model {', '.join(self.states)}"
+            )
+        return state.tensors
+
+    def _arguments(self, inputs: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+        features = {name: feature for name, feature in self.inputs.items() if feature.kind != "state"}
+        takes = ", ".join(str(feature) for feature in features.values())
+        for name in inputs:
+            if name not in features:
+                raise ValueError(f"the model has no input '{name}'; it takes {takes}")
+        arguments = {}
+        for name, feature in features.items():
+            if name not in inputs and not feature.optional:
+                raise ValueError(f"input '{name}' is missing; the model takes {takes}")
+            value = (
+                inputs[name] if name in inputs else np.full(feature.shapes[0], feature.default, feature.dtype)
+            )
+            arguments[name] = tensor_from(value, feature, self._program.inputs[name][1])
+        return arguments
+
+    def _results(self, frame: Frame) -> dict[str, Any]:
+        values = {name: get(frame) for name, get in self._program.outputs.items()}
+        label, probabilities = self._classifier
+        for name in list(values):  # `classify` names its results by its own rules
+            if name not in self.outputs:
+                values[probabilities if isinstance(values[name], dict) else label] = values.pop(name)
+        return {name: value_for(values[name], feature) for name, feature in self.outputs.items()}
+
+
+def load(path: str | Path, function: str = "main", precision: str = "strict") -> Model:
+    """Read a saved ML Program and prepare one of its functions.
+
+    `precision` is `strict` (every fp16 value rounded) or `exact` (fp16 storage ignored). ValueError or
+    FileNotFoundError for what is not such a package; NotImplementedError lists operations without a rule.
+    """
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision '{precision}' is not known; known are {', '.join(PRECISIONS)}")
+    package = open_package(path)
+    functions = package.specification.mlProgram.functions
+    if function not in functions:
+        raise ValueError(f"{path} has no function '{function}'; it has {', '.join(sorted(functions))}")
+    return Model(package, function, precision)
+
+
+def _function_description(description, function: str):
+    for candidate in description.functions:
+        if candidate.name == function:
+            return candidate
+    return description
+
+
+def _collecting(seen: dict[str, Any], hook: Hook | None) -> Hook:
+    def collect(operation: Operation, name: str, value: Any) -> None:
+        seen[name] = np.array(value.numpy()) if isinstance(value, torch.Tensor) else value
+        if hook is not None:
+            hook(operation, name, value)
+
+    return collect

@@ -1,0 +1,130 @@
+"""Convolutions over 1 to 3 spatial dimensions, and the padding rules they share with pooling."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+
+from twins.coreml.reference.operations.activation import per_channel
+from twins.coreml.reference.registry import Ints, Tensor, operation
+from twins.coreml.reference.weights import unpack_bits
+
+CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+CONV_TRANSPOSE = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
+
+
+@operation("conv")
+def conv(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    strides: Ints | None = None,
+    pad_type: str = "valid",
+    pad: Ints | None = None,
+    dilations: Ints | None = None,
+    groups: int = 1,
+):
+    rank = x.dim() - 2
+    strides, dilations = strides or (1,) * rank, dilations or (1,) * rank
+    pads = window_padding(pad_type, pad, x.shape[2:], weight.shape[2:], strides, dilations)
+    before, after = pads[::2], pads[1::2]
+    if before != after:
+        x, before = F.pad(x, last_axis_first(pads)), (0,) * rank
+    return CONV[rank](x, weight, bias, strides, before, dilations, groups)
+
+
+@operation("conv_quantized")
+def conv_quantized(
+    x: Tensor,
+    weight: Tensor,
+    quantization_type: str,
+    quant_scale: Tensor,
+    quant_bias: Tensor,
+    nbits: int = 8,
+    bias: Tensor | None = None,
+    strides: Ints | None = None,
+    pad_type: str = "valid",
+    pad: Ints | None = None,
+    dilations: Ints | None = None,
+    groups: int = 1,
+):
+    if quantization_type != "linear":
+        raise ValueError(
+            f"quantization_type '{quantization_type}' is undocumented in MIL; 'linear' is supported"
+        )
+    if nbits != 8:
+        weight = torch.from_numpy(
+            unpack_bits(weight.numpy().reshape(-1), weight.numel(), nbits, signed=False)
+        )
+        weight = weight.reshape(weight.shape)
+    scale, shift = (_per_output(value, weight) for value in (quant_scale, quant_bias))
+    dense = weight.to(x.dtype) * scale + shift
+    bias = None if bias is None else bias.to(x.dtype)
+    return conv(x, dense, bias, strides, pad_type, pad, dilations, groups)
+
+
+@operation("conv_transpose")
+def conv_transpose(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    pad: Ints | None = None,
+    output_shape: Ints | None = None,
+    pad_type: str = "valid",
+    strides: Ints | None = None,
+    dilations: Ints | None = None,
+    groups: int = 1,
+):
+    rank = x.dim() - 2
+    strides, dilations = strides or (1,) * rank, dilations or (1,) * rank
+    y = CONV_TRANSPOSE[rank](x, weight, None, strides, 0, 0, groups, dilations)
+    pads = pad if pad_type == "custom" and pad else (0,) * (2 * rank)
+    for i in range(rank):
+        full = y.shape[2 + i]
+        wanted = full - pads[2 * i] - pads[2 * i + 1]
+        if output_shape:
+            wanted = output_shape[2 + i]
+        elif pad_type == "same":
+            wanted = x.shape[2 + i] * strides[i]
+        start = max(0, full - wanted) // 2 if pad_type == "same" else pads[2 * i]
+        y = _window(y, 2 + i, start, wanted)
+    return y if bias is None else y + per_channel(bias, y)
+
+
+def window_padding(
+    pad_type: str,
+    pad: Ints | None,
+    sizes: Ints,
+    kernel: Ints,
+    strides: Ints,
+    dilations: Ints,
+) -> tuple[int, ...]:
+    """Elements before and after each dimension; of an odd total `same` puts the larger part after."""
+    if pad_type == "custom":
+        return tuple(pad or (0,) * (2 * len(kernel)))
+    if pad_type == "valid":
+        return (0,) * (2 * len(kernel))
+    pads = []
+    for size, k, stride, dilation in zip(sizes, kernel, strides, dilations, strict=True):
+        total = max(0, (math.ceil(size / stride) - 1) * stride + (k - 1) * dilation + 1 - size)
+        less, more = total // 2, total - total // 2
+        pads += [less, more] if pad_type == "same" else [more, less]
+    return tuple(pads)
+
+
+def last_axis_first(pads: Ints) -> list[int]:
+    """MIL's order of (before, after) pairs, first dimension first, in the order of torch's `pad`."""
+    pairs = [pads[i : i + 2] for i in range(0, len(pads), 2)]
+    return [value for pair in reversed(pairs) for value in pair]
+
+
+def _window(y: Tensor, axis: int, start: int, size: int) -> Tensor:
+    """`size` elements from `start`; zeros where a requested output shape reaches past the end."""
+    missing = start + size - y.shape[axis]
+    if missing > 0:
+        y = F.pad(y, [0, 0] * (y.dim() - 1 - axis) + [0, missing])
+    return y.narrow(axis, start, size)
+
+
+def _per_output(value: Tensor, weight: Tensor) -> Tensor:
+    return value if value.dim() == 0 else value.reshape(-1, *[1] * (weight.dim() - 1))

@@ -1,0 +1,253 @@
+"""Prepares a MIL function once: a list of closures over numbered slots, constants read at their first use.
+
+A prediction then runs the closures in order. Source of the format: mlmodel/format/MIL.proto, messages
+Function, Block, Operation, Argument.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from twins.coreml.reference import operations  # noqa: F401  (files the rules)
+from twins.coreml.reference.control import CONTROL
+from twins.coreml.reference.dtypes import TensorType, tensor_type
+from twins.coreml.reference.package import Package
+from twins.coreml.reference.registry import RULES, Rule, rule_of
+from twins.coreml.reference.scope import (
+    Frame,
+    Scope,
+    Step,
+    describe,
+    getter,
+    names_read,
+    once,
+    run_steps,
+    storing,
+)
+from twins.coreml.reference.settle import settler
+from twins.coreml.reference.values import check_value, read_value
+
+OPSETS = {"CoreML5": 15, "CoreML6": 16, "CoreML7": 17, "CoreML8": 18, "CoreML9": 26}
+
+
+@dataclass(frozen=True)
+class Program:
+    """A prepared function: inputs and outputs by name, the steps to run, the types of its states."""
+
+    steps: list[Step]
+    inputs: dict[str, tuple[int, TensorType]]
+    outputs: dict[str, Callable[[Frame], Any]]
+    states: dict[str, TensorType]
+    size: int
+    uses_fp16: bool
+
+
+def prepare(function, package: Package, strict: bool) -> Program:
+    """Prepare a protobuf `Function`.
+
+    NotImplementedError lists every operation without a rule; ValueError for an unknown opset or bad weights.
+    """
+    if function.opset not in OPSETS:
+        raise ValueError(
+            f"opset {function.opset} of {package.path} is not known; known are {', '.join(OPSETS)}"
+        )
+    block = function.block_specializations[function.opset]
+    check_operations(block, package)
+    scope = Scope(package, strict, OPSETS[function.opset])
+    inputs = {}
+    for declared in function.inputs:
+        kind = tensor_type(declared.type)
+        if declared.type.WhichOneof("type") == "stateType":
+            scope.states[declared.name] = kind
+        else:
+            inputs[declared.name] = (scope.define(declared.name), kind)
+    steps = prepare_block(block, scope)
+    outputs = {name: getter(name, scope) for name in block.outputs}
+    results = (
+        tensor_type(result.type) for operation in _all_operations(block) for result in operation.outputs
+    )
+    uses_fp16 = any(kind is not None and kind.dtype.name == "FLOAT16" for kind in results)
+    return Program(steps, inputs, outputs, scope.states, scope.counter[0], uses_fp16)
+
+
+def check_operations(block, package: Package) -> None:
+    """Raise one error for all operations and parameters without a rule, counted; check weight files."""
+    missing: Counter[str] = Counter()
+    for operation in _all_operations(block):
+        for constant in _constants_of(operation):
+            check_value(constant, package)
+        if operation.type == "const" or operation.type in CONTROL:
+            continue
+        if operation.type not in RULES:
+            missing[_kind_of(operation)] += 1
+            continue
+        given = {*operation.inputs, *operation.attributes} - {"name"}
+        for parameter in sorted(given - set(RULES[operation.type].parameters)):
+            missing[f"{operation.type}({parameter}=)"] += 1
+    if missing:
+        listed = ", ".join(f"{name} ({count})" for name, count in sorted(missing.items()))
+        raise NotImplementedError(f"{package.path} uses operations without a rule here: {listed}")
+
+
+def _kind_of(operation) -> str:
+    if operation.type != "custom_layer":
+        return operation.type
+    name = operation.attributes["class_name"].immediateValue.tensor.strings.values
+    return f"custom layer {name[0] if name else ''}".rstrip()
+
+
+def _all_operations(block) -> Iterator:
+    for operation in block.operations:
+        yield operation
+        for nested in operation.blocks:
+            yield from _all_operations(nested)
+
+
+def _constants_of(operation) -> Iterator:
+    yield from operation.attributes.values()
+    for argument in operation.inputs.values():
+        yield from (
+            binding.value for binding in argument.arguments if binding.WhichOneof("binding") == "value"
+        )
+
+
+def prepare_block(block, scope: Scope) -> list[Step]:
+    """The steps of a block, each followed by the release of the values it was the last to read."""
+    last_reader = {}
+    for index, operation in enumerate(block.operations):
+        for name in names_read(operation):
+            last_reader[name] = index
+    own = {slot.name for slot in block.inputs}
+    steps = []
+    for index, operation in enumerate(block.operations):
+        step = prepare_operation(operation, scope)
+        if step is None:
+            continue
+        own.update(result.name for result in operation.outputs)
+        dead = [n for n in own if last_reader.get(n, index) == index and n not in block.outputs]
+        own.difference_update(dead)
+        steps.append(_releasing(step, [scope.slots[name] for name in dead if name in scope.slots]))
+    return steps
+
+
+def _releasing(step: Step, dead: list[int]) -> Step:
+    if not dead:
+        return step
+
+    def run(frame: Frame) -> None:
+        step(frame)
+        for slot in dead:
+            frame.slots[slot] = None
+
+    return run
+
+
+def prepare_nested(block, outer: Scope) -> Callable[[Frame, tuple], tuple]:
+    """A function that runs a nested block on its inputs and returns its outputs."""
+    scope = outer.inner()
+    inputs = [scope.define(value.name) for value in block.inputs]
+    steps = prepare_block(block, scope)
+    outputs = [getter(name, scope) for name in block.outputs]
+
+    def run(frame: Frame, values: tuple) -> tuple:
+        for slot, value in zip(inputs, values, strict=True):
+            frame.slots[slot] = value
+        run_steps(steps, frame)
+        return tuple(get(frame) for get in outputs)
+
+    return run
+
+
+def prepare_operation(operation, scope: Scope) -> Step | None:
+    """The step of one operation; None for constants, which only enter the scope."""
+    if operation.type == "const":
+        constant = operation.attributes["val"]
+        scope.constants[operation.outputs[0].name] = once(lambda: read_value(constant, scope.package))
+        return None
+    if operation.type in CONTROL:
+        return CONTROL[operation.type](operation, [prepare_nested(b, scope) for b in operation.blocks], scope)
+    call = prepare_call(operation, rule_of(operation.type), scope)
+    if operation.type.startswith("constexpr_"):
+        results = once(lambda: call(None))
+        for index, result in enumerate(operation.outputs):
+            scope.constants[result.name] = lambda index=index: results()[index]
+        return None
+    return storing(operation, call, scope)
+
+
+def prepare_call(operation, rule: Rule, scope: Scope) -> Callable[[Frame | None], tuple]:
+    """A function of the frame that gathers the arguments, applies the rule and settles types and shapes."""
+    types = tuple(tensor_type(result.type) for result in operation.outputs)
+    gather = prepare_arguments(operation, rule, scope, types)
+    settlers = [settler(kind, scope.strict, rule.arithmetic) for kind in types]
+    function, label = rule.function, describe(operation)
+
+    def call(frame: Frame | None) -> tuple:
+        arguments = gather(frame)
+        try:
+            results = function(**arguments)
+            if not isinstance(results, tuple):
+                results = (results,)
+            return tuple([settle(result) for settle, result in zip(settlers, results, strict=True)])
+        except (RuntimeError, ValueError, IndexError, TypeError) as error:
+            raise RuntimeError(f"{label} failed on {_shapes(arguments)}: {error}") from error
+
+    return call
+
+
+def prepare_arguments(operation, rule: Rule, scope: Scope, types) -> Callable[[Frame | None], dict]:
+    """A function of the frame that returns the arguments; constants are converted once."""
+    constant, dynamic = {}, {}
+    for name, value in operation.attributes.items():
+        if name != "name":
+            constant[name] = once(lambda value=value: read_value(value, scope.package))
+    for name, argument in operation.inputs.items():
+        getters = [_binding(binding, scope) for binding in argument.arguments]
+        is_constant = all(fixed for fixed, _ in getters)
+        getter = _together([get for _, get in getters], rule.parameters[name].is_tuple)
+        (constant if is_constant else dynamic)[name] = getter
+    convert = {name: rule.parameters[name].convert for name in (*constant, *dynamic)}
+    extra = {"opset": scope.opset} if rule.wants_opset else {}
+    if rule.wants_outputs:
+        extra["outputs"] = types
+    known = None
+    moving = [(name, get, convert[name]) for name, get in dynamic.items()]
+
+    def gather(frame: Frame | None) -> dict:
+        nonlocal known
+        if known is None:
+            known = extra | {n: _converted(get(None), convert[n]) for n, get in constant.items()}
+        arguments = dict(known)
+        for name, get, change in moving:
+            value = get(frame)
+            arguments[name] = value if change is None else change(value)
+        return arguments
+
+    return gather
+
+
+def _converted(value, convert: Callable | None):
+    return value if convert is None else convert(value)
+
+
+def _binding(binding, scope: Scope) -> tuple[bool, Callable]:
+    if binding.WhichOneof("binding") == "value":
+        return True, once(lambda: read_value(binding.value, scope.package))
+    return binding.name in scope.constants, getter(binding.name, scope)
+
+
+def _together(getters: list[Callable], is_tuple: bool) -> Callable:
+    if is_tuple:
+        return lambda frame: [get(frame) for get in getters]
+    return getters[0]
+
+
+def _shapes(arguments: dict) -> str:
+    return ", ".join(f"{name} {_shape(value)}" for name, value in arguments.items())
+
+
+def _shape(value) -> str:
+    if isinstance(value, list):
+        return "[" + ", ".join(_shape(item) for item in value) + "]"
+    return str(tuple(value.shape)) if hasattr(value, "shape") else repr(value)

@@ -1,0 +1,87 @@
+"""Turns a protobuf `Value` into what operations compute with: tensors, strings, lists, dictionaries."""
+
+import numpy as np
+import torch
+
+from twins.coreml.reference.dtypes import TensorType, tensor_type
+from twins.coreml.reference.package import Package
+from twins.coreml.reference.weights import unpack_bits
+
+
+def read_value(value, package: Package):
+    """The contents of a protobuf `Value`, in the carrier type; file constants of that type are not copied."""
+    kind = value.type.WhichOneof("type")
+    if kind == "tensorType":
+        declared = tensor_type(value.type)
+        if declared.dtype.name == "STRING":
+            return _strings(value, declared)
+        array = _from_file(value, declared, package) if _in_file(value) else _immediate(value, declared)
+        return carry(array, declared)
+    if kind == "listType":
+        return [read_value(item, package) for item in value.immediateValue.list.values]
+    if kind == "tupleType":
+        return [read_value(item, package) for item in value.immediateValue.tuple.values]
+    if kind == "dictionaryType":
+        pairs = value.immediateValue.dictionary.values
+        return {read_value(pair.key, package): read_value(pair.value, package) for pair in pairs}
+    raise ValueError(
+        f"a constant of type {kind} is not supported; supported are tensors, lists, tuples, dictionaries"
+    )
+
+
+def check_value(value, package: Package) -> None:
+    """Raise now for a constant whose file is missing or too short, without reading its data."""
+    if _in_file(value):
+        record = package.weight_file(value.blobFileValue.fileName).record(value.blobFileValue.offset)
+        _check_bytes(record, tensor_type(value.type), value.blobFileValue.fileName)
+
+
+def carry(array: np.ndarray, declared: TensorType) -> torch.Tensor:
+    """`array` as a tensor of the declared shape and carrier type, sharing memory when it can."""
+    tensor = torch.from_numpy(array.astype(_numpy_carrier(declared), copy=False))
+    return tensor if declared.shape is None else tensor.reshape(declared.shape)
+
+
+def _numpy_carrier(declared: TensorType) -> np.dtype:
+    return np.dtype(str(declared.dtype.carrier).removeprefix("torch."))
+
+
+def _in_file(value) -> bool:
+    return value.WhichOneof("value") == "blobFileValue"
+
+
+def _check_bytes(stored: np.ndarray, declared: TensorType, where: str) -> None:
+    needed = -(-declared.size * declared.dtype.bits // 8)
+    if stored.size < needed:
+        raise ValueError(
+            f"a constant {declared} in {where} needs {needed} bytes, its record has {stored.size}"
+        )
+
+
+def _from_file(value, declared: TensorType, package: Package) -> np.ndarray:
+    name = value.blobFileValue.fileName
+    stored = package.weight_file(name).record(value.blobFileValue.offset)
+    _check_bytes(stored, declared, name)
+    return _decode(stored, declared)
+
+
+def _decode(stored: np.ndarray, declared: TensorType) -> np.ndarray:
+    dtype = declared.dtype
+    if dtype.stored is None:
+        return unpack_bits(stored, declared.size, dtype.bits, signed=dtype.name == "INT4")
+    return stored[: declared.size * dtype.stored.itemsize].view(dtype.stored)
+
+
+def _immediate(value, declared: TensorType) -> np.ndarray:
+    contents = value.immediateValue.tensor
+    kind = contents.WhichOneof("value")
+    if kind is None:  # a tensor without elements
+        return np.zeros(declared.size, _numpy_carrier(declared))
+    if kind == "bytes":
+        return _decode(np.frombuffer(bytearray(contents.bytes.values), np.uint8), declared)
+    return np.array(getattr(contents, kind).values, _numpy_carrier(declared))
+
+
+def _strings(value, declared: TensorType) -> str | list[str]:
+    texts = list(value.immediateValue.tensor.strings.values)
+    return texts[0] if declared.shape == () else texts

@@ -1,0 +1,203 @@
+"""Compares a saved package with the network it came from: on the reference runtime and, on macOS, on Core ML
+itself.
+
+report = verify(network, "Network.mlpackage", {"x": x})
+print(report)            # one line
+report.table()           # one row per runtime and output
+"""
+
+import copy
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from twins.coreml.departure import Departure, find_departure, rms_relative
+from twins.coreml.observe import FRAMEWORKS, as_numpy, call, framework_of, intermediates
+from twins.coreml.reference import Model, load
+from twins.coreml.reference.model import PRECISIONS
+
+# rms-relative. fp16 has 11 bits: a network of some tens of layers stays within ten units in the last place.
+TOLERANCE = {"fp32": 1e-5, "fp16": 5e-3}
+# A classifier's label follows from its probabilities, so it is not compared.
+COMPARED = ("array", "image", "dictionary")
+COMPUTE_UNITS = ("CPU_ONLY", "CPU_AND_GPU", "CPU_AND_NE", "ALL")
+
+
+@dataclass(frozen=True)
+class Row:
+    """The errors of one output on one runtime; all inf, and cosine nan, when the shapes differ."""
+
+    runtime: str
+    output: str
+    shape: tuple[int, ...]
+    max_absolute: float
+    max_relative: float
+    rms_relative: float
+    cosine: float
+    passed: bool
+
+
+@dataclass(frozen=True)
+class Report:
+    """The outcome: rows, the rms-relative tolerance for them, where a failing package departs."""
+
+    package: str
+    tolerance: float
+    rows: tuple[Row, ...]
+    departure: Departure | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Whether every output is within the tolerance on every runtime."""
+        return all(row.passed for row in self.rows)
+
+    def __str__(self) -> str:
+        worst = max(self.rows, key=lambda row: row.rms_relative)
+        verdict = "passes" if self.passed else "FAILS"
+        text = (
+            f"{self.package} {verdict}: worst rms-relative error {worst.rms_relative:.1e} "
+            f"(output '{worst.output}', {worst.runtime}), tolerance {self.tolerance:.0e}"
+        )
+        return f"{text}; departs at {self.departure}" if self.departure else text
+
+    def table(self) -> pd.DataFrame:
+        """One row per runtime and output."""
+        return pd.DataFrame([asdict(row) for row in self.rows])
+
+    def _repr_html_(self) -> str:
+        return f"<p>{self}</p>{self.table().to_html(index=False)}"
+
+
+def verify(
+    source: Callable,
+    package: str | Path,
+    inputs: Mapping[str, Any] | Sequence[Mapping[str, Any]],
+    *,
+    framework: str | None = None,
+    tolerance: float | None = None,
+    precisions: Sequence[str] = PRECISIONS,
+    compute_units: Sequence[str] = COMPUTE_UNITS,
+    function: str = "main",
+) -> Report:
+    """Compare what `source` and `package` compute on the same inputs, given by the package's input names.
+
+    `source` is a torch or MLX callable that takes the inputs in order (an image as an array); its outputs
+    are matched to the package's by name when it returns a dictionary with those names, else by order. A
+    sequence of inputs is a series of calls that share a state. `tolerance` is rms-relative: 1e-5, or 5e-3
+    for a package that computes in fp16. ValueError when the framework or the outputs cannot be told.
+    """
+    calls = [inputs] if isinstance(inputs, Mapping) else list(inputs)
+    framework = framework or framework_of(source, calls[0])
+    if framework not in FRAMEWORKS:
+        raise ValueError(f"framework '{framework}' is not known; known are {', '.join(FRAMEWORKS)}")
+    models = {precision: load(package, function, precision) for precision in precisions}
+    first = next(iter(models.values()))
+    if tolerance is None:
+        tolerance = TOLERANCE["fp16" if first.uses_fp16 else "fp32"]
+    fresh = copy.deepcopy(source) if len(calls) > 1 else source  # a series of calls may change it
+    arrays = [{name: as_numpy(value) for name, value in each.items()} for each in calls]
+    wanted = _wanted(source, calls, framework, first)
+    found = _found(models, package, arrays, compute_units, function)
+    rows = tuple(
+        compare(runtime, name, [_array(step[name]) for step in series], wanted[name], tolerance)
+        for runtime, series in found.items()
+        for name in wanted
+    )
+    report = Report(str(package), tolerance, rows)
+    if report.passed:
+        return report
+    departure = _departure(fresh, calls[0], arrays[0], framework, models, report)
+    return Report(report.package, tolerance, rows, departure)
+
+
+def compare(
+    runtime: str,
+    output: str,
+    found: Sequence[np.ndarray],
+    wanted: Sequence[np.ndarray],
+    tolerance: float,
+) -> Row:
+    """The errors of one output, over a series of calls taken together."""
+    shape = tuple(np.shape(found[0]))
+    pairs = list(zip(found, wanted, strict=True))
+    if any(np.atleast_1d(a).shape != np.atleast_1d(b).shape for a, b in pairs):
+        return Row(runtime, output, shape, np.inf, np.inf, np.inf, np.nan, False)
+    a, b = (np.concatenate([pair[i].reshape(-1).astype(np.float64) for pair in pairs]) for i in (0, 1))
+    difference = np.abs(np.where(a == b, 0.0, a - np.where(a == b, 0.0, b)))
+    scale = np.abs(b).max(initial=0.0, where=np.isfinite(b))
+    rms = rms_relative(a, b)
+    passed = bool(rms <= tolerance)
+    largest = float(difference.max(initial=0.0))
+    return Row(runtime, output, shape, largest, largest / max(scale, 1e-30), rms, _cosine(a, b), passed)
+
+
+def _array(value: Any) -> np.ndarray:
+    """An output as an array: a classifier's probabilities in order, an image as (1, C, H, W)."""
+    if isinstance(value, dict):
+        return np.array([list(value.values())])
+    if hasattr(value, "getbands"):
+        return np.atleast_3d(np.asarray(value)).transpose(2, 0, 1)[None]
+    return np.asarray(value)
+
+
+def _cosine(a: np.ndarray, b: np.ndarray) -> float:
+    lengths = float(np.linalg.norm(a) * np.linalg.norm(b))
+    if not lengths:
+        return 1.0 if np.array_equal(a, b) else 0.0
+    return float(a @ b / lengths)
+
+
+def _wanted(source, calls, framework: str, model: Model) -> dict[str, list[np.ndarray]]:
+    """What the source returns for each call, by the package's output names."""
+    by_call = [call(source, each, framework) for each in calls]
+    names = [name for name, feature in model.outputs.items() if feature.kind in COMPARED]
+    keys = list(by_call[0])
+    if set(keys) == set(names):
+        return {name: [values[name] for values in by_call] for name in names}
+    if len(keys) != len(names):
+        raise ValueError(
+            f"the source returns {len(keys)} values, the package {len(names)}: {', '.join(names)}"
+        )
+    return {name: [values[key] for values in by_call] for name, key in zip(names, keys, strict=True)}
+
+
+def _found(models, package, calls, compute_units, function: str) -> dict[str, list[dict[str, Any]]]:
+    """What each runtime returns for each call."""
+    found = {f"reference {precision}": _series(model, calls) for precision, model in models.items()}
+    if platform.system() == "Darwin":
+        found |= {f"Core ML {unit}": _core_ml(package, calls, unit, function) for unit in compute_units}
+    return found
+
+
+def _series(model: Model, calls: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    state = model.make_state() if model.states else None
+    return [model.predict(each, state) for each in calls]
+
+
+def _core_ml(package, calls, unit: str, function: str) -> list[dict[str, Any]]:
+    import coremltools
+
+    name = None if function == "main" else function
+    model = coremltools.models.MLModel(
+        str(package), compute_units=coremltools.ComputeUnit[unit], function_name=name
+    )
+    state = model.make_state() if model.get_spec().description.state else None
+    return [model.predict(dict(each), state=state) for each in calls]
+
+
+def _departure(
+    source, inputs, arrays, framework, models: dict[str, Model], report: Report
+) -> Departure | None:
+    """Where the first failing precision departs, on the first call; Core ML itself shows no intermediates."""
+    failing = [p for p in models if any(r.runtime == f"reference {p}" and not r.passed for r in report.rows)]
+    if not failing:
+        return None
+    model = models[failing[0]]
+    known = [*arrays.values(), *intermediates(source, inputs, framework)]
+    state = model.make_state() if model.states else None
+    return find_departure(model, arrays, known, report.tolerance, state)

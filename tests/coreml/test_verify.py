@@ -1,0 +1,233 @@
+"""verify: right packages pass, those that coremltools 9.0 silently gets wrong are caught and located."""
+
+import coremltools as ct
+import mlx.core as mx
+import mlx.nn
+import numpy as np
+import pytest
+import torch
+from cases import floats
+from coremltools.converters.mil.mil import Builder as mb
+from packages import OPSETS, save
+from torch import nn
+
+from twins.coreml.verify import verify
+
+
+class Function(nn.Module):
+    """A function as a module, which is what coremltools converts."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, *values):
+        return self.function(*values)
+
+
+def package_of(tmp_path, module, *examples, dtypes=(), route="trace", precision="FLOAT32", opset=16):
+    """The module converted and saved; inputs are x0, x1, ..."""
+    if route == "trace":
+        captured = torch.jit.trace(module, examples, check_trace=False)
+    else:
+        captured = torch.export.export(module, examples).run_decompositions({})
+    kinds = dtypes or [x.numpy().dtype.type for x in examples]
+    inputs = [
+        ct.TensorType(name=f"x{i}", shape=x.shape, dtype=kind)
+        for i, (x, kind) in enumerate(zip(examples, kinds, strict=True))
+    ]
+    model = ct.convert(
+        captured,
+        inputs=inputs,
+        minimum_deployment_target=OPSETS[opset],
+        compute_precision=getattr(ct.precision, precision),
+    )
+    model.save(str(tmp_path / "module.mlpackage"))
+    return tmp_path / "module.mlpackage"
+
+
+def report_of(tmp_path, module, *examples, **options):
+    package = package_of(tmp_path, module.eval(), *examples, **options)
+    return verify(module, package, {f"x{i}": x.numpy() for i, x in enumerate(examples)})
+
+
+T = torch.from_numpy
+
+
+def test_a_right_package_passes(tmp_path):
+    network = nn.Sequential(
+        nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 36, 5)
+    )
+    report = report_of(tmp_path, network, T(floats(2, 3, 8, 8)))
+    assert report.passed and report.departure is None
+    assert [row.runtime for row in report.rows[:2]] == ["reference strict", "reference exact"]
+    assert (
+        max(row.rms_relative for row in report.rows) < 1e-6
+        and min(row.cosine for row in report.rows) > 0.999999
+    )
+    assert "passes: worst rms-relative error" in str(report) and "tolerance 1e-05" in str(report)
+    assert list(report.table()["output"].unique()) == [report.rows[0].output]
+    assert "<table" in report._repr_html_()
+
+
+def test_fp16_has_its_own_tolerance(tmp_path):
+    report = report_of(
+        tmp_path, nn.Sequential(nn.Linear(64, 64), nn.Tanh()), T(floats(4, 64)), precision="FLOAT16"
+    )
+    assert report.passed and report.tolerance == 5e-3
+    assert 1e-5 < report.rows[0].rms_relative < 1e-3
+
+
+# What coremltools 9.0 converts without a word to another function; see its issues #2680, #2774, #2769, #2773.
+SILENT = {
+    "torch.add drops alpha when exported": (
+        lambda x, y: torch.add(x, y, alpha=3).relu(),
+        (floats(2, 3), floats(2, 3, seed=1)),
+        {"route": "export"},
+        "add",
+    ),
+    "torch.sub drops alpha when exported": (
+        lambda x, y: torch.sub(x, y, alpha=3).relu(),
+        (floats(2, 3), floats(2, 3, seed=1)),
+        {"route": "export"},
+        "sub",
+    ),
+    "torch.narrow from a negative start is empty": (
+        lambda x: torch.narrow(x, 1, -2, 2),
+        (floats(2, 5),),
+        {},
+        "slice_by_index",
+    ),
+    "torch.atan2(0, -1) is 0 instead of pi": (
+        torch.atan2,
+        (np.array([0, 1], np.float32), np.array([-1, 2], np.float32)),
+        {},
+        None,  # a composition of many operations, none of which torch has
+    ),
+    "torch.reciprocal(1e-5) is 9e3 instead of 1e5": (
+        lambda x: torch.reciprocal(x).relu(),
+        (np.array([1e-5, 2], np.float32),),
+        {},
+        "inverse",
+    ),
+    "torch.triu of -inf is nan when exported": (
+        lambda x: torch.triu(x, 1),
+        (np.full((3, 3), -np.inf, np.float32),),
+        {"route": "export"},
+        None,
+    ),
+}
+
+
+@pytest.mark.parametrize("bug", SILENT)
+def test_silent_conversion_errors_are_caught(tmp_path, bug):
+    function, examples, options, operation = SILENT[bug]
+    report = report_of(tmp_path, Function(function), *map(T, examples), **options)
+    assert not report.passed
+    assert report.departure is not None
+    if operation:
+        assert report.departure.type == operation
+    assert report.departure.name in str(report) and str(report.departure.shape) in str(report)
+
+
+def test_integer_inputs_without_a_declared_type_become_fp16(tmp_path):
+    network, ids = nn.Embedding(3000, 4), torch.tensor([[2049, 5]])
+    report = report_of(tmp_path, network, ids, dtypes=[None], precision="FLOAT16")
+    assert not report.passed and report.departure is not None  # fp16 has no 2049
+    assert report_of(tmp_path, network, ids, dtypes=[np.int32], precision="FLOAT16").passed
+
+
+def test_overflow_in_fp16_is_located(tmp_path):
+    def rms_norm(x):
+        return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-6)
+
+    report = report_of(tmp_path, Function(rms_norm), T(400 * floats(2, 64)), precision="FLOAT16")
+    strict, exact = report.rows
+    assert not strict.passed and exact.rms_relative < 1e-3
+    assert not report.departure.finite
+
+
+@mb.program(input_specs=[mb.TensorSpec(shape=(2, 4))], opset_version=OPSETS[17])
+def mlx_like(x):
+    return mb.sigmoid(x=mb.mul(x=mb.add(x=x, y=1.0), y=3.0, name="scaled"), name="y")
+
+
+def test_mlx_function(tmp_path):
+    package = save(mlx_like, 17, tmp_path / "m.mlpackage")
+    x = floats(2, 4)
+    assert verify(lambda x: mx.sigmoid((x + 1) * 3), package, {"x": mx.array(x)}).passed
+    assert verify(lambda x: mx.sigmoid((x + 1) * 3), package, {"x": x}, framework="mlx").passed
+    report = verify(lambda x: mx.sigmoid((x + 1) * 2), package, {"x": x}, framework="mlx")
+    assert not report.passed and (report.departure.type, report.departure.name) == ("mul", "scaled")
+
+
+def test_mlx_module(tmp_path):
+    layer = mlx.nn.Linear(4, 4)
+    weight, bias = np.array(layer.weight), np.array(layer.bias)
+
+    def program(x):
+        return mb.relu(x=mb.linear(x=x, weight=weight, bias=bias, name="product"), name="y")
+
+    built = mb.program(input_specs=[mb.TensorSpec(shape=(2, 4))], opset_version=OPSETS[17])(program)
+    network = mlx.nn.Sequential(layer, mlx.nn.ReLU())
+    assert verify(network, save(built, 17, tmp_path / "m.mlpackage"), {"x": floats(2, 4)}).passed
+    layer.bias = layer.bias + 1
+    report = verify(network, tmp_path / "m.mlpackage", {"x": floats(2, 4)})
+    assert report.departure.name == "product"
+
+
+def test_outputs_by_name_and_by_order(tmp_path):
+    @mb.program(input_specs=[mb.TensorSpec(shape=(3,))], opset_version=OPSETS[17])
+    def program(x):
+        return mb.exp(x=x, name="up"), mb.square(x=x, name="even")
+
+    package, x = save(program, 17, tmp_path / "two.mlpackage"), {"x": T(floats(3))}
+    assert verify(lambda x: (x.exp(), x.square()), package, x).passed
+    assert verify(lambda x: {"even": x.square(), "up": x.exp()}, package, x).passed
+    assert not verify(lambda x: (x.square(), x.exp()), package, x).passed
+    with pytest.raises(ValueError, match="the source returns 1 values, the package 2: up, even"):
+        verify(lambda x: x.exp(), package, x)
+
+
+def test_classifier(tmp_path):
+    network, x = nn.Sequential(nn.Linear(4, 3), nn.Softmax(-1)).eval(), T(floats(1, 4))
+    model = ct.convert(
+        torch.jit.trace(network, x),
+        inputs=[ct.TensorType(name="x", shape=x.shape, dtype=np.float32)],
+        classifier_config=ct.ClassifierConfig(["ant", "bee", "cow"]),
+        minimum_deployment_target=OPSETS[16],
+        compute_precision=ct.precision.FLOAT32,
+    )
+    model.save(str(tmp_path / "classifier.mlpackage"))
+    report = verify(network, tmp_path / "classifier.mlpackage", {"x": x})
+    assert report.passed and report.rows[0].shape == (1, 3)
+
+
+def test_image_output(tmp_path):
+    negative = Function(lambda x: 255 - x)
+    x = T(np.arange(72, dtype=np.float32).reshape(1, 3, 4, 6))
+    model = ct.convert(
+        torch.jit.trace(negative, x),
+        inputs=[ct.TensorType(name="x", shape=x.shape, dtype=np.float32)],
+        outputs=[ct.ImageType(name="y", color_layout=ct.colorlayout.RGB)],
+        minimum_deployment_target=OPSETS[16],
+        compute_precision=ct.precision.FLOAT32,
+    )
+    model.save(str(tmp_path / "image.mlpackage"))
+    assert verify(negative, tmp_path / "image.mlpackage", {"x": x}).passed
+
+
+def test_other_shapes_fail(tmp_path):
+    package = save(mlx_like, 17, tmp_path / "m.mlpackage")
+    row = verify(lambda x: x.sum(), package, {"x": T(floats(2, 4))}).rows[0]
+    assert not row.passed and row.rms_relative == np.inf
+
+
+def test_unknown_framework(tmp_path):
+    package = save(mlx_like, 17, tmp_path / "m.mlpackage")
+    with pytest.raises(
+        ValueError, match="is not known from its type or its inputs: pass framework= one of torch, mlx"
+    ):
+        verify(lambda x: x, package, {"x": floats(2, 4)})
+    with pytest.raises(ValueError, match="framework 'jax' is not known; known are torch, mlx"):
+        verify(lambda x: x, package, {"x": floats(2, 4)}, framework="jax")
