@@ -6,11 +6,14 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || echo python3
 ENVIRONMENT := $(or $(VIRTUAL_ENV),$(CONDA_PREFIX),$(CURDIR)/.venv)
 RUN := $(ENVIRONMENT)/bin/python
 READY := $(ENVIRONMENT)/.twins-ready
+APPLE = PYTHONPATH=tests/coreml $(RUN) -m pytest -o addopts= -p apple -p no:cacheprovider -q --pyargs
 SETTINGS := $(foreach setting,$(SET),-p $(setting))
 
 # Nothing is written outside this folder.
 export TMPDIR := $(CURDIR)/build/tmp
 export XDG_CACHE_HOME := $(CURDIR)/build/cache
+export XDG_CONFIG_HOME := $(CURDIR)/build/config
+export XDG_DATA_HOME := $(CURDIR)/build/share
 export IPYTHONDIR := $(CURDIR)/build/ipython
 export JUPYTER_CONFIG_DIR := $(CURDIR)/build/jupyter
 export JUPYTER_DATA_DIR := $(CURDIR)/build/jupyter
@@ -19,15 +22,16 @@ export MPLCONFIGDIR := $(CURDIR)/build/matplotlib
 export HF_HOME := $(CURDIR)/build/huggingface
 export PIP_NO_CACHE_DIR := 1
 
-.PHONY: help setup report publish test oracle bench lab site lint clean
+.PHONY: help setup report publish test oracle oracle-sample bench lab site lint clean
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-zA-Z%-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-zA-Z%-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo '  Variables: PROFILE=smoke|quick|full, SET="name=value ..." (parameters of the notebooks).'
 
 setup: $(READY) ## make the environment (.venv, or the active one)
+	@mkdir -p $(TMPDIR)
 
 $(READY): pyproject.toml constraints.txt
 	@mkdir -p $(TMPDIR)
@@ -48,11 +52,17 @@ publish: report ## put the executed notebooks into report/ and the headline into
 test: setup ## check everything that can be checked on this machine
 	@$(RUN) -m pytest
 
-oracle: setup ## the long checks of the Core ML runtime against what others wrote
-	@$(RUN) -m pytest -m oracle
+oracle: setup ## the Core ML runtime against Apple's own tests and 2,000 random programs (half an hour)
+	@$(RUN) -m pytest tests/coreml -m oracle
+	@$(APPLE) coremltools.converters.mil.mil.ops.tests --sample 8
+	@$(APPLE) coremltools.converters.mil.frontend.torch.test.test_torch_ops --sample 2
 
-bench: setup ## our steps against their peers, as interleaved ratios
+oracle-sample: setup ## a minute of Apple's own tests
+	@$(APPLE) coremltools.converters.mil.mil.ops.tests --sample 1 --limit 150
+
+bench: setup ## our steps against their peers as interleaved ratios, and Core ML networks as a table
 	@$(RUN) -m twins.bench
+	@$(RUN) -m twins.coreml.bench
 
 lab: setup ## open the notebooks to change parameters by hand
 	@TWINS_PROFILE=interactive $(RUN) -m jupyter lab --ip=127.0.0.1 notebooks

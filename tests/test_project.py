@@ -38,6 +38,14 @@ def test_readme_commands_name_targets_and_parameters_there_are(command):
     assert report.parameters(paths, profile[1] if profile else "quick", values)
 
 
+def test_the_readme_example_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    made = {}
+    exec(re.search(r"```python\n(.*?)```", README, re.S)[1], made)  # the README's own lines
+    assert made["report"].passed
+    assert [value.shape for value in made["outputs"].values()] == [(1, 8)]
+
+
 def test_make_alone_lists_every_target():
     told = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for target in ("report", "report-%", "test", "bench", "lab", "site", "lint", "clean"):
