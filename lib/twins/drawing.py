@@ -146,3 +146,11 @@ def name_rows(axes: Axes, labels: list[str]) -> None:
     axes.set_yticklabels(labels, color=INK)
     axes.grid(axis="x")
     axes.grid(visible=False, axis="y")
+
+
+def nothing(reason: str) -> Figure:
+    """The figure that stands where there is nothing to draw, and says why."""
+    canvas, (axes,) = blank(0.9)
+    axes.set_axis_off()
+    axes.text(0, 0.5, f"Nothing to draw: {reason}", color=MUTED, transform=axes.transAxes)
+    return Figure(canvas, f"Nothing to draw: {reason}")

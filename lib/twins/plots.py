@@ -28,6 +28,7 @@ from twins.drawing import (
     headline,
     log_ticks,
     name_rows,
+    nothing,
     size_ticks,
 )
 
@@ -36,14 +37,6 @@ def _arm_style(arm: str) -> dict:
     """Colour by framework, dash by mode."""
     framework, _, mode = arm.partition(" ")
     return {"color": COLOURS[framework], "marker": MARKERS[framework], "linestyle": DASHES.get(mode, "-")}
-
-
-def nothing(reason: str) -> Figure:
-    """The figure that stands where there is nothing to draw, and says why."""
-    canvas, (axes,) = blank(0.9)
-    axes.set_axis_off()
-    axes.text(0, 0.5, f"Nothing to draw: {reason}", color=MUTED, transform=axes.transAxes)
-    return Figure(canvas, f"Nothing to draw: {reason}")
 
 
 def ratios(comparisons: list[Comparison], what: str) -> Figure:
