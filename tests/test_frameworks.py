@@ -155,3 +155,19 @@ def test_what_a_reader_must_know(monkeypatch):
     monkeypatch.setattr(TORCH, "available", lambda: ("cpu",))
     told = "The frameworks see different devices (MLX has cpu, mps; PyTorch has cpu); both ran on cpu."
     assert frameworks.caveats()[-1] == told
+
+
+def test_compiling_works_here_or_says_why(monkeypatch):
+    fault = frameworks.compile_fault.__wrapped__
+    assert fault() == ""
+    monkeypatch.setattr(frameworks, "compiler", lambda: None)
+    assert fault() == "Compiled steps are left out: there is no C++ compiler."
+
+
+def test_a_back_end_that_cannot_compile_is_named(monkeypatch):
+    def refuse(function):
+        raise RuntimeError("no such back end\nand more")
+
+    monkeypatch.setattr(frameworks.torch, "compile", refuse)
+    told = "Compiled steps are left out: torch.compile cannot run on cpu (no such back end)."
+    assert frameworks.compile_fault.__wrapped__() == told

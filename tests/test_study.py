@@ -214,11 +214,10 @@ def test_work_is_counted_by_batch_size():
     assert (four.twin, four.case) == ("transformer_lm", TINY.config | {"batch": 4})
 
 
-def test_modes_need_a_compiler(monkeypatch):
-    monkeypatch.setattr(study.MLX, "device", "cpu")
-    for compiler, modes in ((None, ["eager"]), ("/usr/bin/g++", ["eager", "compiled"])):
-        monkeypatch.setattr(study, "compiler", lambda compiler=compiler: compiler)
-        assert study.modes() == modes
+@pytest.mark.parametrize(("fault", "modes"), [("", ["eager", "compiled"]), ("It cannot.", ["eager"])])
+def test_modes_need_both_compilers(monkeypatch, fault, modes):
+    monkeypatch.setattr(study, "compile_fault", lambda: fault)
+    assert study.modes() == modes
 
 
 # --- training --------------------------------------------------------------------------------------

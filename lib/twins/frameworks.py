@@ -5,6 +5,7 @@ and the device of TWINS_DEVICE (cpu, mps, cuda; by default the best that both ha
 Sources: https://ml-explore.github.io/mlx and https://docs.pytorch.org/docs/2.13
 """
 
+import functools
 import os
 import shutil
 import sys
@@ -206,6 +207,19 @@ def compiler() -> str | None:
     torch.compile uses the same one on Linux and raises without it.
     """
     return shutil.which("g++" if sys.platform == "linux" else "clang++")
+
+
+@functools.cache
+def compile_fault() -> str:
+    """Why steps cannot be compiled in both frameworks here, in one sentence; empty when they can."""
+    if MLX.device == "cpu" and compiler() is None:
+        return "Compiled steps are left out: there is no C++ compiler."
+    try:
+        torch.compile(lambda x: 2 * x)(torch.ones(2, device=TORCH.device))
+    except RuntimeError as error:  # what torch's compiler and its back ends raise
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        return f"Compiled steps are left out: torch.compile cannot run on {TORCH.device} ({reason})."
+    return ""
 
 
 def caveats() -> list[str]:

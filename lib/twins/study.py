@@ -10,7 +10,7 @@ import numpy as np
 import psutil
 
 from twins import flops, parity, processes, results, timing, train
-from twins.frameworks import BOTH, MLX, compiler
+from twins.frameworks import BOTH, compile_fault
 from twins.show import tell
 
 MEMORY_SHARE = 0.7  # of what is free; above it a system starts to compress or page
@@ -59,7 +59,7 @@ def room(study: Study, batch: int, models: int = 1) -> int:
 
 def modes() -> list[str]:
     """How a step can run here: as written, and compiled where both frameworks can compile."""
-    return ["eager", "compiled"] if MLX.device != "cpu" or compiler() else ["eager"]
+    return ["eager"] if compile_fault() else ["eager", "compiled"]
 
 
 def gate(study: Study, batches: Batches, torch_compiled: bool = True) -> results.Gate:
