@@ -62,7 +62,7 @@ oracle-sample: setup ## a minute of Apple's own tests
 
 bench: setup ## our steps against their peers as interleaved ratios, and Core ML networks as a table
 	@$(RUN) -m twins.bench
-	@$(RUN) -m twins.coreml.bench
+	@TQDM_DISABLE=1 $(RUN) -W ignore -m twins.coreml.bench
 
 lab: setup ## open the notebooks to change parameters by hand
 	@TWINS_PROFILE=interactive $(RUN) -m jupyter lab --ip=127.0.0.1 notebooks
