@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import nbformat
+import psutil
 import pytest
 import yaml
 from packaging.requirements import Requirement
@@ -90,7 +91,13 @@ def test_smoke_records_are_whole(smoke):
         ("dataset=shakespear", "no data set is called 'shakespear'; known: markov, stdlib, "),
         ("heads=3", "width 32 is not divisible by heads 3"),
         ("batch=1000000", "a batch of 1000000 windows of 17 tokens needs 17000000 tokens, more than the "),
-        ("published=true", "is estimated to need "),
+        pytest.param(
+            "published=true",
+            "is estimated to need ",
+            marks=pytest.mark.skipif(
+                psutil.virtual_memory().available > 140 * 2**30, reason="this machine can train that size"
+            ),
+        ),
     ],
 )
 def test_bad_values_are_one_sentence(given, sentence, tmp_path):

@@ -52,14 +52,18 @@ def step_arms(model: str, config: dict, batch: int, modes: list[str]) -> dict[st
 
 
 def part_arms(model: str, config: dict, batch: int) -> dict[str, Arm]:
-    """The parts of an eager step in both frameworks: data, forward, forward and backward, optimizer."""
+    """The parts of an eager step in both frameworks: data, forward, forward and backward, optimizer.
+
+    PyTorch's forward is there again, of a model of its own, for A/A.
+    """
     arrays, arms = examples(model, config, batch)[0], {}
     for half in (_half(model, config, each) for each in BOTH):
         parts = {"data": partial(_hand_over, half, arrays)} | train.parts(half, half.batch(arrays))
         for part, call in parts.items():
             arms[f"{half.framework.name} {part}"] = Arm(call, half.framework.synchronize)
-    again = arms["PyTorch forward"]
-    return arms | {f"PyTorch forward{AGAIN}": again}
+    again = _half(model, config, TORCH)
+    call = train.parts(again, again.batch(arrays))["forward"]
+    return arms | {f"PyTorch forward{AGAIN}": Arm(call, TORCH.synchronize)}
 
 
 def _hand_over(half: Half, arrays: tuple[np.ndarray, ...]) -> None:
