@@ -1,0 +1,220 @@
+"""Captures what an MLX function computes as a graph, the same one on every platform.
+
+MLX is traced on its CPU stream, where fused operations come out as plain primitives, with compilation
+off, modules in evaluation mode, and every array they hold put back afterwards.
+https://ml-explore.github.io/mlx/build/html/usage/export.html
+"""
+
+import inspect
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from unittest import mock
+
+from twins.coreml.attribution import Calls, attribute
+from twins.coreml.errors import CaptureError
+from twins.coreml.graph import Graph, Node, Tensor, dtype_name
+from twins.coreml.held import Held, held
+from twins.coreml.stand_ins import STAND_INS
+from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
+
+import mlx.nn as mnn  # isort: skip
+from mlx.utils import tree_flatten, tree_map  # isort: skip
+
+
+@dataclass
+class Events:
+    """What MLX's exporter tells of one trace, in order."""
+
+    inputs: list[tuple] = field(default_factory=list)
+    outputs: list[tuple] = field(default_factory=list)
+    constants: list[tuple] = field(default_factory=list)
+    primitives: list[dict] = field(default_factory=list)
+
+    def add(self, event: dict) -> None:
+        """Take one of the exporter's callbacks."""
+        if event["type"] == "primitive":
+            self.primitives.append(event)
+        elif event["type"] in ("inputs", "outputs", "constants"):
+            setattr(self, event["type"], event[event["type"]])
+
+
+def capture(fn: Callable, *example: Any, outputs: Sequence[str] | None = None) -> Graph:
+    """The graph of an MLX module or function on example inputs.
+
+    `example` holds arrays, or lists and dictionaries of arrays; only shapes and types matter. Inputs are
+    named after the function's parameters, outputs after `outputs`, after the keys when the function returns
+    a dictionary, else output_0, output_1 ... Errors: CaptureError.
+    """
+    flat = _flat_inputs(fn, example)
+    known = held(fn)
+    names: list[str] = []
+    calls = Calls(known.modules)
+
+    def flat_fn(*arrays):
+        made = fn(*_as_example(example, arrays))
+        leaves = _flat_outputs(fn, made)
+        names[:] = [name for name, _ in leaves]
+        return [array for _, array in leaves] + calls.arrays()
+
+    with _ready(known):
+        events = _trace(fn, flat_fn, list(flat.values()), calls)
+    graph = _graph(events, list(flat), len(names), calls, known)
+    graph.output_names = _output_names(fn, names, outputs)
+    return graph
+
+
+def signature_names(fn: Callable, count: int) -> list[str]:
+    """Names for the first `count` positional arguments, from the function's signature where it has them."""
+    target = type(fn).__call__ if isinstance(fn, mnn.Module) else fn
+    try:
+        parameters = list(inspect.signature(target).parameters.values())
+    except (TypeError, ValueError):  # built-in functions have none
+        parameters = []
+    if isinstance(fn, mnn.Module):
+        parameters = parameters[1:]
+    places = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    names = [p.name for p in parameters if p.kind in places][:count]
+    return names + [f"input_{i}" for i in range(len(names), count)]
+
+
+def _flat_inputs(fn: Callable, example: Sequence[Any]) -> dict[str, mx.array]:
+    """The example's arrays by input name."""
+    if not example:
+        raise CaptureError(f"{_name(fn)} cannot be captured without an example: pass one array per argument")
+    flat = {}
+    for name, value in zip(signature_names(fn, len(example)), example, strict=True):
+        for key, leaf in tree_flatten(value) if isinstance(value, list | tuple | dict) else [("", value)]:
+            if not isinstance(leaf, mx.array):
+                raise CaptureError(
+                    f"input '{name}' of {_name(fn)} is {type(leaf).__name__}, "
+                    "allowed are mlx.core.array and lists, tuples and dictionaries of them"
+                )
+            flat["_".join([name, *key.split(".")] if key else [name])] = leaf
+    return flat
+
+
+def _as_example(example: Sequence[Any], arrays: Sequence[mx.array]) -> list:
+    """Flat arrays in the structure of the example."""
+    places = iter(arrays)
+    return [tree_map(lambda _: next(places), value) for value in example]
+
+
+def as_flat(fn: Callable, example: Sequence[Any]) -> Callable:
+    """The function with the example's nested arguments laid out flat, and its outputs as a flat list."""
+
+    def flat(*arrays):
+        return [array for _, array in _flat_outputs(fn, fn(*_as_example(example, arrays)))]
+
+    return flat
+
+
+def _flat_outputs(fn: Callable, made: Any) -> list[tuple[str, mx.array]]:
+    """Every array a function returned, with its place in the structure."""
+    nested = isinstance(made, list | tuple | dict)
+    leaves = [
+        (key, leaf) for key, leaf in (tree_flatten(made) if nested else [("", made)]) if leaf is not None
+    ]
+    for key, leaf in leaves:
+        if not isinstance(leaf, mx.array):
+            where = f" at '{key}'" if key else ""
+            raise CaptureError(
+                f"{_name(fn)} returns {type(leaf).__name__}{where}, "
+                "allowed are mlx.core.array and lists, tuples and dictionaries of them"
+            )
+    if not leaves:
+        raise CaptureError(f"{_name(fn)} returns no array, at least one is needed")
+    return leaves
+
+
+def _output_names(fn: Callable, keys: list[str], given: Sequence[str] | None) -> list[str]:
+    if given is not None:
+        if len(given) != len(keys) or len(set(given)) != len(given):
+            raise CaptureError(
+                f"{_name(fn)} returns {len(keys)} arrays and outputs={list(given)} names {len(set(given))}; "
+                "one different name per array is needed"
+            )
+        return list(given)
+    if keys == [""]:
+        return ["output"]
+    return [("output_" if key[0].isdigit() else "") + key.replace(".", "_") for key in keys]
+
+
+@contextmanager
+def _ready(known: Held) -> Iterator[None]:
+    """The state a capture needs: evaluated arrays, evaluation mode, no compilation, the CPU stream."""
+    mx.eval(known.arrays)
+    with ExitStack() as stack:
+        stack.enter_context(known.kept())
+        for target, name, stand_in in STAND_INS:
+            stack.enter_context(mock.patch.object(target, name, stand_in))
+        stack.enter_context(mx.stream(mx.cpu))
+        mx.disable_compile()
+        stack.callback(mx.enable_compile)
+        yield
+
+
+def _trace(fn: Callable, flat_fn: Callable, arrays: list[mx.array], calls: Calls) -> Events:
+    """One trace with the modules' calls recorded, or without where a transformation hides their arrays."""
+    try:
+        with calls.recorded():
+            return _export(fn, flat_fn, arrays)
+    except ValueError as error:
+        if "during function transformations" in str(error) or not calls.clear():
+            raise
+    return _export(fn, flat_fn, arrays)
+
+
+def _export(fn: Callable, flat_fn: Callable, arrays: list[mx.array]) -> Events:
+    events = Events()
+    try:
+        mx.export_function(events.add, flat_fn, *arrays)
+    except ValueError as error:
+        told = str(error)
+        if "during function transformations" in told:
+            raise CaptureError(
+                f"{_name(fn)} looks at the numbers in an array{_line(error)}; a captured function may look "
+                "at shapes and types only: use mx.where instead of if, and no .item() or .tolist()"
+            ) from error
+        if "Unable to get state for primitive" in told:
+            primitive = told.rpartition("primitive ")[2].strip()
+            raise CaptureError(
+                f"{_name(fn)} uses primitive '{primitive}', which MLX {mx.__version__} cannot export"
+            ) from error
+        raise
+    return events
+
+
+def _line(error: Exception) -> str:
+    """Where in the user's code an error came from."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename != __file__]
+    return f" (line {frames[-1].lineno} of {frames[-1].name})" if frames else ""
+
+
+def _graph(events: Events, input_names: list[str], count: int, calls: Calls, known: Held) -> Graph:
+    """The exporter's events as a graph of which the first `count` outputs are the function's own."""
+    tensors = {
+        key: Tensor(name, tuple(shape), dtype_name(dtype))
+        for name, (key, shape, dtype) in zip(input_names, events.inputs, strict=True)
+    }
+    for key, value in events.constants:
+        tensors[key] = Tensor(
+            known.name_of(value) or f"constant_{key}", tuple(value.shape), dtype_name(value.dtype), value
+        )
+    nodes = []
+    for event in events.primitives:
+        for key, shape, dtype in event["outputs"]:
+            tensors[key] = Tensor(key, tuple(shape), dtype_name(dtype))
+        ins, outs = ([tensors[key] for key, *_ in event[side]] for side in ("inputs", "outputs"))
+        nodes.append(Node(event["name"], ins, outs, tuple(event["arguments"])))
+    made = [tensors[key] for key, *_ in events.outputs]
+    attribute(calls, made[count:])
+    graph = Graph([tensors[key] for key, *_ in events.inputs], made[:count], nodes)
+    graph.sweep()
+    return graph
+
+
+def _name(fn: Callable) -> str:
+    return getattr(fn, "__name__", type(fn).__name__)

@@ -1,0 +1,112 @@
+"""What a captured function holds: its modules and arrays, found through closures and globals."""
+
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
+
+import mlx.nn as mnn  # isort: skip
+from mlx.utils import tree_flatten  # isort: skip
+
+
+@dataclass
+class Held:
+    """Modules and arrays of a function by the path a reader would write."""
+
+    modules: dict[str, mnn.Module]
+    arrays: dict[str, mx.array]
+
+    def __post_init__(self):
+        self._names = {_address(array): path for path, array in self.arrays.items() if array.size > 1}
+
+    def name_of(self, array: mx.array) -> str | None:
+        """The path of the parameter whose memory an array is."""
+        return self._names.get(_address(array))
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Modules in evaluation mode inside the block; their modes and arrays are put back after it.
+
+        BatchNorm, and any module that stores an array while it is called, would keep a tracer otherwise.
+        """
+        before = [(module, module.training, dict(module)) for module in self.modules.values()]
+        for module in self.modules.values():
+            module._training = False
+        try:
+            yield
+        finally:
+            for module, training, entries in before:
+                module._training = training
+                dict.clear(module)
+                dict.update(module, entries)
+
+
+def _address(array: mx.array) -> tuple:
+    """What tells the memory of two arrays apart."""
+    if array.dtype == mx.bfloat16:
+        array = array.view(mx.uint16)
+    return np.array(array, copy=False).__array_interface__["data"][0], tuple(array.shape)
+
+
+def held(fn: Callable) -> Held:
+    """The modules and arrays that a module or function can reach."""
+    modules: dict[str, mnn.Module] = {}
+    arrays: dict[str, mx.array] = {}
+    for name, value in _variables(fn, set()):
+        _collect(name, value, modules, arrays)
+    mx.eval(arrays)
+    return Held(modules, arrays)
+
+
+def _collect(name: str, value: Any, modules: dict, arrays: dict) -> None:
+    if isinstance(value, mnn.Module):
+        if not any(known is value for known in modules.values()):
+            named = sorted(value.named_modules(), key=lambda pair: pair[0])
+            modules |= {".".join(filter(None, (name, path))): module for path, module in named}
+            found = tree_flatten(value.parameters())
+            arrays |= {".".join(filter(None, (name, path))): array for path, array in found}
+    elif isinstance(value, mx.array):
+        arrays[name] = value
+    elif isinstance(value, list | tuple | dict):
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, item in items:
+            _collect(f"{name}.{key}", item, modules, arrays)
+
+
+def _variables(fn: Any, seen: set[int]) -> Iterator[tuple[str, Any]]:
+    """Names and values of what a callable refers to."""
+    if id(fn) in seen:
+        return
+    seen.add(id(fn))
+    if isinstance(fn, mnn.Module):
+        yield "", fn
+    elif isinstance(fn, functools.partial):
+        yield from _variables(fn.func, seen)
+        yield from [(f"argument_{i}", value) for i, value in enumerate(fn.args)]
+        yield from fn.keywords.items()
+    elif hasattr(fn, "__self__") and hasattr(fn, "__func__"):
+        yield "", fn.__self__
+        yield from _variables(fn.__func__, seen)
+    elif hasattr(fn, "__code__"):
+        for name, value in _referred(fn):
+            if hasattr(value, "__code__") or isinstance(value, functools.partial):
+                yield from _variables(value, seen)
+            else:
+                yield name, value
+
+
+def _referred(fn: Callable) -> Iterator[tuple[str, Any]]:
+    """Closed-over variables, globals and defaults of a Python function."""
+    for name, cell in zip(fn.__code__.co_freevars, fn.__closure__ or (), strict=True):
+        if cell != type(cell)():
+            yield name, cell.cell_contents
+    for name in fn.__code__.co_names:
+        if name in fn.__globals__:
+            yield name, fn.__globals__[name]
+    for i, value in enumerate(fn.__defaults__ or ()):
+        yield f"default_{i}", value

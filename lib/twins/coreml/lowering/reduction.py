@@ -1,0 +1,30 @@
+"""Reductions over axes, and softmax."""
+
+from coremltools.converters.mil.mil import Builder as mb
+from coremltools.converters.mil.mil import types
+
+from twins.coreml.graph import Node
+from twins.coreml.lowering.registry import lowering
+
+AND, OR, SUM, PRODUCT, MINIMUM, MAXIMUM = range(6)  # mlx/primitives.h, Reduce::ReduceType
+REDUCTIONS = {AND: "reduce_min", OR: "reduce_max", SUM: "reduce_sum", PRODUCT: "reduce_prod"} | {
+    MINIMUM: "reduce_min",
+    MAXIMUM: "reduce_max",
+}
+
+
+@lowering("Reduce")
+def reduce(node: Node, x):
+    """Reduced axes stay as 1; truth values are counted as 0 and 1."""
+    kind, axes = node.unpack(2)
+    if types.is_bool(x.dtype):
+        x = mb.cast(x=x, dtype="int32")
+    made = getattr(mb, REDUCTIONS[kind])(x=x, axes=list(axes), keep_dims=True) if axes else x
+    return mb.not_equal(x=made, y=0) if node.output.dtype == "bool" else made
+
+
+@lowering("Softmax")
+def softmax(node: Node, x):
+    """Over the last axis; the argument tells MLX how to accumulate."""
+    node.unpack(1)
+    return mb.softmax(x=x, axis=-1)

@@ -1,0 +1,51 @@
+"""The types of MIL that stand for MLX's, and constants in them.
+
+MIL computes in fp16, fp32, int32 and bool. Every other integer type of MLX becomes int32, every other
+floating-point type the one the program computes in.
+"""
+
+import numpy as np
+from coremltools.converters.mil.mil import types
+
+from twins.coreml.errors import ConversionError
+from twins.coreml.graph import Tensor
+
+FP16_LIMIT = float(np.finfo(np.float16).max)
+NUMPY = {"fp16": np.float16, "fp32": np.float32, "int32": np.int32, "bool": np.bool_}
+MIL = {"fp16": types.fp16, "fp32": types.fp32, "int32": types.int32, "bool": types.bool}
+INTEGERS = tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
+
+
+def word(tensor: Tensor, floating: str) -> str:
+    """The MIL type of a tensor, where floating-point numbers are `floating` (fp16 or fp32).
+
+    Errors: ConversionError for complex numbers.
+    """
+    if tensor.is_float:
+        return floating
+    if tensor.dtype == "bool":
+        return "bool"
+    if tensor.dtype in INTEGERS:
+        return "int32"
+    raise ConversionError(
+        f"{tensor.name} is {tensor.dtype}, which Core ML has not; it has floating-point, integer and bool"
+    )
+
+
+def array(tensor: Tensor, kind: str) -> np.ndarray:
+    """The value of a constant in a MIL type; what lies beyond a type's range becomes its bound.
+
+    Masks hold -inf, or float32's lowest number, which fp16 has not: its own lowest number masks as well.
+    Errors: ConversionError for an integer that int32 cannot hold.
+    """
+    value = tensor.numpy()
+    if kind == "fp16":
+        return np.clip(value, -FP16_LIMIT, FP16_LIMIT).astype(np.float16)
+    if kind == "int32" and value.size:
+        bounds = np.iinfo(np.int32)
+        low, high = int(value.min()), int(value.max())
+        if low < bounds.min or high > bounds.max:
+            raise ConversionError(
+                f"constant {tensor} holds {low if low < bounds.min else high}; Core ML has 32 bits"
+            )
+    return value.astype(NUMPY[kind])

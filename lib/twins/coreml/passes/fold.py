@@ -1,0 +1,39 @@
+"""Evaluates with MLX what depends on constants only: rotary tables, causal masks, transposed weights ...
+
+A third of all primitives of MLX's own graphs; its exporter folds nothing.
+"""
+
+from twins.coreml.graph import Graph, Node
+from twins.coreml.passes.evaluate import EVALUATE
+from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
+
+LIMIT = 2**26  # elements; a larger result stays an operation of the model
+
+
+def fold(graph: Graph) -> None:
+    """Replace every node whose inputs are all constants by constants."""
+    kept = []
+    with mx.stream(mx.cpu):
+        for node in graph.nodes:
+            if not _fold(node):
+                kept.append(node)
+    graph.nodes = kept
+    graph.sweep()
+
+
+def _fold(node: Node) -> bool:
+    known = all(tensor.value is not None for tensor in node.inputs)
+    if not known or node.kind not in EVALUATE or sum(t.size for t in node.outputs) > LIMIT:
+        return False
+    made = EVALUATE[node.kind](node, *(tensor.value for tensor in node.inputs))
+    for tensor, value in zip(node.outputs, made if isinstance(made, list) else [made], strict=True):
+        tensor.value, tensor.node = _as_promised(node, tensor, value), None
+        named = [source.name for source in node.inputs if "." in source.name]
+        tensor.name = named[0] if named else ".".join(filter(None, (node.path, "constant")))
+    return True
+
+
+def _as_promised(node: Node, tensor, value: mx.array) -> mx.array:
+    if (value.shape, str(value.dtype)) != (tensor.shape, f"mlx.core.{tensor.dtype}"):
+        raise ValueError(f"{node.where}: evaluated to {value.shape} {value.dtype}, captured was {tensor}")
+    return value

@@ -1,0 +1,60 @@
+"""Rewriting a graph by rules: a rule sees the last node of a pattern and gives the nodes that replace it.
+
+A rule is `rule(node) -> list[Node] | None`. The last node of the list takes over the outputs of the old one
+(the tensors themselves, so no reader changes); what nothing reads any more is swept away.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+
+from twins.coreml.graph import Graph, Node, Tensor
+
+Rule = Callable[[Node], list[Node] | None]
+
+
+def rewrite(graph: Graph, rules: Mapping[str, Iterable[Rule]]) -> int:
+    """Apply the rules of each node's kind, in order, once through the graph; how many applied."""
+    nodes, applied = [], 0
+    for node in graph.nodes:
+        for rule in rules.get(node.kind, ()):
+            made = rule(node)
+            if made is not None:
+                applied += 1
+                nodes += made
+                break
+        else:
+            nodes.append(node)
+    graph.nodes = nodes
+    graph.sweep()
+    return applied
+
+
+def replaced(node: Node, kind: str, inputs: list[Tensor], *arguments) -> Node:
+    """A node of another kind that makes what `node` made."""
+    return Node(kind, inputs, node.outputs, arguments, node.path)
+
+
+def made_by(tensor: Tensor, *kinds: str) -> Node | None:
+    """The node that makes a tensor, if it is of one of these kinds."""
+    return tensor.node if tensor.node is not None and tensor.node.kind in kinds else None
+
+
+def through(tensor: Tensor, *kinds: str) -> Tensor:
+    """The tensor before a chain of nodes of these kinds."""
+    while made_by(tensor, *kinds):
+        tensor = tensor.node.inputs[0]
+    return tensor
+
+
+def scalar(tensor: Tensor) -> float | None:
+    """The number that a constant of one element, or one number broadcast, holds; None for anything else."""
+    tensor = through(tensor, "Broadcast")
+    return float(tensor.numpy().reshape(-1)[0]) if tensor.value is not None and tensor.size == 1 else None
+
+
+def with_scalar(node: Node) -> tuple[Tensor, float] | None:
+    """The other operand and the number, when one operand of a binary node is one number."""
+    for operand, other in (node.inputs[::-1], node.inputs):
+        number = scalar(operand)
+        if number is not None:
+            return other, number
+    return None
