@@ -1,0 +1,174 @@
+"""What a hand-over of an array costs, with nothing else in the timed span, and whether memory was shared.
+
+Sharing is proven, not assumed: one element is written through the receiver and read at the source, the
+addresses are compared, and a fresh process reads what the hand-over adds to its memory.
+https://ml-explore.github.io/mlx/build/html/usage/numpy.html, https://docs.pytorch.org/docs/2.13/dlpack.html
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import psutil
+
+from twins import processes, results, timing
+from twins.frameworks import TORCH
+from twins.show import tell
+from twins.timing import AGAIN, Arm
+
+import mlx.core as mx  # isort: skip  (after twins.frameworks: the BLAS)
+import torch  # isort: skip
+
+MARK = 7.0  # what is written through one side and looked for on the other
+MEMORY_SHARE = 0.25  # of what is free: a hand-over holds at most the source and two copies
+
+
+@dataclass(frozen=True)
+class Route:
+    """A way to hand an array over: `make` gives the source its array, `take` is what is timed."""
+
+    make: Callable[[np.ndarray], Any]
+    take: Callable[[Any], Any]
+    gpu: bool = False  # needs one
+
+
+def _mlx(values: np.ndarray) -> mx.array:
+    array = mx.array(values)
+    mx.eval(array)
+    return array
+
+
+def _on_gpu(values: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(values.copy()).to(TORCH.device)
+
+
+def _there_and_back(x: torch.Tensor) -> torch.Tensor:
+    return x.to(TORCH.device).cpu()
+
+
+def _same(values: np.ndarray) -> np.ndarray:
+    return values
+
+
+ROUTES: dict[str, Route] = {
+    "nothing": Route(_same, _same),
+    "NumPy → MLX, mx.array": Route(_same, mx.array),
+    "NumPy → MLX, mx.asarray": Route(_same, mx.asarray),
+    "NumPy → PyTorch, torch.tensor": Route(_same, torch.tensor),
+    "NumPy → PyTorch, torch.from_numpy": Route(_same, torch.from_numpy),
+    "MLX → NumPy, np.array": Route(_mlx, np.array),
+    "MLX → NumPy, np.asarray": Route(_mlx, np.asarray),
+    "PyTorch → NumPy, np.array": Route(torch.from_numpy, np.array),
+    "PyTorch → NumPy, .numpy()": Route(torch.from_numpy, torch.Tensor.numpy),
+    "MLX → PyTorch, through a NumPy copy": Route(_mlx, lambda x: torch.from_numpy(np.array(x))),
+    "MLX → PyTorch, torch.from_dlpack": Route(_mlx, torch.from_dlpack),
+    "PyTorch → MLX, mx.array": Route(torch.from_numpy, mx.array),
+    "PyTorch → MLX, mx.asarray": Route(torch.from_numpy, mx.asarray),
+    "PyTorch CPU → GPU, .to": Route(torch.from_numpy, lambda x: x.to(TORCH.device), gpu=True),
+    "PyTorch GPU → CPU, .cpu()": Route(_on_gpu, torch.Tensor.cpu, gpu=True),
+    "PyTorch CPU → GPU → CPU": Route(torch.from_numpy, _there_and_back, gpu=True),
+    "PyTorch GPU → MLX, mx.asarray": Route(_on_gpu, mx.asarray, gpu=True),
+}
+
+
+def routes() -> dict[str, Route]:
+    """The routes that exist on this machine."""
+    return {name: route for name, route in ROUTES.items() if TORCH.device != "cpu" or not route.gpu}
+
+
+def absent() -> list[str]:
+    """The routes that do not exist here, because there is no GPU that PyTorch can use."""
+    return [name for name in ROUTES if name not in routes()]
+
+
+def synchronize() -> None:
+    """Wait for both frameworks."""
+    mx.synchronize()
+    TORCH.synchronize()
+
+
+def _source(route: str, size: int) -> Any:
+    """The source's array of `size` bytes. Errors: ValueError for an unknown route, MemoryError."""
+    if route not in routes():
+        raise ValueError(f"hand-over {route!r} does not exist here; there are {', '.join(routes())}")
+    room([size])
+    return ROUTES[route].make(np.ones(size // 4, np.float32))
+
+
+def room(sizes: Sequence[int]) -> int:
+    """Bytes the largest hand-over holds. Errors: MemoryError with the estimate when they are not free."""
+    needed, free = 3 * max(sizes), psutil.virtual_memory().available
+    if needed > MEMORY_SHARE * free:
+        raise MemoryError(
+            f"handing over {max(sizes) / 2**30:.2f} GiB is estimated to hold {needed / 2**30:.2f} GiB; "
+            f"{free / 2**30:.2f} GiB are free and {MEMORY_SHARE:.0%} of that may be used"
+        )
+    return needed
+
+
+def arms(size: int) -> dict[str, Arm]:
+    """Every hand-over of `size` bytes that exists here, and one of them again for A/A."""
+    made = {}
+    for name, route in routes().items():
+        made[name] = Arm(partial(route.take, _source(name, size)), synchronize)
+    again = "NumPy → PyTorch, torch.tensor"
+    return made | {again + AGAIN: Arm(partial(ROUTES[again].take, _source(again, size)), synchronize)}
+
+
+def _view(x: Any) -> np.ndarray | None:
+    """A writable NumPy view of an array's memory where the CPU can address it; None where it cannot."""
+    if isinstance(x, np.ndarray):
+        return x
+    if isinstance(x, mx.array):
+        return np.array(x, copy=False)
+    return x.numpy() if x.device.type == "cpu" else None
+
+
+def written(source: Any, taken: Any) -> bool:
+    """Whether a number written through the receiver is read at the source."""
+    view = _view(taken)
+    if view is None:
+        taken[0] = MARK
+        synchronize()
+    else:
+        view[0] = MARK
+    return float(source[0].item()) == MARK
+
+
+def same_address(source: Any, taken: Any) -> bool | None:
+    """Whether both lie at one address; None where the CPU cannot address one of them."""
+    views = [view for view in (_view(source), _view(taken)) if view is not None]
+    return views[0].ctypes.data == views[1].ctypes.data if len(views) == 2 else None
+
+
+def prove(route: str, size: int) -> dict:
+    """What one hand-over of `size` bytes shows: written through, one address, bytes added to this process."""
+    warm = _source(route, 4096)
+    ROUTES[route].take(warm)
+    source = _source(route, size)
+    synchronize()
+    before = psutil.Process().memory_info().rss
+    taken = ROUTES[route].take(source)
+    synchronize()
+    added = psutil.Process().memory_info().rss - before
+    address = same_address(source, taken)
+    return {"written": written(source, taken), "address": address, "added": max(0, added)}
+
+
+def proofs(size: int) -> Iterator[results.Sharing]:
+    """Whether each hand-over shares memory, shown at `size` bytes."""
+    for name in [name for name in routes() if name != "nothing"]:
+        found = processes.call("twins.handover:prove", {"route": name, "size": size})
+        yield results.Sharing(name, size, **found)
+        tell(name)
+
+
+def timings(sizes: Sequence[int], plan: timing.Plan) -> Iterator[results.Timing]:
+    """Every hand-over at every size, in bytes. Errors: MemoryError when the largest does not fit."""
+    room(sizes)
+    for size in sizes:
+        runs = timing.measure("twins.handover:arms", {"size": size}, plan)
+        tell(f"{size:,} bytes")
+        yield results.Timing("hand-over", {"bytes": size}, [asdict(run) for run in runs])

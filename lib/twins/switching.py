@@ -1,0 +1,90 @@
+"""Work that changes sides: a product on each, and what share of it the hand-overs are.
+
+With a GPU the sides are CPU and GPU in each framework; without one they are MLX and PyTorch on the CPU. The
+product is timed alone on either side, alternating, and the hand-overs alone.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict
+
+import numpy as np
+
+from twins import results, timing
+from twins.frameworks import MLX, TORCH
+from twins.handover import synchronize
+from twins.timing import AGAIN, Arm
+
+import mlx.core as mx  # isort: skip  (after twins.frameworks: the BLAS)
+import torch  # isort: skip
+
+
+def _matrix(n: int) -> np.ndarray:
+    """A random matrix scaled so that products keep their size."""
+    return (np.random.default_rng(0).standard_normal((n, n)) / np.sqrt(n)).astype(np.float32)
+
+
+def _evaluated(x: mx.array) -> mx.array:
+    mx.eval(x)
+    return x
+
+
+def _between_frameworks(n: int) -> dict[str, Callable]:
+    """One product in MLX and one in PyTorch, both on the CPU."""
+    ours, theirs = MLX.array(_matrix(n)), TORCH.array(_matrix(n))
+
+    def product_mlx(x=ours):
+        return _evaluated(ours @ x)
+
+    def product_torch(x=theirs):
+        return theirs @ x
+
+    def copied():
+        return product_torch(torch.from_numpy(np.array(product_mlx())))
+
+    def shared():
+        return product_torch(torch.from_dlpack(product_mlx()))
+
+    return {
+        "PyTorch twice": lambda: product_torch(product_torch()),
+        "MLX twice": lambda: product_mlx(product_mlx()),
+        "MLX then PyTorch, copied": copied,
+        "MLX then PyTorch, shared": shared,
+        "hand-over alone, copied": lambda: torch.from_numpy(np.array(ours)),
+        "hand-over alone, shared": lambda: torch.from_dlpack(ours),
+    }
+
+
+def _between_devices(n: int) -> dict[str, Callable]:
+    """One product on the CPU and one on the GPU, in each framework."""
+    ours, cpu = MLX.array(_matrix(n)), torch.from_numpy(_matrix(n))
+    gpu = cpu.to(TORCH.device)
+
+    def mlx(*devices):
+        x = ours
+        for device in devices:
+            x = mx.matmul(ours, x, stream=device)
+        return _evaluated(x)
+
+    return {
+        "PyTorch twice on the CPU": lambda: cpu @ (cpu @ cpu),
+        "PyTorch twice on the GPU": lambda: gpu @ (gpu @ gpu),
+        "PyTorch CPU then GPU, copied": lambda: (gpu @ (cpu @ cpu).to(TORCH.device)).cpu(),
+        "hand-over alone, copied": lambda: cpu.to(TORCH.device).cpu(),
+        "MLX twice on the CPU": lambda: mlx(mx.cpu, mx.cpu),
+        "MLX twice on the GPU": lambda: mlx(mx.gpu, mx.gpu),
+        "MLX CPU then GPU, shared": lambda: mlx(mx.cpu, mx.gpu),
+    }
+
+
+def arms(n: int) -> dict[str, Arm]:
+    """The products of `n` by `n` matrices on each side, alternating, the hand-overs, and the first again."""
+    calls = (_between_frameworks if TORCH.device == "cpu" else _between_devices)(n)
+    first = next(iter(calls))
+    again = (_between_frameworks if TORCH.device == "cpu" else _between_devices)(n)[first]
+    return {name: Arm(call, synchronize) for name, call in (calls | {first + AGAIN: again}).items()}
+
+
+def timings(n: int, plan: timing.Plan) -> results.Timing:
+    """The switching workload, timed."""
+    runs = timing.measure("twins.switching:arms", {"n": n}, plan)
+    return results.Timing("switching", {"n": n}, [asdict(run) for run in runs])

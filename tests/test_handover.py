@@ -1,0 +1,108 @@
+"""Hand-overs: sharing is what a write shows, the timed span holds nothing else, the tables follow."""
+
+import numpy as np
+import pytest
+from records import timed
+
+from twins import handed, handover, results, switching
+from twins.handover import ROUTES, Route
+from twins.timing import AGAIN
+
+SHARED = "NumPy → PyTorch, torch.from_numpy"
+COPIED = "NumPy → PyTorch, torch.tensor"
+
+
+def test_a_view_is_proven_shared_and_a_copy_is_not():
+    assert handover.prove(SHARED, 4096) | {"added": 0} == {"written": True, "address": True, "added": 0}
+    assert handover.prove(COPIED, 4096) | {"added": 0} == {"written": False, "address": False, "added": 0}
+
+
+def test_dlpack_hands_mlx_memory_to_torch():
+    found = handover.prove("MLX → PyTorch, torch.from_dlpack", 4096)
+    assert found["written"] and found["address"]
+
+
+def test_a_copy_that_pretends_to_share_is_found_out(monkeypatch):
+    monkeypatch.setitem(ROUTES, "a liar", Route(lambda x: x, np.copy))
+    assert not handover.prove("a liar", 4096)["written"]
+
+
+def test_a_large_copy_adds_its_bytes():
+    assert handover.prove(COPIED, 2**24)["added"] == pytest.approx(2**24, rel=0.2)
+
+
+def test_every_route_is_timed_and_one_again():
+    arms = handover.arms(64)
+    assert set(arms) == {*handover.routes(), COPIED + AGAIN}
+
+
+def test_the_source_is_made_outside_the_timed_call(monkeypatch):
+    made = []
+    monkeypatch.setitem(ROUTES, "slow", Route(lambda x: made.append(1) or x, lambda x: x))
+    arm = handover.arms(64)["slow"]
+    before = len(made)
+    arm.call()
+    assert before == len(made) == 1
+
+
+@pytest.mark.parametrize(
+    ("route", "size", "error", "told"),
+    [
+        (
+            "MLX → moon",
+            64,
+            ValueError,
+            "hand-over 'MLX → moon' does not exist here; there are nothing, NumPy",
+        ),
+        (SHARED, 2**50, MemoryError, r"estimated to hold \d+\.\d+ GiB; \d+\.\d+ GiB are free"),
+    ],
+)
+def test_bad_input_is_told_in_one_sentence(route, size, error, told):
+    with pytest.raises(error, match=told):
+        handover.prove(route, size)
+
+
+def test_both_sides_of_the_switching_workload_compute_the_same():
+    calls = switching._between_frameworks(16)
+    matrix = switching._matrix(16)
+    for name in ("MLX then PyTorch, copied", "MLX then PyTorch, shared", "PyTorch twice", "MLX twice"):
+        np.testing.assert_allclose(np.array(calls[name]()), matrix @ (matrix @ matrix), rtol=1e-4, atol=1e-5)
+
+
+PROOFS = [
+    results.Sharing("NumPy → MLX, a copy", 4096, False, False, 4096),
+    results.Sharing("MLX → PyTorch, a view", 4096, True, None, 0),
+]
+
+
+def costs(size: int, copy: float) -> results.Timing:
+    seconds = {"nothing": 1e-6, "NumPy → MLX, a copy": copy, "MLX → PyTorch, a view": 2e-6}
+    return timed("hand-over", {"bytes": size}, seconds)
+
+
+RECORDS = [costs(1024, 4e-6), costs(2**20, 1e-3)]
+
+
+def test_tables_and_figure_say_what_the_records_hold():
+    table = handed.cost_table(RECORDS, PROOFS, 4 * 2**20 * 1e3).set_index("hand-over")
+    assert table.loc["NumPy → MLX, a copy", "of the probed bandwidth, %"] == pytest.approx(50)
+    assert table.loc["MLX → PyTorch, a view", "µs for 1 MB"] == pytest.approx(2)
+    assert np.isnan(table.loc["MLX → PyTorch, a view", "GB/s moved"])
+    proofs = handed.proof_table(PROOFS).set_index("hand-over")
+    assert list(proofs["so it"]) == ["copies", "shares memory"]
+    assert proofs.loc["MLX → PyTorch, a view", "one address"] == "cannot be read"
+    assert "1 of 2 hand-overs share memory, 1 copy" in handed.times(RECORDS, PROOFS).alt
+    assert "copying takes 1 ms and sharing 2 µs" in handed.reading(PROOFS, RECORDS)
+    assert "1 µs" in handed.harness(RECORDS)
+
+
+def test_nothing_timed_is_said():
+    assert "Nothing to draw" in handed.times([], PROOFS).alt
+    assert handed.cost_table([], PROOFS, 1.0).empty
+    assert "nothing to compare" in handed.reading(PROOFS, [])
+    assert "need a GPU" in handed.absent(["PyTorch CPU → GPU, .to"], "CPU")
+
+
+def test_the_share_of_the_copies_is_their_time_over_the_alternating_work():
+    seconds = {"PyTorch twice": 1.0, "MLX then PyTorch, copied": 2.0, "hand-over alone, copied": 0.1}
+    assert "copying is 5 % of the time" in handed.switch_share(timed("switching", {"n": 8}, seconds))
