@@ -20,12 +20,17 @@ TIE = 1.05  # ratios within this factor of 1 are a tie, whatever the interval
 RESAMPLES = 2000
 
 
+def _nothing() -> None:
+    pass
+
+
 @dataclass(frozen=True)
 class Arm:
-    """One thing to time: a call, and what waits until its work is done."""
+    """One thing to time: a call, what waits until its work is done, and what makes it ready, untimed."""
 
     call: Callable[[], object]
     synchronize: Callable[[], None]
+    prepare: Callable[[], object] = _nothing
 
 
 @dataclass(frozen=True)
@@ -86,7 +91,8 @@ class Ratio:
 
 
 def once(arm: Arm) -> tuple[float, float]:
-    """Wall and CPU seconds of one call, its work done."""
+    """Wall and CPU seconds of one call, its work done; getting ready for it is not in them."""
+    arm.prepare()
     wall, cpu = time.perf_counter(), time.process_time()
     arm.call()
     arm.synchronize()

@@ -1,0 +1,1 @@
+"""Generation and transcription: the same weights and tokens in mlx-lm, mlx-whisper and transformers."""

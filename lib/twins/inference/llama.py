@@ -1,0 +1,164 @@
+"""A Llama of one checkpoint folder in mlx-lm and in transformers: prefill, decode steps, greedy tokens.
+
+Both sides run the same explicit loop over their library's model and cache, because the loops of the libraries
+differ in more than the framework: sampling, stop rules, streaming and detokenising.
+https://github.com/ml-explore/mlx-lm and https://huggingface.co/docs/transformers/main/en/kv_cache
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import transformers
+from mlx_lm.models.cache import make_prompt_cache, trim_prompt_cache
+from mlx_lm.utils import load_model
+from transformers.cache_utils import DynamicCache, StaticCache
+
+from twins import train
+from twins.frameworks import MLX, TORCH
+
+import mlx.core as mx  # isort: skip  (after twins.frameworks: the BLAS)
+import mlx.nn as mnn  # isort: skip
+import torch  # isort: skip
+
+QUANTIZED = "4-bit"
+GROUP = 64  # weights that share a scale
+
+
+class MlxSession:
+    """mlx-lm's model with its cache."""
+
+    name = "MLX"
+    framework = MLX
+
+    def __init__(self, folder: Path, dtype: str, room: int):
+        self.model, _ = load_model(folder)
+        if dtype == QUANTIZED:
+            mnn.quantize(self.model, group_size=GROUP, bits=4)
+        else:
+            train.set_dtype(self.model, dtype)
+        mx.eval(self.model.parameters())
+        self.cache, self.after = [], 0
+
+    def prefill(self, tokens: mx.array) -> mx.array:
+        """Tokens (B, T) into a new cache; logits (B, V) of the next token, evaluated."""
+        self.cache, self.after = make_prompt_cache(self.model), 0
+        logits = self.model(tokens, cache=self.cache)[:, -1]
+        MLX.evaluate(logits, [layer.state for layer in self.cache])
+        return logits
+
+    def step(self, token: mx.array) -> mx.array:
+        """One token (B,) each; logits (B, V) of the next, evaluated."""
+        self.after += 1
+        logits = self.model(token[:, None], cache=self.cache)[:, -1]
+        mx.eval(logits)
+        return logits
+
+    def run(self, token: mx.array, count: int) -> mx.array:
+        """`count` greedy steps, each started before the one before is done; tokens (B, count)."""
+        made = []
+        for _ in range(count):
+            token = mx.argmax(self.model(token[:, None], cache=self.cache)[:, -1], axis=-1)
+            mx.async_eval(token)
+            made.append(token)
+        self.after += count
+        return mx.stack(made, axis=1)
+
+    def greedy(self, logits: mx.array) -> mx.array:
+        """The likeliest token of each row."""
+        return mx.argmax(logits, axis=-1)
+
+    def rewind(self) -> None:
+        """Forget what came after the prefill."""
+        trim_prompt_cache(self.cache, self.after)
+        self.after = 0
+
+
+class TorchSession:
+    """transformers' model with its growing cache, or with a static one and a compiled step."""
+
+    name = "PyTorch"
+    framework = TORCH
+
+    def __init__(self, folder: Path, dtype: str, room: int, static: bool = False):
+        kind = TORCH.dtype(dtype)
+        options = {
+            "local_files_only": True,
+            "dtype": kind,
+            "attn_implementation": "sdpa",
+            "use_safetensors": True,
+        }
+        self.model = transformers.LlamaForCausalLM.from_pretrained(folder, **options).to(TORCH.device).eval()
+        self.forward: Callable = TORCH.compile(self.model.forward) if static else self.model.forward
+        self.static, self.room, self.after, self.cache = static, room, 0, None
+
+    @torch.inference_mode()
+    def prefill(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Tokens (B, T) into a new cache; logits (B, V) of the next token."""
+        options = {"config": self.model.config}
+        self.cache = (
+            StaticCache(max_cache_len=self.room, **options) if self.static else DynamicCache(**options)
+        )
+        self.after = 0
+        logits = self.model(tokens, past_key_values=self.cache, use_cache=True, logits_to_keep=1).logits[
+            :, -1
+        ]
+        TORCH.synchronize()
+        return logits
+
+    @torch.inference_mode()
+    def step(self, token: torch.Tensor) -> torch.Tensor:
+        """One token (B,) each; logits (B, V) of the next."""
+        self.after += 1
+        logits = self.forward(token[:, None], past_key_values=self.cache, use_cache=True).logits[:, -1]
+        TORCH.synchronize()
+        return logits
+
+    @torch.inference_mode()
+    def run(self, token: torch.Tensor, count: int) -> torch.Tensor:
+        """`count` greedy steps without waiting between them; tokens (B, count)."""
+        made = []
+        for _ in range(count):
+            token = (
+                self.forward(token[:, None], past_key_values=self.cache, use_cache=True)
+                .logits[:, -1]
+                .argmax(-1)
+            )
+            made.append(token)
+        self.after += count
+        return torch.stack(made, dim=1)
+
+    def greedy(self, logits: torch.Tensor) -> torch.Tensor:
+        """The likeliest token of each row."""
+        return logits.argmax(-1)
+
+    @torch.inference_mode()
+    def rewind(self) -> None:
+        """Forget what came after the prefill."""
+        if self.after and self.static:
+            for layer in self.cache.layers:  # places beyond the length are masked
+                layer.cumulative_length.sub_(self.after)
+        elif self.after:
+            self.cache.crop(-self.after)
+        self.after = 0
+
+
+Session = MlxSession | TorchSession
+
+
+def prompt(vocabulary: int, batch: int, length: int, seed: int = 0) -> np.ndarray:
+    """Random tokens (B, T) int32: a model with random weights knows no text."""
+    return np.random.default_rng([seed, length]).integers(0, vocabulary, (batch, length), dtype=np.int32)
+
+
+def generate(session: Session, tokens: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """`count` greedy tokens (B, count) after a prompt, and the logits (B, count, V) they were chosen from."""
+    made, seen = [], []
+    logits = session.prefill(session.framework.array(tokens))
+    for _ in range(count):
+        token = session.greedy(logits)
+        made.append(session.framework.numpy(token))
+        seen.append(session.framework.numpy(logits))
+        if len(made) < count:
+            logits = session.step(token)
+    return np.stack(made, axis=1), np.stack(seen, axis=1)

@@ -1,0 +1,222 @@
+"""From a checkpoint folder to records: the gate on tokens, and prefill, decode, encoder and memory, timed.
+
+Loading, making tokens and compiling happen when the arms are made; a timed call holds the model's work alone.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import psutil
+
+from twins import arms as training
+from twins import flops, parity, processes, results, timing
+from twins.frameworks import MLX
+from twins.inference import folder as checkpoint
+from twins.inference import llama, whisper
+from twins.show import tell
+from twins.timing import AGAIN, Arm
+
+LOGITS = 1e-4  # relative L2 in float32; the largest seen with 20 seeds of both models is 2e-6
+FIRST = np.array([[1, 2, 3]], np.int32)  # what a transcription starts from: any tokens will do
+
+
+def _check(name: str, value: float, limit: float, where: str) -> dict:
+    check = parity.Check(name, value, limit, where)
+    finite = value if np.isfinite(value) else None
+    return asdict(check) | {"value": finite, "passed": check.passed}
+
+
+def _token_check(ours, theirs, logits) -> dict:
+    """Generated tokens one by one, and where they differ first how far the logits were apart."""
+    apart = np.argwhere(ours != theirs)
+    if not len(apart):
+        return _check("tokens", 0.0, 0.0, f"all {ours.size} equal")
+    row, place = (int(i) for i in min(apart, key=lambda at: at[1]))
+    gap = float(np.abs(logits[0][row, place] - logits[1][row, place]).max())
+    chosen = f"MLX {ours[row, place]}, PyTorch {theirs[row, place]}"
+    where = f"row {row}, token {place}: {chosen}; logits {gap:.2g} apart"
+    return _check("tokens", float(len(apart)), 0.0, where)
+
+
+def _gate(model: str, case: dict, generate: Callable, sessions: list) -> results.Gate:
+    """The gate of a model: greedy tokens and the logits they came from, in float32."""
+    (ours, our_logits), (theirs, their_logits) = (generate(session) for session in sessions)
+    first = parity.relative(our_logits[:, 0], their_logits[:, 0])
+    checks = [
+        _check("logits", first, LOGITS, f"{our_logits[:, 0].shape}, relative L2"),
+        _token_check(ours, theirs, (our_logits, their_logits)),
+    ]
+    return results.Gate(model, case, all(check["passed"] for check in checks), checks, {})
+
+
+def llama_gate(folder: Path, batch: int, length: int, count: int, seed: int = 0) -> results.Gate:
+    """Whether both libraries generate the same `count` tokens from the same prompt, in float32."""
+    checkpoint.check_length(folder, length, count)
+    checkpoint.room(folder, "float32", batch, length + count)
+    tokens = llama.prompt(checkpoint.config(folder, "llama")["vocab_size"], batch, length, seed)
+    sessions = [kind(folder, "float32", length + count) for kind in (llama.MlxSession, llama.TorchSession)]
+    case = {"model": folder.name, "batch": batch, "length": length, "tokens": count}
+    return _gate("llama", case, lambda session: llama.generate(session, tokens, count), sessions)
+
+
+def whisper_gate(folder: Path, count: int, seed: int = 0) -> results.Gate:
+    """Whether both libraries transcribe the same features to the same `count` tokens, in float32."""
+    c = checkpoint.config(folder, "whisper")
+    sound = whisper.mel(1, 2 * c["max_source_positions"], seed)
+    sessions = [kind(folder, "float32") for kind in (whisper.MlxSession, whisper.TorchSession)]
+    case = {"model": folder.name, "frames": sound.shape[-1], "tokens": count}
+    return _gate("whisper", case, lambda s: whisper.transcribe(s, sound, FIRST, count), sessions)
+
+
+def _llama_sessions(folder: Path, dtype: str, room: int, compiled: bool) -> dict[str, llama.Session]:
+    """Sessions by arm, and one again for A/A. PyTorch has no 4-bit product of its own."""
+    ours = {"MLX eager": llama.MlxSession(folder, dtype, room)}
+    if dtype == llama.QUANTIZED:
+        return ours | {f"MLX eager{AGAIN}": llama.MlxSession(folder, dtype, room)}
+    theirs = {"PyTorch eager": llama.TorchSession(folder, dtype, room)}
+    if compiled:
+        theirs["PyTorch compiled"] = llama.TorchSession(folder, dtype, room, static=True)
+    return ours | theirs | {f"PyTorch eager{AGAIN}": llama.TorchSession(folder, dtype, room)}
+
+
+def llama_arms(
+    folder: str, dtype: str, batch: int, length: int, count: int, compiled: bool
+) -> dict[str, Arm]:
+    """Prefill, one token after it, and `count` tokens in a run, of every session."""
+    path, made = Path(folder), {}
+    tokens = llama.prompt(checkpoint.config(path, "llama")["vocab_size"], batch, length)
+    for name, session in _llama_sessions(path, dtype, length + count, compiled).items():
+        prompt = session.framework.array(tokens)
+        token = session.greedy(session.prefill(prompt))
+        calls = {
+            "prefill": partial(session.prefill, prompt),
+            "token": partial(session.step, token),
+            "run": partial(_run, session, token, count),
+        }
+        for part, call in calls.items():
+            made[f"{part}: {name}"] = Arm(call, session.framework.synchronize, session.rewind)
+    return made
+
+
+def _run(session: llama.Session, token, count: int) -> None:
+    session.framework.evaluate(session.run(token, count))
+
+
+def whisper_arms(folder: str, dtype: str) -> dict[str, Arm]:
+    """The encoder, and one decoder step after the first tokens, of both libraries and PyTorch's again."""
+    path, made = Path(folder), {}
+    frames = 2 * checkpoint.config(path, "whisper")["max_source_positions"]
+    kinds = {
+        "MLX": whisper.MlxSession,
+        "PyTorch": whisper.TorchSession,
+        f"PyTorch{AGAIN}": whisper.TorchSession,
+    }
+    for name, kind in kinds.items():
+        session = kind(path, dtype)
+        features = session.features(whisper.mel(1, frames))
+        token = session.greedy(session.start(session.encode(features), session.framework.array(FIRST)))
+        wait = session.framework.synchronize
+        made[f"encoder: {name}"] = Arm(partial(session.encode, features), wait)
+        made[f"decoder step: {name}"] = Arm(partial(session.step, token), wait, session.rewind)
+    return made
+
+
+def _parts(runs: list[timing.Run], case: dict) -> Iterator[results.Timing]:
+    """One record per part of a measurement whose arms are named 'part: arm'."""
+    for part in dict.fromkeys(name.partition(": ")[0] for name in timing.arm_names(runs)):
+        own = [
+            replace(
+                run, arms={k.partition(": ")[2]: v for k, v in run.arms.items() if k.startswith(f"{part}: ")}
+            )
+            for run in runs
+        ]
+        yield results.Timing(part, case, [asdict(run) for run in own])
+
+
+def cases(prompts: list[int], batch_sizes: list[int], types: list[str], compiled: bool) -> list[dict]:
+    """What is timed: every prompt at the first batch size, then the other sizes and types at one prompt."""
+    first = {"dtype": "float32", "batch": batch_sizes[0], "length": prompts[0], "compiled": False}
+    lengths = [first | {"length": length} for length in prompts]
+    lengths[0] |= {"compiled": compiled}
+    sizes = [first | {"batch": batch} for batch in batch_sizes[1:]]
+    return lengths + sizes + [first | {"dtype": dtype} for dtype in types]
+
+
+def works(folder: Path, gate: results.Gate, cases: list[dict]) -> Iterator[results.Work]:
+    """Operations of the prefill of every float32 case; nothing when the gate failed."""
+    for case in cases if gate.passed else []:
+        if case["dtype"] == "float32":
+            yield prefill_work(folder, case["batch"], case["length"])
+
+
+def llama_timings(
+    folder: Path, gate: results.Gate, cases: list[dict], count: int, plan: timing.Plan
+) -> Iterator[results.Timing]:
+    """Prefill, tokens and runs of each of `cases`; nothing when the gate failed."""
+    for case in cases if gate.passed else []:
+        checkpoint.check_length(folder, case["length"], count)
+        checkpoint.room(folder, case["dtype"], case["batch"], case["length"] + count)
+        told = {"model": folder.name, **case, "tokens": count} | _bytes(folder, case)
+        arguments = {"folder": str(folder), "count": count, **case}
+        tell(f"{case['dtype']}, batch {case['batch']}, {case['length']} tokens")
+        yield from _parts(timing.measure("twins.inference.measure:llama_arms", arguments, plan, tell), told)
+
+
+def _bytes(folder: Path, case: dict) -> dict:
+    """Bytes a decode step must read: the weights but the embedding's other rows, and the cache."""
+    c = checkpoint.config(folder, "llama")
+    numbers = checkpoint.weight_bytes(folder, "float32") // 4 - c["vocab_size"] * c["hidden_size"]
+    each = checkpoint.BYTES[case["dtype"]]
+    depth = c["hidden_size"] // c["num_attention_heads"]
+    cache = 2 * c["num_hidden_layers"] * c["num_key_value_heads"] * depth * case["batch"] * case["length"]
+    return {"weight_bytes": int(numbers * each), "cache_bytes": int(cache * max(each, 2))}
+
+
+def whisper_timings(
+    folder: Path, gate: results.Gate, dtype: str, plan: timing.Plan
+) -> Iterator[results.Timing]:
+    """The encoder and a decoder step; nothing when the gate failed."""
+    if gate.passed:
+        frames = 2 * checkpoint.config(folder, "whisper")["max_source_positions"]
+        runs = timing.measure(
+            "twins.inference.measure:whisper_arms", {"folder": str(folder), "dtype": dtype}, plan, tell
+        )
+        yield from _parts(runs, {"model": folder.name, "dtype": dtype, "frames": frames})
+
+
+def prefill_work(folder: Path, batch: int, length: int) -> results.Work:
+    """Operations of a prefill, counted on both sides. Errors: ArithmeticError when the counts differ."""
+    tokens = llama.prompt(checkpoint.config(folder, "llama")["vocab_size"], batch, length)
+    ours, theirs = (kind(folder, "float32", length) for kind in (llama.MlxSession, llama.TorchSession))
+    counted = flops.count_forward(ours.model, theirs.model, MLX.array(tokens), theirs.framework.array(tokens))
+    return results.Work("llama", {"model": folder.name, "batch": batch, "length": length}, counted)
+
+
+def memory(folder: str, framework: str, dtype: str, batch: int, length: int, count: int) -> dict:
+    """Bytes that loading a Llama, a prefill and `count` tokens add, in a process of its own."""
+    path = Path(folder)
+    kind = next(each for each in (llama.MlxSession, llama.TorchSession) if each.name == framework)
+    tokens = llama.prompt(checkpoint.config(path, "llama")["vocab_size"], batch, length)
+    training.reset_peak_resident()
+    before = psutil.Process().memory_info().rss
+    kind.framework.reset_peak_memory()
+    llama.generate(kind(path, dtype, length + count), tokens, count)
+    return {
+        "resident": max(0, training.peak_resident() - before),
+        "allocator": kind.framework.peak_memory(),
+        "source": kind.framework.memory_source(),
+    }
+
+
+def memories(folder: Path, gate: results.Gate, dtypes: list[str], case: dict) -> Iterator[results.Memory]:
+    """Memory of each framework in each type at {batch, length, count}; nothing when the gate failed."""
+    for dtype in dtypes if gate.passed else []:
+        for framework in ("MLX",) if dtype == llama.QUANTIZED else ("MLX", "PyTorch"):
+            arguments = {"folder": str(folder), "framework": framework, "dtype": dtype, **case}
+            read = processes.call("twins.inference.measure:memory", arguments)
+            yield results.Memory(
+                "llama", {"model": folder.name, "dtype": dtype, **case}, f"{framework} {dtype}", **read
+            )

@@ -1,0 +1,132 @@
+"""The tables and sentences of inference: records in, what a page shows out."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+
+from twins import compare, results, timing
+from twins.compare import Comparison
+
+PARTS = ("prefill", "token", "run")
+
+
+def _label(record: results.Timing) -> str:
+    c = record.case
+    if "frames" in c:
+        return f"{record.subject}, {c['dtype']}"
+    return f"{record.subject}, {c['dtype']}, batch {c['batch']}, {c['length']} tokens"
+
+
+def both(records: Iterable[results.Timing]) -> list[results.Timing]:
+    """The records in which both frameworks were timed."""
+    return [r for r in records if {arm.split()[0] for arm in r.runs[0]["arms"]} == set(compare.FRAMEWORKS)]
+
+
+def comparisons(records: Iterable[results.Timing], *subjects: str) -> list[Comparison]:
+    """PyTorch's time over MLX's, each at its best, for the records of these subjects that both ran."""
+    return [compare.at_best(r, _label(r)) for r in both(records) if not subjects or r.subject in subjects]
+
+
+def latency_table(records: Iterable[results.Timing]) -> pd.DataFrame:
+    """Per case and arm: time to the first token, per token (median, 95th percentile), tokens a second.
+
+    A token is waited for, as streaming to a reader does; tokens a second are those of a run, in which the
+    next is started before the one before is done.
+    """
+    rows: dict[tuple, dict] = {}
+    for record in (r for r in records if r.subject in PARTS):
+        found, c = compare.runs(record), record.case
+        for arm in compare.arms(found):
+            row = rows.setdefault(
+                (c["dtype"], c["batch"], c["length"], arm),
+                {"type": c["dtype"], "batch": c["batch"], "prompt": c["length"], "arm": arm},
+            )
+            row |= PART_COLUMNS[record.subject](found, arm, c)
+    return pd.DataFrame(rows.values())
+
+
+def _prefill(found: list[timing.Run], arm: str, case: dict) -> dict:
+    return {"first token, ms": 1e3 * timing.median(found, arm)}
+
+
+def _token(found: list[timing.Run], arm: str, case: dict) -> dict:
+    every = 1e3 * np.concatenate(timing.values(found, arm))
+    return {"p50, ms": float(np.median(every)), "p95, ms": float(np.percentile(every, 95))}
+
+
+def _run(found: list[timing.Run], arm: str, case: dict) -> dict:
+    return {"tokens/s": case["batch"] * case["tokens"] / timing.median(found, arm)}
+
+
+PART_COLUMNS = {"prefill": _prefill, "token": _token, "run": _run}
+
+
+def shares(
+    records: Iterable[results.Timing], works: Iterable[results.Work], flops: float, bandwidth: float
+) -> pd.DataFrame:
+    """Prefill's FLOP/s and decode's bytes per second as shares of the probed ceilings, in float32.
+
+    A decode step reads every weight and the cache once; `bandwidth` is what a long addition reached, so a
+    model that fits the processor's cache can exceed it.
+    """
+    counted = {(w.case["batch"], w.case["length"]): w.flops for w in works}
+    rows = []
+    for record in records:
+        c, found = record.case, compare.runs(record)
+        if c.get("dtype") != "float32" or record.subject not in ("prefill", "token"):
+            continue
+        for arm in compare.arms(found):
+            seconds = timing.median(found, arm)
+            if record.subject == "prefill":
+                reached, unit, ceiling = counted[c["batch"], c["length"]] / seconds, "GFLOP/s", flops
+            else:
+                reached, unit, ceiling = (c["weight_bytes"] + c["cache_bytes"]) / seconds, "GB/s", bandwidth
+            row = {"part": record.subject, "batch": c["batch"], "prompt": c["length"], "arm": arm}
+            rows.append(
+                row | {"reached": reached / 1e9, "unit": unit, "of the ceiling, %": 100 * reached / ceiling}
+            )
+    return pd.DataFrame(
+        rows, columns=["part", "batch", "prompt", "arm", "reached", "unit", "of the ceiling, %"]
+    )
+
+
+def memory_table(records: Iterable[results.Memory], bytes_of: dict[str, int]) -> pd.DataFrame:
+    """Megabytes that loading and generating add, beside the bytes of the weights alone, by type."""
+    return pd.DataFrame(
+        {
+            "type": r.case["dtype"],
+            "framework": r.arm.split()[0],
+            "weights, MB": bytes_of[r.case["dtype"]] / 2**20,
+            "process, MB": r.resident / 2**20,
+            "allocator, MB": None if r.allocator is None else r.allocator / 2**20,
+        }
+        for r in records
+    )
+
+
+def whisper_table(records: Iterable[results.Timing]) -> pd.DataFrame:
+    """Milliseconds of the encoder and of one decoder step."""
+    rows = []
+    for record in records:
+        found = compare.runs(record)
+        times = {arm: 1e3 * timing.median(found, arm) for arm in compare.arms(found)}
+        rows += [{"part": record.subject, "framework": arm, "ms": ms} for arm, ms in times.items()]
+    return pd.DataFrame(rows, columns=["part", "framework", "ms"])
+
+
+def only_mlx(records: Iterable[results.Timing]) -> str:
+    """Which cases only MLX ran, in one sentence; empty when there is none."""
+    records = list(records)
+    alone = dict.fromkeys(r.case["dtype"] for r in records if r not in both(records))
+    return f"Only MLX ran {', '.join(alone)}: PyTorch has no such product of its own." if alone else ""
+
+
+def refusal(gate: results.Gate) -> str:
+    """Why a model is not timed; empty when it is."""
+    failed = [f"{c['name']}: {c['where']}" for c in gate.checks if not c["passed"]]
+    return (
+        f"**{gate.twin} is not timed**, because the frameworks do not agree: {'; '.join(failed)}."
+        if failed
+        else ""
+    )

@@ -1,0 +1,207 @@
+"""Generation in both libraries: the same tokens, nothing else in the timed spans, clear refusals."""
+
+import json
+import time
+
+import numpy as np
+import pytest
+from records import timed
+
+from twins import results, timing
+from twins.inference import folder, llama, measure, tables, whisper
+from twins.timing import AGAIN
+
+SHAPE = folder.llama(64, 2, 4, 2, 128, 32)
+SPEECH = folder.whisper(64, 1, 2, 128, frames=40, context=16)
+SESSIONS = [llama.MlxSession, llama.TorchSession]
+PLAN = timing.Plan(processes=1, rounds=1, block=2, warmup=0)
+
+
+@pytest.fixture(autouse=True)
+def made_here(tmp_path, monkeypatch):
+    monkeypatch.setattr(folder, "MADE", tmp_path)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_both_libraries_generate_the_same_tokens(seed):
+    gate = measure.llama_gate(folder.made(SHAPE, seed), 2, 8, 6, seed)
+    assert gate.passed, gate.checks
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_both_libraries_transcribe_to_the_same_tokens(seed):
+    gate = measure.whisper_gate(folder.made(SPEECH, seed), 6, seed)
+    assert gate.passed, gate.checks
+
+
+def test_a_defect_on_one_side_fails_the_gate_and_names_the_place(monkeypatch):
+    path, kind = folder.made(SHAPE), llama.MlxSession
+
+    class Other(kind):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            self.model.model.norm.weight = -self.model.model.norm.weight
+
+    monkeypatch.setattr(llama, "MlxSession", Other)
+    gate = measure.llama_gate(path, 1, 8, 4)
+    assert not gate.passed
+    assert [check["passed"] for check in gate.checks] == [False, False]
+    assert gate.checks[1]["where"].startswith("row 0, token 0: MLX ")
+    assert "is not timed" in tables.refusal(gate)
+    assert list(measure.llama_timings(path, gate, measure.cases([8], [1], [], False), 4, PLAN)) == []
+
+
+@pytest.mark.parametrize("kind", SESSIONS)
+def test_rewinding_forgets_what_came_after_the_prefill(kind):
+    session = kind(folder.made(SHAPE), "float32", 16)
+    tokens = session.framework.array(llama.prompt(128, 2, 8))
+    first = session.greedy(session.prefill(tokens))
+    once = session.framework.numpy(session.step(first))
+    session.run(first, 3)
+    session.rewind()
+    np.testing.assert_array_equal(session.framework.numpy(session.step(first)), once)
+
+
+def test_a_static_cache_generates_what_a_growing_one_does(monkeypatch):
+    monkeypatch.setattr(llama.TORCH, "compile", lambda function: function)  # the cache is under test
+    path, tokens = folder.made(SHAPE), llama.prompt(128, 2, 8)
+    growing, static = (
+        llama.generate(llama.TorchSession(path, "float32", 16, still), tokens, 6)[0]
+        for still in (False, True)
+    )
+    np.testing.assert_array_equal(static, growing)
+
+
+def test_a_run_makes_the_tokens_of_its_steps():
+    path, tokens = folder.made(SHAPE), llama.prompt(128, 2, 8)
+    for kind in SESSIONS:
+        session = kind(path, "float32", 16)
+        wanted, _ = llama.generate(session, tokens, 5)
+        session.rewind()
+        ran = session.run(session.framework.array(wanted[:, 0]), 4)
+        np.testing.assert_array_equal(session.framework.numpy(ran), wanted[:, 1:])
+
+
+def test_loading_and_making_tokens_are_outside_every_timed_span(monkeypatch):
+    """A loader and a tokenizer that take a thousand seconds each change no sample."""
+    spent = [0.0]
+    real = time.perf_counter
+    monkeypatch.setattr(time, "perf_counter", lambda: real() + spent[0])
+
+    def slow(function):
+        def call(*arguments, **options):
+            spent[0] += 1000
+            return function(*arguments, **options)
+
+        return call
+
+    monkeypatch.setattr(llama, "load_model", slow(llama.load_model))
+    monkeypatch.setattr(llama.transformers.LlamaForCausalLM, "from_pretrained", slow(
+        llama.transformers.LlamaForCausalLM.from_pretrained
+    ))  # fmt: skip
+    monkeypatch.setattr(llama, "prompt", slow(llama.prompt))
+    arms = measure.llama_arms(str(folder.made(SHAPE)), "float32", 1, 8, 4, False)
+    assert spent[0] == 4000  # three sessions and one prompt
+    samples = timing.interleave(arms, PLAN, np.random.default_rng(0))
+    assert max(max(s.first, *s.wall) for s in samples.values()) < 500
+
+
+def test_every_part_becomes_a_record_with_its_arms():
+    path = folder.made(SHAPE)
+    gate = measure.llama_gate(path, 1, 8, 4)
+    cases = measure.cases([8], [1], ["4-bit"], False)
+    records = list(measure.llama_timings(path, gate, cases, 4, PLAN))
+    assert [(r.subject, r.case["dtype"]) for r in records] == [
+        (part, dtype) for dtype in ("float32", "4-bit") for part in ("prefill", "token", "run")
+    ]
+    assert set(records[0].runs[0]["arms"]) == {"MLX eager", "PyTorch eager", f"PyTorch eager{AGAIN}"}
+    assert len(tables.latency_table(records)) == 3
+    assert [c.label for c in tables.comparisons(records, "prefill")] == [
+        "prefill, float32, batch 1, 8 tokens"
+    ]
+    assert tables.only_mlx(records) == "Only MLX ran 4-bit: PyTorch has no such product of its own."
+
+
+def test_prefill_is_counted_alike_on_both_sides():
+    c, work = SHAPE, measure.prefill_work(folder.made(SHAPE), 2, 8)
+    per_token = 2 * 64 * (2 * 64 + 2 * 32 + 3 * 192)  # of a block
+    attention = 4 * 8 * 64
+    last = 2 * 64 * c["vocab_size"]
+    assert work.flops == 16 * (2 * (per_token + attention) + last)
+
+
+def test_cases_go_over_prompts_then_sizes_then_types():
+    cases = measure.cases([8, 16], [1, 4], ["float16"], True)
+    told = [(c["dtype"], c["batch"], c["length"], c["compiled"]) for c in cases]
+    assert told == [
+        ("float32", 1, 8, True),
+        ("float32", 1, 16, False),
+        ("float32", 4, 8, False),
+        ("float16", 1, 8, False),
+    ]
+
+
+def test_shares_are_work_over_time_over_the_ceiling():
+    case = {"dtype": "float32", "batch": 1, "length": 8, "tokens": 4, "weight_bytes": 900, "cache_bytes": 100}
+    seconds = {"MLX eager": 2.0, "PyTorch eager": 1.0}
+    records = [timed(subject, case, seconds) for subject in ("prefill", "token")]
+    works = [results.Work("llama", {"batch": 1, "length": 8}, 4000)]
+    table = tables.shares(records, works, flops=8000.0, bandwidth=2000.0)
+    assert list(table["of the ceiling, %"]) == [25, 50, 25, 50]
+
+
+def test_a_folder_is_made_once_and_holds_equal_weights(tmp_path):
+    path = folder.made(SHAPE)
+    before = (path / "model.safetensors").stat().st_mtime_ns
+    assert folder.made(SHAPE) == path
+    assert (path / "model.safetensors").stat().st_mtime_ns == before
+    assert folder.made(SHAPE, seed=1) != path
+    assert folder.weight_bytes(path, "float32") == 4 * sum(
+        p.numel() for p in llama.TorchSession(path, "float32", 8).model.parameters()
+    )
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (
+            lambda path: (path / "model.safetensors").unlink(),
+            r"holds no model.safetensors \(it holds: config.json\)",
+        ),
+        (lambda path: (path / "config.json").unlink(), "holds no config.json"),
+        (
+            lambda path: (path / "config.json").write_text(json.dumps({"model_type": "gpt2"})),
+            "is of the architecture 'gpt2', allowed is 'llama'",
+        ),
+    ],
+)
+def test_a_bad_folder_is_told_in_one_sentence(spoil, told):
+    path = folder.made(SHAPE)
+    spoil(path)
+    with pytest.raises(ValueError, match=told):
+        measure.llama_gate(path, 1, 8, 4)
+
+
+def test_a_folder_that_is_not_there_is_told(tmp_path):
+    with pytest.raises(ValueError, match="no such folder"):
+        folder.config(tmp_path / "nowhere", "llama")
+
+
+def test_a_prompt_longer_than_the_context_is_told():
+    with pytest.raises(
+        ValueError, match=r"a prompt of 30 tokens and 4 new ones .* the context of llama-\w+, 32"
+    ):
+        measure.llama_gate(folder.made(SHAPE), 1, 30, 4)
+
+
+def test_more_memory_than_there_is_is_refused_with_the_estimate():
+    with pytest.raises(
+        MemoryError, match=r"estimated to need [\d.]+ GiB for both frameworks; [\d.]+ GiB are free"
+    ):
+        folder.room(folder.made(SHAPE), "float32", 10**9, 32)
+
+
+def test_whisper_weights_are_all_used():
+    path = folder.made(SPEECH)
+    session = whisper.MlxSession(path, "float32")  # strict
+    assert session.features(whisper.mel(1, 40)).shape == (1, 40, 80)
