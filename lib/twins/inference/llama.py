@@ -81,6 +81,7 @@ class TorchSession:
     framework = TORCH
 
     def __init__(self, folder: Path, dtype: str, room: int, static: bool = False):
+        transformers.logging.disable_progress_bar()
         kind = TORCH.dtype(dtype)
         options = {
             "local_files_only": True,

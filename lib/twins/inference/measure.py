@@ -12,7 +12,7 @@ import numpy as np
 import psutil
 
 from twins import arms as training
-from twins import flops, parity, processes, results, timing
+from twins import energy, flops, parity, processes, results, timing
 from twins.frameworks import MLX
 from twins.inference import folder as checkpoint
 from twins.inference import llama, whisper
@@ -193,6 +193,15 @@ def prefill_work(folder: Path, batch: int, length: int) -> results.Work:
     ours, theirs = (kind(folder, "float32", length) for kind in (llama.MlxSession, llama.TorchSession))
     counted = flops.count_forward(ours.model, theirs.model, MLX.array(tokens), theirs.framework.array(tokens))
     return results.Work("llama", {"model": folder.name, "batch": batch, "length": length}, counted)
+
+
+def energies(folder: Path, gate: results.Gate, case: dict, count: int) -> Iterator[results.Energy]:
+    """Joules of one token of each framework in a case; nothing when the gate failed or none can be read."""
+    if gate.passed:
+        arguments = {"folder": str(folder), "count": count, **case, "compiled": False}
+        names = ["token: MLX eager", "token: PyTorch eager"]
+        told = {"model": folder.name, **case}
+        yield from energy.records("token", "twins.inference.measure:llama_arms", arguments, names, told)
 
 
 def memory(folder: str, framework: str, dtype: str, batch: int, length: int, count: int) -> dict:

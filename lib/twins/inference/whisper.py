@@ -119,6 +119,7 @@ class TorchSession:
     framework = TORCH
 
     def __init__(self, folder: Path, dtype: str):
+        transformers.logging.disable_progress_bar()
         checkpoint.config(folder, "whisper")
         options = {"local_files_only": True, "dtype": TORCH.dtype(dtype), "attn_implementation": "sdpa"}
         model = transformers.WhisperForConditionalGeneration.from_pretrained(
