@@ -1,42 +1,251 @@
-"""The routes from PyTorch to Core ML that coremltools offers.
+"""The routes to Core ML, each a list of named steps: from PyTorch directly and through ONNX, and from MLX.
 
-https://apple.github.io/coremltools/docs-guides/source/convert-pytorch-workflow.html
+A route runs in a process of its own, step by step, so that one that fails says at which step and with which
+words. https://apple.github.io/coremltools/docs-guides/source/convert-pytorch-workflow.html and
+https://docs.pytorch.org/docs/2.13/onnx.html
 """
 
-from collections.abc import Sequence
+import importlib.util
+import inspect
+import json
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import coremltools as ct
 import numpy as np
 import torch
 
+from twins import processes
 
-def torch_export(
-    model: torch.nn.Module, example: Sequence[torch.Tensor], target: ct.target
-) -> ct.models.MLModel:
-    """torch.export, decomposed to core ATen, then coremltools; fp16 inside, the example's types outside."""
+ONNX = "network.onnx"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a route is given: a model, an example in its framework, target, precision, a folder to work in."""
+
+    model: Any
+    example: Sequence[Any]
+    target: ct.target
+    precision: str
+    folder: Path
+
+    def options(self) -> dict:
+        """What ct.convert is told on every route from PyTorch; the example's types, not fp16's defaults."""
+        kinds = [np.float32 if x.is_floating_point() else np.int32 for x in self.example]
+        typed = [
+            ct.TensorType(shape=tuple(x.shape), dtype=k) for x, k in zip(self.example, kinds, strict=True)
+        ]
+        return {
+            "inputs": typed,
+            "outputs": [ct.TensorType(dtype=np.float32)],
+            "minimum_deployment_target": self.target,
+            "compute_precision": ct.precision[self.precision.upper()],
+            "skip_model_load": True,
+        }
+
+
+def trace(job: Job, _: None) -> torch.jit.ScriptModule:
+    """Record the operations of one call."""
     with torch.no_grad():
-        program = torch.export.export(model.eval(), tuple(example)).run_decompositions({})
-    return ct.convert(program, **_options(target), inputs=_typed(example))
+        return torch.jit.trace(job.model.eval(), tuple(job.example))
 
 
-def torch_trace(
-    model: torch.nn.Module, example: Sequence[torch.Tensor], target: ct.target
-) -> ct.models.MLModel:
-    """torch.jit.trace, then coremltools; fp16 inside, the example's types outside."""
+def export(job: Job, _: None) -> torch.export.ExportedProgram:
+    """Capture the whole graph."""
     with torch.no_grad():
-        traced = torch.jit.trace(model.eval(), tuple(example))
-    return ct.convert(traced, **_options(target), inputs=_typed(example))
+        return torch.export.export(job.model.eval(), tuple(job.example))
 
 
-ROUTES = {"torch.export": torch_export, "torch.jit.trace": torch_trace}
+def decompose(job: Job, program: torch.export.ExportedProgram) -> torch.export.ExportedProgram:
+    """Write the graph in ATen's core operations, which coremltools knows."""
+    return program.run_decompositions({})
 
 
-def _options(target: ct.target) -> dict:
-    outputs = [ct.TensorType(dtype=np.float32)]
-    return {"minimum_deployment_target": target, "outputs": outputs, "skip_model_load": True}
+def convert(job: Job, source: Any) -> ct.models.MLModel:
+    """Translate the graph to Core ML."""
+    return ct.convert(source, **job.options())
 
 
-def _typed(example: Sequence[torch.Tensor]) -> list[ct.TensorType]:
-    """Inputs as the example has them, integers as Core ML's int32: left alone they would become fp16."""
-    kinds = [np.float32 if x.is_floating_point() else np.int32 for x in example]
-    return [ct.TensorType(shape=tuple(x.shape), dtype=kind) for x, kind in zip(example, kinds, strict=True)]
+def save(job: Job, model: ct.models.MLModel) -> Path:
+    """Write the package that Xcode takes."""
+    path = job.folder / "network.mlpackage"
+    model.save(str(path))
+    return path
+
+
+def onnx_export(job: Job, _: None) -> Path:
+    """Write the network as ONNX, through torch.export."""
+    path = job.folder / ONNX
+    with torch.no_grad():
+        torch.onnx.export(job.model.eval(), tuple(job.example), str(path), dynamo=True, verbose=False)
+    return path
+
+
+def onnx_trace(job: Job, _: None) -> Path:
+    """Write the network as ONNX, through the older tracing exporter."""
+    path = job.folder / ONNX
+    with torch.no_grad():
+        torch.onnx.export(job.model.eval(), tuple(job.example), str(path), dynamo=False, opset_version=17)
+    return path
+
+
+def onnx_simplify(job: Job, path: Path) -> Any:
+    """Fold constants and remove what ONNX's exporters leave."""
+    import onnx
+    import onnxsim
+
+    return onnxsim.simplify(onnx.load(str(path)))[0]
+
+
+def onnx_to_coreml(job: Job, network: Any) -> Path:
+    """Write the ONNX graph as a package, without PyTorch or coremltools' converter."""
+    import onnxsim
+
+    path = job.folder / "network.mlpackage"
+    onnxsim.export_coreml(network, str(path))
+    return path
+
+
+def onnx_to_torch(job: Job, path: Path) -> torch.nn.Module:
+    """Build a PyTorch module of the ONNX graph again."""
+    import onnx2torch
+
+    return onnx2torch.convert(str(path))
+
+
+def trace_again(job: Job, module: torch.nn.Module) -> torch.jit.ScriptModule:
+    """Record the operations of the rebuilt module."""
+    with torch.no_grad():
+        return torch.jit.trace(module.eval(), tuple(job.example))
+
+
+def onnx_front_end(job: Job, path: Path) -> ct.models.MLModel:
+    """Give the ONNX file to coremltools, as its documentation had it up to version 5."""
+    return ct.convert(str(path), source="onnx", **job.options())
+
+
+def run_in_onnxruntime(job: Job, path: Path) -> None:
+    """Run the ONNX file by Core ML inside ONNX Runtime: no package comes of it."""
+    import onnxruntime
+
+    provider = "CoreMLExecutionProvider"
+    there = onnxruntime.get_available_providers()
+    if provider not in there:
+        raise RuntimeError(f"needs macOS: ONNX Runtime has {', '.join(there)} here, not {provider}")
+    session = onnxruntime.InferenceSession(str(path), providers=[provider])
+    feeds = {i.name: x.numpy() for i, x in zip(session.get_inputs(), job.example, strict=True)}
+    session.run(None, feeds)
+
+
+def mlx_direct(job: Job, _: None) -> ct.models.MLModel:
+    """Capture, clean up and translate the MLX module in one call."""
+    from twins.coreml.convert import convert as direct
+
+    return direct(
+        job.model, *job.example, deployment_target=job.target.name, precision=job.precision, check=False
+    )
+
+
+ROUTES: dict[str, tuple[Callable, ...]] = {
+    "PyTorch, torch.export": (export, decompose, convert, save),
+    "PyTorch, torch.jit.trace": (trace, convert, save),
+    "PyTorch, ONNX, onnxsim": (onnx_export, onnx_simplify, onnx_to_coreml),
+    "PyTorch, ONNX (tracing), onnxsim": (onnx_trace, onnx_simplify, onnx_to_coreml),
+    "PyTorch, ONNX, onnx2torch": (onnx_trace, onnx_to_torch, trace_again, convert, save),
+    "PyTorch, ONNX, coremltools": (onnx_export, onnx_front_end, save),
+    "PyTorch, ONNX, ONNX Runtime": (onnx_export, run_in_onnxruntime),
+    "MLX direct": (mlx_direct, save),
+}
+WITHOUT_PACKAGE = ("PyTorch, ONNX, ONNX Runtime",)
+NEEDS = {"PyTorch, ONNX, onnx2torch": "onnx2torch"}  # kept apart: it pulls torchvision, which moves torch
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a route went: seconds by step, the package, warnings, and where and why it failed when it did."""
+
+    route: str
+    steps: dict[str, float]
+    package: str | None
+    warnings: list[str]
+    failed: str
+    message: str
+
+
+def code(route: str) -> str:
+    """What a user writes for a route: the steps' own lines."""
+    lines = []
+    for step in ROUTES[route]:
+        source = inspect.getsource(step)
+        lines.append(source[source.index('"""', source.index('"""') + 3) + 3 :].strip("\n"))
+    return "\n".join(lines)
+
+
+def framework(route: str) -> str:
+    """The framework a route starts from."""
+    return route.partition(",")[0].partition(" ")[0]
+
+
+def take(route: str, source: str, arguments: dict, options: dict, folder: str) -> dict:
+    """The work of one fresh process: run a route's steps and keep what each took in `folder`/steps.json."""
+    model, example = processes.find(source)(**arguments, framework=framework(route))
+    job = Job(model, example, ct.target[options["target"]], options["precision"], Path(folder))
+    seconds: dict[str, float] = {}
+    value = None
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("default")
+        for step in ROUTES[route]:
+            start = time.perf_counter()
+            value = step(job, value)
+            seconds[step.__name__] = time.perf_counter() - start
+            (job.folder / "steps.json").write_text(json.dumps(seconds))
+    kept = list(dict.fromkeys(str(each.message).strip().splitlines()[0] for each in told))
+    return {"steps": seconds, "package": str(value) if isinstance(value, Path) else None, "warnings": kept}
+
+
+def run(
+    route: str,
+    source: str,
+    arguments: dict,
+    folder: Path,
+    target: str = "iOS17",
+    precision: str = "float16",
+) -> Outcome:
+    """Take a route in a process of its own.
+
+    `source` names "package.module:function", which gives (model, example) for `arguments` and
+    framework="MLX" or "PyTorch". A failure is an outcome with its step and message. Errors: ValueError for
+    an unknown route.
+    """
+    if route not in ROUTES:
+        raise ValueError(f"route {route!r} is not known; known are {', '.join(ROUTES)}")
+    folder.mkdir(parents=True, exist_ok=True)
+    options = {"target": target, "precision": precision}
+    given = {
+        "route": route,
+        "source": source,
+        "arguments": arguments,
+        "options": options,
+        "folder": str(folder),
+    }
+    try:
+        return Outcome(route, **processes.call("twins.coreml.routes:take", given), failed="", message="")
+    except RuntimeError as error:
+        done = folder / "steps.json"
+        steps = json.loads(done.read_text()) if done.exists() else {}
+        names = [step.__name__ for step in ROUTES[route]]
+        message = str(error).partition("ended with ")[2].partition(": ")[2]
+        return Outcome(route, steps, None, [], names[len(steps)], message)
+
+
+def absent(route: str) -> str:
+    """Why a route cannot be taken in this environment, in one sentence; empty when it can."""
+    package = NEEDS.get(route)
+    if package and importlib.util.find_spec(package) is None:
+        return f"{package} is not installed here: it pulls torchvision, which moves torch; it was run apart."
+    return ""

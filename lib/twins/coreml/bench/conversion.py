@@ -108,7 +108,11 @@ def _direct(pair: Pair) -> ct.models.MLModel:
 
 def _torch(pair: Pair) -> ct.models.MLModel:
     example = [torch.from_numpy(np.array(x)) for x in pair.torch_example]
-    return routes.ROUTES[pair.route](pair.torch.to("cpu"), example, ct.target.iOS17)
+    job = routes.Job(pair.torch.to("cpu"), example, ct.target.iOS17, "float16", Path())
+    value = None
+    for step in routes.ROUTES[f"PyTorch, {pair.route}"][:-1]:  # all but saving
+        value = step(job, value)
+    return value
 
 
 CONVERT = {DIRECT: _direct, TORCH_ROUTE: _torch, TORCH_ROUTE + AGAIN: _torch}

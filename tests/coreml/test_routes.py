@@ -1,0 +1,71 @@
+"""Every route gives a package or says at which step it failed, in the words of what failed."""
+
+import importlib.util
+
+import numpy as np
+import pytest
+from networks_for_routes import small
+
+from twins.coreml import routes
+from twins.coreml.reference import load
+
+SMALL = "networks_for_routes:small"
+TAKEN = [
+    r
+    for r in routes.ROUTES
+    if r not in (*routes.NEEDS, *routes.WITHOUT_PACKAGE, "PyTorch, ONNX, coremltools")
+]
+
+
+@pytest.fixture(autouse=True)
+def importable(monkeypatch, pytestconfig):
+    monkeypatch.setenv("PYTHONPATH", str(pytestconfig.rootpath / "tests" / "coreml"))
+
+
+@pytest.mark.parametrize("route", TAKEN)
+def test_a_route_gives_a_package_and_seconds_for_every_step(route, tmp_path):
+    outcome = routes.run(route, SMALL, {"width": 8}, tmp_path)
+    assert (outcome.failed, outcome.message) == ("", "")
+    assert list(outcome.steps) == [step.__name__ for step in routes.ROUTES[route]]
+    assert min(outcome.steps.values()) >= 0
+    model = load(outcome.package)
+    (made,) = model.predict({name: np.ones((1, 4), np.float32) for name in model.inputs}).values()
+    assert made.shape == (1, 2)
+
+
+def test_the_removed_front_end_is_a_row_with_its_own_words(tmp_path):
+    outcome = routes.run("PyTorch, ONNX, coremltools", SMALL, {}, tmp_path)
+    assert list(outcome.steps) == ["onnx_export"]
+    assert outcome.failed == "onnx_front_end"
+    assert 'Unrecognized value of argument "source": onnx' in outcome.message
+    assert outcome.package is None
+
+
+def test_a_graph_that_cannot_be_captured_fails_at_its_step(tmp_path):
+    outcome = routes.run("PyTorch, torch.export", "networks_for_routes:branching", {}, tmp_path)
+    assert (outcome.failed, outcome.steps) == ("export", {})
+    assert outcome.message
+
+
+def test_what_is_kept_out_of_the_environment_is_said():
+    route = "PyTorch, ONNX, onnx2torch"
+    assert importlib.util.find_spec("onnx2torch") is None
+    assert routes.absent(route).startswith("onnx2torch is not installed here")
+    assert routes.absent("MLX direct") == ""
+
+
+def test_an_unknown_route_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"route 'teleport' is not known; known are PyTorch, torch.export"):
+        routes.run("teleport", SMALL, {}, tmp_path)
+
+
+@pytest.mark.parametrize("route", routes.ROUTES)
+def test_what_a_user_writes_is_the_code_that_ran(route):
+    assert routes.framework(route) in ("MLX", "PyTorch")
+    lines = routes.code(route).splitlines()
+    assert len(lines) >= len(routes.ROUTES[route])
+    assert not any('"""' in line for line in lines)
+
+
+def test_the_test_network_is_one_in_both_frameworks():
+    assert [len(small(framework)[1]) for framework in ("MLX", "PyTorch")] == [1, 1]
