@@ -18,12 +18,6 @@ SENTENCE = re.compile(r"[^\n.]+(\.\d[^\n.]*)*\.")  # one full stop, apart from t
 
 
 @pytest.fixture
-def raw(tmp_path, monkeypatch):
-    monkeypatch.setenv("TWINS_DATA", str(tmp_path / "raw"))
-    return tmp_path / "raw"
-
-
-@pytest.fixture
 def library(tmp_path, monkeypatch):
     """A small standard library: 100 files, one in Latin-1, two undecodable ones, and much to leave out."""
     root = tmp_path / "lib"
@@ -116,7 +110,7 @@ def test_second_load_reads_the_cache(raw, library, monkeypatch):
     first = corpus.load("stdlib", 300)
     files = sorted(f.name for f in raw.iterdir())
     assert files == [f"stdlib-{first.digest[:16]}-300.{end}" for end in ("json", "npz")]
-    monkeypatch.delattr(corpus, "_train_bpe")
+    monkeypatch.delattr(corpus, "train_bpe")
     _same(first, corpus.load("stdlib", 300))
 
 
@@ -143,7 +137,7 @@ def test_damaged_cache_is_made_again(raw, library, monkeypatch, end, damage):
     damage(file)
     _same(first, corpus.load("stdlib", 300))
     assert zipfile.is_zipfile(file) if end == "npz" else file.read_bytes() == intact
-    monkeypatch.delattr(corpus, "_train_bpe")
+    monkeypatch.delattr(corpus, "train_bpe")
     _same(first, corpus.load("stdlib", 300))
 
 

@@ -1,11 +1,11 @@
 """Downloads from a server on this machine: success, and every way to fail, none of which leaves a file."""
 
+import gzip
 import hashlib
-import http.server
 import io
 import resource
 import socket
-import threading
+import tarfile
 import zipfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,49 +15,6 @@ import pytest
 from twins.data import download
 
 CONTENT = b"To be, or not to be, that is the question.\n" * 50_000
-CUT_AT = 100_000
-
-
-class _Server(http.server.ThreadingHTTPServer):
-    """Serves `files`; a path that starts with /cut closes in the middle of the body."""
-
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.files: dict[str, bytes] = {}
-        self.requests: list[tuple[str, str]] = []
-
-
-class _Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.server.requests.append((self.path, self.headers["User-Agent"]))
-        body = self.server.files.get(self.path)
-        if body is None:
-            return self.send_error(404)
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        return self.wfile.write(body[:CUT_AT] if self.path.startswith("/cut") else body)
-
-    def log_message(self, *args):
-        """Keep the test's output to what the download prints."""
-
-
-@pytest.fixture
-def server():
-    with _Server() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
-
-
-@pytest.fixture
-def raw(tmp_path, monkeypatch):
-    """An empty download folder, and no proxy between the test and 127.0.0.1."""
-    monkeypatch.setenv("TWINS_DATA", str(tmp_path / "raw"))
-    monkeypatch.setenv("NO_PROXY", "*")
-    return tmp_path / "raw"
 
 
 def _offer(monkeypatch, url, content, **changes):
@@ -190,6 +147,23 @@ def test_plain_file_is_read_whole(server, raw, monkeypatch):
 def test_unknown_name_lists_the_known():
     with pytest.raises(ValueError, match="no download is called 'cifar'; known: tinyshakespeare, wikitext2"):
         download.fetch("cifar")
+
+
+def test_a_compressed_file_is_read_as_what_it_holds(server, raw, monkeypatch):
+    _serve(server, monkeypatch, "/gz", gzip.compress(CONTENT), file="play.gz")
+    assert download.read("play") == (CONTENT,)
+
+
+def test_members_come_from_a_tar_archive_too(server, raw, monkeypatch):
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        for name in ("text/b", "text/a"):
+            entry = tarfile.TarInfo(name)
+            entry.size = len(name)
+            archive.addfile(entry, io.BytesIO(name.encode()))
+    _serve(server, monkeypatch, "/tar", packed.getvalue(), file="play.tar.gz", members=("text/a", "text/b"))
+    assert download.read("play") == (b"text/a", b"text/b")
+    assert [f.name for f in raw.parent.rglob("*")] == ["raw", "play.tar.gz"]
 
 
 def test_folder_is_the_projects_unless_named(monkeypatch, tmp_path):

@@ -220,7 +220,7 @@ def _digest(documents: Documents) -> str:
 def _encode(
     dataset: str, documents: Documents, vocabulary: int, stem: Path
 ) -> tuple[Tokenizer, dict[str, np.ndarray]]:
-    tokenizer = _train_bpe(documents["train"], vocabulary)
+    tokenizer = train_bpe(documents["train"], vocabulary)
     found = tokenizer.get_vocab_size()
     if found != vocabulary:
         raise ValueError(
@@ -234,7 +234,8 @@ def _encode(
     return tokenizer, splits
 
 
-def _train_bpe(texts: list[str], vocabulary: int) -> Tokenizer:
+def train_bpe(texts: list[str], vocabulary: int) -> Tokenizer:
+    """Byte-level BPE of at most so many tokens, trained on these texts."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()

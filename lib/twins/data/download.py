@@ -4,8 +4,10 @@ pooch (https://www.fatiando.org/pooch) writes to a temporary file and moves it i
 right. Files lie in data/raw/, or in the folder that the environment variable TWINS_DATA names.
 """
 
+import gzip
 import os
 import sys
+import tarfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +33,34 @@ class Remote:
     members: tuple[str, ...] = ()
 
 
+# Checksums as many loaders of these files state them, all alike.
+FASHION_MNIST = (
+    (
+        "train_images",
+        "train-images-idx3",
+        26_421_880,
+        "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+    ),
+    (
+        "train_labels",
+        "train-labels-idx1",
+        29_515,
+        "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+    ),
+    (
+        "test_images",
+        "t10k-images-idx3",
+        4_422_102,
+        "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+    ),
+    (
+        "test_labels",
+        "t10k-labels-idx1",
+        5_148,
+        "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+    ),
+)
+
 FILES = {
     "tinyshakespeare": Remote(
         file="tinyshakespeare.txt",
@@ -51,6 +81,48 @@ FILES = {
         terms="Wikipedia's text, under Creative Commons Attribution-ShareAlike.",
         members=tuple(f"wikitext-2/wiki.{split}.tokens" for split in ("train", "valid", "test")),
     ),
+    # SHA-256 and sizes as in huggingface/datasets, datasets/{snli,multi_nli}/dataset_infos.json
+    "snli": Remote(
+        file="snli_1.0.zip",
+        url="https://nlp.stanford.edu/projects/snli/snli_1.0.zip",
+        sha256="afb3d70a5af5d8de0d9d81e2637e0fb8c22d1235c2749d83125ca43dab0dbd3e",
+        bytes=94_550_081,
+        what="SNLI (Bowman et al., arXiv:1508.05326): pairs of sentences, entailed, ruled out or neither.",
+        terms="Creative Commons Attribution-ShareAlike 4.0.",
+        members=tuple(f"snli_1.0/snli_1.0_{split}.jsonl" for split in ("train", "dev")),
+    ),
+    "multinli": Remote(
+        file="multinli_1.0.zip",
+        url="https://cims.nyu.edu/~sbowman/multinli/multinli_1.0.zip",
+        sha256="049f507b9e36b1fcb756cfd5aeb3b7a0cfcb84bf023793652987f7e7e0957822",
+        bytes=226_850_426,
+        what="MultiNLI (Williams et al., arXiv:1704.05426): the same task over ten kinds of text.",
+        terms="Most of it under the OANC's licence, the fiction under several; see section 3 of its paper.",
+        members=tuple(f"multinli_1.0/multinli_1.0_{split}.jsonl" for split in ("train", "dev_matched")),
+    ),
+    "cifar10": Remote(
+        file="cifar-10-binary.tar.gz",  # the Python version is a pickle
+        url="https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
+        sha256="c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+        bytes=170_052_171,
+        what="CIFAR-10 (Krizhevsky 2009): 60,000 colour photographs of 32 x 32 in 10 classes.",
+        terms="No licence is stated; the authors ask to cite their technical report.",
+        members=tuple(
+            f"cifar-10-batches-bin/{name}.bin"
+            for name in (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch")
+        ),
+    ),
+    **{
+        f"fashion_mnist_{name}": Remote(
+            file=f"fashion-{file}-ubyte.gz",
+            url=f"http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/{file}-ubyte.gz",
+            sha256=sha256,
+            bytes=size,
+            what=f"Fashion-MNIST (Xiao et al., arXiv:1708.07747), {name.replace('_', ' ')}.",
+            terms="The MIT licence.",
+        )
+        for name, file, size, sha256 in FASHION_MNIST
+    },
 }
 
 HEADERS = {"User-Agent": "Mozilla/5.0"}  # wikitext.smerity.com refuses Python's own name
@@ -102,7 +174,10 @@ def read(name: str) -> tuple[bytes, ...]:
     path = fetch(name)
     members = FILES[name].members
     if not members:
-        return (path.read_bytes(),)
+        return (gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes(),)
+    if path.suffix == ".gz":
+        with tarfile.open(path) as archive:
+            return tuple(archive.extractfile(member).read() for member in members)
     with zipfile.ZipFile(path) as archive:
         return tuple(archive.read(member) for member in members)
 

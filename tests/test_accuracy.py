@@ -1,0 +1,47 @@
+"""Shares with intervals against known values, and what is said of them."""
+
+import pytest
+
+from twins import accuracy, results
+
+
+def scored(mlx: int, torch: int, majority: int = 34, total: int = 100) -> results.Accuracy:
+    right = {"MLX": mlx, "PyTorch": torch, "floor": torch}
+    return results.Accuracy("bert", {}, "passages", "digest", right, majority, total)
+
+
+@pytest.mark.parametrize(
+    ("right", "total", "low", "high"),
+    [  # Newcombe 1998 (https://doi.org/10.1002/(SICI)1097-0258(19980430)17:8<857::AID-SIM777>3.0.CO;2-E)
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+    ],
+)
+def test_intervals_are_the_published_ones(right, total, low, high):
+    assert accuracy.interval(right, total) == pytest.approx((low, high), abs=5e-5)
+    mirrored = accuracy.interval(total - right, total)
+    assert mirrored == pytest.approx((1 - high, 1 - low), abs=5e-5)
+
+
+@pytest.mark.parametrize(("right", "total"), [(1, 0), (-1, 5), (6, 5)])
+def test_no_share_is_refused(right, total):
+    with pytest.raises(ValueError, match=f"{right} of {total} is no share"):
+        accuracy.interval(right, total)
+
+
+def test_the_table_holds_both_against_the_baseline():
+    table = accuracy.table(scored(60, 20)).set_index("framework")
+    assert list(table.index) == ["MLX", "PyTorch"]
+    assert table.loc["MLX", "accuracy"] == 0.6
+    assert list(table["majority baseline"]) == [0.34, 0.34]
+    assert list(table["verdict"]) == ["above the baseline", "below the baseline"]
+    assert set(accuracy.table(scored(40, 30))["verdict"]) == {"not told from the baseline"}
+
+
+def test_the_reading_is_one_sentence():
+    assert accuracy.reading(scored(60, 40)) == (
+        "Right on 100 held-out examples: MLX 0.600 (0.502 to 0.691, above the baseline) and "
+        "PyTorch 0.400 (0.309 to 0.498, not told from the baseline); always naming one class: 0.340."
+    )
