@@ -1,0 +1,146 @@
+"""Single layers of a convolutional network, timed alone: the answer to "why is my ResNet slower in MLX?".
+
+A convolution by kernel, channels and batch, and beside it what else a block of He et al. 2016
+(https://arxiv.org/abs/1512.03385) is made of; forward, and forward and backward with the gradients of input
+and weights. Inputs are NHWC in MLX and NCHW in PyTorch, on the device before anything is timed.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from types import FunctionType
+
+import numpy as np
+
+from twins import results, timing
+from twins.frameworks import BOTH, MLX, TORCH, Mlx, Torch
+from twins.show import tell
+from twins.timing import AGAIN, Arm
+
+import mlx.core as mx  # isort: skip  (after twins.frameworks: the BLAS)
+import mlx.nn as mnn  # isort: skip
+import torch  # isort: skip
+from mlx.utils import tree_flatten, tree_unflatten  # isort: skip
+from torch import nn as tnn  # isort: skip
+
+FORWARD, BOTH_WAYS = "forward", "forward and backward"
+CONVOLUTION = "convolution"
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer on `batch` maps of size x size, as many channels out as in; `kernel` is a convolution's."""
+
+    kind: str
+    channels: int
+    size: int
+    batch: int
+    kernel: int = 0
+
+    def __post_init__(self):
+        if self.kind not in KINDS:
+            raise ValueError(f"no layer is called {self.kind!r}; known: {', '.join(KINDS)}")
+        if self.kind == CONVOLUTION and self.kernel % 2 == 0:
+            raise ValueError(
+                f"a convolution's kernel is {self.kernel}; to keep the size of a map it must be odd"
+            )
+
+    def flops(self, work: str) -> int:
+        """Operations of a convolution, two per multiply-add, backward twice as many; 0 of the others."""
+        once = 2 * self.batch * self.size**2 * self.channels**2 * self.kernel**2
+        return once if work == FORWARD else 3 * once
+
+
+KINDS: dict[str, tuple[Callable[[Layer], mnn.Module], Callable[[Layer], tnn.Module]]] = {
+    CONVOLUTION: (
+        lambda c: mnn.Conv2d(c.channels, c.channels, c.kernel, padding=c.kernel // 2, bias=False),
+        lambda c: tnn.Conv2d(c.channels, c.channels, c.kernel, padding=c.kernel // 2, bias=False),
+    ),
+    "BatchNorm": (
+        lambda c: mnn.BatchNorm(c.channels, eps=1e-5, momentum=0.1),
+        lambda c: tnn.BatchNorm2d(c.channels, eps=1e-5, momentum=0.1),
+    ),
+    "ReLU": (lambda c: mnn.ReLU(), lambda c: tnn.ReLU()),
+}
+
+
+def mlx_call(layer: mnn.Module, x: mx.array, compiled: bool, work: str) -> Callable[[], object]:
+    """The layer's work in MLX as one call, evaluated with the statistics it leaves."""
+    names, weights = list(zip(*tree_flatten(layer.trainable_parameters()), strict=True)) or ((), ())
+    gradient = mx.ones(layer(x).shape)
+
+    def forward(x, *weights):
+        layer.update(tree_unflatten(list(zip(names, weights, strict=True))))
+        return layer(x)
+
+    def both_ways(x, *weights):
+        return mx.vjp(forward, [x, *weights], [gradient])
+
+    function, state = {FORWARD: forward, BOTH_WAYS: both_ways}[work], [layer.state]
+    if compiled:
+        function = MLX.compile(function, state)
+    return lambda: mx.eval(function(x, *weights), state)
+
+
+def _alone(function: Callable) -> Callable:
+    """A copy with code of its own: torch.compile keeps eight versions of one code, then runs it eagerly."""
+    code, closure = function.__code__.replace(), function.__closure__
+    return FunctionType(code, function.__globals__, function.__name__, closure=closure)
+
+
+def torch_call(layer: tnn.Module, x: torch.Tensor, compiled: bool, work: str) -> Callable[[], object]:
+    """The layer's work in torch as one call."""
+    gradient = torch.ones_like(layer(x))
+    function = TORCH.compile(_alone(lambda x: layer(x))) if compiled else layer
+    if work == FORWARD:
+        return torch.no_grad()(lambda: function(x))
+    x = x.requires_grad_()
+    wanted = [x, *layer.parameters()]
+    return lambda: torch.autograd.grad(function(x), wanted, gradient)
+
+
+def _arm(layer: Layer, framework: Mlx | Torch, compiled: bool, work: str) -> Arm:
+    shape = (layer.batch, layer.size, layer.size, layer.channels)
+    numbers = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
+    ours, theirs = KINDS[layer.kind]
+    if framework is MLX:
+        return Arm(mlx_call(ours(layer), MLX.array(numbers), compiled, work), MLX.synchronize)
+    x = TORCH.array(np.ascontiguousarray(numbers.transpose(0, 3, 1, 2)))
+    return Arm(torch_call(theirs(layer).to(TORCH.device), x, compiled, work), TORCH.synchronize)
+
+
+def layer_arms(layers: list[dict], modes: list[str]) -> dict[str, Arm]:
+    """Every layer, forward and both ways, in each framework and mode, and torch again for A/A."""
+    kinds = [(each, mode, "") for mode in modes for each in BOTH] + [(TORCH, modes[0], AGAIN)]
+    return {
+        f"{index}/{work}/{each.name} {mode}{again}": _arm(Layer(**layer), each, mode == "compiled", work)
+        for index, layer in enumerate(layers)
+        for work in (FORWARD, BOTH_WAYS)
+        for each, mode, again in kinds
+    }
+
+
+def sweep(
+    kernels: Sequence[int], channels: Sequence[int], batches: Sequence[int], size: int, batch: int
+) -> list[Layer]:
+    """Convolutions by kernel at one batch and by batch with the first kernel, each by channels; and the rest
+    of a block at the same sizes."""
+    first = [Layer(CONVOLUTION, c, size, b, kernels[0]) for c in channels for b in sorted({batch, *batches})]
+    more = [Layer(CONVOLUTION, c, size, batch, k) for c in channels for k in kernels[1:]]
+    rest = [Layer(kind, c, size, batch) for kind in KINDS if kind != CONVOLUTION for c in channels]
+    return first + more + rest
+
+
+def times(layers: Sequence[Layer], modes: Sequence[str], plan: timing.Plan) -> Iterator[results.Timing]:
+    """Time layers, all in the same processes: a record for each layer and work."""
+    sizes = {"layers": [asdict(layer) for layer in layers], "modes": list(modes)}
+    runs = timing.measure("twins.convolutions:layer_arms", sizes, plan, tell)
+    for index, layer in enumerate(layers):
+        for work in (FORWARD, BOTH_WAYS):
+            case = asdict(layer) | {"work": work, "flops": layer.flops(work)}
+            yield results.Timing("layer", case, _own(runs, f"{index}/{work}/"))
+
+
+def _own(runs: list[timing.Run], prefix: str) -> list[dict]:
+    """The runs with the arms of one prefix alone."""
+    arms = [{n.removeprefix(prefix): s for n, s in run.arms.items() if n.startswith(prefix)} for run in runs]
+    return [asdict(replace(run, arms=own)) for run, own in zip(runs, arms, strict=True)]

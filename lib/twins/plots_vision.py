@@ -1,0 +1,149 @@
+"""Figures and tables of the page on vision: pictures of the data, and single layers by kernel and batch.
+
+As in plots.py: records in, Figure out, and every title is a finding computed from them.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pandas as pd
+
+from twins import compare, results, timing
+from twins.compare import Comparison
+from twins.drawing import (
+    COLOURS,
+    DASHES,
+    INK,
+    MARKERS,
+    PAPER,
+    Figure,
+    blank,
+    end_labels,
+    headline,
+    log_ticks,
+    nothing,
+    size_ticks,
+)
+
+CONVOLUTION, BOTH_WAYS = "convolution", "forward and backward"  # as convolutions.py writes them
+
+
+def pictures(
+    images: np.ndarray, labels: np.ndarray, classes: Sequence[str], title: str, count: int = 8
+) -> Figure:
+    """The first images of a batch, (n, height, width, channels), with their classes."""
+    shown = images[:count]
+    low, high = shown.min(), shown.max()
+    tiles = (shown - low) / (high - low)
+    gap = np.full((tiles.shape[1], 1, tiles.shape[3]), float(tiles.shape[3] > 1))  # white in either scale
+    strip = np.concatenate([part for tile in tiles for part in (tile, gap)][:-1], axis=1)
+    canvas, (axes,) = blank(1.9)
+    grey = {"cmap": "gray_r", "vmin": 0, "vmax": 1} if strip.shape[2] == 1 else {}
+    axes.imshow(strip[..., 0] if grey else strip, aspect="equal", **grey)
+    centres = (np.arange(len(shown)) + 0.5) * (tiles.shape[2] + 1) - 1
+    names = [classes[label] for label in labels[:count]]
+    axes.set_xticks(centres, names, color=INK)
+    axes.set_yticks([])
+    axes.grid(visible=False)
+    axes.spines["bottom"].set_visible(False)
+    headline(axes, title, "As both halves get them: resized, shifted, with noise; below: the class")
+    return Figure(canvas, f"{title}, of the classes {', '.join(names)}.")
+
+
+def label(case: dict) -> str:
+    """A timed layer in words."""
+    kernel = f"{case['kernel']} × {case['kernel']} " if case["kernel"] else ""
+    return f"{kernel}{case['kind']}, {case['channels']} channels, batch {case['batch']}"
+
+
+def _swept(records: Iterable[results.Timing], along: str) -> list[results.Timing]:
+    """Convolutions, both ways, along one size, where the most values of it were timed at one other size."""
+    other = {"kernel": "batch", "batch": "kernel"}[along]
+    found = [r for r in records if r.case["kind"] == CONVOLUTION and r.case["work"] == BOTH_WAYS]
+    values = {
+        at: len({r.case[along] for r in found if r.case[other] == at})
+        for at in (r.case[other] for r in found)
+    }
+    if not values:
+        return []
+    at = max(values, key=values.get)
+    return sorted((r for r in found if r.case[other] == at), key=lambda r: r.case[along])
+
+
+def sweep(records: Iterable[results.Timing], along: str, peak: float) -> Figure:
+    """Share of the ceiling that convolutions reach along "kernel" or "batch", a panel per channels."""
+    found = _swept(records, along)
+    if not found or not peak:
+        return nothing("no convolution, or no ceiling, was timed")
+    widths = sorted({r.case["channels"] for r in found})
+    canvas, panels = blank(0.9 + 2.2 * len(widths), len(widths), sharex=True, gridspec_kw={"hspace": 0.15})
+    best = dict.fromkeys(compare.FRAMEWORKS, 0.0)
+    for axes, channels in zip(panels, widths, strict=True):
+        own = [r for r in found if r.case["channels"] == channels]
+        for arm, share in _panel(axes, own, along, peak):
+            best[arm.split()[0]] = max(best[arm.split()[0]], share)
+        axes.set_ylabel(f"{channels} channels\n% of the ceiling")
+    size_ticks(panels[-1].xaxis, sorted({r.case[along] for r in found}))
+    panels[-1].set_xlabel({"kernel": "side of the kernel", "batch": "batch size"}[along])
+    told = " and ".join(f"{100 * best[name]:.2g} % in {name}" for name in compare.FRAMEWORKS)
+    title = f"Convolutions reach up to {told}"
+    case = found[0].case
+    fixed = f"kernel {case['kernel']} × {case['kernel']}" if along == "batch" else f"batch {case['batch']}"
+    headline(panels[0], title, f"{BOTH_WAYS.capitalize()}, {fixed}; both axes logarithmic; higher is faster")
+    ceiling = f"of the ceiling of {peak / 1e9:.0f} GFLOP/s"
+    return Figure(canvas, f"{title}, {ceiling}; {BOTH_WAYS}, {fixed}, along the {along}.")
+
+
+def _panel(axes, records: list[results.Timing], along: str, peak: float) -> list[tuple[str, float]]:
+    """The lines of one panel, one per arm; gives every arm's best share."""
+    runs = [compare.runs(record) for record in records]
+    at, ends, best = [r.case[along] for r in records], [], []
+    for arm in compare.arms(runs[0]):
+        framework, _, mode = arm.partition(" ")
+        share = [r.case["flops"] / timing.median(f, arm) / peak for r, f in zip(records, runs, strict=True)]
+        look = {"color": COLOURS[framework], "marker": MARKERS[framework], "ls": DASHES.get(mode, "-")}
+        axes.plot(at, [100 * s for s in share], lw=1.8, ms=6, mec=PAPER, **look)
+        ends.append((at[-1], 100 * share[-1], arm, COLOURS[framework]))
+        best.append((arm, max(share)))
+    axes.set(xscale="log", yscale="log")
+    log_ticks(axes.yaxis, *axes.get_ylim(), lambda value: f"{value:g}")
+    end_labels(axes, ends, log=True)
+    return best
+
+
+def layers(records: Iterable[results.Timing]) -> list[Comparison]:
+    """Comparisons by mode, both ways, of every layer at the batch that most kinds of layer were timed at."""
+    found = [r for r in records if r.case["work"] == BOTH_WAYS]
+    batches = [r.case["batch"] for r in found if r.case["kind"] != CONVOLUTION]
+    widest = max((r.case["channels"] for r in found), default=0)
+    own = [r for r in found if r.case["batch"] in batches and r.case["channels"] == widest]
+    return [c for r in own for c in compare.by_mode(r, label(r.case))]
+
+
+def layer_table(records: Iterable[results.Timing], peak: float) -> pd.DataFrame:
+    """Every layer: eager time in each framework, their ratio, and each one's share of the ceiling."""
+    rows = []
+    for record in records:
+        found, case = compare.runs(record), record.case
+        seconds = {name: timing.median(found, f"{name} eager") for name in compare.FRAMEWORKS}
+        share = {
+            n: 100 * case["flops"] / s / peak if case["flops"] and peak else None for n, s in seconds.items()
+        }
+        rows.append(
+            {
+                "layer": label(case),
+                "work": case["work"],
+                **{f"{name} ms": 1e3 * s for name, s in seconds.items()},
+                "PyTorch ÷ MLX": str(timing.ratio(found, "PyTorch eager", "MLX eager")),
+                **{f"{name} %": share[name] for name in seconds},
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def layer_reading(comparisons: Sequence[Comparison]) -> str:
+    """Where MLX does best and where worst among layers, in two sentences."""
+    if not comparisons:
+        return "No layer was timed."
+    ordered = sorted(comparisons, key=lambda c: c.ratio.value)
+    return f"Among the layers MLX does worst in {ordered[0]}. It does best in {ordered[-1]}."
