@@ -29,7 +29,17 @@ def test_models_import_only_the_frameworks(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["twins.plots", "twins.compare", "twins.summary", "twins.show", "twins.results"]
+    "name",
+    [
+        "twins.plots",
+        "twins.plots_vision",
+        "twins.compare",
+        "twins.accuracy",
+        "twins.half_types",
+        "twins.summary",
+        "twins.show",
+        "twins.results",
+    ],
 )
 def test_what_reads_records_loads_no_framework(name):
     reached = {name} | sources.reached(KNOWN[name].read_text())
@@ -38,6 +48,7 @@ def test_what_reads_records_loads_no_framework(name):
 
 def test_nothing_below_imports_the_runner_or_the_notebooks():
     above = {"twins.report", "twins.notebooks", "twins.site", "twins.bench", "twins.publish"}
+    above |= {"twins.coreml.bench.conversion"}
     found = {name: used(name) & above for name in KNOWN if name not in above}
     assert {name: hit for name, hit in found.items() if hit} == {}
 

@@ -205,6 +205,15 @@ def test_ratios_are_in_words(drawn):
     assert drawn["ratios, ties"].alt.count(": a tie") == 3
 
 
+def test_many_rows_stand_closer():
+    rows = compare.steps([step(batch, 1.0, 2.0) for batch in range(1, 41)])
+    heights = [
+        float(re.search(r'height="([\d.]+)pt"', plots.ratios(r, "Step").svg)[1]) for r in (rows[:20], rows)
+    ]
+    assert heights[0] < heights[1] < 1.8 * heights[0]
+    assert "MLX is faster in 40 of 40" in plots.ratios(rows, "Step").alt
+
+
 def test_the_ratio_axis_is_symmetric(drawn):
     """The same records with the frameworks' times exchanged give the same ticks."""
     for name in ("ratios, MLX", "ratios, PyTorch"):

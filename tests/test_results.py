@@ -12,7 +12,20 @@ import pytest
 from fresh import last_line, python
 
 from twins import machine, results
-from twins.results import Book, Fit, Found, Gate, Machine, Memory, Record, Timing, Work
+from twins.results import (
+    Accuracy,
+    Book,
+    Energy,
+    Fit,
+    Found,
+    Gate,
+    Machine,
+    Memory,
+    Record,
+    Sharing,
+    Timing,
+    Work,
+)
 
 HERE = Machine(
     id="chip-8gb",
@@ -36,9 +49,12 @@ BODIES = [
     Gate("lm", CASE, False, [{"name": "outputs", "value": None, "passed": False}], {"MLX": [1.5, None]}),
     Fit("lm", CASE, "stdlib", "sha", None, {"MLX": [2.0, 1], "PyTorch": [2.0, 1.0]}, {"MLX": 1.5}),
     Fit("lm", CASE, "markov", "sha", 1.0331, {"MLX": [2.0]}, {"MLX": 1.1}),
+    Accuracy("lm", CASE, "digits", "sha", {"MLX": 9, "PyTorch": 8}, 2, 10),
     Work("lm", CASE, 10**13),
     Memory("lm", CASE, "MLX eager", 2**33, None, "nothing"),
     Memory("lm", CASE, "MLX eager", 0, 5, "mx.get_peak_memory"),
+    Sharing("NumPy → MLX, mx.array", 4096, False, None, 4096),
+    Energy("token", CASE, "MLX eager", 0.25, "a meter"),
 ]
 
 
@@ -85,7 +101,7 @@ def test_every_kind_is_tried():
         (line(schema=99), "schema version 99; this version of twins reads 1"),
         (line(schema=True), "record.schema is True, it must be int"),
         ('{"kind": "work"}', "schema version None"),
-        (line(kind="guess"), "kind 'guess'; known: machine, timing, gate, fit, work, memory"),
+        (line(kind="guess"), "kind 'guess'; known: machine, timing, gate, fit, accuracy"),
         (line(kind=["work"]), r"kind \['work'\]; known"),
         (line(device=None), "record.device is None, it must be str"),
         (line(versions={"mlx": 1}), r"record.versions is \{'mlx': 1\}, it must be dict\[str, str\]"),

@@ -165,6 +165,32 @@ def test_steps_are_timed_by_batch_size():
 
 
 @pytest.mark.usefixtures("here")
+def test_half_types_that_passed_are_timed_beside_float32():
+    verdicts = [
+        results.Gate("transformer_lm", TINY.config | {"dtype": dtype}, passed, [], {})
+        for dtype, passed in (("float16", True), ("bfloat16", False))
+    ]
+    (record,) = study.half_types(TINY, verdicts, 2, ONCE)
+    assert record.case == {"twin": "transformer_lm", **TINY.config, "batch": 2}
+    assert list(record.runs[0]["arms"]) == [
+        "MLX float32",
+        "PyTorch float32",
+        "MLX float16",
+        "PyTorch float16",
+        "PyTorch float32" + timing.AGAIN,
+    ]
+    assert list(study.half_types(TINY, verdicts[1:], 2, ONCE)) == []
+    assert list(study.half_types(TINY, [], 2, ONCE)) == []
+
+
+def test_the_gate_of_a_half_type_is_a_record_of_its_own():
+    verdict = study.half_type_gate(TINY, examples(), "float16")
+    assert verdict.passed
+    assert verdict.case == TINY.config | {"dtype": "float16"}
+    assert verdict.checks[0]["name"] == "float16 type"
+
+
+@pytest.mark.usefixtures("here")
 def test_parts_are_timed_in_both():
     (record,) = study.parts(TINY, PASSED, 2, ONCE)
     names = ["data", "forward", "forward and backward", "optimizer"]

@@ -3,10 +3,11 @@
 from dataclasses import replace
 
 import pytest
-from records import MACHINE, step
+from records import MACHINE, step, timed
 
 from twins import results, summary
 from twins.results import Found, Gate, Record
+from twins.timing import AGAIN
 
 APPLE = replace(MACHINE, id="apple-m3-max-64gb", chip="Apple M3 Max", memory_gb=64, device="Apple GPU")
 
@@ -68,6 +69,22 @@ def test_the_headline_takes_each_framework_at_its_best():
     assert summary.headline(written(gate("transformer_lm", True))) == []
 
 
+def test_everything_is_compared_by_batch_mode_and_type():
+    seconds = {"MLX float32": 1.0, "PyTorch float32": 1.0, "MLX float16": 3.0, "PyTorch float16": 1.5}
+    case = {"twin": "transformer_lm", "batch": 1}
+    typed = timed("training step by type", case, seconds | {"PyTorch float32" + AGAIN: 1.0})
+    records = written(step(1, 1.0, 2.0, modes=("eager", "compiled")), step(4, 1.0, 1.0), typed)
+    found = {row.label: row.ratio.value for row in summary.everything(records)}
+    assert found == {
+        "transformer_lm, batch 1, eager": 2.0,
+        "transformer_lm, batch 1, compiled": 2.0,
+        "transformer_lm, batch 4, eager": 1.0,
+        "transformer_lm, batch 1, float16": 0.5,
+    }
+    assert len(summary.headline(records)) == 2  # the report's own answer is in float32
+    assert summary.everything(written(MACHINE)) == []
+
+
 def test_nothing_measured_is_said():
     told = "No training step is recorded on this machine yet; `make report` measures it."
     assert summary.claim([], MACHINE) == summary.claim(written(MACHINE), APPLE) == told
@@ -108,6 +125,8 @@ def test_gates_say_what_failed():
         {"twin": "transformer_lm", "checks": 3, "verdict": "passed"},
         {"twin": "vit", "checks": 3, "verdict": "FAILED: outputs, update"},
     ]
+    half = Gate("vit", {"dtype": "float16"}, True, [], {})
+    assert summary.gates(written(half)).to_dict("records")[0]["twin"] == "vit, float16"
     assert list(summary.gates([]).columns) == ["twin", "checks", "verdict"]
 
 

@@ -163,6 +163,27 @@ def test_evaluation_changes_nothing(index):
         assert all(torch.equal(p.grad, g) for p, g in zip(one.model.parameters(), gradients, strict=True))
 
 
+def test_a_batch_counts_by_its_examples():
+    rows = next(iter(batches()))
+    cut = [tuple(array[:3] for array in rows), tuple(array[3:] for array in rows)]
+    for one in (half(0), half(1)):
+        assert train.evaluate(one, cut) == pytest.approx(train.evaluate(one, [rows]), rel=1e-5)
+
+
+def test_right_counts_the_largest_logits_at_their_labels():
+    x = np.eye(4, 3, dtype=np.float32)  # the last row is zero, so its largest logit is the bias's
+    labels = np.array([0, 1, 0, 2], np.int32)
+    linear = {"weight": np.eye(3, dtype=np.float32), "bias": np.array([0, 0, 0.5], np.float32)}
+    ours, theirs = mnn.Linear(3, 3), tnn.Linear(3, 3).to(TORCH.device)
+    weights.load_mlx(ours, linear)
+    weights.load_torch(theirs, linear)
+    for framework, model in ((MLX, ours), (TORCH, theirs)):
+        one = Half(framework, model, None, None, None)
+        assert train.right(one, [(x[:3], labels[:3]), (x[3:], labels[3:])]) == 3
+        assert train.right(one, [(x[2:3], labels[2:3])]) == 0
+        assert model.training
+
+
 def test_both_evaluate_the_same():
     assert train.evaluate(half(0), batches()) == pytest.approx(train.evaluate(half(1), batches()), abs=1e-5)
 

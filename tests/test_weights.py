@@ -156,6 +156,43 @@ def test_a_bfloat16_half_keeps_its_type():
 # --- names -----------------------------------------------------------------------------------------
 
 
+def test_an_entry_for_a_module_holds_for_what_lies_in_it():
+    names = {"head": "head.layers", "head.0": "first", "": "whole", "norm.weight": "norm.scale"}
+    known = {
+        "head.1.weight": "head.layers.1.weight",
+        "head.0.weight": "first.weight",
+        "headless.weight": "whole.headless.weight",
+        "norm.weight": "norm.scale",
+    }
+    assert {name: weights.renamed(name, names) for name in known} == known
+    assert weights.renamed("x.weight", {"x": ""}) == "weight"
+    assert weights.renamed("x.weight", {}) == "x.weight"
+
+
+def test_a_map_of_what_is_not_there_is_refused():
+    ours, theirs = mnn.Linear(2, 3), tnn.Linear(2, 3)
+    weights.check_map({}, ours, theirs)
+    weights.check_map({"weight": "weight"}, ours, theirs)
+    for names, side, wrong in (
+        ({"w": "weight"}, "PyTorch", "w"),
+        ({"weight": "w"}, "MLX", "w"),
+        ({"weigh": "weight"}, "PyTorch", "weigh"),
+    ):
+        with pytest.raises(ValueError) as raised:
+            weights.check_map(names, ours, theirs)
+        assert str(raised.value) == (
+            f"the name map has {wrong!r}, which is no weight and no module of the {side} half; "
+            "its weights are weight, bias"
+        )
+
+
+def test_a_layer_made_of_a_convolution_has_its_layout():
+    class Mine(mnn.Conv2d):
+        """A subclass."""
+
+    assert weights.layouts(Mine(3, 4, 3)) == {"weight": (0, 2, 3, 1)}
+
+
 def test_names_that_differ_are_mapped_both_ways():
     ours = mnn.Sequential(mnn.Conv2d(3, 5, (2, 4)), mnn.Linear(5, 7))
     theirs = tnn.ModuleDict({"conv": tnn.Conv2d(3, 5, (2, 4)), "out": tnn.Linear(5, 7)})

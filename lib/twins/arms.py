@@ -14,7 +14,7 @@ from types import ModuleType
 import numpy as np
 import psutil
 
-from twins import train
+from twins import precision, train
 from twins.frameworks import BOTH, TORCH, Mlx, Torch
 from twins.timing import AGAIN, Arm
 from twins.train import Half, Recipe
@@ -51,6 +51,18 @@ def step_arms(model: str, config: dict, batch: int, modes: list[str]) -> dict[st
     }
 
 
+def type_arms(model: str, config: dict, batch: int, dtypes: list[str]) -> dict[str, Arm]:
+    """Whole eager steps: each framework in each type, and torch's first type again for A/A."""
+    kinds = [(each, dtype, "") for dtype in dtypes for each in BOTH] + [(TORCH, dtypes[0], AGAIN)]
+    batches = examples(model, config, batch)
+    return {
+        f"{each.name} {dtype}{again}": step_arm(
+            precision.lowered(_half(model, config, each), dtype), batches, compiled=False
+        )
+        for each, dtype, again in kinds
+    }
+
+
 def part_arms(model: str, config: dict, batch: int) -> dict[str, Arm]:
     """The parts of an eager step in both frameworks: data, forward, forward and backward, optimizer.
 
@@ -58,7 +70,9 @@ def part_arms(model: str, config: dict, batch: int) -> dict[str, Arm]:
     """
     arrays, arms = examples(model, config, batch)[0], {}
     for half in (_half(model, config, each) for each in BOTH):
-        parts = {"data": partial(_hand_over, half, arrays)} | train.parts(half, half.batch(arrays))
+        parts = {"data": partial(_hand_over, half, half.arranged(arrays))} | train.parts(
+            half, half.batch(arrays)
+        )
         for part, call in parts.items():
             arms[f"{half.framework.name} {part}"] = Arm(call, half.framework.synchronize)
     again = _half(model, config, TORCH)
@@ -67,17 +81,17 @@ def part_arms(model: str, config: dict, batch: int) -> dict[str, Arm]:
 
 
 def _hand_over(half: Half, arrays: tuple[np.ndarray, ...]) -> None:
-    half.framework.evaluate(*half.batch(arrays))
+    half.framework.evaluate(*half.hand_over(arrays))
 
 
-def _reset_peak_resident() -> None:
+def reset_peak_resident() -> None:
     """Start a new peak of the resident set where the system allows it (proc(5), clear_refs)."""
     file = Path("/proc/self/clear_refs")
     if file.exists():
         file.write_text("5")
 
 
-def _peak_resident() -> int:
+def peak_resident() -> int:
     """Bytes of this process's resident set at its peak."""
     status = Path("/proc/self/status")
     if status.exists():
@@ -88,7 +102,11 @@ def _peak_resident() -> int:
 
 
 def _warm(module: ModuleType, framework: Mlx | Torch, mode: str) -> None:
-    """A step of the smallest twin, so that what a library loads on first use is not counted."""
+    """A step of the smallest twin, so that what a library loads on first use is not counted.
+
+    A reader's own file has no smaller size; the smallest language model stands in.
+    """
+    module = module if hasattr(module, "tiny") else train.named("transformer_lm")
     sizes = module.tiny()
     half = train.half(module, sizes, Recipe(), framework)
     train.step(half, MODES[mode])(*half.batch(module.example(sizes, np.random.default_rng(0))))
@@ -105,7 +123,7 @@ def memory(model: str, config: dict, batch: int, framework: str, mode: str, step
     sizes = module.Config(**config)
     example = module.example(sizes, np.random.default_rng(0), batch)
     _warm(module, one, mode)
-    _reset_peak_resident()
+    reset_peak_resident()
     before = psutil.Process().memory_info().rss
     half = train.half(module, sizes, Recipe(), one)
     half.framework.reset_peak_memory()
@@ -114,7 +132,7 @@ def memory(model: str, config: dict, batch: int, framework: str, mode: str, step
         take(*half.batch(example))
         half.framework.synchronize()
     return {
-        "resident": max(0, _peak_resident() - before),
+        "resident": max(0, peak_resident() - before),
         "allocator": half.framework.peak_memory(),
         "source": half.framework.memory_source(),
     }

@@ -1,13 +1,17 @@
 """`make bench`: our steps against their peers, as interleaved ratios with intervals and an A/A arm."""
 
 from collections.abc import Iterator
+from itertools import chain
 
 from twins import frameworks, timing
 from twins.timing import AGAIN, Plan
 
 CONFIG = {"vocabulary": 1024, "context": 64, "width": 128, "layers": 4, "heads": 4}
+BERT = {"vocabulary": 1024, "context": 64, "width": 128, "layers": 2, "heads": 2}
+RESNET = {"size": 16, "batch": 2}
 BATCH = 8
 PLAN = Plan(processes=5, rounds=8, block=4)
+SLOW_PLAN = Plan(processes=5, rounds=5, block=3)  # where a step takes a tenth of a second and more
 
 
 def torch_rows() -> Iterator[str]:
@@ -22,6 +26,25 @@ def mlx_rows(compiled: bool) -> Iterator[str]:
         "twins.peers:mlx_arms", {"config": CONFIG, "batch": BATCH, "compiled": compiled}, PLAN
     )
     yield from rows(f"MLX step, {'compiled' if compiled else 'eager'}, ours", runs, "ours", 1.00)
+
+
+def bert_rows() -> Iterator[str]:
+    """Our BERT steps over transformers' BertModel and over mlx.nn's layers; goal at most 1.00."""
+    sizes = {"config": BERT, "batch": BATCH}
+    runs = timing.measure("twins.peers_bert:torch_arms", sizes, PLAN)
+    yield from rows("BERT, torch step, ours", runs, "ours", 1.00)
+    for compiled in (False, True):
+        runs = timing.measure("twins.peers_bert:mlx_arms", sizes | {"compiled": compiled}, PLAN)
+        yield from rows(f"BERT, MLX step, {'compiled' if compiled else 'eager'}, ours", runs, "ours", 1.00)
+
+
+def resnet_rows() -> Iterator[str]:
+    """Our ResNet-18 steps over plain compositions of layers; goal at most 1.00."""
+    for framework, compiled in (("torch", False), ("mlx", False), ("mlx", True)):
+        arguments = RESNET | {"framework": framework, "compiled": compiled}
+        runs = timing.measure("twins.peers_vision:step_arms", arguments, SLOW_PLAN)
+        name = f"ResNet-18, {framework} step, {'compiled' if compiled else 'eager'}, ours"
+        yield from rows(name, runs, "ours", 1.00)
 
 
 def harness_rows() -> Iterator[str]:
@@ -56,9 +79,9 @@ def main() -> None:
         f"time ratios, below 1 ours is faster; {frameworks.MLX.device}, "
         f"{frameworks.THREADS} thread(s), batch {BATCH}, {CONFIG}"
     )
-    for section in (torch_rows(), mlx_rows(False), mlx_rows(True), harness_rows()):
-        for line in section:
-            print(line, flush=True)
+    sections = torch_rows(), mlx_rows(False), mlx_rows(True), bert_rows(), resnet_rows(), harness_rows()
+    for line in chain(*sections):
+        print(line, flush=True)
 
 
 if __name__ == "__main__":

@@ -105,7 +105,7 @@ def warnings(records: Iterable[results.Timing]) -> list[str]:
     return timing.warnings([run for record in records for run in runs(record)])
 
 
-def step_table(records: Iterable[results.Timing], tokens: int) -> pd.DataFrame:
+def step_table(records: Iterable[results.Timing], tokens: int, unit: str = "tokens") -> pd.DataFrame:
     """Per batch size and arm: median wall and CPU time, first call, `tokens` times examples a second."""
     rows = []
     for record in records:
@@ -119,10 +119,10 @@ def step_table(records: Iterable[results.Timing], tokens: int) -> pd.DataFrame:
                     "wall ms": round(wall * 1e3, 2),
                     "CPU ms": round(timing.median(found, arm, "cpu") * 1e3, 2),
                     "first call s": round(timing.first_call(found, arm), 2),
-                    "tokens/s": round(batch * tokens / wall),
+                    f"{unit}/s": round(batch * tokens / wall),
                 }
             )
-    return pd.DataFrame(rows, columns=["batch", "step", "wall ms", "CPU ms", "first call s", "tokens/s"])
+    return pd.DataFrame(rows, columns=["batch", "step", "wall ms", "CPU ms", "first call s", f"{unit}/s"])
 
 
 def comparison_table(comparisons: Iterable[Comparison]) -> pd.DataFrame:
@@ -139,8 +139,8 @@ def comparison_table(comparisons: Iterable[Comparison]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["task", "PyTorch ÷ MLX", "95 % interval", "verdict"])
 
 
-def gate_table(gate: results.Gate) -> pd.DataFrame:
-    """Every check of the fairness gate."""
+def gate_table(*gates: results.Gate) -> pd.DataFrame:
+    """Every check of a fairness gate, or of several."""
     return pd.DataFrame(
         {
             "check": c["name"],
@@ -149,6 +149,7 @@ def gate_table(gate: results.Gate) -> pd.DataFrame:
             "where": c["where"],
             "verdict": "passed" if c["passed"] else "FAILED",
         }
+        for gate in gates
         for c in gate.checks
     )
 
@@ -163,6 +164,12 @@ def part_table(records: Iterable[results.Timing]) -> pd.DataFrame:
             both = ms.pop("forward and backward")
             rows.append({"framework": framework, **ms, "backward": both - ms["forward"]})
     return pd.DataFrame(rows, columns=["framework", "data", "forward", "backward", "optimizer"])
+
+
+def energy_table(records: Iterable[results.Energy]) -> pd.DataFrame:
+    """Joules of one call of each arm."""
+    rows = [{"what": r.subject, "arm": r.arm, "joules": r.joules} for r in records]
+    return pd.DataFrame(rows, columns=["what", "arm", "joules"])
 
 
 PARTS = ("data", "forward", "forward and backward", "optimizer")
@@ -197,6 +204,16 @@ def ceiling(probes: Iterable[results.Timing], dtype: str = "float32") -> float:
     return max(reached)
 
 
+ADDITION_BYTES = 12 * 2**24  # of the probe of additions: two float32 vectors read, one written
+
+
+def bandwidth(probes: Iterable[results.Timing]) -> float:
+    """The machine's one ceiling for memory: the most bytes per second either framework's addition moved."""
+    found = [runs(record) for record in probes if record.subject == "addition"]
+    times = [timing.median(each, arm) for each in found for arm in arms(each)]
+    return max((ADDITION_BYTES / seconds for seconds in times), default=0.0)
+
+
 def utilisation(
     records: Iterable[results.Timing], works: Iterable[results.Work], peak: float
 ) -> pd.DataFrame:
@@ -218,7 +235,7 @@ def probe_table(probes: Iterable[results.Timing]) -> pd.DataFrame:
         found = runs(record)
         units = {
             "matmul": ("GFLOP/s", lambda s, c=record.case: 2e-9 * c["n"] ** 3 / s),
-            "addition": ("GB/s", lambda s: 12e-9 * 2**24 / s),
+            "addition": ("GB/s", lambda s: 1e-9 * ADDITION_BYTES / s),
             "synchronisation": ("µs", lambda s: 1e6 * s),
         }
         unit, scale = units[record.subject]

@@ -9,6 +9,7 @@ https://docs.pytorch.org/docs/2.13 (torch.utils.flop_counter), mlx.core.export_f
 
 import math
 
+import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -68,6 +69,11 @@ def count_mlx(half: Half, *batch) -> int:
 
     primitives = _primitives(step, *batch)
     half.model.update(before)  # tracing left tracers in buffers that the forward pass changes
+    return _counted(primitives)
+
+
+def _counted(primitives: list[dict]) -> int:
+    """Operations of the primitives that have any."""
     total = 0
     for primitive in primitives:
         rule = COUNTED.get(primitive["name"])
@@ -84,8 +90,21 @@ def count(mlx: Half, torch_half: Half, arrays: tuple) -> int:
     """
     ours = count_mlx(mlx, *mlx.batch(arrays))
     theirs = count_torch(torch_half, *torch_half.batch(arrays))
+    return _agreed(ours, theirs)
+
+
+def _agreed(ours: int, theirs: int) -> int:
+    """The count that both give."""
     if ours != theirs:
         raise ArithmeticError(
             f"a step is {ours:,} operations in MLX's graph and {theirs:,} by torch's counter"
         )
     return ours
+
+
+def count_forward(mlx_model, torch_model, mlx_input: mx.array, torch_input: torch.Tensor) -> int:
+    """Operations of one forward pass, agreed on by both counts. Errors: ArithmeticError when they differ."""
+    ours = _counted(_primitives(mlx_model, mlx_input))
+    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        torch_model(torch_input)
+    return _agreed(ours, counter.get_total_flops())

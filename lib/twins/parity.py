@@ -2,7 +2,9 @@
 
 Loss curves of correct twins part after about a hundred steps, even inside one framework, because
 training is chaotic; so the gate compares outputs, gradients and updates at the start, and the first
-losses against the floor that torch shows against itself when the rows of every batch are permuted.
+losses against the floor that torch shows against itself when the rows of every batch are permuted. Where a
+ReLU's input is zero but for rounding, float32 gradients part as well, and are held against a floor too; the
+float64 checks are not.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -11,42 +13,19 @@ from functools import partial
 
 import numpy as np
 
-from twins import train, weights
+from twins import float64, train, weights
 from twins.frameworks import MLX, on
+from twins.thresholds import THRESHOLDS
 from twins.train import Half
 
 Batch = tuple[np.ndarray, ...]
 Halves = Callable[[str], tuple[Half, Half]]  # dtype -> fresh (MLX, PyTorch) halves with equal weights
 
-
-@dataclass(frozen=True)
-class Threshold:
-    """A limit, what correct twins were measured to reach, and the smallest planted defect above it."""
-
-    limit: float
-    matched: float
-    defect: str
-    unit: str
-
-
-# Largest values of correct twins and values of planted defects (tests/test_parity.py), measured on Linux x86
-# with transformer_lm: tiny with 20 seeds, and the quick profile's size.
-WORST = "largest relative L2 over tensors"
-MEDIAN = "median relative L2 over tensors"
-APART = "largest difference in 20 steps, nats"
-THRESHOLDS = {
-    "weights": Threshold(0.0, 0.0, "a LayerNorm scale zeroed: 1", WORST),
-    "outputs": Threshold(1e-5, 6.1e-7, "LayerNorm epsilon 1e-6 for 1e-5: 4.8e-3", "relative L2"),
-    "gradients": Threshold(1e-5, 7.9e-7, "tanh for exact GELU: 2.2e-5", WORST),
-    "update": Threshold(1e-4, 9.3e-6, "weight decay 0.01 for 0.1: 1.8e-3", MEDIAN),
-    "clipping": Threshold(1e-3, 2e-5, "clipping on one side: 0.5", MEDIAN),
-    "losses": Threshold(1e-4, 8.1e-6, "LayerNorm epsilon 1e-6 for 1e-5: 1.4e-4", APART),
-    "moved": Threshold(0.0, 0.0, "optimizer.step() removed: every tensor", "tensors that did not move"),
-    "float64 gradients": Threshold(1e-6, 3.2e-7, "tanh for exact GELU: 2.2e-5", WORST),
-    "float64 losses": Threshold(1e-5, 2.7e-6, "clipping on one side: 2.3e-5", APART),
-}
 HUGE = 1e4  # multiplies the first loss, so that any clipping acts
-FLOOR_FACTOR = 10.0  # losses may differ by this many times the floor
+FLOOR_FACTOR = 10.0  # what chaos or a switched ReLU parts may differ by this many times the floor
+SHAKE = 3e-6  # of every weight: moves what is computed from it by a few times what rounding does
+DRAWS = 4
+SWITCHED = 1e-4  # gradients that SHAKE moves by more have a switched ReLU behind them; others reach 4e-5
 ZERO_GRADIENT = 1e-6  # of the largest tensor's norm: rounding noise where the true gradient is zero
 
 
@@ -94,7 +73,12 @@ def relative(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def _as_mlx(arrays: dict[str, np.ndarray], half: Half) -> dict[str, np.ndarray]:
-    return weights.as_mlx(arrays, half.model)
+    """Torch's arrays under the names and in the layout of `half`, MLX's or torch's own."""
+    return weights.as_mlx(arrays, half.model, half.names) if half.framework is MLX else arrays
+
+
+def _weights(half: Half) -> dict[str, np.ndarray]:
+    return (weights.mlx_weights if half.framework is MLX else weights.torch_weights)(half.model)
 
 
 def _numpy(half: Half, tensors: dict) -> dict[str, np.ndarray]:
@@ -142,6 +126,25 @@ def check_outputs(mlx: Half, torch: Half, batch: Batch) -> Iterator[Check]:
     yield Check("loss", relative(*losses), limit, f"{float(losses[1]):.4f} nats")
 
 
+def check_evaluation(mlx: Half, torch: Half, batch: Batch, kind: str = "") -> Iterator[Check]:
+    """(b) What training has gathered: the running statistics, and outputs of one batch in evaluation mode.
+
+    A twin without running statistics has no check of them.
+    """
+    kept = [name for name, _ in torch.model.named_buffers() if not name.endswith(weights.NOT_WEIGHTS)]
+    ours, theirs = _weights(mlx), _as_mlx({k: v for k, v in _weights(torch).items() if k in kept}, mlx)
+    name, limit = f"{kind}statistics", THRESHOLDS[f"{kind}statistics"].limit
+    if theirs:
+        yield _worst(name, {k: relative(ours[k], theirs[k]) for k in theirs}, limit)
+    outputs = []
+    for half in (mlx, torch):
+        half.model.eval()
+        outputs.append(half.framework.numpy(half.model(*half.batch(batch)[:-1])))
+        half.model.train()
+    name, limit = f"{kind}evaluation", THRESHOLDS[f"{kind}evaluation"].limit
+    yield Check(name, relative(*outputs), limit, f"{outputs[0].shape}")
+
+
 def check_gradients(mlx: Half, torch: Half, batch: Batch, name: str = "gradients") -> Check:
     """(c) Every gradient at step 0; tensors whose true gradient is zero hold noise and are passed over."""
     ours = _numpy(mlx, train.gradients(mlx, *mlx.batch(batch))[1])
@@ -155,10 +158,10 @@ def check_gradients(mlx: Half, torch: Half, batch: Batch, name: str = "gradients
 
 def _update(mlx: Half, torch: Half, batch: Batch) -> dict[str, float]:
     """Relative L2 between the halves' changes of every parameter in one optimizer step."""
-    before = weights.mlx_weights(mlx.model), _as_mlx(weights.torch_weights(torch.model), mlx)
+    before = _weights(mlx), _as_mlx(_weights(torch), mlx)
     for half in (mlx, torch):
         train.step(half)(*half.batch(batch))
-    after = weights.mlx_weights(mlx.model), _as_mlx(weights.torch_weights(torch.model), mlx)
+    after = _weights(mlx), _as_mlx(_weights(torch), mlx)
     return {k: relative(after[0][k] - before[0][k], after[1][k] - before[1][k]) for k in before[0]}
 
 
@@ -189,9 +192,36 @@ def _scaled(loss: Callable, model, *batch):
 
 def _moved(name: str, half: Half, before: dict[str, np.ndarray]) -> Check:
     """(f) How many tensors of a trained half are still where they started."""
-    now = weights.mlx_weights(half.model) if half.framework is MLX else weights.torch_weights(half.model)
+    now = _weights(half)
     still = sorted(k for k in now if np.array_equal(now[k], before[k]))
     return Check(f"moved, {name}", float(len(still)), 0.0, ", ".join(still[:3]) or f"all {len(now)} tensors")
+
+
+def shaken(half: Half, draw: int) -> Half:
+    """A torch half, each of its weights changed by about SHAKE of itself."""
+    rng, found = np.random.default_rng(draw), weights.torch_weights(half.model)
+    for name, _ in half.model.named_parameters():
+        found[name] = (found[name] * (1 + SHAKE * rng.standard_normal(found[name].shape))).astype("float32")
+    weights.load_torch(half.model, found)
+    return half
+
+
+def _floors(make: Halves, batch: Batch) -> dict[str, float]:
+    """By check, what rounding alone can do to torch: against itself shaken, the largest of DRAWS."""
+    largest: dict[str, float] = {}
+    for draw in range(DRAWS):
+        pair = shaken(make("float32")[1], draw), make("float32")[1]
+        for check in (check_gradients(*pair, batch), *check_update(*pair, batch)):
+            largest[check.name] = max(check.value, largest.get(check.name, 0.0))
+    return largest
+
+
+def relaxed(checks: Sequence[Check], floors: dict[str, float]) -> list[Check]:
+    """The checks; where the gradients' floor shows a switched ReLU, with limits of FLOOR_FACTOR floors."""
+    if floors["gradients"] <= SWITCHED:
+        return list(checks)
+    limits = {check.name: max(check.limit, FLOOR_FACTOR * floors[check.name]) for check in checks}
+    return [replace(c, limit=limits[c.name], where=f"{c.where}, floor {floors[c.name]:.2g}") for c in checks]
 
 
 def permuted(batches: Sequence[Batch], seed: int = 0) -> list[Batch]:
@@ -210,10 +240,10 @@ def _runs(torch_compiled: bool) -> dict[str, tuple[int, bool]]:
 def check_losses(make: Halves, batches: Sequence[Batch], torch_compiled: bool) -> tuple[list[Check], dict]:
     """(e) and (f): the first losses of every step function against torch's floor, and what moved."""
     checks, losses = [], {}
-    losses["floor"] = train.fit(make("float32")[1], permuted(batches))
+    losses["floor"] = train.fit(shaken(make("float32")[1], 0), permuted(batches))
     for name, (index, compiled) in _runs(torch_compiled).items():
         half = make("float32")[index]
-        start = weights.mlx_weights(half.model) if index == 0 else weights.torch_weights(half.model)
+        start = _weights(half)
         losses[name] = train.fit(half, batches, compiled=compiled)
         checks.append(_moved(name, half, start))
     reference = np.array(losses["PyTorch eager"])
@@ -230,13 +260,16 @@ def check_losses(make: Halves, batches: Sequence[Batch], torch_compiled: bool) -
 
 
 def check_float64(make: Halves, batches: Sequence[Batch]) -> list[Check]:
-    """(g) The same in float64, on the CPU: gradients at step 0 and the first losses."""
-    with on("cpu"):
+    """(g) The same in float64, on the CPU: gradients at step 0, the first losses, and what they leave."""
+    with on("cpu"), float64.convolutions():
+        halves = make("float64")
         gradients = check_gradients(*make("float64"), batches[0], "float64 gradients")
-        ours, theirs = (np.array(train.fit(half, batches)) for half in make("float64"))
+        ours, theirs = (np.array(train.fit(half, batches)) for half in halves)
+        left = list(check_evaluation(*halves, batches[0], "float64 "))
     apart = np.abs(ours - theirs)
     limit = THRESHOLDS["float64 losses"].limit
-    return [gradients, Check("float64 losses", float(apart.max()), limit, f"step {int(apart.argmax())}")]
+    losses = Check("float64 losses", float(apart.max()), limit, f"step {int(apart.argmax())}")
+    return [gradients, losses, *left]
 
 
 def gate(
@@ -251,7 +284,10 @@ def gate(
     if not names.passed:
         return Verdict(twin, (names,), {})
     checks = [names, check_weights(*halves), *check_outputs(*halves, batches[0])]
-    checks += [check_gradients(*halves, batches[0]), *check_update(*halves, batches[0])]
+    gradients = check_gradients(*halves, batches[0])
+    checks += check_evaluation(*halves, batches[0])
+    first = [gradients, *check_update(*halves, batches[0])]
+    checks += relaxed(first, _floors(make, batches[0]))
     more, losses = check_losses(make, batches, torch_compiled)
     checks += more + (check_float64(make, batches) if float64 else [])
     return Verdict(twin, tuple(checks), losses)

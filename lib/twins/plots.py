@@ -44,7 +44,7 @@ def ratios(comparisons: list[Comparison], what: str) -> Figure:
     if not comparisons:
         return nothing("no timing was recorded")
     rows = sorted(comparisons, key=lambda c: c.ratio.value)
-    canvas, (axes,) = blank(1.5 + 0.36 * len(rows))
+    canvas, (axes,) = blank(1.5 + 0.36 * min(len(rows), 20) + 0.26 * max(0, len(rows) - 20))
     axes.axvspan(1 / timing.TIE, timing.TIE, color=RULE, alpha=0.6, lw=0)
     axes.axvline(1, color=MUTED, lw=1)
     for y, row in enumerate(rows):

@@ -103,6 +103,9 @@ def key(path: Path, given: dict, folder: Path) -> str:
     """The key of a notebook under these parameters, with the environment's part in it."""
     more = [os.environ.get(name, "") for name in ("TWINS_DEVICE", "TWINS_THREADS")]
     more.append((ROOT / "constraints.txt").read_text())
+    values = (notebooks.declared(path) | given).values()
+    own = [path.parent / value for value in values if isinstance(value, str) and value.endswith(".py")]
+    more += [file.read_text() for file in own if file.is_file()]
     if notebooks.reads_records(path):
         more += [f"{p.relative_to(folder)}:{p.read_text()}" for p in sorted(folder.glob("*/*.jsonl"))]
     return notebooks.key(path, given, more)

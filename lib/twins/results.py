@@ -78,6 +78,22 @@ class Fit:
 
 
 @dataclass(frozen=True)
+class Accuracy:
+    """How many of `total` held-out examples each trained half classifies rightly.
+
+    `majority` is how many naming the most frequent class every time gets right.
+    """
+
+    twin: str
+    case: dict
+    dataset: str
+    digest: str
+    right: dict[str, int]
+    majority: int
+    total: int
+
+
+@dataclass(frozen=True)
 class Work:
     """Floating-point operations of one training step, agreed on by both counts."""
 
@@ -98,8 +114,34 @@ class Memory:
     source: str
 
 
-KINDS = {kind.__name__.lower(): kind for kind in (Machine, Timing, Gate, Fit, Work, Memory)}
-Body = Machine | Timing | Gate | Fit | Work | Memory
+@dataclass(frozen=True)
+class Sharing:
+    """Whether a hand-over of `size` bytes shared memory: what showed it, and the bytes it added.
+
+    `written`: a write through the receiver was read at the source; `address`: both lie at one address, None
+    where the CPU cannot tell.
+    """
+
+    route: str
+    size: int
+    written: bool
+    address: bool | None
+    added: int
+
+
+@dataclass(frozen=True)
+class Energy:
+    """Joules of one call of an arm, averaged over seconds of calls; `source` says what was read."""
+
+    subject: str
+    case: dict
+    arm: str
+    joules: float
+    source: str
+
+
+Body = Machine | Timing | Gate | Fit | Accuracy | Work | Memory | Sharing | Energy
+KINDS = {kind.__name__.lower(): kind for kind in typing.get_args(Body)}
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,14 @@
 Every notebook that trains a twin calls these. A twin that fails the gate is not timed.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
 import numpy as np
 import psutil
 
-from twins import flops, parity, processes, results, timing, train
+from twins import diagnosis, flops, parity, precision, processes, results, timing, train, weights
 from twins.frameworks import BOTH, compile_fault
 from twins.show import tell
 
@@ -19,7 +20,10 @@ Batches = Sequence[tuple[np.ndarray, ...]]
 
 @dataclass(frozen=True)
 class Study:
-    """A twin of twins.models at one size, and the arithmetic of its training."""
+    """A twin at one size, and the arithmetic of its training.
+
+    `model` is a file of twins.models by its name, or a file of the reader's own by its path.
+    """
 
     model: str
     config: dict
@@ -29,15 +33,32 @@ class Study:
     def __post_init__(self):
         train.named(self.model).Config(**self.config)  # refuses what cannot be built
 
+    @property
+    def name(self) -> str:
+        """The twin's name in records."""
+        return Path(self.model).stem
+
     def halves(self, dtype: str = "float32") -> tuple[train.Half, train.Half]:
         """Fresh halves with equal weights, MLX first."""
         module = train.named(self.model)
         return train.halves(module, module.Config(**self.config), self.recipe, self.seed, dtype)
 
+    def apart(self) -> tuple[train.Half, train.Half]:
+        """Fresh halves, each with weights of its own, as when these cannot be copied; MLX first."""
+        module = train.named(self.model)
+        sizes = module.Config(**self.config)
+        mlx, torch_half = (train.half(module, sizes, self.recipe, each) for each in BOTH)
+        weights.check_map(mlx.names, mlx.model, torch_half.model)
+        return mlx, torch_half
+
+    def examples(self, batch: int, count: int) -> list[tuple[np.ndarray, ...]]:
+        """Different random batches of the right shapes."""
+        module, rng = train.named(self.model), np.random.default_rng(self.seed)
+        return [module.example(module.Config(**self.config), rng, batch) for _ in range(count)]
+
     def example(self, batch: int) -> tuple[np.ndarray, ...]:
         """A random batch of the right shapes."""
-        module = train.named(self.model)
-        return module.example(module.Config(**self.config), np.random.default_rng(self.seed), batch)
+        return self.examples(batch, 1)[0]
 
 
 def room(study: Study, batch: int, models: int = 1) -> int:
@@ -51,7 +72,7 @@ def room(study: Study, batch: int, models: int = 1) -> int:
     free = psutil.virtual_memory().available
     if needed > MEMORY_SHARE * free:
         raise MemoryError(
-            f"{study.model} at batch {batch} is estimated to need {needed / 2**30:.1f} GiB to train; "
+            f"{study.name} at batch {batch} is estimated to need {needed / 2**30:.1f} GiB to train; "
             f"{free / 2**30:.1f} GiB are free and {MEMORY_SHARE:.0%} of that may be used"
         )
     return needed
@@ -63,11 +84,45 @@ def modes() -> list[str]:
 
 
 def gate(study: Study, batches: Batches, torch_compiled: bool = True) -> results.Gate:
-    """The fairness gate on the first batches of the data the twin will train on."""
-    verdict = parity.gate(study.model, study.halves, batches, torch_compiled)
+    """The fairness gate on the first batches of the data the twin will train on.
+
+    Halves whose weights differ in name or shape, and a half that refuses the batch, fail in one check.
+    """
+    names = parity.check_names(*study.apart())
+    if not names.passed:
+        return _recorded(study, parity.Verdict(study.name, (names,), {}))
+    if refused := diagnosis.refused(study.halves, batches[0]):
+        check = parity.Check("batch", float("inf"), 0.0, refused.where)
+        return _recorded(study, parity.Verdict(study.name, (names, check), {}))
+    return _recorded(study, parity.gate(study.name, study.halves, batches, torch_compiled))
+
+
+def explained(study: Study, verdict: results.Gate, batches: Batches) -> str:
+    """Where the halves of a twin first part, and the likely cause; empty when it passed its gate."""
+    if verdict.passed:
+        return ""
+    make = study.halves if verdict.checks[0]["passed"] else lambda dtype: study.apart()
+    found = diagnosis.diagnose(make, batches[0])
+    if found:
+        return str(found)
+    failed = {check["name"] for check in verdict.checks if not check["passed"]}
+    if all(name.endswith("compiled") for name in failed):
+        return (
+            "Eager steps agree and compiled ones do not: what changes from step to step in the model is not "
+            "among its arrays, so that compilation keeps its first value."
+        )
+    return "In a single step no departure is found; the halves part in the steps that follow."
+
+
+def half_type_gate(study: Study, batches: Batches, dtype: str) -> results.Gate:
+    """The gate of training in a half type, on the first batches of the data."""
+    return _recorded(study, precision.gate(study.name, study.halves, batches, dtype), dtype=dtype)
+
+
+def _recorded(study: Study, verdict: parity.Verdict, **more: object) -> results.Gate:
     checks = [asdict(c) | {"value": _finite(c.value), "passed": c.passed} for c in verdict.checks]
     losses = {name: [_finite(loss) for loss in run] for name, run in verdict.losses.items()}
-    return results.Gate(study.model, study.config, verdict.passed, checks, losses)
+    return results.Gate(study.name, study.config | more, verdict.passed, checks, losses)
 
 
 def _finite(value: float) -> float | None:
@@ -88,11 +143,18 @@ def refusal(verdict: results.Gate) -> str:
 
 
 def fit(
-    study: Study, dataset: str, digest: str, entropy: float | None, batches: Batches, held_out: Batches
+    study: Study,
+    dataset: str,
+    digest: str,
+    entropy: float | None,
+    batches: Batches,
+    held_out: Batches,
+    trained: Callable[[str, train.Half], None] | None = None,
 ) -> results.Fit:
     """Train each half eagerly on the same batches, and torch again on permuted rows: the floor.
 
-    `held_out` is evaluated after training; its mean loss is in nats. Errors: FloatingPointError.
+    `held_out` is evaluated after training; its mean loss is in nats. `trained` is shown every trained half.
+    Errors: FloatingPointError.
     """
     runs = {"MLX": (0, batches), "PyTorch": (1, batches), "floor": (1, parity.permuted(batches))}
     losses, after = {}, {}
@@ -104,15 +166,32 @@ def fit(
         if not finite.all():
             step = int(np.argmin(finite))
             raise FloatingPointError(
-                f"{study.model}: {name}'s loss is not finite at step {step}; lower learning_rate"
+                f"{study.name}: {name}'s loss is not finite at step {step}; lower learning_rate"
             )
         tell(f"{name}: {len(data)} steps, held-out loss {after[name]:.3f}")
+        if trained:
+            trained(name, half)
     case = study.config | {"batch": len(batches[0][0]), "steps": len(batches)}
-    return results.Fit(study.model, case, dataset, digest, entropy, losses, after)
+    return results.Fit(study.name, case, dataset, digest, entropy, losses, after)
+
+
+def classify(
+    study: Study, dataset: str, digest: str, entropy: float | None, batches: Batches, held_out: Batches
+) -> tuple[results.Fit, results.Accuracy]:
+    """A fit, and how many held-out examples every trained half of a classifier gets right."""
+    right: dict[str, int] = {}
+
+    def count(name: str, half: train.Half) -> None:
+        right[name] = train.right(half, held_out)
+
+    fitted = fit(study, dataset, digest, entropy, batches, held_out, count)
+    labels = np.concatenate([arrays[-1] for arrays in held_out])
+    majority = int(np.bincount(labels).max())
+    return fitted, results.Accuracy(study.name, fitted.case, dataset, digest, right, majority, len(labels))
 
 
 def _timing(subject: str, study: Study, batch: int, runs: list[timing.Run], **more: object) -> results.Timing:
-    case = {"twin": study.model, **study.config, "batch": batch, **more}
+    case = {"twin": study.name, **study.config, "batch": batch, **more}
     return results.Timing(subject, case, [asdict(run) for run in runs])
 
 
@@ -129,6 +208,19 @@ def steps(
         yield _timing("training step", study, batch, runs)
 
 
+def half_types(
+    study: Study, verdicts: Sequence[results.Gate], batch: int, plan: timing.Plan
+) -> Iterator[results.Timing]:
+    """Time eager steps in float32 and in every half type whose gate passed; nothing when none did."""
+    dtypes = [verdict.case["dtype"] for verdict in verdicts if verdict.passed]
+    if dtypes:
+        sizes = {"model": study.model, "config": study.config, "batch": batch}
+        room(study, batch, models=2 * len(dtypes) + 3)
+        arguments = sizes | {"dtypes": ["float32", *dtypes]}
+        runs = timing.measure("twins.arms:type_arms", arguments, plan, tell)
+        yield _timing("training step by type", study, batch, runs)
+
+
 def parts(study: Study, verdict: results.Gate, batch: int, plan: timing.Plan) -> Iterator[results.Timing]:
     """Time the parts of an eager step; nothing when the gate failed."""
     if verdict.passed:
@@ -142,7 +234,17 @@ def memory(study: Study, verdict: results.Gate, batch: int, modes: Sequence[str]
     for framework, mode in arms:
         sizes = {"model": study.model, "config": study.config, "batch": batch}
         read = processes.call("twins.arms:memory", sizes | {"framework": framework, "mode": mode})
-        yield results.Memory(study.model, study.config | {"batch": batch}, f"{framework} {mode}", **read)
+        yield results.Memory(study.name, study.config | {"batch": batch}, f"{framework} {mode}", **read)
+
+
+def countable(
+    study: Study, verdict: results.Gate, batch_sizes: Sequence[int]
+) -> tuple[list[results.Work], str]:
+    """The works, or none and the sentence that the two counts of a step's operations differ."""
+    try:
+        return list(works(study, verdict, batch_sizes)), ""
+    except ArithmeticError as error:
+        return [], f"The share of the ceiling is not known: {error}."
 
 
 def works(study: Study, verdict: results.Gate, batch_sizes: Sequence[int]) -> Iterator[results.Work]:
@@ -152,7 +254,7 @@ def works(study: Study, verdict: results.Gate, batch_sizes: Sequence[int]) -> It
     """
     for batch in batch_sizes if verdict.passed else []:
         counted = flops.count(*study.halves(), study.example(batch))
-        yield results.Work(study.model, study.config | {"batch": batch}, counted)
+        yield results.Work(study.name, study.config | {"batch": batch}, counted)
 
 
 def probes(sizes: Sequence[int], half_sizes: Sequence[int], plan: timing.Plan) -> Iterator[results.Timing]:
@@ -169,15 +271,21 @@ def _probe(subject: str, case: dict, plan: timing.Plan) -> results.Timing:
     return results.Timing(subject, case, [asdict(run) for run in runs])
 
 
-def ceiling_probes(machine: results.Machine, plan: timing.Plan) -> list[results.Timing]:
-    """The products that give this machine's ceiling: those of its newest 01_machine, or one timed now.
+CEILINGS = {"matmul": {"n": 1024, "dtype": "float32"}, "addition": {}}  # the probe and the case that give one
 
-    Records made under other versions or on another device do not count.
+
+def ceiling_probes(
+    machine: results.Machine, plan: timing.Plan, subject: str = "matmul"
+) -> list[results.Timing]:
+    """The probes that give this machine's ceiling: those of its newest 01_machine, or one timed now.
+
+    `subject` is "matmul" for arithmetic or "addition" for memory. Records made under other versions or on
+    another device do not count.
     """
     newest = results.latest(results.read(), machine.id, "01_machine")
     same = [r for r in newest.records if (r.versions, r.device) == (machine.versions, machine.device)]
-    known = results.Found(same, []).bodies(results.Timing, subject="matmul")
-    return known or [_probe("matmul", {"n": 1024, "dtype": "float32"}, plan)]
+    known = results.Found(same, []).bodies(results.Timing, subject=subject)
+    return known or [_probe(subject, CEILINGS[subject], plan)]
 
 
 def next_token(windows: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:

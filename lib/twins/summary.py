@@ -9,6 +9,7 @@ from twins.compare import Comparison
 from twins.results import Found, Machine
 
 PROFILES = ("quick", "full", "smoke")  # runs of the report; what was tried by hand is not evidence
+STEPS = ("training step", "training step by type")
 CLAIMED = 2.0  # "up to 2x faster", the claim that circulates about M3 Max
 
 
@@ -40,6 +41,16 @@ def headline(records: list[results.Record]) -> list[Comparison]:
     return rows
 
 
+def everything(records: list[results.Record]) -> list[Comparison]:
+    """Every twin at every batch size, in every mode and type that both frameworks were timed in."""
+    bodies = [r.body for r in records if isinstance(r.body, results.Timing) and r.body.subject in STEPS]
+    rows = []
+    for body in bodies:
+        found = compare.by_mode(body, f"{body.case['twin']}, batch {body.case['batch']}")
+        rows += [row for row in found if not row.label.endswith("float32")]  # the eager step, timed above
+    return rows
+
+
 def claim(records: list[results.Record], here: Machine) -> str:
     """What these records say to the claim of "up to 2x faster training", in one paragraph."""
     rows = headline(records)
@@ -59,7 +70,8 @@ def gates(records: list[results.Record]) -> pd.DataFrame:
     for gate in (r.body for r in records if isinstance(r.body, results.Gate)):
         failed = [check["name"] for check in gate.checks if not check["passed"]]
         verdict = "passed" if gate.passed else f"FAILED: {', '.join(failed)}"
-        rows.append({"twin": gate.twin, "checks": len(gate.checks), "verdict": verdict})
+        twin = ", ".join(filter(None, (gate.twin, gate.case.get("dtype"))))
+        rows.append({"twin": twin, "checks": len(gate.checks), "verdict": verdict})
     return pd.DataFrame(rows, columns=["twin", "checks", "verdict"])
 
 

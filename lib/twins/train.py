@@ -6,21 +6,22 @@ written on both sides, because the defaults differ (MLX's AdamW has no bias corr
 """
 
 import importlib
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 
-from twins import weights
+from twins import own, weights
 from twins.frameworks import MLX, TORCH, Mlx, Torch
 
 import mlx.core as mx  # isort: skip  (after frameworks: the BLAS)
 import mlx.nn as mnn  # isort: skip
 import mlx.optimizers as mlx_optimizers  # isort: skip
 import torch  # isort: skip
-from mlx.utils import tree_flatten  # isort: skip
+from mlx.utils import tree_flatten, tree_map  # isort: skip
 
 
 @dataclass(frozen=True)
@@ -37,17 +38,32 @@ class Recipe:
 
 @dataclass
 class Half:
-    """One half of a twin, ready to train: its model, its loss(model, *batch) and its optimizer."""
+    """One half of a twin, ready to train: its model, its loss(model, *batch) and its optimizer.
+
+    `layout` turns a batch of NumPy arrays into this half's own layout (NCHW, where images come as NHWC);
+    floating-point arrays become `dtype`, the model's. `names` maps torch's names to MLX's where they differ.
+    """
 
     framework: Mlx | Torch
     model: mnn.Module | torch.nn.Module
     loss: Callable
     optimizer: mlx_optimizers.Optimizer | torch.optim.Optimizer
     clip: float | None
+    layout: Callable | None = None
+    dtype: str = "float32"
+    names: Mapping[str, str] = field(default_factory=dict)
+
+    def arranged(self, arrays: Iterable[np.ndarray]) -> tuple[np.ndarray, ...]:
+        """The batch in this half's layout, still NumPy."""
+        return self.layout(*arrays) if self.layout else tuple(arrays)
+
+    def hand_over(self, arrays: Iterable[np.ndarray]) -> list:
+        """Arranged NumPy arrays as this framework's, on its device."""
+        return [self.framework.array(a, self.dtype if a.dtype.kind == "f" else None) for a in arrays]
 
     def batch(self, arrays: Iterable[np.ndarray]) -> list:
-        """NumPy arrays as this framework's, on its device."""
-        return [self.framework.array(array) for array in arrays]
+        """NumPy arrays as this framework's, in this half's layout and on its device."""
+        return self.hand_over(self.arranged(arrays))
 
 
 def mlx_optimizer(r: Recipe) -> mlx_optimizers.Optimizer:
@@ -178,10 +194,14 @@ def set_dtype(model: mnn.Module | torch.nn.Module, dtype: str) -> None:
 def half(model: ModuleType, config, recipe: Recipe, framework: Mlx | Torch) -> Half:
     """One half of a twin from a file of twins.models, with weights of its own."""
     mlx_class, torch_class = model.HALVES
+    names = getattr(model, "NAMES", {})
     if framework is MLX:
-        return Half(MLX, mlx_class(config), model.mlx_loss, mlx_optimizer(recipe), recipe.clip)
-    made = torch_class(config).to(TORCH.device)
-    return Half(TORCH, made, model.torch_loss, torch_optimizer(recipe, made), recipe.clip)
+        optimizer = getattr(model, "mlx_optimizer", mlx_optimizer)(recipe)
+        layout = getattr(model, "mlx_layout", None)
+        return Half(MLX, mlx_class(config), model.mlx_loss, optimizer, recipe.clip, layout, names=names)
+    made, layout = torch_class(config).to(TORCH.device), getattr(model, "torch_layout", None)
+    optimizer = getattr(model, "torch_optimizer", torch_optimizer)(recipe, made)
+    return Half(TORCH, made, model.torch_loss, optimizer, recipe.clip, layout, names=names)
 
 
 def halves(
@@ -193,21 +213,32 @@ def halves(
     """
     TORCH.seed(seed)
     ours, theirs = (half(model, config, recipe, framework) for framework in (MLX, TORCH))
-    weights.copy_to_mlx(theirs.model, ours.model)
+    weights.copy_to_mlx(theirs.model, ours.model, ours.names)
     for each in (ours, theirs):
         set_dtype(each.model, dtype)
+        each.dtype = dtype
         each.model.train()
+    if dtype == "float64":  # 1 - beta^t from a step counted in float32 is 8e-6 off; torch's is Python's float
+        ours.optimizer.state = tree_map(lambda x: x.astype(mx.float64), ours.optimizer.state)
     return ours, theirs
 
 
 def named(model: str) -> ModuleType:
-    """The file of twins.models with this name. Errors: ValueError naming the models there are."""
+    """The file of twins.models with this name, or a file of the reader's own when the name ends with .py.
+
+    Errors: ValueError naming the models there are.
+    """
+    if model.endswith(".py") and Path(model).is_file():
+        return own.load(Path(model))
     folder = importlib.resources.files("twins.models")
     known = sorted(
         file.name[:-3] for file in folder.iterdir() if file.name[:1].isalpha() and file.name.endswith(".py")
     )
     if model not in known:
-        raise ValueError(f"no model named {model!r} in twins.models; there are {', '.join(known)}")
+        raise ValueError(
+            f"no model named {model!r} in twins.models; there are {', '.join(known)}, "
+            "or the path of a .py file of your own"
+        )
     return importlib.import_module(f"twins.models.{model}")
 
 
@@ -218,13 +249,26 @@ def fit(half: Half, batches: Iterable, compiled: bool = False) -> list[float]:
     return [float(half.framework.numpy(loss)) for loss in losses]
 
 
-def evaluate(half: Half, batches: Iterable) -> float:
-    """Mean loss over batches in evaluation mode, without gradients."""
+def evaluate(half: Half, batches: Sequence) -> float:
+    """Mean loss over the examples of batches in evaluation mode, without gradients."""
     half.model.eval()
     with torch.no_grad():
         losses = [half.loss(half.model, *half.batch(arrays)) for arrays in batches]
     half.model.train()
-    return float(np.mean([half.framework.numpy(loss) for loss in losses]))
+    values = [half.framework.numpy(loss) for loss in losses]
+    return float(np.average(values, weights=[len(arrays[-1]) for arrays in batches]))
+
+
+def right(half: Half, batches: Sequence) -> int:
+    """How many examples of batches have their largest logit at their label, the last array of a batch."""
+    half.model.eval()
+    with torch.no_grad():
+        found = [half.framework.numpy(half.model(*half.batch(arrays)[:-1])) for arrays in batches]
+    half.model.train()
+    return sum(
+        int((logits.argmax(axis=1) == arrays[-1]).sum())
+        for logits, arrays in zip(found, batches, strict=True)
+    )
 
 
 def parts(half: Half, batch: list) -> dict[str, Callable]:

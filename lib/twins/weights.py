@@ -1,7 +1,8 @@
 """Move weights between the halves of a twin, and to and from safetensors, through one mapping.
 
-Names are equal on both sides unless a map says otherwise; what differs is the layout of convolution
-weights: torch keeps (out, in, ...) and MLX (out, ..., in). https://github.com/huggingface/safetensors
+Names are equal on both sides unless a map from torch's to MLX's says otherwise; an entry holds for a weight,
+or for every weight of a module. What differs is the layout of convolution weights: torch keeps (out, in, ...)
+and MLX (out, ..., in). https://github.com/huggingface/safetensors
 """
 
 from collections.abc import Mapping
@@ -30,11 +31,11 @@ NOT_WEIGHTS = ("num_batches_tracked",)  # torch's BatchNorm counts batches; noth
 
 def layouts(model: mnn.Module) -> dict[str, tuple[int, ...]]:
     """Parameter name -> axes from torch's layout to MLX's, for the parameters whose layout differs."""
-    return {
-        f"{name}.weight" if name else "weight": LAYOUTS[type(module)]
+    kinds = {
+        name: next((kind for kind in type(module).__mro__ if kind in LAYOUTS), None)
         for name, module in model.named_modules()
-        if type(module) in LAYOUTS
     }
+    return {f"{name}.weight" if name else "weight": LAYOUTS[kind] for name, kind in kinds.items() if kind}
 
 
 def mlx_weights(model: mnn.Module) -> dict[str, np.ndarray]:
@@ -53,11 +54,33 @@ def _turned(value: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
     return value.transpose(axes) if value.ndim == len(axes) else value
 
 
+def renamed(name: str, names: Mapping[str, str]) -> str:
+    """A name through the map: by its own entry, or by that of the innermost module it lies in."""
+    parts = name.split(".")
+    for cut in range(len(parts), -1, -1):
+        module = ".".join(parts[:cut])
+        if module in names:
+            return ".".join(filter(None, [names[module], *parts[cut:]]))
+    return name
+
+
+def check_map(names: Mapping[str, str], mlx: mnn.Module, torch) -> None:
+    """Refuse a map of a weight or module that there is not. Errors: ValueError naming it."""
+    sides = {"PyTorch": (names.keys(), torch_weights(torch)), "MLX": (names.values(), mlx_weights(mlx))}
+    for side, (given, known) in sides.items():
+        for name in given:
+            if name and not any(k == name or k.startswith(f"{name}.") for k in known):
+                raise ValueError(
+                    f"the name map has {name!r}, which is no weight and no module of the {side} half; "
+                    f"its weights are {', '.join(known)}"
+                )
+
+
 def as_mlx(weights: Mapping[str, np.ndarray], model: mnn.Module, names: Mapping[str, str] | None = None):
     """Torch weights under MLX's names and in MLX's layout; `names` maps torch names that differ."""
     axes, names = layouts(model), names or {}
-    renamed = {names.get(name, name): value for name, value in weights.items()}
-    return {k: _turned(v, axes[k]) if k in axes else v for k, v in renamed.items()}
+    mine = {renamed(name, names): value for name, value in weights.items()}
+    return {k: _turned(v, axes[k]) if k in axes else v for k, v in mine.items()}
 
 
 def as_torch(weights: Mapping[str, np.ndarray], model: mnn.Module, names: Mapping[str, str] | None = None):
@@ -65,7 +88,7 @@ def as_torch(weights: Mapping[str, np.ndarray], model: mnn.Module, names: Mappin
     axes = {name: tuple(np.argsort(axes)) for name, axes in layouts(model).items()}
     back = {mlx: torch for torch, mlx in (names or {}).items()}
     turned = {k: _turned(v, axes[k]) if k in axes else v for k, v in weights.items()}
-    return {back.get(name, name): value for name, value in turned.items()}
+    return {renamed(name, back): value for name, value in turned.items()}
 
 
 def check(given: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray], where: str) -> None:

@@ -1,0 +1,105 @@
+"""Which simple expression of values known to agree gives a value: how a function that is no module is told.
+
+Activations are plain functions in most models and cannot be hooked. An activation of one earlier value, alone
+or times or plus another, is recognised by its numbers.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from twins.parity import relative
+
+import torch  # isort: skip  (after parity: the BLAS)
+from torch.nn import functional as F  # isort: skip
+
+FUNCTIONS: dict[str, Callable] = {
+    "": lambda x: x,
+    "exact GELU": F.gelu,
+    "the tanh approximation of GELU": lambda x: F.gelu(x, approximate="tanh"),
+    "the sigmoid approximation of GELU": lambda x: x * torch.sigmoid(1.702 * x),
+    "ReLU": F.relu,
+    "squared ReLU": lambda x: F.relu(x).square(),
+    "ReLU6": F.relu6,
+    "leaky ReLU of slope 0.01": F.leaky_relu,
+    "SiLU": F.silu,
+    "ELU": F.elu,
+    "SELU": F.selu,
+    "mish": F.mish,
+    "softplus": F.softplus,
+    "hard swish": F.hardswish,
+    "tanh": torch.tanh,
+    "the sigmoid": torch.sigmoid,
+    "softmax": lambda x: F.softmax(x, -1),
+}
+EXACT = 3e-6  # relative L2 within which an expression is what was computed, in float32
+ROWS = 20_000  # numbers looked at, in whole rows of the first axis
+RECENT = 6  # values an expression may be made of, counted back
+
+
+@dataclass(frozen=True)
+class Known:
+    """An earlier value that both halves agree on: what to call it, and its numbers in each half."""
+
+    name: str
+    mlx: np.ndarray
+    torch: np.ndarray
+
+
+def _shapes(value: np.ndarray) -> Iterator[np.ndarray]:
+    """A value as it is, with its channels moved, averaged or flattened, as between layers of a network."""
+    turned = [value, np.moveaxis(value, 1, -1), np.moveaxis(value, -1, 1)] if value.ndim > 2 else [value]
+    yield from turned
+    yield value.reshape(len(value), -1)
+    for each in turned:
+        for axis in [(i,) for i in range(1, each.ndim)] + ([(1, 2), (2, 3)] if each.ndim == 4 else []):
+            yield each.mean(axis)
+            yield each.max(axis)
+
+
+def _matching(value: np.ndarray, wanted: np.ndarray) -> float:
+    """Relative L2 to the value wanted in the best of the ways that values are rearranged between layers."""
+    fitting = (each for each in _shapes(value) if each.shape == wanted.shape)
+    return min((relative(each, wanted) for each in fitting), default=math.inf)
+
+
+def _applied(function: Callable, value: np.ndarray) -> np.ndarray:
+    return function(torch.from_numpy(np.asarray(value, np.float64))).numpy()
+
+
+def _single(values: dict[str, np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:
+    """A function of one value, and every value itself."""
+    for name, value in values.items():
+        for function, call in FUNCTIONS.items():
+            yield f"{function} of {name}" if function else name, _applied(call, value)
+
+
+def _double(values: dict[str, np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:
+    """A function of one value, or that value itself, times or plus another."""
+    for second, y in values.items():
+        others = {name: x for name, x in values.items() if name != second and x.shape == y.shape}
+        for text, made in _single(others):
+            yield f"{text} times {second}", made * y
+            yield f"{text} plus {second}", made + y
+
+
+def told(values: dict[str, np.ndarray], wanted: np.ndarray) -> str:
+    """The expression of these values that gives the one wanted, in words; empty when none does."""
+    if wanted.ndim == 0:
+        return ""
+    count = max(1, ROWS // max(1, wanted[0].size))
+    cut = {name: value[:count] for name, value in values.items() if value.ndim and len(value) == len(wanted)}
+    for kind in (_single, _double):
+        found = [(_matching(made, wanted[:count]), text) for text, made in kind(cut)]
+        least = min((error for error, _ in found), default=math.inf)
+        if least < EXACT:
+            return next(text for error, text in found if error <= 2 * least)
+    return ""
+
+
+def both(known: Sequence[Known], mlx: np.ndarray, torch_value: np.ndarray) -> tuple[str, str]:
+    """What MLX and what PyTorch computes of the values known, in words; empty where it is not recognised."""
+    recent = known[-RECENT:]
+    return told({k.name: k.mlx for k in recent}, mlx), told({k.name: k.torch for k in recent}, torch_value)

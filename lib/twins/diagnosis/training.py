@@ -1,0 +1,224 @@
+"""Why a step of training differs when the forward passes agree: loss, gradients, statistics, optimizer."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from twins import parity, train, weights
+from twins.diagnosis.calls import Trace, pairs
+from twins.diagnosis.forward import AGREE
+from twins.parity import Batch, Halves, relative
+from twins.train import Half
+
+from mlx.utils import tree_flatten  # isort: skip  (after parity: the BLAS)
+
+Told = tuple[str, str, str]  # where, what departs, the cause or nothing
+SAME = 1e-3  # relative accuracy to which a measured factor is a known number
+
+
+# --- the loss --------------------------------------------------------------------------------------
+
+
+def loss(traces: tuple[Trace, Trace], batch: Batch) -> Told | None:
+    """A loss that departs though the outputs agree."""
+    ours, theirs = (float(trace.loss) for trace in traces)
+    if abs(ours - theirs) <= AGREE * abs(theirs):
+        return None
+    departs = f"the loss is {ours:.6g} in MLX and {theirs:.6g} in PyTorch, of outputs that agree"
+    return "the loss", departs, _reduction(ours, theirs, traces[1], batch)
+
+
+def _reduction(ours: float, theirs: float, trace: Trace, batch: Batch) -> str:
+    """Whether one loss is the other times the number of examples, targets or outputs."""
+    target, last = batch[-1], trace.calls[-1].output if trace.calls else batch[-1]
+    counts = {"examples": len(target), "targets": target.size, "outputs": last.size}
+    for what, count in counts.items():
+        for factor, large, small in ((ours / theirs, "MLX", "PyTorch"), (theirs / ours, "PyTorch", "MLX")):
+            if count > 1 and abs(factor / count - 1) < SAME:
+                return f"{large} sums over the {count} {what} where {small} takes the mean"
+    return f"MLX's is {ours / theirs:.4g} times PyTorch's" if theirs else ""
+
+
+# --- gradients -------------------------------------------------------------------------------------
+
+
+def _gradients(make: Halves, batch: Batch) -> tuple[Half, Half, list[dict[str, np.ndarray]]]:
+    """Both halves and their gradients under MLX's names and in its layout."""
+    mlx, torch_half = make("float32")
+    found = []
+    for half in (mlx, torch_half):
+        arrays = train.gradients(half, *half.batch(batch))[1]
+        found.append({name: half.framework.numpy(value) for name, value in arrays.items()})
+    return mlx, torch_half, [found[0], weights.as_mlx(found[1], mlx.model, mlx.names)]
+
+
+def gradients(make: Halves, batch: Batch) -> Told | None:
+    """The gradient nearest to the loss that is missing in one half, or departs."""
+    mlx, torch_half, (ours, theirs) = _gradients(make, batch)
+    known = [k for k in weights.mlx_weights(mlx.model) if k in ours or k in theirs]
+    for name in reversed(known):
+        if (name in ours) != (name in theirs):
+            return _missing(name, "MLX" if name in theirs else "PyTorch", mlx, torch_half)
+    noise = parity.ZERO_GRADIENT * max((np.linalg.norm(g) for g in theirs.values()), default=0.0)
+    real = [k for k in known if max(np.linalg.norm(ours[k]), np.linalg.norm(theirs[k])) > noise]
+    limit = parity.THRESHOLDS["gradients"].limit
+    wrong = [k for k in reversed(real) if relative(ours[k], theirs[k]) > limit]
+    if not wrong:
+        return None
+    size = f"{relative(ours[wrong[0]], theirs[wrong[0]]):.2g} of its size"
+    departs = f"the gradient of `{wrong[0]}` departs by {size}, though outputs and loss agree"
+    return f"`{wrong[0]}`", departs, _factor(wrong, ours, theirs)
+
+
+def _missing(name: str, side: str, mlx: Half, torch_half: Half) -> Told:
+    """The sentence for a weight that gets a gradient in one half only."""
+    trainable = dict(tree_flatten(mlx.model.trainable_parameters()))
+    torch_names = {weights.renamed(k, mlx.names): p for k, p in torch_half.model.named_parameters()}
+    frozen = name not in trainable if side == "MLX" else not torch_names[name].requires_grad
+    why = f"it is frozen in {side}" if frozen else f"in {side} the loss does not depend on it"
+    return f"`{name}`", f"`{name}` gets no gradient in {side}", why
+
+
+def _factor(wrong: list[str], ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> str:
+    """One factor that turns every departing gradient of torch into MLX's."""
+    for side, first, second in (("MLX", ours, theirs), ("PyTorch", theirs, ours)):
+        if all(not first[k].any() and second[k].any() for k in wrong):
+            return f"it is zero in {side}: the graph is cut there (stop_gradient, detach)"
+    factors = [np.linalg.norm(ours[k]) / np.linalg.norm(theirs[k]) for k in wrong]
+    same = all(relative(ours[k], f * theirs[k]) < SAME for k, f in zip(wrong, factors, strict=True))
+    if same and max(factors) - min(factors) < SAME * max(factors):
+        return f"MLX's gradients are {factors[0]:.4g} times PyTorch's"
+    return ""
+
+
+# --- statistics that a forward pass changes --------------------------------------------------------
+
+
+def statistics(make: Halves, traces: tuple[Trace, Trace], batch: Batch) -> Told | None:
+    """A running mean or variance that one pass in training mode moves differently."""
+    mlx, torch_half = make("float32")
+    trained = {weights.renamed(k, mlx.names) for k, _ in torch_half.model.named_parameters()}
+    before = weights.mlx_weights(mlx.model)
+    after = []
+    for half, read in ((mlx, _ours), (torch_half, _theirs)):
+        half.loss(half.model, *half.batch(batch))
+        after.append(read(half, mlx))
+    for name in [k for k in before if k not in trained]:
+        moved = [values[name] - before[name] for values in after]
+        if relative(*moved) > parity.THRESHOLDS["update"].limit:
+            layer = name.rpartition(".")[0]
+            departs = f"one pass moves `{name}` differently, by {relative(*moved):.2g} of the way"
+            return f"`{name}`", departs, _running(layer, before, after, traces)
+    return None
+
+
+def _ours(half: Half, _: Half) -> dict[str, np.ndarray]:
+    return weights.mlx_weights(half.model)
+
+
+def _theirs(half: Half, mlx: Half) -> dict[str, np.ndarray]:
+    return weights.as_mlx(weights.torch_weights(half.model), mlx.model, mlx.names)
+
+
+def _running(layer: str, before: dict, after: list[dict], traces: tuple[Trace, Trace]) -> str:
+    """Momentum and kind of variance of each half, measured from what the layer was given."""
+    found = [pair for pair in pairs(*traces) if pair.mlx.path == layer]
+    mean, variance = f"{layer}.running_mean", f"{layer}.running_var"
+    if not found or mean not in before or variance not in before:
+        return ""
+    x = np.moveaxis(found[0].torch.inputs[0], 1, -1).astype(np.float64)
+    x = x.reshape(-1, x.shape[-1])
+    momenta = [_share(values[mean] - before[mean], x.mean(0) - before[mean]) for values in after]
+    if abs(momenta[0] - momenta[1]) > SAME:
+        told = f"the newest batch weighs {momenta[0]:.3g} in MLX and {momenta[1]:.3g} in PyTorch"
+        reversed_ = abs(sum(momenta) - 1) < SAME
+        return f"{told}: the momentum {'is taken the other way round' if reversed_ else 'differs'}"
+    unbiased = len(x) / (len(x) - 1)
+    for side, values, share in zip(("MLX", "PyTorch"), after, momenta, strict=True):
+        used = (values[variance] - (1 - share) * before[variance]) / share
+        if abs(np.median(used / x.var(0)) - 1) < 0.1 * (unbiased - 1):
+            return f"{side} keeps the biased variance (divided by n), the other half the unbiased (by n - 1)"
+    return ""
+
+
+def _share(moved: np.ndarray, whole: np.ndarray) -> float:
+    return float((moved * whole).sum() / (whole * whole).sum())
+
+
+# --- the optimizer ---------------------------------------------------------------------------------
+
+
+def optimizer(make: Halves, batch: Batch) -> Told | None:
+    """An update that departs, and the one setting of the optimizers that makes it agree."""
+    moved = _moved(make, batch)
+    if moved:
+        return moved
+    parted = [check for check in parity.check_update(*make("float32"), batch) if not check.passed]
+    if not parted:
+        return None
+    departs = f"the median change of a weight departs by {parted[0].value:.2g} of its size"
+    step = "the second" if parted[0].name == "clipping" else "the first"
+    return "the optimizer", f"{departs} in {step} step, though gradients agree", _setting(make, batch)
+
+
+def _moved(make: Halves, batch: Batch) -> Told | None:
+    """A half that leaves all of its weights, or some that the other moves, where they are."""
+    halves = make("float32")
+    still = []
+    for half, read in zip(halves, (_ours, _theirs), strict=True):
+        before = read(half, halves[0])
+        train.step(half)(*half.batch(batch))
+        after = read(half, halves[0])
+        still.append({k for k in after if np.array_equal(before[k], after[k])})
+    for side, mine, other in (("MLX", *still), ("PyTorch", *still[::-1])):
+        if len(mine) == len(before) > len(other):
+            why = "the optimizer's step is missing, or it holds other weights"
+            return "the optimizer", f"no weight moves in {side}", why
+        if mine - other:
+            first = sorted(mine - other)[0]
+            why = f"in {side} it is frozen, or the optimizer does not hold it"
+            return f"`{first}`", f"`{first}` does not move in {side}", why
+    both = sorted(still[0] & still[1])
+    why = "it is frozen in both, or neither loss depends on it"
+    return (f"`{both[0]}`", f"`{both[0]}` moves in neither half", why) if both else None
+
+
+def _settings(mlx: Half, torch_half: Half) -> Iterator[tuple[str, object, object, Callable[[], None]]]:
+    """Every setting that differs: its name, MLX's value, torch's, and what makes them equal."""
+    ours, groups = mlx.optimizer, torch_half.optimizer.param_groups
+    if mlx.clip != torch_half.clip:
+        yield "clip", mlx.clip, torch_half.clip, lambda: setattr(torch_half, "clip", mlx.clip)
+    if getattr(ours, "bias_correction", True) is False:
+        yield "bias_correction", False, True, lambda: setattr(ours, "bias_correction", True)
+    for name, key in (("learning_rate", "lr"), ("betas", "betas"), ("eps", "eps"), ("weight_decay",) * 2):
+        theirs, mine = groups[0].get(key), getattr(ours, name, None)
+        if mine is None or theirs is None:
+            continue
+        mine = tuple(mine) if isinstance(mine, list | tuple) else float(mine)
+        if not np.allclose(mine, theirs, rtol=1e-6, atol=0):
+            yield name, mine, theirs, lambda k=key, v=mine: [group.update({k: v}) for group in groups]
+
+
+def _setting(make: Halves, batch: Batch) -> str:
+    """The setting that made equal lets the updates agree; all that differ when it takes several."""
+    names = [name for name, *_ in _settings(*make("float32"))]
+    told = []
+    for chosen in [*([name] for name in names), names]:
+        halves, told = make("float32"), []
+        for name, mine, theirs, change in list(_settings(*halves)):
+            if name in chosen:
+                change()
+                told.append(_said(name, mine, theirs))
+        if told and all(check.passed for check in parity.check_update(*halves, batch)):
+            return "; ".join(told)
+    return ""
+
+
+def _said(name: str, mine: object, theirs: object) -> str:
+    if name == "bias_correction":
+        return "bias correction is off in MLX (its default) and on in PyTorch"
+    if name == "clip":
+        ours, others = (f"clipped at {v}" if v is not None else "not clipped" for v in (mine, theirs))
+        return f"gradients are {ours} in MLX and {others} in PyTorch"
+    mine = f"{mine:.6g}" if isinstance(mine, float) else mine
+    return f"{name} is {mine} in MLX and {theirs} in PyTorch"

@@ -1,0 +1,47 @@
+"""What half types cost or gain each framework over its own float32: a table and sentences out of records."""
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from twins import compare, results, timing
+from twins.timing import Ratio
+
+COLUMNS = ["batch", "type", "framework", "wall ms", "÷ float32"]
+
+
+def _rows(records: Iterable[results.Timing]) -> list[tuple[int, str, str, float, Ratio, float]]:
+    """Batch, type, framework, seconds of a step, its ratio to float32, and the band of a tie."""
+    rows = []
+    for record in records:
+        found = compare.runs(record)
+        for arm in compare.arms(found):
+            framework, dtype = arm.split()
+            ratio = timing.ratio(found, arm, f"{framework} float32")
+            wall = timing.median(found, arm)
+            rows.append((record.case["batch"], dtype, framework, wall, ratio, timing.band(found)))
+    return rows
+
+
+def table(records: Iterable[results.Timing]) -> pd.DataFrame:
+    """Per type and framework: median wall time of a step, and its ratio to the framework's own in float32."""
+    rows = [
+        (batch, dtype, framework, round(1e3 * wall, 2), "1" if dtype == "float32" else str(ratio))
+        for batch, dtype, framework, wall, ratio, _ in _rows(records)
+    ]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def reading(records: Iterable[results.Timing], device: str) -> str:
+    """What each half type takes of the float32 step, and what a slower one does not mean, in sentences."""
+    rows = [row for row in _rows(records) if row[1] != "float32"]
+    told = [
+        f"{framework}'s {dtype} step takes {ratio.value:.2g} times its float32 step."
+        for _, dtype, framework, _, ratio, _ in rows
+    ]
+    if any(ratio.low > band for *_, ratio, band in rows):
+        told.append(
+            f"A half type that is slower than float32 gains nothing on this {device}: "
+            "**such rows say nothing about another device**."
+        )
+    return " ".join(told) or "No half type was timed."

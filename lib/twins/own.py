@@ -1,0 +1,123 @@
+"""A twin from a reader's own file, with less in it than the files of twins.models hold.
+
+The file defines `mlx_model()` and `torch_model()`, each of which makes its module; `batch(rng, size)`, NumPy
+arrays, the target last; `mlx_loss(model, *batch)` and `torch_loss(model, *batch)`. It may define `NAMES`,
+from PyTorch's names of weights or modules to MLX's where they differ; `mlx_layout(*batch)` and
+`torch_layout(*batch)`, which arrange the arrays for a half; `mlx_optimizer(recipe)` and
+`torch_optimizer(recipe, model)`, which take the place of AdamW.
+"""
+
+import functools
+import importlib.util
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import numpy as np
+
+from twins.frameworks import TORCH
+
+import mlx.nn as mnn  # isort: skip  (after frameworks: the BLAS)
+import torch  # isort: skip
+
+NEEDED = ("mlx_model", "torch_model", "batch", "mlx_loss", "torch_loss")
+OPTIONAL = ("NAMES", "mlx_layout", "torch_layout", "mlx_optimizer", "torch_optimizer")
+KINDS = {"mlx_model": (mnn.Module, "an mlx.nn.Module"), "torch_model": (torch.nn.Module, "a torch.nn.Module")}
+
+
+@dataclass(frozen=True)
+class Config:
+    """No sizes: the file fixes them."""
+
+
+def load(path: Path) -> SimpleNamespace:
+    """What a file of twins.models has, out of a reader's file; read again when the file changed.
+
+    Errors: ValueError, one sentence, when it cannot be imported or lacks something.
+    """
+    path = path.resolve()
+    return _load(path, path.stat().st_mtime_ns)
+
+
+@functools.cache
+def _load(path: Path, _changed: int) -> SimpleNamespace:
+    found = _imported(path)
+    missing = [name for name in NEEDED if not callable(getattr(found, name, None))]
+    if missing:
+        raise ValueError(
+            f"{path.name} defines no function {', '.join(missing)}; a model file defines {', '.join(NEEDED)}"
+        )
+    more = {name: getattr(found, name) for name in OPTIONAL if hasattr(found, name)}
+    return SimpleNamespace(
+        Config=Config,
+        HALVES=(_maker(path, found, "mlx_model"), _maker(path, found, "torch_model")),
+        mlx_loss=found.mlx_loss,
+        torch_loss=found.torch_loss,
+        example=lambda config, rng, batch=2: _batch(path, found.batch(rng, batch)),
+        memory=lambda config, batch: _memory(found, batch),
+        **more,
+    )
+
+
+def _imported(path: Path) -> ModuleType:
+    """The module of a file, which may import what lies beside it."""
+    if str(path.parent) not in sys.path:
+        sys.path.insert(0, str(path.parent))
+    spec = importlib.util.spec_from_file_location(f"own_{path.stem}", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where inspect and dataclasses look a class's file up
+    try:
+        spec.loader.exec_module(module)
+    except (ImportError, SyntaxError, NameError, AttributeError, TypeError, ValueError, OSError) as error:
+        raise ValueError(f"{path.name} cannot be imported: {type(error).__name__}: {error}") from error
+    return module
+
+
+def _maker(path: Path, found: ModuleType, name: str) -> Callable:
+    """The file's function as a constructor that takes a Config and refuses a module of the other kind."""
+
+    def make(config: Config):
+        made, (kind, wanted) = getattr(found, name)(), KINDS[name]
+        if not isinstance(made, kind):
+            module = f"{type(made).__module__.split('.')[0]}'s {type(made).__name__}"
+            raise TypeError(f"{path.name}: {name}() gives {module}; it must give {wanted}")
+        return made
+
+    return make
+
+
+def _batch(path: Path, arrays: object) -> tuple[np.ndarray, ...]:
+    """The file's batch, checked to be arrays of at least one input and a target."""
+    whole = isinstance(arrays, tuple) and len(arrays) > 1
+    if not whole or not all(isinstance(array, np.ndarray) for array in arrays):
+        kinds = [type(a).__name__ for a in arrays] if isinstance(arrays, tuple) else type(arrays).__name__
+        raise TypeError(
+            f"{path.name}: batch() gives {kinds}; it must give a tuple of NumPy arrays, the target last"
+        )
+    return arrays
+
+
+def _memory(found: ModuleType, batch: int) -> int:
+    """Bytes one training step is estimated to hold: weights, gradients, two moments, and twice what is kept.
+
+    What is kept for the backward pass, which makes gradients of the same size, is measured in PyTorch on two
+    examples and taken to grow with the batch.
+    """
+    model, arrays = found.torch_model().to(TORCH.device), found.batch(np.random.default_rng(0), 2)
+    arranged = found.torch_layout(*arrays) if hasattr(found, "torch_layout") else arrays
+    own = {parameter.data_ptr() for parameter in model.parameters()}
+    kept: dict[int, int] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        loss = found.torch_loss(model, *[TORCH.array(array) for array in arranged])
+    del loss
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    return 16 * parameters + batch * sum(kept.values())  # twice, over two examples

@@ -1,0 +1,40 @@
+"""The limits of the fairness gate: one table for every twin, with the measurement behind each limit."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """A limit, what correct twins were measured to reach, and the smallest planted defect above it."""
+
+    limit: float
+    matched: float
+    defect: str
+    unit: str
+
+
+# Largest values of correct twins and values of planted defects (tests/test_parity.py), measured on Linux x86
+# with transformer_lm, bert, resnet and vit: tiny with 20 seeds, and the quick profile's size; without a
+# switched ReLU.
+WORST = "largest relative L2 over tensors"
+MEDIAN = "median relative L2 over tensors"
+APART = "largest difference in 20 steps, nats"
+ROUNDINGS = "times what rounding to the type moves one half"
+THRESHOLDS = {
+    "weights": Threshold(0.0, 0.0, "a LayerNorm scale zeroed: 1", WORST),
+    "outputs": Threshold(1e-5, 1.4e-6, "LayerNorm epsilon 1e-6 for 1e-5: 4.8e-3", "relative L2"),
+    "statistics": Threshold(1e-5, 1.9e-6, "running variance biased: 1.7e-3", WORST),
+    "evaluation": Threshold(1e-5, 1.4e-6, "running variance biased: 7e-4", "relative L2"),
+    "gradients": Threshold(1e-5, 5.3e-6, "tanh for exact GELU: 2.2e-5", WORST),
+    "update": Threshold(1e-4, 1.2e-5, "weight decay 0.01 for 0.1: 1.8e-3", MEDIAN),
+    "clipping": Threshold(1e-3, 2.5e-5, "clipping on one side: 0.5", MEDIAN),
+    "losses": Threshold(1e-4, 5.3e-5, "LayerNorm epsilon 1e-6 for 1e-5: 1.4e-4", APART),
+    "moved": Threshold(0.0, 0.0, "optimizer.step() removed: every tensor", "tensors that did not move"),
+    "float64 gradients": Threshold(2e-6, 9.5e-7, "tanh for exact GELU: 6.1e-6", WORST),
+    "float64 losses": Threshold(1e-5, 2.7e-6, "clipping on one side: 2.3e-5", APART),
+    "float64 statistics": Threshold(1e-5, 5.1e-8, "running variance biased: 6.6e-3", WORST),
+    "float64 evaluation": Threshold(1e-4, 2.7e-5, "running variance biased: 3.4e-3", "relative L2"),
+    "half type outputs": Threshold(2.0, 1.1, "a LayerNorm scale 2 % off: 3.6", ROUNDINGS),
+    "half type gradients": Threshold(2.0, 1.2, "a LayerNorm scale 2 % off: 3.0", ROUNDINGS),
+    "half type losses": Threshold(4.0, 1.7, "a learning rate 10 % off: 10", ROUNDINGS),
+}
