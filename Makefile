@@ -22,7 +22,7 @@ export MPLCONFIGDIR := $(CURDIR)/build/matplotlib
 export HF_HOME := $(CURDIR)/build/huggingface
 export PIP_NO_CACHE_DIR := 1
 
-.PHONY: help setup report publish test oracle oracle-sample bench lab site lint clean
+.PHONY: help setup report publish test oracle oracle-sample coverage bench lab site lint clean
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
@@ -37,7 +37,7 @@ $(READY): pyproject.toml constraints.txt
 	@mkdir -p $(TMPDIR)
 	@test -x $(RUN) || $(PYTHON) -m venv $(ENVIRONMENT)
 	@echo "installing into $(ENVIRONMENT), about 2 GB"
-	@$(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,bench]'
+	@$(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
 	@touch $@
 
 report: setup ## run the notebooks that changed, build the site, print its path
@@ -60,9 +60,13 @@ oracle: setup ## the Core ML runtime against Apple's own tests and 2,000 random 
 oracle-sample: setup ## a minute of Apple's own tests
 	@$(APPLE) coremltools.converters.mil.mil.ops.tests --sample 1 --limit 150
 
+coverage: setup ## how much of MLX converts to Core ML and agrees: a table by group, and why the rest does not
+	@$(RUN) -m twins.coreml.zoo
+
 bench: setup ## our steps against their peers as interleaved ratios, and Core ML networks as a table
 	@$(RUN) -m twins.bench
 	@TQDM_DISABLE=1 $(RUN) -W ignore -m twins.coreml.bench
+	@TQDM_DISABLE=1 $(RUN) -W ignore -m twins.coreml.bench.conversion
 
 lab: setup ## open the notebooks to change parameters by hand
 	@TWINS_PROFILE=interactive $(RUN) -m jupyter lab --ip=127.0.0.1 notebooks

@@ -32,7 +32,7 @@ class Calls:
 
     def __init__(self, modules: dict[str, mnn.Module]):
         self.paths = {id(module): path for path, module in modules.items()}
-        self.owners = {_owner(type(module)) for module in modules.values()}
+        self.owners = {owner for module in modules.values() for owner in _owners(type(module))}
         self.ended: list[Call] = []
 
     def arrays(self) -> list[mx.array]:
@@ -63,9 +63,9 @@ class Calls:
         return call
 
 
-def _owner(kind: type) -> type:
-    """The class that defines a module's __call__."""
-    return next(each for each in kind.__mro__ if "__call__" in each.__dict__)
+def _owners(kind: type) -> list[type]:
+    """The class that defines a module's __call__; none for a module that only holds others."""
+    return [each for each in kind.__mro__ if "__call__" in each.__dict__][:1]
 
 
 def _arrays(value: Any) -> list[mx.array]:

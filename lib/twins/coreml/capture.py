@@ -17,6 +17,7 @@ from twins.coreml.attribution import Calls, attribute
 from twins.coreml.errors import CaptureError
 from twins.coreml.graph import Graph, Node, Tensor, dtype_name
 from twins.coreml.held import Held, held
+from twins.coreml.names import identifiers
 from twins.coreml.stand_ins import STAND_INS
 from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
 
@@ -48,21 +49,24 @@ def capture(fn: Callable, *example: Any, outputs: Sequence[str] | None = None) -
     named after the function's parameters, outputs after `outputs`, after the keys when the function returns
     a dictionary, else output_0, output_1 ... Errors: CaptureError.
     """
-    flat = _flat_inputs(fn, example)
+    taken, arrays = zip(*flat_inputs(fn, example), strict=True)
     known = held(fn)
-    names: list[str] = []
+    keys: list[str] = []
     calls = Calls(known.modules)
 
     def flat_fn(*arrays):
-        made = fn(*_as_example(example, arrays))
+        made = fn(*as_example(example, arrays))
         leaves = _flat_outputs(fn, made)
-        names[:] = [name for name, _ in leaves]
+        keys[:] = [key for key, _ in leaves]
         return [array for _, array in leaves] + calls.arrays()
 
     with _ready(known):
-        events = _trace(fn, flat_fn, list(flat.values()), calls)
-    graph = _graph(events, list(flat), len(names), calls, known)
-    graph.output_names = _output_names(fn, names, outputs)
+        inputs = [mx.zeros_like(array) for array in arrays]  # the function may hold the very arrays itself
+        events = _trace(fn, flat_fn, inputs, calls)
+    names = identifiers([key.replace(".", "_") for key in taken])
+    graph = _graph(events, names, len(keys), calls, known)
+    graph.input_keys, graph.output_keys = list(taken), keys
+    graph.output_names = identifiers(_output_names(fn, keys, outputs), taken=names)
     return graph
 
 
@@ -80,23 +84,45 @@ def signature_names(fn: Callable, count: int) -> list[str]:
     return names + [f"input_{i}" for i in range(len(names), count)]
 
 
-def _flat_inputs(fn: Callable, example: Sequence[Any]) -> dict[str, mx.array]:
-    """The example's arrays by input name."""
+def flat_inputs(fn: Callable, example: Sequence[Any]) -> list[tuple[str, mx.array]]:
+    """The example's arrays by argument and place in it: "x", "cache.0.1". Errors: CaptureError."""
     if not example:
-        raise CaptureError(f"{_name(fn)} cannot be captured without an example: pass one array per argument")
-    flat = {}
+        raise CaptureError(
+            f"{function_name(fn)} cannot be captured without an example: pass one array per argument"
+        )
+    _check_count(fn, example)
+    flat = []
     for name, value in zip(signature_names(fn, len(example)), example, strict=True):
         for key, leaf in tree_flatten(value) if isinstance(value, list | tuple | dict) else [("", value)]:
             if not isinstance(leaf, mx.array):
                 raise CaptureError(
-                    f"input '{name}' of {_name(fn)} is {type(leaf).__name__}, "
+                    f"input '{name}' of {function_name(fn)} is {type(leaf).__name__}, "
                     "allowed are mlx.core.array and lists, tuples and dictionaries of them"
                 )
-            flat["_".join([name, *key.split(".")] if key else [name])] = leaf
+            if not leaf.size:
+                raise CaptureError(
+                    f"input '{name}' of {function_name(fn)} has shape {leaf.shape}; "
+                    "Core ML has no empty arrays"
+                )
+            flat.append((f"{name}.{key}" if key else name, leaf))
     return flat
 
 
-def _as_example(example: Sequence[Any], arrays: Sequence[mx.array]) -> list:
+def _check_count(fn: Callable, example: Sequence[Any]) -> None:
+    """Errors: CaptureError when the function cannot be called with as many positional arguments."""
+    try:
+        signature = inspect.signature(fn)
+    except (TypeError, ValueError):  # built-in functions have none
+        return
+    try:
+        signature.bind(*example)
+    except TypeError as error:
+        raise CaptureError(
+            f"{function_name(fn)}{signature} cannot be called with {len(example)} arrays: {error}"
+        ) from error
+
+
+def as_example(example: Sequence[Any], arrays: Sequence[mx.array]) -> list:
     """Flat arrays in the structure of the example."""
     places = iter(arrays)
     return [tree_map(lambda _: next(places), value) for value in example]
@@ -106,7 +132,7 @@ def as_flat(fn: Callable, example: Sequence[Any]) -> Callable:
     """The function with the example's nested arguments laid out flat, and its outputs as a flat list."""
 
     def flat(*arrays):
-        return [array for _, array in _flat_outputs(fn, fn(*_as_example(example, arrays)))]
+        return [array for _, array in _flat_outputs(fn, fn(*as_example(example, arrays)))]
 
     return flat
 
@@ -121,11 +147,11 @@ def _flat_outputs(fn: Callable, made: Any) -> list[tuple[str, mx.array]]:
         if not isinstance(leaf, mx.array):
             where = f" at '{key}'" if key else ""
             raise CaptureError(
-                f"{_name(fn)} returns {type(leaf).__name__}{where}, "
+                f"{function_name(fn)} returns {type(leaf).__name__}{where}, "
                 "allowed are mlx.core.array and lists, tuples and dictionaries of them"
             )
     if not leaves:
-        raise CaptureError(f"{_name(fn)} returns no array, at least one is needed")
+        raise CaptureError(f"{function_name(fn)} returns no array, at least one is needed")
     return leaves
 
 
@@ -133,7 +159,8 @@ def _output_names(fn: Callable, keys: list[str], given: Sequence[str] | None) ->
     if given is not None:
         if len(given) != len(keys) or len(set(given)) != len(given):
             raise CaptureError(
-                f"{_name(fn)} returns {len(keys)} arrays and outputs={list(given)} names {len(set(given))}; "
+                f"{function_name(fn)} returns {len(keys)} arrays and outputs={list(given)} "
+                f"names {len(set(given))}; "
                 "one different name per array is needed"
             )
         return list(given)
@@ -175,13 +202,13 @@ def _export(fn: Callable, flat_fn: Callable, arrays: list[mx.array]) -> Events:
         told = str(error)
         if "during function transformations" in told:
             raise CaptureError(
-                f"{_name(fn)} looks at the numbers in an array{_line(error)}; a captured function may look "
-                "at shapes and types only: use mx.where instead of if, and no .item() or .tolist()"
+                f"{function_name(fn)} looks at the numbers in an array{_line(error)}; a captured function "
+                "may look at shapes and types only: use mx.where instead of if, and no .item() or .tolist()"
             ) from error
         if "Unable to get state for primitive" in told:
             primitive = told.rpartition("primitive ")[2].strip()
             raise CaptureError(
-                f"{_name(fn)} uses primitive '{primitive}', which MLX {mx.__version__} cannot export"
+                f"{function_name(fn)} uses primitive '{primitive}', which MLX {mx.__version__} cannot export"
             ) from error
         raise
     return events
@@ -216,5 +243,6 @@ def _graph(events: Events, input_names: list[str], count: int, calls: Calls, kno
     return graph
 
 
-def _name(fn: Callable) -> str:
+def function_name(fn: Callable) -> str:
+    """What a message calls a function or module."""
     return getattr(fn, "__name__", type(fn).__name__)

@@ -4,78 +4,170 @@ model = convert(network, mx.zeros((1, 28, 28, 1)))
 model.save("Network.mlpackage")
 """
 
-import tempfile
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import coremltools as ct
+from coremltools.converters.mil import mil
 
-from twins.coreml.capture import as_flat, capture
-from twins.coreml.errors import ConversionError, WrongModelError
+from twins.coreml import flexible as shapes
+from twins.coreml.capture import as_example, as_flat, capture, flat_inputs, function_name
+from twins.coreml.checking import Source, check_model
+from twins.coreml.errors import CaptureError, ConversionError, WrongModelError
+from twins.coreml.graph import Graph
+from twins.coreml.held import held
+from twins.coreml.images import channels_first, read_images
+from twins.coreml.lowering.merge import merge
 from twins.coreml.lowering.precision import PRECISIONS
 from twins.coreml.lowering.program import build
+from twins.coreml.mlmodel import assemble, describe, is_program, target_named
 from twins.coreml.passes import simplify
-from twins.coreml.verify import Report, verify
+from twins.coreml.states import pair
+from twins.coreml.verify import Report
 from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
 
-from mlx.utils import tree_flatten  # isort: skip
 
-TOLERANCE = {"float32": 1e-4, "float16": 2e-2, "mixed": 2e-2}  # rms-relative
+@dataclass(frozen=True)
+class Request:
+    """What `convert` was asked for."""
+
+    fn: Callable
+    example: Sequence[Any]
+    outputs: Sequence[str] | None
+    states: Mapping[str, int | str]
+    flexible: Mapping[str, Mapping]
+    image_inputs: Mapping[str, Mapping]
+    target: ct.target
+    precision: str
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """The program of a request, what it must compute, and on which flat arrays that is checked."""
+
+    program: mil.Program
+    source: Source
+    examples: Sequence[Sequence[mx.array]]
 
 
 def convert(
     fn: Callable,
     *example: Any,
     outputs: Sequence[str] | None = None,
+    states: Mapping[str, int | str] | None = None,
+    flexible: Mapping[str, Mapping] | None = None,
     deployment_target: str = "iOS17",
     precision: str = "float16",
-    metadata: dict[str, str] | None = None,
+    image_inputs: Mapping[str, Mapping] | None = None,
+    metadata: Mapping[str, Any] | None = None,
     check: bool = True,
 ) -> ct.models.MLModel:
-    """The Core ML model of an MLX module or function, with the shapes and types of the example.
+    """The Core ML model of an MLX module or function on example arrays: `.save("Model.mlpackage")`.
 
-    Errors: ConversionError saying what cannot be converted; WrongModelError when `check` finds
-    that the model, run by the reference runtime, does not compute what MLX computes.
+    `outputs` names the results. `states={"cache": 1}`: result 1 replaces input "cache", both nested alike
+    (iOS 18). `flexible={"tokens": {1: (1, 512)}}`: axis 1 has any size in the range; `{1: [64, 128]}`: one
+    of these. `image_inputs={"x": {"scale": 1 / 255, "bias": 0, "color": "RGB"}}`: a picture of which
+    pixel * scale + bias is the input. `metadata`: author, license, version, short_description, `inputs` and
+    `outputs` (descriptions by name); anything else is user-defined. `precision`: "float16" with float32
+    where fp16 would overflow, "mixed" with float32 for norms and softmax too, "float32".
+
+    Targets before iOS 15 give the neural-network format (`.mlmodel`): its check runs the same program as an
+    ML Program of iOS 15, because the reference runtime reads only those.
+
+    Errors: ConversionError saying what cannot be converted; WrongModelError when `check` finds that the
+    model, run by the reference runtime, does not compute what MLX computes. `check=False` skips that.
     """
-    target = _target(deployment_target)
+    request = Request(
+        *(fn, example, outputs, states or {}, flexible or {}, image_inputs or {}),
+        *(target_named(deployment_target), precision),
+    )
     if precision not in PRECISIONS:
         raise ConversionError(f"precision '{precision}' is not known; known are {', '.join(PRECISIONS)}")
-    graph = simplify(capture(fn, *example, outputs=outputs))
-    program = build(graph, precision, target)
-    model = ct.convert(
-        program,
-        convert_to="mlprogram",
-        minimum_deployment_target=target,
-        compute_precision=ct.precision.FLOAT32,  # the program is typed already
-        skip_model_load=True,
-    )
-    for key, value in (metadata or {}).items():
-        model.user_defined_metadata[key] = value
+    lowered = lower(request)
+    model = assemble(lowered.program, request.target)
+    describe(model, metadata or {})
     if check:
-        report = compare(model, fn, example, precision)
+        report = verified(request, lowered, model)
         if not report.passed:
-            raise WrongModelError(f"the converted model is not what MLX computes: {report}")
+            hint = (
+                "" if precision == "float32" else "; float16 may be the cause, precision='float32' shows it"
+            )
+            raise WrongModelError(f"the converted model is not what MLX computes: {report}{hint}")
+        model.user_defined_metadata["verified"] = str(report)
     return model
 
 
-def compare(model: ct.models.MLModel, fn: Callable, example: Sequence[Any], precision: str) -> Report:
-    """What `verify` says of a converted model on the example's numbers."""
-    names = [feature.name for feature in model.get_spec().description.input]
-    arrays = [leaf for value in example for _, leaf in tree_flatten([value])]
-    inputs = {name: _fed(array) for name, array in zip(names, arrays, strict=True)}
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "model.mlpackage")
-        model.save(str(path))
-        return verify(as_flat(fn, example), path, inputs, framework="mlx", tolerance=TOLERANCE[precision])
+def lower(request: Request) -> Lowered:
+    """Capture, clean up and lower a function, at several sizes where shapes are flexible."""
+    graph = _captured(request, request.example)
+    images = read_images(request.image_inputs, graph)
+    states = pair(graph, request.states, request.target, request.outputs)
+    axes = shapes.read_axes(request.flexible, graph, request.target)
+    source = Source(
+        function_name(request.fn), as_flat(request.fn, request.example), tuple(graph.inputs), images, states
+    )
+    features = shapes.features(axes, graph, images)
+    examples = [[array for _, array in flat_inputs(request.fn, request.example)]]
+    if axes:
+        program, more = _any_size(request, axes, graph, source, examples[0])
+        examples += more
+    else:
+        program = _program(request, graph, source)
+    program.functions["main"].set_input_types(tuple(features))
+    return Lowered(program, source, examples)
 
 
-def _fed(array: mx.array) -> mx.array:
-    return mx.atleast_1d(array)
+def _captured(request: Request, example: Sequence[Any]) -> Graph:
+    return capture(request.fn, *example, outputs=request.outputs)
 
 
-def _target(name: str) -> ct.target:
-    known = [each.name for each in ct.target]
-    if name not in ct.target.__members__:
-        raise ConversionError(f"deployment target '{name}' is not known; known are {', '.join(known)}")
-    return ct.target[name]
+def _program(request: Request, graph: Graph, source: Source) -> mil.Program:
+    """The program of a captured graph. The neural-network format has no fp16 program."""
+    channels_first(graph, source.images)
+    precision = request.precision if is_program(request.target) else "float32"
+    return build(simplify(graph), precision, request.target, source.states)
+
+
+def _any_size(request: Request, axes: Sequence[shapes.Axis], graph: Graph, source: Source, arrays):
+    """One program for all sizes, and the arrays at the least and greatest ones."""
+
+    def at(sizes: shapes.Sizes) -> list:
+        return as_example(request.example, shapes.resized(arrays, sizes))
+
+    groups = shapes.independent(axes)
+    try:
+        _captured(request, at(shapes.probes(groups, ())[1]))
+    except CaptureError:
+        raise
+    except ValueError:  # MLX refuses sizes that differ: lengths with the same range are one length
+        groups = shapes.tied(axes)
+    avoid = {n for node in graph.nodes for tensor in (*node.inputs, *node.outputs) for n in tensor.shape}
+
+    def merged(beyond: int) -> mil.Program:
+        probes = shapes.probes(groups, avoid, beyond)
+        return merge([_program(request, _captured(request, at(sizes)), source) for sizes in probes])
+
+    try:
+        program = merged(0)
+    except ConversionError as first:
+        program = _merged_beyond(merged, first)
+    return program, [shapes.resized(arrays, sizes) for sizes in shapes.extremes(groups)]
+
+
+def _merged_beyond(merged: Callable, first: ConversionError) -> mil.Program:
+    """The program looked at one size beyond the ranges: at their ends lengths may be equal by chance."""
+    try:
+        return merged(1)
+    except ValueError:  # MLX's own, or the same refusal
+        raise first from None
+
+
+def verified(request: Request, lowered: Lowered, model: ct.models.MLModel) -> Report:
+    """What the reference runtime says of a model; a neural network's program is run as an ML Program."""
+    if not is_program(request.target):
+        request = replace(request, target=ct.target.iOS15, precision="float32")
+        lowered = lower(request)
+        model = assemble(lowered.program, request.target)
+    with held(request.fn).kept():  # in evaluation mode, as it was captured
+        return check_model(lowered.source, model.package_path, lowered.examples, request.precision)

@@ -113,6 +113,8 @@ class Graph:
     outputs: list[Tensor]
     nodes: list[Node]
     output_names: list[str] = field(default_factory=list)
+    input_keys: list[str] = field(default_factory=list)  # argument, then the places in it: "cache.0.1"
+    output_keys: list[str] = field(default_factory=list)  # places in what the function returns: "1.0"
 
     def uses(self) -> Counter:
         """How often each tensor is read, by nodes and as an output."""

@@ -72,32 +72,50 @@ def _collect(name: str, value: Any, modules: dict, arrays: dict) -> None:
             arrays |= {".".join(filter(None, (name, path))): array for path, array in found}
     elif isinstance(value, mx.array):
         arrays[name] = value
-    elif isinstance(value, list | tuple | dict):
-        items = value.items() if isinstance(value, dict) else enumerate(value)
-        for key, item in items:
-            _collect(f"{name}.{key}", item, modules, arrays)
 
 
 def _variables(fn: Any, seen: set[int]) -> Iterator[tuple[str, Any]]:
-    """Names and values of what a callable refers to."""
+    """Names and values of what a callable refers to, functions inside replaced by what they refer to."""
     if id(fn) in seen:
         return
     seen.add(id(fn))
     if isinstance(fn, mnn.Module):
         yield "", fn
-    elif isinstance(fn, functools.partial):
-        yield from _variables(fn.func, seen)
+        return
+    for name, value in _direct(fn):
+        yield from _leaves(name, value, seen)
+
+
+def _leaves(name: str, value: Any, seen: set[int]) -> Iterator[tuple[str, Any]]:
+    """A variable's modules and arrays, through containers and functions."""
+    if isinstance(value, mnn.Module):  # a dictionary, too
+        yield name, value
+    elif isinstance(value, list | tuple | dict):
+        if id(value) not in seen:
+            seen.add(id(value))
+            for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+                yield from _leaves(f"{name}.{key}" if name else str(key), item, seen)
+    elif hasattr(value, "__code__") or hasattr(value, "__func__") or isinstance(value, functools.partial):
+        yield from _variables(value, seen)
+    else:
+        yield name, value
+
+
+def _direct(fn: Any) -> Iterator[tuple[str, Any]]:
+    """What a function, partial, method or callable object holds itself."""
+    if isinstance(fn, functools.partial):
+        yield "", fn.func
         yield from [(f"argument_{i}", value) for i, value in enumerate(fn.args)]
         yield from fn.keywords.items()
-    elif hasattr(fn, "__self__") and hasattr(fn, "__func__"):
-        yield "", fn.__self__
-        yield from _variables(fn.__func__, seen)
+    elif hasattr(fn, "__func__"):
+        owner = fn.__self__
+        yield "", owner if isinstance(owner, mnn.Module) else dict(getattr(owner, "__dict__", {}))
+        yield "", fn.__func__
     elif hasattr(fn, "__code__"):
-        for name, value in _referred(fn):
-            if hasattr(value, "__code__") or isinstance(value, functools.partial):
-                yield from _variables(value, seen)
-            else:
-                yield name, value
+        yield from _referred(fn)
+    elif callable(fn) and hasattr(fn, "__dict__"):
+        yield from vars(fn).items()
+        yield "", type(fn).__call__
 
 
 def _referred(fn: Callable) -> Iterator[tuple[str, Any]]:

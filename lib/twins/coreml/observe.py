@@ -56,7 +56,7 @@ def _run(source: Callable, inputs: Mapping[str, Any], framework: str) -> Any:
             return source(*values)
     from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
 
-    return source(*[value if isinstance(value, mx.array) else mx.array(value) for value in inputs.values()])
+    return source(*[v if isinstance(v, mx.array) else mx.array(np.asarray(v)) for v in inputs.values()])
 
 
 def _leaves(value: Any) -> Iterator[Any]:

@@ -1,5 +1,7 @@
 """Functions of MLX that its exporter cannot export, and what takes their place while a capture runs."""
 
+from collections.abc import Callable
+
 from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
 
 
@@ -16,16 +18,64 @@ def bitwise_invert(a: mx.array, *, stream=None) -> mx.array:
 def logcumsumexp(
     a: mx.array, axis: int | None = None, *, reverse: bool = False, inclusive: bool = True, stream=None
 ) -> mx.array:
-    """The logarithm of running sums of exponentials, shifted by the largest value of the axis."""
+    """The logarithm of running sums of exponentials; each round, every element stands for twice as many."""
     if axis is None:
         a, axis = a.reshape(-1), 0
-    largest = mx.max(a, axis=axis, keepdims=True)
-    sums = mx.cumsum(mx.exp(a - largest), axis=axis, reverse=reverse, inclusive=inclusive)
-    return mx.log(sums) + largest
+    order = [slice(None)] * (axis % a.ndim) + [slice(None, None, -1)]
+    made, distance = a[tuple(order)] if reverse else a, 1
+    while distance < a.shape[axis]:
+        made = mx.logaddexp(made, _moved(made, axis, distance))
+        distance *= 2
+    made = made if inclusive else _moved(made, axis, 1)
+    return made[tuple(order)] if reverse else made
+
+
+def _moved(a: mx.array, axis: int, distance: int) -> mx.array:
+    """The array moved along an axis, with -inf, which adds nothing, in the places that become free."""
+    kept, _ = mx.split(a, [a.shape[axis] - distance], axis)
+    free = list(a.shape)
+    free[axis] = distance
+    return mx.concatenate([mx.full(free, -mx.inf, a.dtype), kept], axis)
+
+
+def dequantize(
+    w: mx.array,
+    /,
+    scales: mx.array,
+    biases: mx.array | None = None,
+    group_size: int | None = None,
+    bits: int | None = None,
+    mode: str = "affine",
+    global_scale: mx.array | None = None,
+    dtype: mx.Dtype | None = None,
+    *,
+    stream=None,
+) -> mx.array:
+    """Packed rows as numbers, by the product of each with a 1 x 1 matrix of one: a single primitive, where
+    MLX's own decomposes into shifts and masks on the CPU.
+    """
+    if global_scale is not None:
+        raise ValueError("mx.dequantize with global_scale cannot be captured; allowed is None")
+    kind = scales.dtype if mx.issubdtype(scales.dtype, mx.floating) else mx.bfloat16
+    one = mx.ones((*w.shape[:-1], 1, 1), kind)
+    rows = [None if each is None else mx.expand_dims(each, -2) for each in (w, scales, biases)]
+    made = mx.quantized_matmul(
+        one, *rows, transpose=False, group_size=group_size, bits=bits, mode=mode
+    ).squeeze(-2)
+    return made if dtype is None else made.astype(dtype)
+
+
+def checkpoint(fun: Callable) -> Callable:
+    """The same function: what is kept for a gradient means nothing in a graph without one."""
+    return fun
 
 
 STAND_INS = [
     (mx, "contiguous", contiguous),
+    (mx, "checkpoint", checkpoint),
     (mx, "bitwise_invert", bitwise_invert),
+    (mx.array, "__invert__", bitwise_invert),
     (mx, "logcumsumexp", logcumsumexp),
+    (mx.array, "logcumsumexp", logcumsumexp),
+    (mx, "dequantize", dequantize),
 ]

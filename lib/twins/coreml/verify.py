@@ -149,7 +149,8 @@ def _cosine(a: np.ndarray, b: np.ndarray) -> float:
     lengths = float(np.linalg.norm(a) * np.linalg.norm(b))
     if not lengths:
         return 1.0 if np.array_equal(a, b) else 0.0
-    return float(a @ b / lengths)
+    with np.errstate(invalid="ignore"):  # an infinite output
+        return float(a @ b / lengths)
 
 
 def _wanted(source, calls, framework: str, model: Model) -> dict[str, list[np.ndarray]]:

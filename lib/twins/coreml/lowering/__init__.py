@@ -7,7 +7,9 @@ import importlib
 
 from twins.coreml.lowering.registry import RULES, lowering
 
-FAMILIES = ("elementwise", "shape", "reduction", "products")
+FAMILIES = ("elementwise", "functions", "integers", "shape", "indexing", "updates", "sorting", "scans")
+FAMILIES += ("reduction", "products", "experts", "transforms", "quantized", "convolution", "pooling", "resizing", "padding")
+FAMILIES += ("linear", "norms", "activations", "attention", "recurrent")
 
 for family in FAMILIES:
     importlib.import_module(f"twins.coreml.lowering.{family}")

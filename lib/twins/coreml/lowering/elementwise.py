@@ -1,7 +1,14 @@
-"""Elementwise operations: what MIL has under another name, and what is composed of several."""
+"""Elementwise operations: what MIL has under another name, and what a few of its operations give exactly.
 
+MIL's arithmetic knows no bool: truth values are computed as 0 and 1. Functions that need more than a few
+operations are in functions.py, whole numbers in integers.py.
+"""
+
+import functools
 import math
+from collections.abc import Callable
 
+import numpy as np
 from coremltools.converters.mil.mil import Builder as mb
 from coremltools.converters.mil.mil import types
 
@@ -9,25 +16,19 @@ from twins.coreml.graph import Node
 from twins.coreml.lowering.registry import RULES, lowering
 
 UNARY = (
-    {
-        "Abs": "abs",
-        "Ceil": "ceil",
-        "Floor": "floor",
-        "Sign": "sign",
-        "Exp": "exp",
-        "Sin": "sin",
-        "Cos": "cos",
-    }
-    | {"Tan": "tan", "Sinh": "sinh", "Cosh": "cosh", "Tanh": "tanh", "ArcSin": "asin", "ArcCos": "acos"}
-    | {"ArcTan": "atan", "ArcTanh": "atanh", "Erf": "erf", "Sigmoid": "sigmoid", "LogicalNot": "logical_not"}
-    | {"Round": "round", "identity": "identity"}
+    {"Abs": "abs", "Sign": "sign", "Exp": "exp", "Sin": "sin", "Cos": "cos", "Tan": "tan"}
+    | {"Sinh": "sinh", "Cosh": "cosh", "Tanh": "tanh", "ArcSin": "asin", "ArcCos": "acos"}
+    | {"ArcTan": "atan", "ArcTanh": "atanh", "Erf": "erf", "Sigmoid": "sigmoid"}
 )
+ROUNDING = {"Ceil": "ceil", "Floor": "floor", "Round": "round"}
 BINARY = (
-    {"Add": "add", "Subtract": "sub", "Multiply": "mul", "Maximum": "maximum", "Minimum": "minimum"}
-    | {"Power": "pow", "NotEqual": "not_equal", "Equal": "equal", "Greater": "greater", "Less": "less"}
-    | {"GreaterEqual": "greater_equal", "LessEqual": "less_equal"}
-    | {"LogicalAnd": "logical_and", "LogicalOr": "logical_or", "FloorDivide": "floor_div"}
+    {"Maximum": "maximum", "Minimum": "minimum", "Greater": "greater", "Less": "less"}
+    | {"GreaterEqual": "greater_equal", "LessEqual": "less_equal", "Remainder": "mod"}
+    | {"FloorDivide": "floor_div"}
 )
+LOGIC = {"LogicalAnd": "logical_and", "LogicalOr": "logical_or"}
+ARITHMETIC = {"Add": "add", "Subtract": "sub", "Multiply": "mul"}
+NARROW = {"uint8": (0, 8), "uint16": (0, 16), "int8": (128, 8), "int16": (32768, 16)}
 
 
 def number(like, value: float):
@@ -35,30 +36,77 @@ def number(like, value: float):
     return types.nptype_from_builtin(like.dtype)(value)
 
 
-def _unary(kind: str):
-    return lambda node, x: getattr(mb, UNARY[kind])(x=x)
+def as_numbers(rule: Callable) -> Callable:
+    """The same rule for truth values, which enter as 0 and 1 and leave as != 0."""
+
+    @functools.wraps(rule)
+    def applied(node: Node, *inputs):
+        made = rule(node, *[mb.cast(x=v, dtype="int32") if types.is_bool(v.dtype) else v for v in inputs])
+        if node.outputs[0].dtype != "bool" or types.is_bool(made.dtype):
+            return made
+        return mb.not_equal(x=made, y=0)
+
+    return applied
 
 
-def _binary(kind: str):
-    return lambda node, x, y: getattr(mb, BINARY[kind])(x=x, y=y)
+def wrapped(node: Node, made):
+    """Whole numbers of 8 and 16 bits stay in their range, as in MLX; MIL computes with 32 bits."""
+    offset, bits = NARROW.get(node.outputs[0].dtype, (0, 0))
+    if not bits:
+        return made
+    if not offset:
+        return mb.mod(x=made, y=1 << bits)
+    return mb.sub(x=mb.mod(x=mb.add(x=made, y=offset), y=1 << bits), y=offset)
 
 
-for _kind in UNARY:
-    RULES[_kind] = _unary(_kind)
-for _kind in BINARY:
-    RULES[_kind] = _binary(_kind)
+def _one_to_one(operation: str) -> Callable:
+    return lambda node, *inputs: getattr(mb, operation)(**dict(zip("xy", inputs, strict=False)))
+
+
+def _rounding(operation: str) -> Callable:
+    return lambda node, x: getattr(mb, operation)(x=x) if types.is_float(x.dtype) else x
+
+
+def _arithmetic(operation: str) -> Callable:
+    return lambda node, x, y: wrapped(node, getattr(mb, operation)(x=x, y=y))
+
+
+RULES |= {kind: as_numbers(_one_to_one(operation)) for kind, operation in (UNARY | BINARY).items()}
+RULES |= {kind: _one_to_one(operation) for kind, operation in LOGIC.items()}
+RULES |= {kind: as_numbers(_rounding(operation)) for kind, operation in ROUNDING.items()}
+RULES |= {kind: as_numbers(_arithmetic(operation)) for kind, operation in ARITHMETIC.items()}
+RULES["LogicalNot"] = lambda node, x: mb.logical_not(x=x)
+RULES["identity"] = lambda node, x: x
+RULES["Depends"] = lambda node, *inputs: inputs[: len(node.outputs)]
+
+
+@lowering("Equal")
+@as_numbers
+def equal(node: Node, x, y):
+    """x == y; with the argument, nan equals nan."""
+    (nan_equal,) = node.unpack(1)
+    same = mb.equal(x=x, y=y)
+    if not nan_equal or not types.is_float(x.dtype):
+        return same
+    return mb.logical_or(x=same, y=mb.logical_and(x=mb.not_equal(x=x, y=x), y=mb.not_equal(x=y, y=y)))
+
+
+@lowering("NotEqual")
+def not_equal(node: Node, x, y):
+    """x != y, of truth values the exclusive or."""
+    return (mb.logical_xor if types.is_bool(x.dtype) else mb.not_equal)(x=x, y=y)
 
 
 @lowering("Negative")
 def negative(node: Node, x):
     """-x."""
-    return mb.mul(x=x, y=number(x, -1))
+    return wrapped(node, mb.mul(x=x, y=number(x, -1)))
 
 
 @lowering("Square")
 def square(node: Node, x):
     """x * x: MIL's `square` takes floating-point numbers only."""
-    return mb.mul(x=x, y=x)
+    return wrapped(node, mb.mul(x=x, y=x))
 
 
 @lowering("Sqrt")
@@ -77,10 +125,17 @@ def log(node: Node, x):
     return natural if base == 2 else mb.mul(x=natural, y=number(x, 1 / math.log((2, 10)[base])))
 
 
-@lowering("Divide")
-def divide(node: Node, x, y):
-    """Floating-point division."""
-    return mb.real_div(x=x, y=y)
+@lowering("Power")
+@as_numbers
+def power(node: Node, x, y):
+    """x to the power y; small whole exponents as products, which take negative bases on every device."""
+    exponents = np.unique(y.val) if y.val is not None else []
+    if len(exponents) == 1 and exponents[0] in (1, 2, 3, 4) and node.output.shape == tuple(x.shape):
+        made = x
+        for _ in range(int(exponents[0]) - 1):
+            made = mb.mul(x=made, y=x)
+        return wrapped(node, made)
+    return wrapped(node, mb.pow(x=x, y=y))
 
 
 @lowering("Select")
@@ -96,24 +151,15 @@ def as_type(node: Node, x):
         return x if types.is_bool(x.dtype) else mb.not_equal(x=x, y=number(x, 0))
     if node.output.is_float:
         return x if types.is_float(x.dtype) else mb.cast(x=x, dtype="fp32")
-    return x if types.builtin_to_string(x.dtype) == "int32" else mb.cast(x=x, dtype="int32")
+    if types.builtin_to_string(x.dtype) != "int32":
+        x = mb.cast(x=x, dtype="int32")
+    return x if _fits(node.inputs[0].dtype, node.output.dtype) else wrapped(node, x)
 
 
-@lowering("LogAddExp")
-def log_add_exp(node: Node, x, y):
-    """max(x, y) + log(1 + exp(-|x - y|))."""
-    apart = mb.abs(x=mb.sub(x=x, y=y))
-    small = mb.exp(x=mb.mul(x=apart, y=number(x, -1)))
-    return mb.add(x=mb.maximum(x=x, y=y), y=mb.log(x=mb.add(x=small, y=number(x, 1)), epsilon=number(x, 0)))
-
-
-@lowering("Log1p")
-def log1p(node: Node, x):
-    """log(1 + x)."""
-    return mb.log(x=mb.add(x=x, y=number(x, 1)), epsilon=number(x, 0))
-
-
-@lowering("Expm1")
-def expm1(node: Node, x):
-    """exp(x) - 1."""
-    return mb.sub(x=mb.exp(x=x), y=number(x, 1))
+def _fits(source: str, wanted: str) -> bool:
+    """Whether every number of one whole type is one of another, 32 and 64 bits being wide enough for all."""
+    ranges = {"bool": (0, 1)} | {name: (-o, (1 << bits) - 1 - o) for name, (o, bits) in NARROW.items()}
+    if wanted not in ranges:
+        return True
+    low, high = ranges.get(source, (-math.inf, math.inf))
+    return ranges[wanted][0] <= low and high <= ranges[wanted][1]

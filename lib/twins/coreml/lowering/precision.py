@@ -5,12 +5,14 @@ fp16 ends at 65504: a square overflows above 255, an exponential above 11, and s
 
 import numpy as np
 
-from twins.coreml.graph import Node, Tensor
+from twins.coreml.graph import Graph, Node, Tensor
 from twins.coreml.lowering.types import FP16_LIMIT
 
 PRECISIONS = ("float16", "float32", "mixed")
 OVERFLOWING = (
     *("Square", "Exp", "Expm1", "Power", "Sinh", "Cosh", "Tan", "Scan", "LogSumExp", "LogAddExp", "rms_norm"),
+    "masked_softmax",
+    *("Log1p", "ErfInv", "ArcSinh", "ArcCosh"),
 )
 STATISTICS = (
     "layer_norm",
@@ -20,6 +22,12 @@ STATISTICS = (
     "attention",
 )  # also in fp32 when "mixed"
 LONG = 2048  # terms of a sum; with more of them, fp16 loses small ones beside large ones
+POSITIONAL = (
+    *("Add", "Subtract", "Multiply", "Divide", "Negative", "Exp", "Power", "Sin", "Cos", "AsType", "Full"),
+    *("Reshape", "Flatten", "Unflatten", "ExpandDims", "Squeeze", "Transpose", "Broadcast"),
+    *("Concatenate", "Slice", "Split"),
+)
+COMPARISONS = ("Equal", "NotEqual", "Greater", "GreaterEqual", "Less", "LessEqual")
 SUMS = (2, 3)  # kinds of Reduce that grow: sum, product
 
 
@@ -31,14 +39,41 @@ def floating(node: Node, precision: str) -> str:
         return "fp32"
     if any(_beyond(tensor) for tensor in node.inputs):
         return "fp32"
+    if node.kind in COMPARISONS and any(_infinite(tensor) for tensor in node.inputs):
+        return "fp32"
     return "fp32" if _long(node) else "fp16"
+
+
+def exact(graph: Graph) -> set[Node]:
+    """Nodes that compute in fp32 for what reads them: what inputs and constants make by arithmetic alone of
+    angles and masks. Of an angle of 2048 (a position, a time step) fp16 keeps nothing after the point.
+    """
+    made: dict[Tensor, set[Node] | None] = {}
+
+    def arithmetic(tensor: Tensor) -> set[Node] | None:
+        node = tensor.node
+        if node is None or not tensor.is_float:
+            return set()
+        if tensor not in made:
+            parts = [arithmetic(t) for t in node.inputs] if node.kind in POSITIONAL else [None]
+            made[tensor] = None if None in parts else {node}.union(*parts)
+        return made[tensor]
+
+    read = [node.output for node in graph.nodes if node.kind in ("Sin", "Cos")]
+    read += [node.inputs[1] for node in graph.nodes if node.kind == "masked_softmax"]
+    return set().union(*filter(None, map(arithmetic, read)))
 
 
 def _long(node: Node) -> bool:
     """Sums and softmax over long rows."""
-    if node.kind == "Reduce" and node.arguments[0] in SUMS:
+    if node.kind == "mean" or (node.kind in ("Reduce", "reduce") and node.arguments[0] in SUMS):
         return node.inputs[0].size // max(node.output.size, 1) > LONG
     return node.kind == "Softmax" and node.inputs[0].shape[-1] > LONG
+
+
+def _infinite(tensor: Tensor) -> bool:
+    """Whether a constant holds an infinity, which in fp16 becomes the largest number."""
+    return tensor.value is not None and tensor.is_float and bool(np.isinf(tensor.numpy()).any())
 
 
 def _beyond(tensor: Tensor) -> bool:

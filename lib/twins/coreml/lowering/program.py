@@ -5,7 +5,7 @@ https://apple.github.io/coremltools/docs-guides/source/model-intermediate-langua
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import coremltools as ct
 from coremltools.converters.mil import mil
@@ -15,23 +15,36 @@ from coremltools.converters.mil.mil import Function, Var, types
 from twins.coreml.errors import ConversionError, UnsupportedError
 from twins.coreml.graph import Graph, Node, Tensor
 from twins.coreml.lowering import types as kinds
-from twins.coreml.lowering.precision import floating
+from twins.coreml.lowering.precision import exact, floating
+from twins.coreml.lowering.ranges import beyond
+from twins.coreml.lowering.refused import REASONS
 from twins.coreml.lowering.registry import RULES
 
 RANK_LIMIT = 5
 
 
-def build(graph: Graph, precision: str, target: ct.target) -> mil.Program:
-    """The MIL program of a graph. Errors: UnsupportedError for kinds without a rule; ConversionError."""
+def build(
+    graph: Graph, precision: str, target: ct.target, states: Mapping[int, int] | None = None
+) -> mil.Program:
+    """The MIL program of a graph; `states` says which output replaces which input, by index.
+
+    Errors: UnsupportedError for kinds without a rule; ConversionError.
+    """
     check_supported(graph)
-    lowered = Lowered(precision)
-    placeholders = {t.name: _placeholder(t, precision) for t in graph.inputs}
+    states = states or {}
+    half = precision != "float32" and target >= ct.target.iOS16  # earlier models take and return fp32
+    lowered = Lowered(precision, half, {t.name for t in graph.inputs} | set(graph.output_names))
+    placeholders = {t.name: lowered.placeholder(t, i in states) for i, t in enumerate(graph.inputs)}
+    lowered.exact = exact(graph) | beyond(graph)
     with Function(placeholders, opset_version=target) as function:
-        for tensor in graph.inputs:
-            lowered.receive(tensor, function.inputs[tensor.name])
+        for i, tensor in enumerate(graph.inputs):
+            lowered.receive(tensor, function.inputs[tensor.name], i in states)
         for node in graph.nodes:
             lowered.lower(node)
-        function.set_outputs(lowered.results(graph))
+        for i, o in states.items():
+            value = lowered.lifted(graph.outputs[o], "fp16")
+            mb.coreml_update_state(state=function.inputs[graph.inputs[i].name], value=value)
+        function.set_outputs(lowered.results(graph, set(states.values())))
     program = mil.Program()
     program.add_function("main", function)
     return program
@@ -44,10 +57,10 @@ def check_supported(graph: Graph) -> None:
         if node.kind not in RULES:
             missing.setdefault(node.kind, Counter())[node.path or "the function itself"] += 1
     if missing:
-        told = "; ".join(f"{kind} ({_listed(paths)})" for kind, paths in sorted(missing.items()))
+        told = "; ".join(f"{kind} ({_listed(paths)}){_why(kind)}" for kind, paths in sorted(missing.items()))
+        known = "" if missing.keys() <= REASONS.keys() else f", known are {', '.join(sorted(RULES))}"
         raise UnsupportedError(
-            f"no lowering for {told}; add one with twins.coreml.lowering.lowering(name), "
-            f"known are {', '.join(sorted(RULES))}"
+            f"no lowering for {told}; add one with twins.coreml.lowering.lowering(name){known}"
         )
 
 
@@ -57,30 +70,43 @@ def _listed(paths: Counter, most: int = 3) -> str:
     return f"{sum(paths.values())} times, in {', '.join(list(paths)[:most])}{more}"
 
 
-def _placeholder(tensor: Tensor, precision: str):
-    """An input's declaration, of rank 1 or more: fp32, fp16 for MLX's half types, int32 for the others."""
-    half = tensor.dtype in ("float16", "bfloat16") and precision != "float32"
-    kind = kinds.word(tensor, "fp16" if half else "fp32")
-    shape = tensor.shape or (1,)
-    return mb.placeholder(shape=shape, dtype=kinds.MIL["int32" if kind == "bool" else kind])
+def _why(kind: str) -> str:
+    return f": {REASONS[kind]}" if kind in REASONS else ""
 
 
 class Lowered:
     """The MIL variables of a graph's tensors, made node by node."""
 
-    def __init__(self, precision: str):
+    def __init__(self, precision: str, half: bool, reserved: Iterable[str]):
         self.precision = precision
+        self.half = half  # whether MLX's half types go in and out as fp16
         self.variables: dict[tuple[Tensor, str], Var] = {}
         self.made: dict[Tensor, Var] = {}
-        self.taken: Counter = Counter()
+        self.taken: Counter = Counter(reserved)
+        self.exact: set[Node] = set()  # nodes that compute in fp32 for what comes after them
 
-    def receive(self, tensor: Tensor, variable: Var) -> None:
+    def placeholder(self, tensor: Tensor, is_state: bool):
+        """An input's declaration, of rank 1 or more; fp16 for MLX's half types, int32 for its integers."""
+        shape = tensor.shape or (1,)
+        if is_state:
+            return mb.state_tensor_placeholder(shape, dtype=kinds.MIL["fp16"])
+        return mb.placeholder(shape=shape, dtype=kinds.MIL[self._outside(tensor)])
+
+    def receive(self, tensor: Tensor, variable: Var, is_state: bool) -> None:
         """Take a tensor's variable as an input of the program."""
+        if is_state:
+            variable = mb.read_state(input=variable)
         if not tensor.shape:
             variable = mb.squeeze(x=variable, axes=[0])
         if tensor.dtype == "bool":
             variable = mb.cast(x=variable, dtype="bool")
         self.made[tensor] = variable
+
+    def _outside(self, tensor: Tensor) -> str:
+        """The type in which a tensor goes into or comes out of a model."""
+        half = tensor.dtype in ("float16", "bfloat16") and self.half
+        kind = kinds.word(tensor, "fp16" if half else "fp32")
+        return "int32" if kind == "bool" else kind
 
     def read(self, tensor: Tensor, kind: str) -> Var:
         """A tensor's variable in a MIL type; constants and casts are made once."""
@@ -97,10 +123,9 @@ class Lowered:
 
     def lower(self, node: Node) -> None:
         """Make a node's outputs by its rule. Errors: ConversionError when one is not what MLX captured."""
-        computes = floating(node, self.precision)
+        computes = "fp32" if node in self.exact else floating(node, self.precision)
         inputs = [self.read(tensor, kinds.word(tensor, computes)) for tensor in node.inputs]
-        made = RULES[node.kind](node, *inputs)
-        made = [made] if isinstance(made, Var) else list(made)
+        made = _built(node, inputs)
         for tensor, variable in zip(node.outputs, made, strict=True):
             _check(node, tensor, variable)
             if variable.op is not None and variable not in inputs:
@@ -113,17 +138,36 @@ class Lowered:
         self.taken[word] += 1
         return word if self.taken[word] == 1 else self.name(f"{word}_{self.taken[word] - 1}")
 
-    def results(self, graph: Graph) -> Sequence[Var]:
-        """The graph's outputs as the program returns them: fp32, fp16 or int32, of rank 1 or more."""
-        return [self._result(t, name) for t, name in zip(graph.outputs, graph.output_names, strict=True)]
+    def lifted(self, tensor: Tensor, kind: str) -> Var:
+        """A tensor's variable in a MIL type, of rank 1 or more."""
+        variable = self.read(tensor, kind)
+        return variable if tensor.shape else mb.expand_dims(x=variable, axes=[0])
 
-    def _result(self, tensor: Tensor, name: str) -> Var:
-        half = tensor.dtype in ("float16", "bfloat16") and self.precision != "float32"
-        kind = kinds.word(tensor, "fp16" if half else "fp32")
-        variable = self.read(tensor, "int32" if kind == "bool" else kind)
-        if not tensor.shape:
-            return mb.expand_dims(x=variable, axes=[0], name=name)
-        return mb.identity(x=variable, name=name)
+    def results(self, graph: Graph, left_out: Collection[int]) -> list[Var]:
+        """The graph's outputs as the program returns them, except those at the indices left out."""
+        results: list[Var] = []
+        for i, (tensor, name) in enumerate(zip(graph.outputs, graph.output_names, strict=True)):
+            if i not in left_out:
+                variable = self.lifted(tensor, self._outside(tensor))
+                own = variable.op is not None and variable.op.op_type not in ("const", "read_state")
+                if own and variable not in results:
+                    variable.set_name(name)
+                else:
+                    variable = mb.identity(x=variable, name=name)
+                results.append(variable)
+        return results
+
+
+def _built(node: Node, inputs: Sequence[Var]) -> list[Var]:
+    """What a node's rule makes, or what MIL says against it as our error."""
+    try:
+        made = RULES[node.kind](node, *inputs)
+    except ConversionError:
+        raise
+    except (ValueError, TypeError, NotImplementedError) as error:
+        told = " ".join(str(error).split())
+        raise ConversionError(f"{node.where} cannot be lowered: {told}") from error
+    return [made] if isinstance(made, Var) else list(made)
 
 
 def _check(node: Node, tensor: Tensor, variable: Var) -> None:

@@ -4,6 +4,7 @@ from coremltools.converters.mil.mil import Builder as mb
 from coremltools.converters.mil.mil import types
 
 from twins.coreml.graph import Node
+from twins.coreml.lowering.elementwise import number
 from twins.coreml.lowering.registry import lowering
 
 AND, OR, SUM, PRODUCT, MINIMUM, MAXIMUM = range(6)  # mlx/primitives.h, Reduce::ReduceType
@@ -14,13 +15,21 @@ REDUCTIONS = {AND: "reduce_min", OR: "reduce_max", SUM: "reduce_sum", PRODUCT: "
 
 
 @lowering("Reduce")
-def reduce(node: Node, x):
-    """Reduced axes stay as 1; truth values are counted as 0 and 1."""
+def reduce(node: Node, x, keep: bool = True):
+    """Reduced axes stay as 1; truth values are counted as 0 and 1, and numbers are true when they are not 0."""
     kind, axes = node.unpack(2)
+    if kind in (AND, OR) and not types.is_bool(x.dtype):
+        x = mb.not_equal(x=x, y=number(x, 0))
     if types.is_bool(x.dtype):
         x = mb.cast(x=x, dtype="int32")
-    made = getattr(mb, REDUCTIONS[kind])(x=x, axes=list(axes), keep_dims=True) if axes else x
+    made = getattr(mb, REDUCTIONS[kind])(x=x, axes=list(axes), keep_dims=keep) if axes else x
     return mb.not_equal(x=made, y=0) if node.output.dtype == "bool" else made
+
+
+@lowering("reduce")
+def reduce_dropping(node: Node, x):
+    """Reduced axes go."""
+    return reduce(node, x, keep=False)
 
 
 @lowering("Softmax")

@@ -4,8 +4,10 @@ MIL computes in fp16, fp32, int32 and bool. Every other integer type of MLX beco
 floating-point type the one the program computes in.
 """
 
+import coremltools as ct
 import numpy as np
 from coremltools.converters.mil.mil import types
+from coremltools.converters.mil.mil.block import curr_opset_version
 
 from twins.coreml.errors import ConversionError
 from twins.coreml.graph import Tensor
@@ -49,3 +51,8 @@ def array(tensor: Tensor, kind: str) -> np.ndarray:
                 f"constant {tensor} holds {low if low < bounds.min else high}; Core ML has 32 bits"
             )
     return value.astype(NUMPY[kind])
+
+
+def at_least(target: ct.target) -> bool:
+    """Whether the program being built is for this system or a later one."""
+    return curr_opset_version() >= target

@@ -26,7 +26,9 @@ def drop_broadcasts(graph: Graph) -> None:
     """Feed elementwise nodes and products with what was broadcast, as far as their result keeps its shape."""
     rewrite(graph, {"Broadcast": [_nothing_to_do], "Full": [_nothing_to_do]})
     for node in graph.nodes:
-        if node.kind in ELEMENTWISE:
+        if node.kind == "Select":  # whose result MIL gives the shape of the two alternatives
+            _narrow(node, lambda shapes: np.broadcast_shapes(*shapes[1:]))
+        elif node.kind in ELEMENTWISE:
             _narrow(node, lambda shapes: np.broadcast_shapes(*shapes))
         elif node.kind in ("Matmul", "AddMM"):
             _narrow_product(node)

@@ -4,6 +4,7 @@ A rule is `rule(node, *values) -> value or list of values`. The meaning of the a
 headers, mlx/primitives.h (`state()`), https://github.com/ml-explore/mlx.
 """
 
+import math
 from collections.abc import Callable
 
 from twins.coreml.graph import Node
@@ -28,7 +29,6 @@ BINARY = (
 LOGARITHMS = {0: mx.log2, 1: mx.log10, 2: mx.log}
 BITWISE = [mx.bitwise_and, mx.bitwise_or, mx.bitwise_xor, mx.left_shift, mx.right_shift]
 REDUCTIONS = [mx.all, mx.any, mx.sum, mx.prod, mx.min, mx.max]
-SCANS = [mx.cummax, mx.cummin, mx.cumsum, mx.cumprod]
 
 EVALUATE: dict[str, Callable] = {}
 
@@ -55,7 +55,7 @@ def evaluation(kind: str) -> Callable:
 EVALUATE |= {
     "Sqrt": lambda node, x: mx.rsqrt(x) if node.arguments == (True,) else mx.sqrt(x),
     "Log": lambda node, x: LOGARITHMS[node.arguments[0]](x),
-    "Equal": lambda node, a, b: mx.equal(a, b),
+    "Equal": lambda node, a, b: _equal(a, b, node.arguments[0]),
     "BitwiseBinary": lambda node, a, b: BITWISE[node.arguments[0]](a, b),
     "AsType": lambda node, x: x.astype(getattr(mx, _type(node.output.dtype))),
     "Broadcast": lambda node, x, *_: mx.broadcast_to(x, node.output.shape),
@@ -69,12 +69,23 @@ EVALUATE |= {
     "Split": lambda node, x: mx.split(x, list(node.arguments[0]), axis=node.arguments[1]),
     "Slice": lambda node, x: x[slices(*node.arguments)],
     "Softmax": lambda node, x: mx.softmax(x, axis=-1, precise=bool(node.arguments[0])),
+    "Depends": lambda node, *values: list(values[: len(node.outputs)]),
+    "DivMod": lambda node, a, b: list(mx.divmod(a, b)),
+    "View": lambda node, x: x.view(getattr(mx, _type(node.output.dtype))),
+    "Real": lambda node, x: mx.real(x),
+    "Imag": lambda node, x: mx.imag(x),
+    "Conjugate": lambda node, x: mx.conj(x),
+    "BroadcastAxes": lambda node, x, *_: mx.broadcast_to(x, node.output.shape),
     "LogSumExp": lambda node, x: mx.logsumexp(x, axis=-1, keepdims=True),
 }
 
 
 def _type(name: str) -> str:
     return "bool_" if name == "bool" else name
+
+
+def _equal(a, b, nan_equal: bool):
+    return (a == b) | ((a != a) & (b != b)) if nan_equal else mx.equal(a, b)
 
 
 def slices(start: tuple, end: tuple, strides: tuple) -> tuple[slice, ...]:
@@ -91,6 +102,14 @@ def arange(node: Node):
     (count,) = node.output.shape
     counted = start + step * mx.arange(count, dtype=mx.float32 if node.output.is_float else mx.int64)
     return counted.astype(getattr(mx, node.output.dtype))
+
+
+@evaluation("NumberOfElements")
+def number_of_elements(node: Node, x):
+    """The product of the sizes of some axes, or one over it."""
+    axes, inverted, _ = node.unpack(3)
+    count = math.prod(x.shape[axis] for axis in axes)
+    return mx.array(1 / count if inverted else count, getattr(mx, _type(node.output.dtype)))
 
 
 @evaluation("Reduce")

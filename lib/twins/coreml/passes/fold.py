@@ -4,10 +4,12 @@ A third of all primitives of MLX's own graphs; its exporter folds nothing.
 """
 
 from twins.coreml.graph import Graph, Node
+from twins.coreml.passes import evaluate_indexing, evaluate_products  # noqa: F401 - file their rules
 from twins.coreml.passes.evaluate import EVALUATE
 from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
 
 LIMIT = 2**26  # elements; a larger result stays an operation of the model
+PACKED = ("QuantizedMatmul", "GatherQMM")  # folding would unpack their weights
 
 
 def fold(graph: Graph) -> None:
@@ -23,7 +25,7 @@ def fold(graph: Graph) -> None:
 
 def _fold(node: Node) -> bool:
     known = all(tensor.value is not None for tensor in node.inputs)
-    if not known or node.kind not in EVALUATE or sum(t.size for t in node.outputs) > LIMIT:
+    if not known or node.kind in PACKED or node.kind not in EVALUATE or sum(t.size for t in node.outputs) > LIMIT:
         return False
     made = EVALUATE[node.kind](node, *(tensor.value for tensor in node.inputs))
     for tensor, value in zip(node.outputs, made if isinstance(made, list) else [made], strict=True):

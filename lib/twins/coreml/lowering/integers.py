@@ -1,0 +1,79 @@
+"""Whole numbers: division, and bits, which MIL lacks: in two's complement they are arithmetic."""
+
+import numpy as np
+from coremltools.converters.mil.mil import Builder as mb
+from coremltools.converters.mil.mil import types
+
+from twins.coreml.errors import ConversionError
+from twins.coreml.graph import Node
+from twins.coreml.lowering.elementwise import wrapped
+from twins.coreml.lowering.registry import lowering
+
+AND, OR, XOR, LEFT, RIGHT = range(5)  # mlx/primitives.h, BitwiseBinary::Op
+LOGIC = {AND: "logical_and", OR: "logical_or", XOR: "logical_xor"}
+COMBINED = {AND: mb.mul, OR: mb.maximum, XOR: lambda x, y: mb.abs(x=mb.sub(x=x, y=y))}
+POWERS = 2 ** np.arange(31, dtype=np.int32)
+
+
+@lowering("Divide")
+def divide(node: Node, x, y):
+    """x / y; of whole numbers, as MLX 0.31 exports it, rounded towards zero."""
+    if types.is_float(x.dtype):
+        return mb.real_div(x=x, y=y)
+    sign = mb.mul(x=mb.sign(x=x), y=mb.sign(x=y))
+    return mb.mul(x=mb.floor_div(x=mb.abs(x=x), y=mb.abs(x=y)), y=sign)
+
+
+@lowering("DivMod")
+def divide_with_remainder(node: Node, x, y):
+    """The quotient rounded down, and the remainder with the sign of the divisor."""
+    return mb.floor_div(x=x, y=y), mb.mod(x=x, y=y)
+
+
+@lowering("BitwiseBinary")
+def bitwise(node: Node, x, y):
+    """And, or, exclusive or, and shifts."""
+    (kind,) = node.unpack(1)
+    if types.is_bool(x.dtype):
+        if kind not in LOGIC:
+            raise ConversionError(f"{node.where} shifts truth values; allowed are whole numbers")
+        return getattr(mb, LOGIC[kind])(x=x, y=y)
+    if kind in (LEFT, RIGHT):
+        scale = mb.gather(x=POWERS, indices=y, axis=0) if y.val is None else POWERS[y.val]
+        return wrapped(node, mb.mul(x=x, y=scale)) if kind == LEFT else mb.floor_div(x=x, y=scale)
+    if kind == AND and y.val is not None and _low_bits(y.val):
+        return mb.mod(x=x, y=np.int32(y.val.max() + 1))
+    return _bit_by_bit(x, y, COMBINED[kind])
+
+
+@lowering("View")
+def view(node: Node, x):
+    """The same bits as a whole number of the other sign, or a truth value as a whole number."""
+    source, wanted = (tensor.dtype.removeprefix("u") for tensor in (node.inputs[0], node.output))
+    if types.is_bool(x.dtype) and wanted == "int8":
+        return mb.cast(x=x, dtype="int32")
+    if source != wanted or not wanted.startswith("int"):
+        raise ConversionError(
+            f"{node.where} reads the bits of {node.inputs[0].dtype} as {node.output.dtype}; "
+            "allowed are whole numbers of one size"
+        )
+    return wrapped(node, x)
+
+
+def _low_bits(mask: np.ndarray) -> bool:
+    """Whether a mask keeps the same number of low bits everywhere."""
+    value = int(mask.max())
+    return bool((mask == value).all()) and 0 <= value < 2**30 and value & (value + 1) == 0
+
+
+def _bit_by_bit(x, y, combine):
+    """The bits on a new last axis combined; the highest counts -2**31."""
+    made = combine(x=_bits(x), y=_bits(y))
+    weights = np.append(POWERS, np.int32(-(2**31)))
+    return mb.reduce_sum(x=mb.mul(x=made, y=weights), axes=[-1])
+
+
+def _bits(x):
+    x = mb.expand_dims(x=x, axes=[-1])
+    low = mb.mod(x=mb.floor_div(x=x, y=POWERS), y=2)
+    return mb.concat(values=[low, mb.cast(x=mb.less(x=x, y=0), dtype="int32")], axis=-1)

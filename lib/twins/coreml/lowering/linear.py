@@ -1,0 +1,19 @@
+"""Linear layers, and products with transposed operands."""
+
+from coremltools.converters.mil.mil import Builder as mb
+
+from twins.coreml.graph import Node
+from twins.coreml.lowering.registry import lowering
+
+
+@lowering("linear")
+def linear(node: Node, x, weight, bias=None):
+    """x @ weight.T + bias."""
+    return mb.linear(x=x, weight=weight, bias=bias) if bias is not None else mb.linear(x=x, weight=weight)
+
+
+@lowering("matmul")
+def matmul(node: Node, a, b):
+    """a @ b, with the last two axes of either transposed."""
+    transpose_a, transpose_b = node.unpack(2)
+    return mb.matmul(x=a, y=b, transpose_x=transpose_a, transpose_y=transpose_b)

@@ -1,0 +1,40 @@
+"""Quantized weights: whole numbers in the package since iOS18, plain ones before."""
+
+import warnings
+
+import coremltools as ct
+import numpy as np
+from coremltools.converters.mil.mil import Builder as mb
+from coremltools.converters.mil.mil import types
+
+from twins.coreml.graph import Node
+from twins.coreml.lowering.registry import lowering
+from twins.coreml.lowering.types import at_least
+
+UNSIGNED = {4: types.np_uint4_dtype, 8: np.uint8}
+
+
+@lowering("dequantized")
+def dequantized(node: Node, scale, *offset):
+    """scale * (q - offset), one scale and offset per block along the last axis (see passes/quantized.py)."""
+    (packed,) = node.unpack(1)
+    if not at_least(ct.target.iOS18):
+        return _plain(node, packed, scale.val, *[each.val for each in offset])
+    unsigned = UNSIGNED[packed.bits]
+    data = mb.const(val=packed.data.astype(unsigned))
+    if not offset:
+        offset = (packed.offset.astype(unsigned),)
+    return mb.constexpr_blockwise_shift_scale(data=data, scale=scale, offset=offset[0])
+
+
+def _plain(node: Node, packed, scale: np.ndarray, offset: np.ndarray | None = None):
+    """The same numbers multiplied out: before iOS18 Core ML has one scale per channel, not per block."""
+    warnings.warn(
+        f"{node.where}: quantized weights become plain numbers below deployment target iOS18, "
+        f"which makes the package {scale.itemsize * 8 // packed.bits} times larger",
+        stacklevel=2,
+    )
+    offset = packed.offset if offset is None else offset
+    group = packed.data.shape[-1] // scale.shape[-1]
+    wide, offset = (np.repeat(each.astype(np.float32), group, axis=-1) for each in (scale, offset))
+    return mb.const(val=(wide * (packed.data - offset)).astype(scale.dtype))

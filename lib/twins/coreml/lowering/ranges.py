@@ -1,0 +1,73 @@
+"""Values that may lie beyond fp16's range although what they are made of does not: fp32 follows them.
+
+A square is such a value; its mean may be one, the root of the mean is none. What lies between is computed
+in fp32. Products and convolutions take fp16 again: they are what fp16 is for.
+"""
+
+from twins.coreml.graph import Graph, Node, Tensor
+
+SOURCES = ("Square", "Exp", "Expm1", "Power", "Sinh", "Cosh", "Scan")
+CARRYING = (
+    *("Add", "Subtract", "Multiply", "Negative", "Abs", "Maximum", "Minimum", "Select", "clip", "Remainder"),
+    *("Floor", "Ceil", "Round", "FloorDivide", "DivMod", "AsType", "identity", "Reduce", "reduce", "mean"),
+    *("Reshape", "Flatten", "Unflatten", "ExpandDims", "Squeeze", "Transpose", "Broadcast", "Full"),
+    *("Concatenate", "Slice", "Split", "Square"),
+)
+ENDING = (
+    *("Divide", "Sqrt", "Log", "Log1p", "LogSumExp", "Sigmoid", "Tanh", "Softmax", "Sin", "Cos", "Sign"),
+    *("Equal", "NotEqual", "Greater", "GreaterEqual", "Less", "LessEqual"),
+)
+TINY = (
+    "Softmax",
+    "Sigmoid",
+    "Divide",
+    "Maximum",
+    "Minimum",
+    "clip",
+    "Add",
+    "Exp",
+    "Multiply",
+)  # before a log
+MASKED = 1e30  # a mask's lowest number, -inf or nearly
+
+
+def beyond(graph: Graph) -> set[Node]:
+    """The nodes that compute in fp32 because a value they read may be too large, or too small, for fp16."""
+    wide: set[Tensor] = set()
+    found: set[Node] = set()
+    for node in graph.nodes:
+        reads = any(tensor in wide for tensor in node.inputs)
+        grows = _grows(node) or _masks(node)
+        if grows or (reads and node.kind in (*CARRYING, *ENDING)):
+            found.add(node)
+        if grows or (reads and _carries(node, wide)):
+            wide.update(tensor for tensor in node.outputs if tensor.is_float)
+        if node.kind == "Log" and node.inputs[0].node and node.inputs[0].node.kind in TINY:
+            found |= {node, node.inputs[0].node}
+    return found
+
+
+def _carries(node: Node, wide: set[Tensor]) -> bool:
+    """Whether the result may be as large as what goes in: a quotient of two large numbers is not."""
+    if node.kind == "Divide":
+        return node.inputs[0] in wide and node.inputs[1].value is not None
+    return node.kind in CARRYING
+
+
+def _grows(node: Node) -> bool:
+    """Powers, exponentials, and whole numbers, which reach further than fp16, as floating-point ones."""
+    if node.kind == "Multiply":
+        return node.inputs[0] is node.inputs[1]
+    counts = node.kind == "AsType" and node.output.is_float and "int" in node.inputs[0].dtype
+    return counts or node.kind in SOURCES
+
+
+def _masks(node: Node) -> bool:
+    """A mask that is added: where a whole row is masked, only what it hides would be left in fp16."""
+    return node.kind == "Add" and any(_hides(tensor) for tensor in node.inputs)
+
+
+def _hides(tensor: Tensor) -> bool:
+    if tensor.value is None or not tensor.is_float or not tensor.size:
+        return False
+    return float(tensor.numpy().min()) < -MASKED

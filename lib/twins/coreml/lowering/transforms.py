@@ -1,0 +1,18 @@
+"""Linear transforms of the last axis as products with a constant matrix."""
+
+import numpy as np
+from coremltools.converters.mil.mil import Builder as mb
+from coremltools.converters.mil.mil import types
+
+from twins.coreml.graph import Node
+from twins.coreml.lowering.registry import lowering
+from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
+
+
+@lowering("Hadamard")
+def hadamard(node: Node, x):
+    """The Walsh-Hadamard transform times a factor; its rows are what it makes of the unit vectors."""
+    (scale,) = node.unpack(1)
+    with mx.stream(mx.cpu):
+        rows = mx.hadamard_transform(mx.eye(x.shape[-1]), scale=scale)
+    return mb.matmul(x=x, y=np.array(rows, dtype=types.nptype_from_builtin(x.dtype)))

@@ -1,0 +1,112 @@
+"""Judges one case: converted, saved, run by the reference runtime on two draws, compared with MLX."""
+
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from coremltools.models import MLModel
+
+from twins.coreml.capture import as_flat
+from twins.coreml.convert import convert
+from twins.coreml.departure import rms_relative
+from twins.coreml.errors import ConversionError
+from twins.coreml.observe import as_numpy
+from twins.coreml.reference import Model, load
+from twins.coreml.zoo.case import Case
+from twins.coreml.zoo.outcomes import Outcome
+from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
+
+from mlx.utils import tree_flatten  # isort: skip
+
+HALF_TOLERANCE = 5e-2  # rms-relative, in fp16
+DRAWS = (0, 1)  # the example, and numbers the converter has not seen
+MISTAKES = (ValueError, TypeError, LookupError, AttributeError, RuntimeError, ArithmeticError, AssertionError)
+
+
+def judge(case: Case, precision: str = "float32") -> Outcome:
+    """Convert and run one case.
+
+    Right: every output of both draws agrees. Refused: the converter says in one sentence of its own why it
+    cannot. Wrong: it returns a model that computes something else. Crash: any other error.
+    """
+    start = time.perf_counter()
+    verdict, reason, error, operations = _judged(case, precision)
+    spent = time.perf_counter() - start
+    return Outcome(case.group, case.name, verdict, reason, error, operations, round(spent, 3))
+
+
+def _judged(case: Case, precision: str) -> tuple[str, str, float, int]:
+    fn, example = case.make()
+    wanted = [_wanted(fn, case.arrays(draw)) for draw in DRAWS]
+    try:
+        converted = convert(fn, *example, precision=precision, check=False)
+    except ConversionError as error:
+        return "refused", told(error), float("nan"), 0
+    except MISTAKES as error:
+        return "crash", told(error), float("nan"), 0
+    function = converted.get_spec().mlProgram.functions["main"]
+    operations = len(function.block_specializations[function.opset].operations)
+    tolerance = case.tolerance if precision == "float32" else HALF_TOLERANCE
+    try:
+        model = _saved(converted)
+        faults = [_faults(model, case.arrays(draw), wanted[draw], tolerance) for draw in DRAWS]
+    except MISTAKES as error:
+        return "crash", f"the model does not run: {told(error)}", float("nan"), operations
+    reason = next((text for text, _ in faults if text), "")
+    return "wrong" if reason else "right", reason, max(error for _, error in faults), operations
+
+
+def _saved(converted: MLModel) -> Model:
+    """The model as a package on disk tells it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = str(Path(folder, "case.mlpackage"))
+        converted.save(path)
+        return load(path)
+
+
+def _wanted(fn: Callable, arrays: Sequence[mx.array]) -> list[np.ndarray]:
+    with mx.stream(mx.cpu):
+        return [as_numpy(made) for made in as_flat(fn, arrays)(*(a for _, a in tree_flatten(list(arrays))))]
+
+
+def _faults(
+    model: Model, arrays: Sequence[mx.array], wanted: Sequence[np.ndarray], tolerance: float
+) -> tuple[str, float]:
+    """What is wrong with the outputs for one draw, and the largest rms-relative error."""
+    fed = {
+        name: np.atleast_1d(as_numpy(array)).astype(feature.dtype)
+        for (name, feature), array in zip(model.inputs.items(), arrays, strict=True)
+    }
+    found = model.predict(fed)
+    if len(found) != len(wanted):
+        return f"{len(found)} outputs, MLX returns {len(wanted)}", float("inf")
+    checked = [difference(found[name], array, tolerance) for name, array in zip(found, wanted, strict=True)]
+    told = [f"{name}: {text}" for name, (text, _) in zip(found, checked, strict=True) if text]
+    return "; ".join(told), max(error for _, error in checked)
+
+
+def difference(found: np.ndarray, wanted: np.ndarray, tolerance: float) -> tuple[str, float]:
+    """What is wrong with one output (nothing: ""), and its rms-relative error.
+
+    Whole numbers and truth values must be equal, not-a-numbers and infinities stand where MLX has them.
+    """
+    wanted = np.atleast_1d(wanted)
+    if found.shape != wanted.shape:
+        return f"shape {found.shape}, MLX's is {wanted.shape}", float("inf")
+    whole = wanted.dtype.kind in "biu"
+    if whole != (found.dtype.kind in "biu"):
+        return f"type {found.dtype}, MLX's is {wanted.dtype}", float("inf")
+    error = rms_relative(found.astype(np.float64), wanted.astype(np.float64))
+    if whole:
+        return f"{(found != wanted).sum()} of {wanted.size} numbers differ" if error else "", error
+    return f"rms-relative error {error:.1e}" if error > tolerance else "", error
+
+
+def told(error: BaseException) -> str:
+    """An error as one line: its type, what it says, and the line of the converter that raised it."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text} [{Path(frame.filename).name}:{frame.lineno}]"

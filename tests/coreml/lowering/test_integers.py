@@ -1,0 +1,74 @@
+"""Bits and division of whole numbers by arithmetic, and views as another type."""
+
+import coremltools as ct
+import numpy as np
+import pytest
+from agreement import assert_agree, results, truths, whole
+
+from twins.coreml.convert import convert
+from twins.coreml.errors import ConversionError
+from twins.coreml.graph import Graph, Node, Tensor, constant
+from twins.coreml.lowering.program import build
+from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
+
+N, M, K = whole(-99, 99, 3, 4), whole(-99, 99, 3, 4, seed=1), whole(0, 9, 3, 4)
+EDGES = mx.array([-(2**31), 2**31 - 1, -1, 0, 1, 2**30])
+BYTES = whole(0, 256, 9, dtype=mx.uint8)
+CASES = {
+    f"{name} of {label}": (lambda x, y, name=name: getattr(mx, name)(x, y), pair)
+    for name in ("bitwise_and", "bitwise_or", "bitwise_xor")
+    for label, pair in {
+        "numbers": (N, M),
+        "edges": (EDGES, EDGES[::-1]),
+        "bytes": (BYTES, BYTES[::-1]),
+        "truths": (truths(3, 4), truths(3, 4, seed=1)),
+    }.items()
+}
+CASES |= {
+    "low bits": (lambda x: (x & 1, x & 7, x & 255, x & 0), (N,)),
+    "other masks": (lambda x: (x & 6, x | 1, x ^ -1, x & -4), (N,)),
+    "inverted": (lambda x: (~x, mx.bitwise_invert(x)), (N,)),
+    "inverted bytes": (lambda x: ~x, (BYTES,)),
+    "inverted truths": (lambda x: (~x, mx.bitwise_invert(x)), (truths(3, 4),)),
+    "shifts by a constant": (lambda x: (x << 3, x >> 2, x >> 0), (N,)),
+    "shifts by an input": (lambda x, k: (x << k, x >> k), (N, K)),
+    "shifted bytes wrap": (lambda x: (x << 3, x >> 1), (BYTES,)),
+    "bytes as signed": (lambda x: x.view(mx.int8), (BYTES,)),
+    "truths as bytes": (lambda x: x.view(mx.uint8), (truths(3, 4),)),
+    "signed as unsigned": (lambda x: x.view(mx.uint32), (K,)),
+}
+
+
+@pytest.fixture(scope="module")
+def pairs():
+    return results(CASES)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_agrees_with_mlx(name, pairs):
+    assert_agree(pairs[name])
+
+
+def test_a_mask_of_low_bits_is_one_operation():
+    model = convert(lambda x: x & 15, N, check=False)
+    kinds = {
+        op.type
+        for op in model.get_spec().mlProgram.functions["main"].block_specializations["CoreML7"].operations
+    }
+    assert kinds - {"const", "identity"} == {"mod"}
+
+
+def test_whole_division_of_mlx_0_31_rounds_towards_zero():
+    x, y = np.array([7, -7, 7, -7], np.int32), np.array([2, 2, -2, -2], np.int32)
+    node = Node("Divide", [constant(x), constant(y)], [Tensor("q", (4,), "int32")])
+    main = build(
+        Graph([Tensor("unused", (1,), "int32")], node.outputs, [node], ["y"]), "float32", ct.target.iOS17
+    )
+    assert main.functions["main"].outputs[0].val.tolist() == [3, -3, -3, 3]
+
+
+def test_bits_of_another_type_are_refused():
+    with pytest.raises(
+        ConversionError, match="reads the bits of float32 as int32; allowed are whole numbers"
+    ):
+        convert(lambda x: x.view(mx.int32), mx.ones((2,)))

@@ -1,0 +1,44 @@
+"""Converts a function and says which operations the program has and how far its numbers are from MLX's."""
+
+import tempfile
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from twins.coreml.capture import as_flat, capture
+from twins.coreml.convert import convert
+from twins.coreml.graph import Graph
+from twins.coreml.passes.simplify import simplify
+from twins.coreml.verify import verify
+from twins.frameworks import mx
+
+
+def normal(*shape: int, seed: int = 0) -> mx.array:
+    """Standard normal numbers, the same for the same arguments."""
+    return mx.array(np.random.default_rng([seed, *shape]).standard_normal(shape).astype(np.float32))
+
+
+def graph_of(fn: Callable, *arrays: mx.array) -> Graph:
+    """The graph of a function after every pass."""
+    return simplify(capture(fn, *arrays))
+
+
+def error_of(fn: Callable, *arrays: mx.array, precision: str = "float32") -> float:
+    """The worst rms-relative error of the converted model, on the reference runtime."""
+    return converted(fn, *arrays, precision=precision)[1]
+
+
+def converted(fn: Callable, *arrays: mx.array, precision: str = "float32") -> tuple[Counter, float]:
+    """How many operations of each kind the program has, constants left out, and its worst error."""
+    model = convert(fn, *arrays, precision=precision, check=False)
+    names = [feature.name for feature in model.get_spec().description.input]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "model.mlpackage")
+        model.save(str(path))
+        inputs = dict(zip(names, arrays, strict=True))
+        report = verify(as_flat(fn, arrays), path, inputs, framework="mlx")
+    (block,) = model.get_spec().mlProgram.functions["main"].block_specializations.values()
+    kinds = Counter(operation.type for operation in block.operations if operation.type != "const")
+    return kinds, max(row.rms_relative for row in report.rows)
