@@ -63,6 +63,25 @@ def test_only_frameworks_branches_on_the_framework_at_import():
     assert used("twins.frameworks") == {"twins.blas"}
 
 
+def ready(name: str) -> bool:
+    """Whether importing a module of twins imports twins.frameworks."""
+    return name in KNOWN and "twins.frameworks" in {name} | sources.reached(KNOWN[name].read_text())
+
+
+@pytest.mark.parametrize("name", [n for n in KNOWN if "mlx" in outside(n) and n != "twins.frameworks"])
+def test_the_fast_blas_is_readied_before_mlx_is_imported(name):
+    """Imported first, MLX keeps its wheel's reference BLAS, and every figure of it is about twenty times off."""
+    package = [name.rpartition(".")[0]]
+    for node in ast.parse(KNOWN[name].read_text()).body:
+        found = (
+            list(sources.imported(ast.unparse(node))) if isinstance(node, ast.Import | ast.ImportFrom) else []
+        )
+        if any(each.partition(".")[0] == "mlx" for each in found):
+            break
+        package += found
+    assert any(map(ready, package))
+
+
 def functions(path: Path):
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):

@@ -109,13 +109,14 @@ def _arm(layer: Layer, framework: Mlx | Torch, compiled: bool, work: str) -> Arm
 
 
 def layer_arms(layers: list[dict], modes: list[str]) -> dict[str, Arm]:
-    """Every layer, forward and both ways, in each framework and mode, and torch again for A/A."""
-    kinds = [(each, mode, "") for mode in modes for each in BOTH] + [(TORCH, modes[0], AGAIN)]
+    """Every layer in each framework, torch again for A/A: forward in the first mode, both ways in all."""
+    work_modes = [(FORWARD, modes[0]), *((BOTH_WAYS, mode) for mode in modes)]
+    kinds = [(work, mode, each, "") for work, mode in work_modes for each in BOTH]
+    kinds += [(work, modes[0], TORCH, AGAIN) for work in (FORWARD, BOTH_WAYS)]
     return {
         f"{index}/{work}/{each.name} {mode}{again}": _arm(Layer(**layer), each, mode == "compiled", work)
         for index, layer in enumerate(layers)
-        for work in (FORWARD, BOTH_WAYS)
-        for each, mode, again in kinds
+        for work, mode, each, again in kinds
     }
 
 

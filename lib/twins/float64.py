@@ -10,7 +10,9 @@ from contextlib import contextmanager
 from functools import partial
 from itertools import product
 
-import mlx.core as mx
+from twins import frameworks as frameworks
+
+import mlx.core as mx  # isort: skip  (after frameworks: the BLAS)
 
 CONVOLUTIONS = ("conv1d", "conv2d", "conv3d")
 Sizes = int | tuple[int, ...]

@@ -85,7 +85,7 @@ def sweep(records: Iterable[results.Timing], along: str, peak: float) -> Figure:
         axes.set_ylabel(f"{channels} channels\n% of the ceiling")
     size_ticks(panels[-1].xaxis, sorted({r.case[along] for r in found}))
     panels[-1].set_xlabel({"kernel": "side of the kernel", "batch": "batch size"}[along])
-    told = " and ".join(f"{100 * best[name]:.2g} % in {name}" for name in compare.FRAMEWORKS)
+    told = " and ".join(f"{float(f'{100 * best[name]:.2g}'):g} % in {name}" for name in compare.FRAMEWORKS)
     title = f"Convolutions reach up to {told}"
     case = found[0].case
     fixed = f"kernel {case['kernel']} × {case['kernel']}" if along == "batch" else f"batch {case['batch']}"

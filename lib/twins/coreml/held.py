@@ -34,14 +34,15 @@ class Held:
 
         BatchNorm, and any module that stores an array while it is called, would keep a tracer otherwise.
         """
-        before = [(module, module.training, dict(module)) for module in self.modules.values()]
+        before = [(module, dict(vars(module)), dict(module)) for module in self.modules.values()]
         for module in self.modules.values():
             module._training = False
         try:
             yield
         finally:
-            for module, training, entries in before:
-                module._training = training
+            for module, attributes, entries in before:
+                vars(module).clear()
+                vars(module).update(attributes)
                 dict.clear(module)
                 dict.update(module, entries)
 

@@ -118,8 +118,8 @@ class TorchBlock(tnn.Module):
         return F.pad(x, (0, 0, 0, 0, *sides))  # -> (B, 2C, H/2, W/2)
 
     def forward(self, x):
-        y = F.relu(self.norm1(self.conv1(x)))
-        return F.relu(self.shortcut(x) + self.norm2(self.conv2(y)))
+        y = F.relu(self.norm1(self.conv1(x)), inplace=True)
+        return F.relu(self.shortcut(x) + self.norm2(self.conv2(y)), inplace=True)
 
 
 class TorchResNet(tnn.Module):
@@ -134,7 +134,7 @@ class TorchResNet(tnn.Module):
         self.apply(initialise)
 
     def forward(self, x):
-        x = self.pool(F.relu(self.norm(self.stem(x))))
+        x = self.pool(F.relu(self.norm(self.stem(x)), inplace=True))
         for block in self.blocks:
             x = block(x)
         return self.head(x.mean((2, 3)))  # (B, C, H, W) -> (B, C) -> (B, classes)

@@ -74,6 +74,13 @@ def test_a_linear_layer_takes_batch_norm():
     assert error < 1e-6
 
 
+def test_one_number_after_a_linear_layer_leaves_its_weight_alone():
+    table = nn.Embedding(7, 3)
+    mx.eval(table.parameters())
+    node = the("linear", graph_of(lambda x: mx.tanh(table.as_linear(x) / 30) * 30, normal(5, 3)))
+    np.testing.assert_array_equal(node.inputs[1].numpy(), np.array(table.weight))
+
+
 def of_both(x):
     y = mx.conv2d(x, KERNEL)
     return y, y * CHANNELS

@@ -32,10 +32,14 @@ def test_a_pool_is_one_operation(pool, x):
     assert error < 1e-6
 
 
+def tiles(x):
+    """(N, 9, 12, C) -> (N, 3, 3, 3, 4, C): places, then the elements of a tile."""
+    return x.reshape(2, 3, 3, 3, 4, 4).transpose(0, 1, 3, 2, 4, 5)
+
+
 def tiled(x, reduced):
-    """Tiles of (3, 4) of an image, reduced over their elements."""
-    tiles = x.reshape(2, 3, 3, 3, 4, 4).transpose(0, 1, 3, 2, 4, 5)
-    return reduced(tiles, axis=(3, 4))
+    """Tiles reduced over their elements."""
+    return reduced(tiles(x), axis=(3, 4))
 
 
 OTHERS = {
@@ -43,7 +47,11 @@ OTHERS = {
     "twice their mean": (lambda x: tiled(x, mx.mean) * 2, {"avg_pool": 1, "mul": 1}),
     "their minimum": (lambda x: tiled(x, mx.min), {"avg_pool": 0, "max_pool": 0}),
     "the maximum along one side": (
-        lambda x: mx.max(x.reshape(2, 3, 3, 3, 4, 4).transpose(0, 1, 3, 2, 4, 5), axis=3),
+        lambda x: mx.max(tiles(x), axis=3),
+        {"max_pool": 0, "reduce_max": 1},
+    ),
+    "tiles of all channels": (
+        lambda x: mx.max(tiles(x), axis=(3, 4, 5), keepdims=True).squeeze((3, 4)),
         {"max_pool": 0, "reduce_max": 1},
     ),
     "tiles in another order": (

@@ -68,13 +68,13 @@ def test_a_node_holds_the_parameters_of_its_layer():
         np.testing.assert_array_equal(found.numpy(), np.array(wanted))
 
 
-def written(step):
+def written(step, rows=2):
     """A layer by hand: every step from the projected input and the state before."""
 
     def fn(x, h):
         projected, steps = x @ RNN.Wxh.T, []
         for t in range(5):
-            h = step(projected[:, t], h)
+            h = step(projected[:rows, t], h)
             steps.append(h)
         return mx.stack(steps, axis=1)
 
@@ -96,6 +96,7 @@ OTHERS = {
     "backwards": (reversed_steps, (X, H)),
     "a residual": (written(lambda x, h: mx.tanh(x + h @ RNN.Whh.T) + h), (X, H)),
     "one weight more": (written(lambda x, h: mx.tanh(x + (h @ RNN.Whh.T) @ RNN.Whh.T)), (X, H)),
+    "part of the batch": (written(lambda x, h: mx.tanh(x + h @ RNN.Whh.T), rows=1), (X, H[:1])),
     "no recurrence": (lambda x: mx.stack([mx.tanh(x[:, t] @ RNN.Wxh.T) for t in range(5)], axis=1), (X,)),
 }
 

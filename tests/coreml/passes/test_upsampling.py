@@ -72,6 +72,10 @@ OTHERS = {
         mx.take(x, mx.array([0, 2]), axis=1) * mx.array([1.0, 2, 3, 4])
         + mx.take(x, mx.array([1, 2]), axis=1) * mx.array([1.0, 2, 3, 4])
     ),
+    "one sample for two": lambda x: (
+        mx.take(x, mx.array([0, 2]), axis=1) * mx.array([[[0.5]], [[2]]])
+        + mx.take(x, mx.array([1]), axis=1) * mx.array([[[0.5]]])
+    ),
     "samples with an offset": lambda x: (
         mx.take(x, mx.array([0, 2]), axis=1) * mx.array([[[0.5]], [[2]]]) + mx.array([1.0, 2, 3, 4])
     ),

@@ -52,4 +52,6 @@ def clip(node: Node, x):
     if (low, high) == (0, 6):
         return mb.relu6(x=x)
     limits = np.finfo(types.nptype_from_builtin(x.dtype))
-    return mb.clip(x=x, alpha=number(x, max(low, float(limits.min))), beta=number(x, min(high, float(limits.max))))
+    return mb.clip(
+        x=x, alpha=number(x, max(low, float(limits.min))), beta=number(x, min(high, float(limits.max)))
+    )

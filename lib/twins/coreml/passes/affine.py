@@ -43,12 +43,17 @@ def _fold(uses: Counter, inner: set[Tensor], node: Node) -> list[Node] | None:
         return None
     before = found.source.node
     if before is not None and before.kind in PRODUCTS and uses[found.source] == 1:
-        return _into_product(node, before, found)
+        return _into_product(node, before, found) if _belongs(before, found) else None
     channels = node.output.shape[-1:]
     if found.length < 2 or channels not in (found.scale.shape, found.shift.shape):
         return None
     scale, shift = (_constant(np.broadcast_to(v, channels), node.path) for v in (found.scale, found.shift))
     return [replaced(node, "batch_norm", [found.source, scale, shift], node.output.rank - 1)]
+
+
+def _belongs(product: Node, found: Chain) -> bool:
+    """One number stays out of a linear layer: its weight may be an embedding's, and would be stored twice."""
+    return product.kind != "linear" or found.scale.size > 1 or found.scale.item() == 1
 
 
 def _into_product(node: Node, before: Node, found: Chain) -> list[Node] | None:

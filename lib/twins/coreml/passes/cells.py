@@ -43,17 +43,17 @@ def _projected(tensor: Tensor) -> Projected | None:
     """Where a time step and its features are cut from what the input was projected to."""
     if not tensor.shape:
         return None
-    time, first, size = 0, 0, tensor.shape[-1]
+    time, first, size, steps = 0, 0, tensor.shape[-1], None
     tensor = core(tensor)
     while (node := made_by(tensor, "Slice")) is not None:
         start, _, strides = node.unpack(3)
-        x = node.inputs[0]
-        if x.rank < 2 or any(s != 1 for s in strides) or any(start[:-2]):
+        x, cut = node.inputs[0], node.output.shape
+        if x.rank < 2 or any(s != 1 for s in strides) or cut[:-2] != x.shape[:-2]:
             return None
-        time, first = time + start[-2], first + start[-1]
+        time, first, steps = time + start[-2], first + start[-1], steps or cut[-2]
         tensor = core(x)
-    rows = tensor.rank in (2, 3) and made_by(tensor, "linear") is not None
-    return Projected(tensor, time, first, first + size) if rows else None
+    one = steps == 1 and tensor.rank in (2, 3) and made_by(tensor, "linear") is not None
+    return Projected(tensor, time, first, first + size) if one else None
 
 
 def _recurrent(tensor: Tensor) -> list[tuple[Projected, Tensor | None, Tensor | None]]:

@@ -6,22 +6,8 @@ from twins.coreml.graph import Node, Tensor
 from twins.coreml.passes.rewrite import replaced, step
 
 KINDS = ("conv", "conv_transpose", "max_pool", "avg_pool", "upsample_nearest", "resize_linear")
-KINDS += (
-    "instance_norm",
-    "group_norm",
-    "pixel_shuffle",
-    "pixel_unshuffle",
-    "depth_to_space",
-    "space_to_depth",
-)
-KINDS += (
-    "instance_norm",
-    "group_norm",
-    "pixel_shuffle",
-    "pixel_unshuffle",
-    "depth_to_space",
-    "space_to_depth",
-)
+KINDS += ("pixel_shuffle", "pixel_unshuffle", "depth_to_space", "space_to_depth")
+KINDS += ("instance_norm", "group_norm")
 
 
 def to_first(rank: int) -> list[int]:

@@ -19,18 +19,7 @@ from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
 
 RESHAPES = ("Reshape", "Flatten", "Unflatten", "ExpandDims", "Squeeze")
 PLAIN = (*ELEMENTWISE, *UNARY, "AsType", "Sqrt", "Log")
-ACTIVATIONS = (
-    "relu",
-    "relu6",
-    "clip",
-    "gelu",
-    "silu",
-    "softplus",
-    "hard_sigmoid",
-    "leaky_relu",
-    "elu",
-    "softsign",
-)
+ACTIVATIONS = ("relu", "clip", "gelu", "silu", "softplus", "softsign", "hard_sigmoid", "leaky_relu", "elu")
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ https://github.com/ml-explore/mlx/blob/main/mlx/ops.cpp (edge_pad)
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -27,12 +28,13 @@ def recover_edge_padding(graph: Graph) -> None:
     """Make edge padding a "take" of (x, places) along each axis."""
     uses = graph.uses()
     inner = {n.inputs[0] for n in graph.nodes if n.kind == "SliceUpdate" and uses[n.inputs[0]] == 2}
-    rules = [lambda node: None if node.output in inner else _edges(node)]
-    rewrite(graph, {"SliceUpdate": rules})
+    rewrite(graph, {"SliceUpdate": [partial(_edges, inner)]})
 
 
-def _edges(node: Node) -> list[Node] | None:
+def _edges(inner: set[Tensor], node: Node) -> list[Node] | None:
     """The last update of a chain that begins with x in the middle and fills every margin once."""
+    if node.output in inner:
+        return None
     margins, at = set(), node
     while at is not None and at.inputs[0].value is None:
         margin = _margin(at)
@@ -83,6 +85,5 @@ def _margin(node: Node) -> Margin | None:
         for i, (a, b, n) in enumerate(zip(first, last, base.shape, strict=True))
     )
     reaches = not after or end[axis] == base.shape[axis]
-    return (
-        Margin(axis, after, end[axis] - start[axis]) if beside and reaches and set(strides) == {1} else None
-    )
+    fits = beside and reaches and set(strides) == {1}
+    return Margin(axis, after, end[axis] - start[axis]) if fits else None

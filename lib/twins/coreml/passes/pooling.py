@@ -50,13 +50,9 @@ def _pool(node: Node) -> list[Node] | None:
     reduce = made_by(node.inputs[0], "Reduce")
     if reduce is None or not node.output.is_float:
         return None
-    kind, axes = reduce.unpack(2)
-    found = _windows(reduce.inputs[0], node.unpack(1)[0])
-    if (
-        found is None
-        or kind not in NAMES
-        or any(reduce.inputs[0].shape[a] > 1 for a in node.arguments[0] if a not in axes)
-    ):
+    (kind, axes), (squeezed,) = reduce.unpack(2), node.unpack(1)
+    found = _windows(reduce.inputs[0], squeezed)
+    if found is None or kind not in NAMES or not set(axes) <= set(squeezed):
         return None
     found = _padded(found, kind)
     shape = node.output.shape
@@ -147,11 +143,8 @@ def _padded(found: Windows, kind: int) -> Windows:
         return found
     widths = {axis: (low, high) for axis, low, high in zip(*pad.unpack(3), strict=True)}
     sides = [widths.get(axis, (0, 0)) for axis in range(found.source.rank)]
-    if (
-        any(sides[0])
-        or any(sides[-1])
-        or any(max(s) >= k for s, k in zip(sides[1:-1], found.kernel, strict=True))
-    ):
+    wide = any(max(s) >= k for s, k in zip(sides[1:-1], found.kernel, strict=True))
+    if wide or any(sides[0]) or any(sides[-1]):
         return found
     return Windows(pad.inputs[0], found.kernel, found.strides, tuple(p for pair in sides[1:-1] for p in pair))
 

@@ -1,8 +1,8 @@
 """Rewrites what has more than the five axes of Core ML within them.
 
 A tensor of higher rank is held as one of lower rank with the same elements in the same order. An operation on
-it merges the neighbouring axes that it treats alike, and goes axis by axis where even that is too many: window
-partitions, shuffles and repeats are all of this kind.
+it merges the neighbouring axes that it treats alike, and goes axis by axis where even that is too many: such
+are window partitions, shuffles and repeats.
 """
 
 import itertools
@@ -12,14 +12,11 @@ from dataclasses import dataclass, field
 
 from twins.coreml.errors import ConversionError
 from twins.coreml.graph import Graph, Node, Tensor, constant
-from twins.coreml.passes.broadcasts import ELEMENTWISE
-from twins.coreml.passes.evaluate import UNARY
+from twins.coreml.passes.layout import ACTIVATIONS, PLAIN
 from twins.coreml.passes.rewrite import step, through
 
 LIMIT = 5  # axes of a tensor in Core ML
 RESHAPES = ("Reshape", "Flatten", "Unflatten", "ExpandDims", "Squeeze", "identity")
-PLAIN = (*ELEMENTWISE, *UNARY, "AsType", "Sqrt", "Log")
-ACTIVATIONS = ("relu", "clip", "gelu", "silu")
 
 
 @dataclass

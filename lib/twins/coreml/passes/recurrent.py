@@ -59,9 +59,9 @@ def _chain(kind: str, cell: Callable, hidden: list[Tensor], node: Node) -> Layer
     source = steps[0].at.source
     weights = {step.weight for step in steps if step.weight is not None}
     biases = {step.bias for step in steps}
-    whole = source.shape[-2] == len(steps) and source.rank == node.output.rank
-    sized = source.shape[-1] == GATES[kind] * node.output.shape[-1]
-    if not whole or not sized or len(weights) != 1 or len(biases) != 1:
+    *rows, features = node.output.shape
+    whole = len(steps) == rows[-1] and source.shape == (*rows, GATES[kind] * features)
+    if not whole or len(weights) != 1 or len(biases) != 1:
         return None
     return Layer(kind, steps, hidden, node.output)
 

@@ -71,6 +71,8 @@ def _interpolated(inner: set[Tensor], node: Node) -> list[Node] | None:
     samples = [_sample(term) for term in _terms(node.output, inner)]
     if None in samples or len({s.source for s in samples}) != 1:
         return None
+    if any(len(line) != node.output.shape[axis] for s in samples for axis, line in s.indices.items()):
+        return None
     matrices = _matrices(samples)
     if matrices is None:
         return None
@@ -122,13 +124,10 @@ def _gathered(tensor: Tensor) -> tuple[Tensor, dict[int, np.ndarray]] | None:
     if turned:
         (axis, *more), count = axes, source.rank
         order = [*range(1, axis + 1), 0, *range(axis + 1, count + 1)]
-        fits = (
-            not more
-            and len(shape) == 1
-            and turned.unpack(1)[0] == order
-            and squeeze.unpack(1)[0] == [axis + 1]
-        )
-        return (source, {axis: _wrapped(places[0].numpy(), source.shape[axis])}) if fits else None
+        moved_back = (turned.unpack(1)[0], squeeze.unpack(1)[0]) == (order, [axis + 1])
+        if more or len(shape) != 1 or not moved_back:
+            return None
+        return source, {axis: _wrapped(places[0].numpy(), source.shape[axis])}
     lead = list(range(len(shape)))
     if list(axes) != lead or squeeze.unpack(1)[0] != [len(shape) + axis for axis in axes]:
         return None
@@ -158,7 +157,7 @@ def _matrices(samples: Sequence[Sample]) -> dict[int, np.ndarray] | None:
     axes = [axis for axis in given if any(not _counts(s, axis) for s in samples if axis in s.indices)]
     if any(sorted(s.indices) != given for s in samples) or not axes:
         return None
-    if any(len(line) * first.source.shape[axis] > LARGEST for axis, line in first.indices.items()):
+    if any(len(first.indices[axis]) * first.source.shape[axis] > LARGEST for axis in axes):
         return None
     weights: dict[tuple[bytes, ...], np.ndarray] = {}
     lines: dict[tuple[int, bytes], np.ndarray] = {}
