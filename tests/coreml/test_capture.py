@@ -229,3 +229,20 @@ def test_what_cannot_be_captured_is_told_in_one_sentence(told):
     with pytest.raises(CaptureError, match=told) as refused:
         REFUSED[told]()
     assert "\n" not in str(refused.value)
+
+
+def test_an_attribute_that_a_call_replaces_by_an_array_is_put_back():
+    class Remembers(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = None
+
+        def __call__(self, x):
+            if self.scale is None:
+                self.scale = x + 1
+            return x * self.scale
+
+    module = Remembers()
+    capture(module, mx.ones((2,)))
+    assert module.scale is None
+    assert module(mx.ones((2,))).tolist() == [2.0, 2.0]

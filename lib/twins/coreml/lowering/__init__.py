@@ -8,7 +8,8 @@ import importlib
 from twins.coreml.lowering.registry import RULES, lowering
 
 FAMILIES = ("elementwise", "functions", "integers", "shape", "indexing", "updates", "sorting", "scans")
-FAMILIES += ("reduction", "products", "experts", "transforms", "quantized", "convolution", "pooling", "resizing", "padding")
+FAMILIES += ("reduction", "products", "experts", "transforms", "quantized")
+FAMILIES += ("convolution", "pooling", "resizing", "padding")
 FAMILIES += ("linear", "norms", "activations", "attention", "recurrent")
 
 for family in FAMILIES:

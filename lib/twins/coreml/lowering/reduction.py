@@ -16,7 +16,7 @@ REDUCTIONS = {AND: "reduce_min", OR: "reduce_max", SUM: "reduce_sum", PRODUCT: "
 
 @lowering("Reduce")
 def reduce(node: Node, x, keep: bool = True):
-    """Reduced axes stay as 1; truth values are counted as 0 and 1, and numbers are true when they are not 0."""
+    """Reduced axes stay as 1; truth values count as 0 and 1, and numbers are true when they are not 0."""
     kind, axes = node.unpack(2)
     if kind in (AND, OR) and not types.is_bool(x.dtype):
         x = mb.not_equal(x=x, y=number(x, 0))

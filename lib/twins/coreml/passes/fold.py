@@ -25,7 +25,8 @@ def fold(graph: Graph) -> None:
 
 def _fold(node: Node) -> bool:
     known = all(tensor.value is not None for tensor in node.inputs)
-    if not known or node.kind in PACKED or node.kind not in EVALUATE or sum(t.size for t in node.outputs) > LIMIT:
+    rule = node.kind in EVALUATE and node.kind not in PACKED
+    if not known or not rule or sum(t.size for t in node.outputs) > LIMIT:
         return False
     made = EVALUATE[node.kind](node, *(tensor.value for tensor in node.inputs))
     for tensor, value in zip(node.outputs, made if isinstance(made, list) else [made], strict=True):

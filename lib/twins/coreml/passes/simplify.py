@@ -28,7 +28,8 @@ from twins.coreml.passes.upsampling import recover_upsampling
 
 PASSES = [drop_broadcasts, fold, separate_spectra, drop_identities, merge_duplicates]
 PASSES += [recover_upsampling, recover_gathers, recover_quantized, recover_top_k]
-PASSES += [recover_activations, recover_norms, recover_linear, recover_recurrent, recover_rotary, recover_attention]
+PASSES += [recover_activations, recover_norms, recover_linear, recover_recurrent]
+PASSES += [recover_rotary, recover_attention]
 PASSES += [split_in_place, recover_pooling, recover_shuffles]
 PASSES += [rewrite_strides, recover_edge_padding]
 PASSES += [merge_reshapes, recover_means, fold_affine, recover_convolutions, keep_channels_first, lower_ranks]
