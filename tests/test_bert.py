@@ -123,7 +123,7 @@ def test_correct_twins_pass(seed):
 
 def test_correct_twins_pass_on_the_data_they_train_on():
     data = pairs.load("inference", 8)
-    sizes = asdict(bert.tiny(vocabulary=data.vocabulary, context=8))
+    sizes = asdict(bert.tiny(vocabulary=data.vocabulary, context=8, layers=1))
     chosen = pairs.batches(data.train, 16, 20, seed=0)
     assert len({ids.shape for ids, _, _ in chosen}) > 1
     verdict = study.gate(study.Study("bert", sizes), chosen, torch_compiled=True)

@@ -212,6 +212,11 @@ def test_biased_running_variance_is_caught(monkeypatch):
     assert {"statistics", "evaluation", "float64 statistics", "float64 evaluation"} == caught
 
 
+def test_outputs_of_other_shapes_are_infinitely_far_apart():
+    check = parity._alike("evaluation", np.ones((2, 3)), np.ones((2, 4)))
+    assert (check.value, check.where) == (float("inf"), "MLX (2, 3), PyTorch (2, 4)")
+
+
 def test_a_floor_counts_where_a_relu_switched_and_nowhere_else():
     checks = [Check("gradients", 0.004, 1e-5, "a"), Check("update", 0.5, 1e-4, "b")]
     smooth = {"gradients": parity.SWITCHED, "update": 1e-3}

@@ -123,8 +123,7 @@ def layer_arms(layers: list[dict], modes: list[str]) -> dict[str, Arm]:
 def sweep(
     kernels: Sequence[int], channels: Sequence[int], batches: Sequence[int], size: int, batch: int
 ) -> list[Layer]:
-    """Convolutions by kernel at one batch and by batch with the first kernel, each by channels; and the rest
-    of a block at the same sizes."""
+    """Convolutions by kernel and, with the first kernel, by batch; the rest of a block; all by channels."""
     first = [Layer(CONVOLUTION, c, size, b, kernels[0]) for c in channels for b in sorted({batch, *batches})]
     more = [Layer(CONVOLUTION, c, size, batch, k) for c in channels for k in kernels[1:]]
     rest = [Layer(kind, c, size, batch) for kind in KINDS if kind != CONVOLUTION for c in channels]

@@ -75,7 +75,8 @@ class MlxBlock(mnn.Module):
 
     def __call__(self, x):
         y = mnn.relu(self.norm1(self.conv1(x)))
-        return mnn.relu(self.shortcut(x) + self.norm2(self.conv2(y)))
+        y = self.norm2(self.conv2(y))
+        return mnn.relu(y + self.shortcut(x))
 
 
 class MlxResNet(mnn.Module):
@@ -119,7 +120,9 @@ class TorchBlock(tnn.Module):
 
     def forward(self, x):
         y = F.relu(self.norm1(self.conv1(x)), inplace=True)
-        return F.relu(self.shortcut(x) + self.norm2(self.conv2(y)), inplace=True)
+        y = self.norm2(self.conv2(y))
+        y += self.shortcut(x)
+        return F.relu(y, inplace=True)
 
 
 class TorchResNet(tnn.Module):
