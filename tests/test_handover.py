@@ -36,6 +36,19 @@ def test_every_route_is_timed_and_one_again():
     assert set(arms) == {*handover.routes(), COPIED + AGAIN}
 
 
+def test_only_a_gpu_is_waited_for(monkeypatch):
+    """Waiting for an idle framework takes longer than the hand-overs themselves."""
+    waited = []
+    monkeypatch.setattr(handover.TORCH, "synchronize", lambda: waited.append(1))
+    monkeypatch.setitem(ROUTES, "to a GPU", Route(lambda x: x, lambda x: x, gpu=True))
+    monkeypatch.setattr(handover, "routes", lambda: ROUTES)
+    for name in ("to a GPU", SHARED):
+        arm = handover._arm(name, ROUTES[name], 64)
+        arm.call()
+        arm.synchronize()
+    assert waited == [1]
+
+
 def test_the_source_is_made_outside_the_timed_call(monkeypatch):
     made = []
     monkeypatch.setitem(ROUTES, "slow", Route(lambda x: made.append(1) or x, lambda x: x))
@@ -85,11 +98,11 @@ RECORDS = [costs(1024, 4e-6), costs(2**20, 1e-3)]
 
 def test_tables_and_figure_say_what_the_records_hold():
     table = handed.cost_table(RECORDS, PROOFS, 4 * 2**20 * 1e3).set_index("hand-over")
-    assert table.loc["NumPy → MLX, a copy", "of the probed bandwidth, %"] == pytest.approx(50)
+    assert table.loc["NumPy → MLX, a copy", "of bandwidth, %"] == pytest.approx(50)
     assert table.loc["MLX → PyTorch, a view", "µs for 1 MB"] == pytest.approx(2)
     assert np.isnan(table.loc["MLX → PyTorch, a view", "GB/s moved"])
     proofs = handed.proof_table(PROOFS).set_index("hand-over")
-    assert list(proofs["so it"]) == ["copies", "shares memory"]
+    assert list(proofs["memory"]) == ["copied", "shared"]
     assert proofs.loc["MLX → PyTorch, a view", "one address"] == "cannot be read"
     assert "1 of 2 hand-overs share memory, 1 copy" in handed.times(RECORDS, PROOFS).alt
     assert "copying takes 1 ms and sharing 2 µs" in handed.reading(PROOFS, RECORDS)

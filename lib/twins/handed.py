@@ -22,10 +22,10 @@ def proof_table(proofs: Iterable[results.Sharing]) -> pd.DataFrame:
         [
             {
                 "hand-over": proof.route,
-                "a write is seen on the other side": "yes" if proof.written else "no",
+                "write seen": "yes" if proof.written else "no",
                 "one address": {True: "yes", False: "no", None: "cannot be read"}[proof.address],
                 "MB added": proof.added / 2**20,
-                "so it": "shares memory" if proof.written else "copies",
+                "memory": "shared" if proof.written else "copied",
             }
             for proof in proofs
         ]
@@ -48,7 +48,7 @@ def cost_table(records: list[results.Timing], proofs: Iterable[results.Sharing],
                 f"µs for {written(sizes[0])}": 1e6 * timing.median(small, route),
                 f"µs for {written(sizes[1])}": 1e6 * seconds,
                 "GB/s moved": speed and speed / 1e9,
-                "of the probed bandwidth, %": speed and 100 * speed / peak,
+                "of bandwidth, %": speed and 100 * speed / peak,
             }
         )
     return pd.DataFrame(rows)
@@ -123,8 +123,8 @@ def harness(records: list[results.Timing]) -> str:
     """What the harness itself costs, in one sentence: times near it are not the hand-over's."""
     if not records:
         return "Nothing was timed."
-    floor = timing.median(compare.runs(records[0]), "nothing")
-    return f"Handing over nothing reads {duration(floor)}: the harness, and waiting for both frameworks."
+    floors = [timing.median(compare.runs(record), "nothing") for record in records]
+    return f"Handing over nothing, which is the harness alone, reads at most {duration(max(floors))}."
 
 
 def reading(proofs: list[results.Sharing], records: list[results.Timing]) -> str:

@@ -112,9 +112,18 @@ def arms(size: int) -> dict[str, Arm]:
     """Every hand-over of `size` bytes that exists here, and one of them again for A/A."""
     made = {}
     for name, route in routes().items():
-        made[name] = Arm(partial(route.take, _source(name, size)), synchronize)
+        made[name] = _arm(name, route, size)
     again = "NumPy → PyTorch, torch.tensor"
-    return made | {again + AGAIN: Arm(partial(ROUTES[again].take, _source(again, size)), synchronize)}
+    return made | {again + AGAIN: _arm(again, ROUTES[again], size)}
+
+
+def _arm(name: str, route: Route, size: int) -> Arm:
+    """On the CPU a hand-over is done when its call returns; waiting for idle frameworks would cost more."""
+    return Arm(partial(route.take, _source(name, size)), TORCH.synchronize if route.gpu else _nothing)
+
+
+def _nothing() -> None:
+    pass
 
 
 def _view(x: Any) -> np.ndarray | None:
