@@ -1,6 +1,8 @@
 # Every target makes what it needs: an environment in .venv, unless a conda or virtual environment is active.
 PROFILE ?= quick
 SET ?=
+SINCE ?=
+FILES ?=
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || echo python3)
 
 ENVIRONMENT := $(or $(VIRTUAL_ENV),$(CONDA_PREFIX),$(CURDIR)/.venv)
@@ -22,7 +24,7 @@ export MPLCONFIGDIR := $(CURDIR)/build/matplotlib
 export HF_HOME := $(CURDIR)/build/huggingface
 export PIP_NO_CACHE_DIR := 1
 
-.PHONY: help setup report publish test oracle oracle-sample coverage bench lab site lint clean
+.PHONY: help setup report publish share merge test oracle oracle-sample coverage bench lab site lint clean
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
@@ -49,8 +51,14 @@ report-%: setup ## run one notebook, by its number
 publish: report ## put the executed notebooks into report/ and the headline into README.md
 	@$(RUN) -m twins.publish --profile $(PROFILE)
 
+share: setup ## write this machine's records into one file for others (SINCE=time: only later runs)
+	@$(RUN) -m twins.share --since '$(SINCE)'
+
+merge: setup ## add records that others shared: make merge FILES="one.jsonl two.jsonl"
+	@$(RUN) -m twins.share --merge $(FILES)
+
 test: setup ## check everything that can be checked on this machine
-	@$(RUN) -m pytest
+	@$(RUN) -m pytest -n auto --maxprocesses 4 --dist loadgroup
 
 oracle: setup ## the Core ML runtime against Apple's own tests and 2,000 random programs (half an hour)
 	@$(RUN) -m pytest tests/coreml -m oracle

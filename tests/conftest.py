@@ -15,3 +15,14 @@ def smoke():
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return ROOT / "build" / "smoke"
+
+
+def pytest_collection_modifyitems(items):
+    """For tests spread over processes: a file's tests share one, and so do all that need the report.
+
+    These begin first, because the report takes longest.
+    """
+    items.sort(key=lambda item: "smoke" not in item.fixturenames)
+    for item in items:
+        shared = "smoke" in item.fixturenames
+        item.add_marker(pytest.mark.xdist_group("report" if shared else str(item.path)))

@@ -12,136 +12,59 @@ import typing
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
+
+from twins.kinds import (
+    KINDS,
+    Accuracy,
+    Body,
+    Breadth,
+    Compressed,
+    Conversion,
+    Coverage,
+    Energy,
+    Fit,
+    Gate,
+    Machine,
+    Memory,
+    Sharing,
+    Timing,
+    Work,
+)
+
+__all__ = [
+    "KINDS",
+    "ROOT",
+    "SCHEMA",
+    "Accuracy",
+    "Body",
+    "Book",
+    "Breadth",
+    "Compressed",
+    "Conversion",
+    "Coverage",
+    "Energy",
+    "Fit",
+    "Found",
+    "Gate",
+    "Machine",
+    "Memory",
+    "Record",
+    "Sharing",
+    "Timing",
+    "Work",
+    "append",
+    "comparable",
+    "default_folder",
+    "latest",
+    "parse",
+    "read",
+    "read_file",
+]
 
 SCHEMA = 1
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@dataclass(frozen=True)
-class Machine:
-    """The machine and its software, as machine.fingerprint gives them."""
-
-    id: str
-    chip: str
-    gpu: str
-    cores: int
-    memory_gb: int
-    system: str
-    python: str
-    versions: dict[str, str]
-    device: str
-    blas: str
-    threads: int
-    compiler: str
-    power: str
-
-    def __str__(self) -> str:
-        gpu = f" with {self.gpu}" if self.gpu else ""
-        return f"{self.chip}{gpu}, {self.cores} cores, {self.memory_gb} GB, {self.system}"
-
-
-@dataclass(frozen=True)
-class Timing:
-    """Raw samples of one interleaved measurement: one Run in plain form per process.
-
-    `subject` says what was timed ("matmul", "training step"), `case` its sizes.
-    """
-
-    subject: str
-    case: dict
-    runs: list[dict]
-
-
-@dataclass(frozen=True)
-class Gate:
-    """A fairness gate's verdict: every check, and the first losses of every run."""
-
-    twin: str
-    case: dict
-    passed: bool
-    checks: list[dict]
-    losses: dict[str, list[float | None]]
-
-
-@dataclass(frozen=True)
-class Fit:
-    """Losses of training on a data set, one per step and run; `held_out` after training; in nats."""
-
-    twin: str
-    case: dict
-    dataset: str
-    digest: str
-    entropy: float | None
-    losses: dict[str, list[float]]
-    held_out: dict[str, float]
-
-
-@dataclass(frozen=True)
-class Accuracy:
-    """How many of `total` held-out examples each trained half classifies rightly.
-
-    `majority` is how many naming the most frequent class every time gets right.
-    """
-
-    twin: str
-    case: dict
-    dataset: str
-    digest: str
-    right: dict[str, int]
-    majority: int
-    total: int
-
-
-@dataclass(frozen=True)
-class Work:
-    """Floating-point operations of one training step, agreed on by both counts."""
-
-    twin: str
-    case: dict
-    flops: int
-
-
-@dataclass(frozen=True)
-class Memory:
-    """Bytes that training adds in a process of its own; allocator is None where the framework counts none."""
-
-    twin: str
-    case: dict
-    arm: str
-    resident: int
-    allocator: int | None
-    source: str
-
-
-@dataclass(frozen=True)
-class Sharing:
-    """Whether a hand-over of `size` bytes shared memory: what showed it, and the bytes it added.
-
-    `written`: a write through the receiver was read at the source; `address`: both lie at one address, None
-    where the CPU cannot tell.
-    """
-
-    route: str
-    size: int
-    written: bool
-    address: bool | None
-    added: int
-
-
-@dataclass(frozen=True)
-class Energy:
-    """Joules of one call of an arm, averaged over seconds of calls; `source` says what was read."""
-
-    subject: str
-    case: dict
-    arm: str
-    joules: float
-    source: str
-
-
-Body = Machine | Timing | Gate | Fit | Accuracy | Work | Memory | Sharing | Energy
-KINDS = {kind.__name__.lower(): kind for kind in typing.get_args(Body)}
 
 
 @dataclass(frozen=True)
@@ -186,13 +109,19 @@ def _fits(value: object, wanted: object) -> bool:
     return isinstance(value, wanted) and not (wanted is int and isinstance(value, bool))
 
 
+@cache
+def _hints(kind: type) -> dict[str, object]:
+    """The types of a dataclass's fields, in order: looked up once, not once a line."""
+    hints = typing.get_type_hints(kind)
+    return {field.name: hints[field.name] for field in fields(kind)}
+
+
 def _typed(kind: type, values: object) -> object:
     """A dataclass from plain values, names and types checked. Errors: ValueError."""
     if not isinstance(values, dict):
         raise ValueError(f"{kind.__name__.lower()} is {type(values).__name__}, it must be an object")
-    hints = typing.get_type_hints(kind)
-    wrong = sorted(values.keys() ^ {field.name for field in fields(kind)})
-    if wrong:
+    hints = _hints(kind)
+    if wrong := sorted(values.keys() ^ hints.keys()):
         raise ValueError(
             f"{kind.__name__.lower()} has fields that are missing or unknown: {', '.join(wrong)}"
         )

@@ -1,0 +1,215 @@
+"""What is recorded: one frozen dataclass per kind of record; results.py writes and reads them."""
+
+import typing
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The machine and its software, as machine.fingerprint gives them."""
+
+    id: str
+    chip: str
+    gpu: str
+    cores: int
+    memory_gb: int
+    system: str
+    python: str
+    versions: dict[str, str]
+    device: str
+    blas: str
+    threads: int
+    compiler: str
+    power: str
+
+    def __str__(self) -> str:
+        gpu = f" with {self.gpu}" if self.gpu else ""
+        return f"{self.chip}{gpu}, {self.cores} cores, {self.memory_gb} GB, {self.system}"
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Raw samples of one interleaved measurement: one Run in plain form per process.
+
+    `subject` says what was timed ("matmul", "training step"), `case` its sizes.
+    """
+
+    subject: str
+    case: dict
+    runs: list[dict]
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A fairness gate's verdict: every check, and the first losses of every run."""
+
+    twin: str
+    case: dict
+    passed: bool
+    checks: list[dict]
+    losses: dict[str, list[float | None]]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Losses of training on a data set, one per step and run; `held_out` after training; in nats."""
+
+    twin: str
+    case: dict
+    dataset: str
+    digest: str
+    entropy: float | None
+    losses: dict[str, list[float]]
+    held_out: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """How many of `total` held-out examples each trained half classifies rightly.
+
+    `majority` is how many naming the most frequent class every time gets right.
+    """
+
+    twin: str
+    case: dict
+    dataset: str
+    digest: str
+    right: dict[str, int]
+    majority: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Work:
+    """Floating-point operations of one training step, agreed on by both counts."""
+
+    twin: str
+    case: dict
+    flops: int
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes that training adds in a process of its own; allocator is None where the framework counts none."""
+
+    twin: str
+    case: dict
+    arm: str
+    resident: int
+    allocator: int | None
+    source: str
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """Whether a hand-over of `size` bytes shared memory: what showed it, and the bytes it added.
+
+    `written`: a write through the receiver was read at the source; `address`: both lie at one address, None
+    where the CPU cannot tell.
+    """
+
+    route: str
+    size: int
+    written: bool
+    address: bool | None
+    added: int
+
+
+@dataclass(frozen=True)
+class Energy:
+    """Joules of one call of an arm, averaged over seconds of calls; `source` says what was read."""
+
+    subject: str
+    case: dict
+    arm: str
+    joules: float
+    source: str
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """One model taken to Core ML by one route: seconds of every step taken, and what came of it.
+
+    `case` holds precision, target and sizes. `size` is the package in bytes, `operations` how many it
+    holds; `error` is the worst output's rms-relative error against the source, `line` the verification in
+    words. What was not reached is None; `failed` names the step that failed and `message` says its words,
+    both empty otherwise. `right` is None where nothing was checked.
+    """
+
+    model: str
+    route: str
+    case: dict
+    steps: dict[str, float]
+    size: int | None
+    operations: int | None
+    error: float | None
+    right: bool | None
+    line: str
+    failed: str
+    message: str
+    warnings: list[str]
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How many cases of a group one route converts: `outcomes` counts them (right, refused, wrong, crash,
+    timeout), `reasons` counts why the others are not right."""
+
+    route: str
+    group: str
+    case: dict
+    outcomes: dict[str, int]
+    reasons: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Compressed:
+    """A model made smaller: bytes of its package and of its weights, and what is left of its quality.
+
+    `family` is the method ("palettization"), `setting` its strength ("4 bit, group 32"). `value` is the
+    metric ("perplexity", "accuracy") over `total` held-out targets; `error` the output's rms-relative error
+    against the uncompressed float32 source; `line` the verification in words.
+    """
+
+    model: str
+    family: str
+    setting: str
+    size: int
+    weights: int
+    metric: str
+    value: float
+    total: int
+    error: float
+    line: str
+
+
+@dataclass(frozen=True)
+class Breadth:
+    """What one framework offers of a list of things made from the other or from a shared set.
+
+    `group` says of what (layers, losses, operations, architectures); `total` is the list's length, `lacking`
+    names what is not there.
+    """
+
+    framework: str
+    group: str
+    total: int
+    lacking: list[str]
+
+
+Body = (
+    Machine
+    | Timing
+    | Gate
+    | Fit
+    | Accuracy
+    | Work
+    | Memory
+    | Sharing
+    | Energy
+    | Conversion
+    | Coverage
+    | Compressed
+    | Breadth
+)
+KINDS = {kind.__name__.lower(): kind for kind in typing.get_args(Body)}
