@@ -15,6 +15,10 @@ from twins import machine, results
 from twins.results import (
     Accuracy,
     Book,
+    Breadth,
+    Compressed,
+    Conversion,
+    Coverage,
     Energy,
     Fit,
     Found,
@@ -55,6 +59,11 @@ BODIES = [
     Memory("lm", CASE, "MLX eager", 0, 5, "mx.get_peak_memory"),
     Sharing("NumPy → MLX, mx.array", 4096, False, None, 4096),
     Energy("token", CASE, "MLX eager", 0.25, "a meter"),
+    Conversion("lm", "MLX direct", CASE, {"save": 0.1}, 10, 5, 1e-6, True, "passes", "", "", []),
+    Conversion("lm", "PyTorch, trace", CASE, {}, None, None, None, None, "", "trace", "no", ["deprecated"]),
+    Coverage("MLX direct", "layers", CASE, {"right": 3, "refused": 1}, {"no lowering": 1}),
+    Compressed("lm", "palettization", "4 bit", 10, 8, "perplexity", 12.5, 100, 1e-2, "passes"),
+    Breadth("MLX", "layers", 100, ["LPPool1d"]),
 ]
 
 

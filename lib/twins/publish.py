@@ -5,6 +5,7 @@ path is refused.
 """
 
 import argparse
+import getpass
 import re
 import socket
 import sys
@@ -19,14 +20,27 @@ BEGIN, END = "<!-- headline: made by `make publish` from data/results -->", "<!-
 CPU_CAVEAT = """\
 This machine has no GPU that both frameworks use: **these are not Apple-silicon figures**. MLX's CPU back end
 is single-threaded outside BLAS. `make report` on your Mac measures yours."""
-FOLDERS = re.compile(r"(?<![\w.])/(?:root|home/\w|Users/\w|tmp|private|var/folders)/")
+FOLDERS = re.compile(r"(?<![\w.])/(?:root|home/[^/\s]+|Users/[^/\s]+|tmp|private|var/folders)/")
+EVERYBODY = {"root", "user", "users", "admin", "runner", "ubuntu", "debian", "python", "apple"}
 
 
 def leaks(text: str) -> list[str]:
-    """What in a text names this computer or a folder of it."""
-    host, here = socket.gethostname(), (str(ROOT), f"{Path.home()}/")
-    found = [match[0] for match in FOLDERS.finditer(text)] + [name for name in here if name in text]
-    return found + ([host] if len(host) > 3 and re.search(rf"\b{re.escape(host)}\b", text) else [])
+    """What in a text names this computer, its user or a folder of it.
+
+    Names of three letters or fewer, and user names that name nobody, would be found in any text.
+    """
+    names = [socket.gethostname(), *({_user()} - EVERYBODY)]
+    names = [name for name in names if len(name) > 3 and re.search(rf"\b{re.escape(name)}\b", text)]
+    here = [name for name in (str(ROOT), f"{Path.home()}/") if name in text]
+    return [match[0] for match in FOLDERS.finditer(text)] + here + names
+
+
+def _user() -> str:
+    """The user's name; empty where the system has none, as in some containers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return ""
 
 
 def newest_machine(found: results.Found, machine: str) -> Machine:

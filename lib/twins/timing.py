@@ -166,10 +166,17 @@ def first_call(runs: list[Run], arm: str) -> float:
     return float(np.median([run.arms[arm].first for run in runs]))
 
 
+def _median(x: np.ndarray) -> np.ndarray:
+    """np.median over the last axis of numbers without NaN, in half its time."""
+    half, odd = divmod(x.shape[-1], 2)
+    ordered = np.partition(x, half if odd else (half - 1, half), axis=-1)
+    return ordered[..., half] if odd else (ordered[..., half - 1] + ordered[..., half]) / 2
+
+
 def _resampled(groups: list[np.ndarray], picks: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Per resample, the median over picked processes of a resampled median; picks is (R, P)."""
-    medians = np.stack([np.median(rng.choice(x, (len(picks), len(x))), axis=1) for x in groups])  # (P, R)
-    return np.median(np.take_along_axis(medians.T, picks, axis=1), axis=1)  # (R,)
+    medians = np.stack([_median(rng.choice(x, (len(picks), len(x)))) for x in groups])  # (P, R)
+    return _median(np.take_along_axis(medians.T, picks, axis=1))  # (R,)
 
 
 def ratio(runs: list[Run], over: str, under: str, clock: str = "wall") -> Ratio:
