@@ -17,6 +17,7 @@ def smoke():
     return ROOT / "build" / "smoke"
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups
 def pytest_collection_modifyitems(items):
     """For tests spread over processes: a file's tests share one, and so do all that need the report.
 
