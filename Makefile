@@ -3,6 +3,7 @@ PROFILE ?= quick
 SET ?=
 SINCE ?=
 FILES ?=
+PACKAGE ?=
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || echo python3)
 
 ENVIRONMENT := $(or $(VIRTUAL_ENV),$(CONDA_PREFIX),$(CURDIR)/.venv)
@@ -24,7 +25,7 @@ export MPLCONFIGDIR := $(CURDIR)/build/matplotlib
 export HF_HOME := $(CURDIR)/build/huggingface
 export PIP_NO_CACHE_DIR := 1
 
-.PHONY: help setup report publish share merge test oracle oracle-sample coverage bench lab site lint clean
+.PHONY: help setup report publish share merge ios test oracle oracle-sample coverage bench lab site lint clean
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
@@ -57,8 +58,11 @@ share: setup ## write this machine's records into one file for others (SINCE=tim
 merge: setup ## add records that others shared: make merge FILES="one.jsonl two.jsonl"
 	@$(RUN) -m twins.share --merge $(FILES)
 
+ios: setup ## write a Swift package around a Core ML package: make ios PACKAGE=Network.mlpackage
+	@$(RUN) -W ignore -m twins.coreml.swift "$(PACKAGE)" build/ios/$(basename $(notdir $(PACKAGE)))
+
 test: setup ## check everything that can be checked on this machine
-	@$(RUN) -m pytest -n auto --maxprocesses 4 --dist loadgroup
+	@$(RUN) -m pytest -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 
 oracle: setup ## the Core ML runtime against Apple's own tests and 2,000 random programs (half an hour)
 	@$(RUN) -m pytest tests/coreml -m oracle

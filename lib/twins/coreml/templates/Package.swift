@@ -1,0 +1,13 @@
+// swift-tools-version: 5.9
+import PackageDescription
+
+let package = Package(
+    name: "__NAME__",
+    platforms: [.iOS("__IOS__"), .macOS("__MACOS__")],
+    products: [.library(name: "__NAME__", targets: ["__NAME__"])],
+    targets: [
+        .target(name: "__NAME__", resources: [.copy("Resources")]),
+        .executableTarget(name: "Demo", dependencies: ["__NAME__"]),
+        .testTarget(name: "__NAME__Tests", dependencies: ["__NAME__"], resources: [.copy("Resources")]),
+    ]
+)

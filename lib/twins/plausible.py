@@ -1,0 +1,197 @@
+"""Which records cannot be true: a time below zero, more right than there were, faster than any chip.
+
+Records from other machines are checked with this before they are added (share.py). It finds mistakes and
+clumsy edits; a careful forgery it cannot find.
+"""
+
+import math
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+from twins import results, timing
+from twins.results import Record
+
+FASTEST = 1e16  # FLOP/s: above twice what the fastest accelerator on sale does in half precision
+WIDEST = 2e13  # bytes/s: above twice the widest memory on sale
+ABOVE_PROBE = 1.5  # a step may beat the machine's own probed ceiling by this much: the probe is a sample too
+LONGEST = 86400.0  # seconds of one call: a day
+MLX_EXISTS = datetime(2023, 12, 1, tzinfo=UTC)
+AHEAD = timedelta(days=1)  # of clocks that are set wrong
+NAME = re.compile(r"[a-z0-9_]+(-[a-z0-9_]+)*")  # of a machine or notebook: a plain folder name
+
+
+def problem(record: Record) -> str | None:
+    """Why a record cannot be true, in words; None when nothing speaks against it."""
+    return next(_problems(record), None)
+
+
+def _problems(record: Record) -> Iterator[str]:
+    """Everything that speaks against a record, what all kinds share first."""
+    for what in ("machine", "notebook"):
+        if not NAME.fullmatch(name := getattr(record, what)):
+            yield f"{what} is {name!r:.60}, it must be a plain name of a-z, 0-9, - and _"
+    yield from _date(record.run)
+    yield from (f"{place} is not a finite number" for place in _endless(record.body.__dict__, record.kind))
+    yield from _CHECKS.get(type(record.body), lambda _: ())(record.body)
+    if isinstance(record.body, results.Machine) and record.body.id != record.machine:
+        yield f"machine.id is {record.body.id!r}, the record's machine {record.machine!r}"
+
+
+def _date(run: str) -> Iterator[str]:
+    try:
+        when = datetime.strptime(run, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+    except ValueError:
+        yield f"run is {run!r:.40}, it must be a time such as 2026-01-31T12:00:00.000000Z"
+        return
+    if when > datetime.now(UTC) + AHEAD:
+        yield f"run is {run}, which is in the future"
+    if when < MLX_EXISTS:
+        yield f"run is {run}, before there was an MLX"
+
+
+def _endless(value: object, place: str) -> Iterator[str]:
+    """Where NaN or infinity stands in plain values."""
+    if isinstance(value, float) and not math.isfinite(value):
+        yield place
+    elif isinstance(value, dict):
+        for key, each in value.items():
+            yield from _endless(each, f"{place}.{key}")
+    elif isinstance(value, list):
+        for each in value:
+            yield from _endless(each, place)
+
+
+def _outside(body: object, low: float, *names: str) -> Iterator[str]:
+    """Fields below what they can be; None is no number."""
+    for name in names:
+        if (value := getattr(body, name)) is not None and value < low:
+            yield f"{type(body).__name__.lower()}.{name} is {value!r}, it must be at least {low:g}"
+
+
+def _timing(body: results.Timing) -> Iterator[str]:
+    try:
+        runs = [timing.run_from(run) for run in body.runs]
+        if not runs or not all(run.arms for run in runs):
+            yield "timing.runs hold no sample"
+        yield from _samples(runs)
+    except (TypeError, KeyError, AttributeError, ValueError) as error:
+        yield f"timing.runs are not runs of a measurement ({error})"
+
+
+def _samples(runs: list[timing.Run]) -> Iterator[str]:
+    """Samples of a measurement, arm by arm."""
+    for run in runs:
+        for arm, samples in run.arms.items():
+            times = [samples.first, *samples.wall]
+            if not samples.wall or len(samples.wall) != len(samples.cpu):
+                yield (
+                    f"timing: arm {arm!r} has {len(samples.wall)} wall and {len(samples.cpu)} CPU times; "
+                    "they must be as many, and some"
+                )
+            if not 0 < min(times) <= max(times) <= LONGEST:
+                yield (
+                    f"timing: arm {arm!r} has times from {min(times):g} to {max(times):g} s; "
+                    f"they must be above 0 and at most {LONGEST:g}"
+                )
+            if min(samples.cpu, default=0) < 0:
+                yield f"timing: arm {arm!r} has a CPU time of {min(samples.cpu):g} s, below 0"
+
+
+def _accuracy(body: results.Accuracy) -> Iterator[str]:
+    yield from _outside(body, 1, "total")
+    for who, right in {**body.right, "majority": body.majority}.items():
+        if not 0 <= right <= body.total:
+            yield f"accuracy: {who} is right on {right} of {body.total}"
+
+
+def _fit(body: results.Fit) -> Iterator[str]:
+    lowest = min([*body.held_out.values(), *(x for each in body.losses.values() for x in each)], default=0)
+    if lowest < 0:
+        yield f"fit: a loss is {lowest:g} nats, below 0"
+
+
+def _conversion(body: results.Conversion) -> Iterator[str]:
+    yield from _outside(body, 1, "size", "operations")
+    yield from _outside(body, 0, "error")
+    for step, seconds in body.steps.items():
+        if not 0 <= seconds <= LONGEST:
+            yield f"conversion: step {step!r} took {seconds:g} s; it must be 0 to {LONGEST:g}"
+    if body.failed and body.right:
+        yield f"conversion: step {body.failed!r} failed, but the package is right"
+
+
+def _coverage(body: results.Coverage) -> Iterator[str]:
+    for name, count in {**body.outcomes, **body.reasons}.items():
+        if count < 0:
+            yield f"coverage: {name!r} is counted {count} times, below 0"
+
+
+def _compressed(body: results.Compressed) -> Iterator[str]:
+    yield from _outside(body, 1, "size", "weights", "total")
+    yield from _outside(body, 0, "value", "error")
+    if body.weights > body.size:
+        yield f"compressed: weights take {body.weights} bytes of a package of {body.size}"
+    if body.metric == "accuracy" and body.value > 1:
+        yield f"compressed: accuracy is {body.value:g}, above 1"
+
+
+def _breadth(body: results.Breadth) -> Iterator[str]:
+    if not len(body.lacking) <= body.total or body.total < 1:
+        yield f"breadth: {len(body.lacking)} of {body.total} are lacking"
+
+
+def _memory(body: results.Memory) -> Iterator[str]:
+    return _outside(body, 0, "resident", "allocator")
+
+
+_CHECKS = {
+    results.Machine: lambda body: _outside(body, 1, "cores", "memory_gb", "threads"),
+    results.Timing: _timing,
+    results.Accuracy: _accuracy,
+    results.Fit: _fit,
+    results.Work: lambda body: _outside(body, 1, "flops"),
+    results.Memory: _memory,
+    results.Sharing: lambda body: _outside(body, 1, "size"),
+    results.Energy: lambda body: _outside(body, 0, "joules"),
+    results.Conversion: _conversion,
+    results.Coverage: _coverage,
+    results.Compressed: _compressed,
+    results.Breadth: _breadth,
+}
+
+
+def rates(records: list[Record]) -> Iterator[tuple[int, str]]:
+    """Timings faster than a chip can be, by their place in the list: a sentence each.
+
+    A product of matrices and an addition are held against every chip there is, a training step with
+    counted work against 1.5 times the fastest product that the same machine was probed with.
+    """
+    probed: list[float] = []
+    work = {
+        _case(r.body.twin, r.body.case): r.body.flops for r in records if isinstance(r.body, results.Work)
+    }
+    timed = [(i, r.body) for i, r in enumerate(records) if isinstance(r.body, results.Timing)]
+    for i, body in timed:
+        if body.subject == "matmul" and "n" in body.case:
+            probed.append(rate := 2 * body.case["n"] ** 3 / _fastest(body))
+            if rate > FASTEST:
+                yield i, f"a matmul at {rate:.1e} FLOP/s; no chip does {FASTEST:.0e}"
+        if body.subject == "addition" and (rate := 3 * 4 * 2**24 / _fastest(body)) > WIDEST:
+            yield i, f"an addition at {rate:.1e} bytes/s; no memory does {WIDEST:.0e}"
+    ceiling = ABOVE_PROBE * max(probed) if probed else FASTEST
+    for i, body in timed:
+        flops = work.get(_case(body.case.get("twin"), body.case)) if body.subject == "training step" else None
+        if flops and (rate := flops / _fastest(body)) > ceiling:
+            yield i, f"a training step at {rate:.1e} FLOP/s; this machine's ceiling is {ceiling:.1e}"
+
+
+def _case(twin: object, case: dict) -> str:
+    """What a timing and its counted work have in common."""
+    return str((twin, sorted((k, str(v)) for k, v in case.items() if k != "twin")))
+
+
+def _fastest(body: results.Timing) -> float:
+    """The median of the fastest arm, in seconds."""
+    runs = [timing.run_from(run) for run in body.runs]
+    return min(timing.median(runs, arm) for arm in timing.arm_names(runs))

@@ -1,0 +1,249 @@
+"""Sharing a machine's records and merging those of others: what is written, and what is refused."""
+
+import hashlib
+import json
+from dataclasses import asdict, replace
+
+import pytest
+import records
+
+from twins import publish, results, share
+from twins.results import Accuracy, Breadth, Compressed, Energy, Machine, Memory, Record, Work
+
+RUN = "2026-05-01T12:00:00.000001Z"
+CASE = {"twin": "transformer_lm", "batch": 4}
+
+
+def record(body, run=RUN, machine=records.MACHINE.id, notebook="02_transformer_lm"):
+    kind = type(body).__name__.lower()
+    return Record(1, kind, machine, "CPU", records.MACHINE.versions, notebook, "quick", run, body)
+
+
+def good():
+    """A machine, a probe, a step, its work and its accuracy: all possible."""
+    bodies = [records.MACHINE, records.product(1024, "float32", 0.1, 0.1), records.step(4, 0.01, 0.02)]
+    bodies += [Work("transformer_lm", {"batch": 4}, 10**6), Accuracy("bert", {}, "d", "x", {"MLX": 5}, 3, 9)]
+    return [record(body) for body in bodies]
+
+
+@pytest.fixture(autouse=True)
+def of_its_own(tmp_path, monkeypatch):
+    """Data, hence the machine's tag, in a folder of the test."""
+    monkeypatch.setenv("TWINS_DATA", str(tmp_path / "raw"))
+
+
+def shared(folder, kept=None, name="a.jsonl", machine="chip-8gb-abcdef"):
+    """A shared file whose records were not checked; its header is right."""
+    kept = [share.renamed(r, machine) for r in (good() if kept is None else kept)]
+    text = "".join(json.dumps(asdict(r)) + "\n" for r in kept)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    header = share.Header(share.FORMAT, 1, machine, len(kept), digest)
+    path = folder / name
+    path.write_text(json.dumps(asdict(header)) + "\n" + text)
+    return path
+
+
+def refusal(folder, path):
+    """The one sentence that refuses a file; nothing was written."""
+    written, refused = share.merge([path], folder / "results")
+    assert written == [] and len(refused) == 1 and not (folder / "results").exists()
+    assert refused[0].startswith(path.name)
+    return refused[0]
+
+
+def test_what_one_shares_another_reads(tmp_path):
+    results.append(tmp_path / "mine" / "chip-8gb" / "02_transformer_lm.jsonl", good())
+    path = share.share("chip-8gb", folder=tmp_path / "mine", target=tmp_path / "out")
+    written, refused = share.merge([path], tmp_path / "theirs")
+    assert refused == [] and len(written) == 1
+    found = results.read(tmp_path / "theirs")
+    assert found.problems == [] and len(found.records) == len(good())
+    machine = f"chip-8gb-{share.tag()}"
+    assert {r.machine for r in found.records} == {machine} == {written[0].parent.name}
+    assert found.bodies(Machine)[0].id == machine
+    assert found.bodies(Work) == [good()[3].body]
+
+
+def test_two_machines_of_one_model_are_kept_apart(tmp_path, monkeypatch):
+    results.append(tmp_path / "one" / "chip-8gb" / "n.jsonl", good())
+    later = [replace(r, run=RUN.replace("May", "Jun").replace("-05-", "-06-")) for r in good()]
+    results.append(tmp_path / "two" / "chip-8gb" / "n.jsonl", later)
+    paths = []
+    for folder in ("one", "two"):
+        monkeypatch.setenv("TWINS_DATA", str(tmp_path / folder / "raw"))
+        paths.append(share.share("chip-8gb", folder=tmp_path / folder, target=tmp_path / "out"))
+    written, refused = share.merge(paths, tmp_path / "all")
+    assert refused == [] and len({path.parent for path in written}) == 2
+
+
+def test_only_later_runs_when_asked(tmp_path):
+    later = [replace(r, run="2026-06-01T12:00:00.000001Z") for r in good()]
+    results.append(tmp_path / "chip-8gb" / "n.jsonl", good() + later)
+    path = share.share("chip-8gb", since=RUN, folder=tmp_path, target=tmp_path / "out")
+    assert {r.run for r in share.read(path)} == {later[0].run}
+    with pytest.raises(ValueError, match="no record of chip-8gb since 2027"):
+        share.share("chip-8gb", since="2027", folder=tmp_path, target=tmp_path / "out")
+
+
+@pytest.mark.parametrize("leak", ["/Users/somebody/x.py", "computer-of-mine", "somebody-here"])
+def test_names_of_user_host_and_folder_are_not_shared(tmp_path, monkeypatch, leak):
+    monkeypatch.setattr(publish.socket, "gethostname", lambda: "computer-of-mine")
+    monkeypatch.setattr(publish.getpass, "getuser", lambda: "somebody-here")
+    told = record(Energy("step", {"note": f"read from {leak}"}, "MLX", 1.0, "counter"))
+    results.append(tmp_path / "chip-8gb" / "n.jsonl", [*good(), told])
+    with pytest.raises(ValueError, match="not shared: it names"):
+        share.share("chip-8gb", folder=tmp_path, target=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_user_named_as_everybody_is_no_leak(monkeypatch):
+    monkeypatch.setattr(publish.getpass, "getuser", lambda: "python")
+    assert publish.leaks("python 3.11") == []
+
+
+def test_what_is_there_already_is_refused_under_any_name(tmp_path):
+    first = shared(tmp_path)
+    again = shared(tmp_path, name="b.jsonl", machine="chip-8gb-123456")
+    written, refused = share.merge([first, first, again], tmp_path / "results")
+    assert len(written) == 1 and len(refused) == 2
+    assert all("already there, under chip-8gb-abcdef" in sentence for sentence in refused)
+    assert len(results.read(tmp_path / "results").records) == len(good())
+
+
+def test_a_refused_file_leaves_the_others_alone(tmp_path):
+    bad = shared(tmp_path, [*good(), record(Work("t", {}, 0))], name="bad.jsonl", machine="chip-9gb")
+    written, refused = share.merge([bad, shared(tmp_path)], tmp_path / "results")
+    assert len(written) == 1 and refused == ["bad.jsonl: line 7: work.flops is 0, it must be at least 1"]
+    assert [path.name for path in (tmp_path / "results").iterdir()] == ["chip-8gb-abcdef"]
+
+
+def test_an_edit_is_noticed(tmp_path):
+    path = shared(tmp_path)
+    path.write_text(path.read_text().replace("0.01", "0.02", 1))
+    assert "edited" in refusal(tmp_path, path)
+
+
+def test_a_missing_line_is_noticed(tmp_path):
+    path = shared(tmp_path)
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+    assert "holds 4 records, its first line says 5" in refusal(tmp_path, path)
+
+
+@pytest.mark.parametrize("text", ["", "[]\n", "{}\n", "no JSON\n", '{"format": "x"}\n'])
+def test_what_is_no_shared_file_is_refused(tmp_path, text):
+    path = tmp_path / "x.jsonl"
+    path.write_text(text)
+    assert "line 1: not the header" in refusal(tmp_path, path)
+
+
+def test_bytes_that_are_no_text_and_files_that_are_missing_are_refused(tmp_path):
+    path = tmp_path / "x.jsonl"
+    assert "No such file" in refusal(tmp_path, path)
+    path.write_bytes(b"\xff\xfe")
+    assert "decode" in refusal(tmp_path, path)
+
+
+def test_another_schema_is_refused(tmp_path):
+    path = shared(tmp_path)
+    path.write_text(path.read_text().replace('"schema": 1', '"schema": 2', 1))
+    assert "reads 'twins records' of schema 1" in refusal(tmp_path, path)
+    other = shared(tmp_path, [replace(good()[0], schema=2), *good()])
+    assert "line 2: schema version 2" in refusal(tmp_path, other)
+
+
+@pytest.mark.parametrize("machine", ["../x", "a/b", ".", "", "A b", "x" + "/.." * 3])
+def test_a_machine_that_is_no_folder_name_is_refused(tmp_path, machine):
+    assert "machine is" in refusal(tmp_path, shared(tmp_path, machine=machine))
+
+
+def test_records_of_two_machines_in_a_file_are_refused(tmp_path):
+    path = shared(tmp_path)
+    header, *lines = path.read_text().splitlines()
+    lines[-1] = lines[-1].replace("chip-8gb-abcdef", "chip-9gb")
+    text = "\n".join(lines) + "\n"
+    header = json.loads(header) | {"sha256": hashlib.sha256(text.encode()).hexdigest()}
+    path.write_text(json.dumps(header) + "\n" + text)
+    assert "line 6: machine is 'chip-9gb'" in refusal(tmp_path, path)
+
+
+def timing(**change):
+    """A timing whose first run's first arm is changed."""
+    body = records.product(1024, "float32", 0.1, 0.1)
+    runs = json.loads(json.dumps(body.runs))
+    runs[0]["arms"]["MLX"] |= change
+    return replace(body, runs=runs)
+
+
+SMALL = Compressed("m", "f", "s", 100, 90, "accuracy", 0.5, 10, 0.1, "line")
+IMPOSSIBLE = [
+    (timing(wall=[-1.0] * 5), "times from -1 to"),
+    (timing(wall=[0.0] * 5), "must be above 0"),
+    (timing(first=float("nan")), "not a finite number"),
+    (timing(wall=[float("inf")] * 5), "not a finite number"),
+    (timing(wall=[]), "0 wall and 5 CPU"),
+    (timing(cpu=[-1.0] * 5), "CPU time"),
+    (timing(odd=1), "not runs of a measurement"),
+    (replace(timing(), runs=[]), "no sample"),
+    (records.product(4096, "float16", 1e-9, 1e-9), "no chip does"),
+    (records.timed("addition", {}, {"MLX": 1e-9}), "no memory does"),
+    (Work("t", {}, 0), "flops is 0"),
+    (Accuracy("t", {}, "d", "x", {"MLX": 10}, 3, 9), "right on 10 of 9"),
+    (Memory("t", {}, "MLX", -1, None, "s"), "resident is -1"),
+    (Energy("t", {}, "MLX", -0.5, "s"), "joules is -0.5"),
+    (replace(SMALL, weights=101), "101 bytes of a package of 100"),
+    (replace(SMALL, value=1.5), "above 1"),
+    (replace(SMALL, size=-5), "size is -5"),
+    (Breadth("MLX", "layers", 1, ["a", "b"]), "2 of 1"),
+    (replace(records.MACHINE, cores=0), "cores is 0"),
+    (records.fit(apart=-9.0), "below 0"),
+]
+
+
+@pytest.mark.parametrize(("body", "why"), IMPOSSIBLE, ids=[why for _, why in IMPOSSIBLE])
+def test_what_cannot_be_is_refused_with_its_line(tmp_path, body, why):
+    sentence = refusal(tmp_path, shared(tmp_path, [*good(), record(body)]))
+    assert "line 7: " in sentence and why in sentence
+
+
+@pytest.mark.parametrize("run", ["2199-01-01T00:00:00.000000Z", "1999-01-01T00:00:00.000000Z", "today"])
+def test_a_date_that_cannot_be_is_refused(tmp_path, run):
+    assert "line 2: run is" in refusal(tmp_path, shared(tmp_path, [replace(r, run=run) for r in good()]))
+
+
+def test_a_step_above_the_machines_own_ceiling_is_refused(tmp_path):
+    ceiling = 2 * 1024**3 / 0.1  # of the probe among the good records; the fastest step takes 0.01 s
+    kept = [r for r in good() if r.kind != "work"]
+    for share_of_it, passes in ((1.4, True), (1.6, False)):
+        work = record(Work("transformer_lm", {"batch": 4}, int(share_of_it * ceiling * 0.01)))
+        path = shared(tmp_path, [*kept, work])
+        if passes:
+            assert len(share.read(path)) == 5
+        else:
+            assert "this machine's ceiling" in refusal(tmp_path, path)
+
+
+def test_the_same_samples_twice_are_refused(tmp_path):
+    assert "the same samples as line 3" in refusal(tmp_path, shared(tmp_path, [*good(), good()[1]]))
+
+
+def test_a_file_without_a_machine_is_refused(tmp_path):
+    assert "what machine" in refusal(tmp_path, shared(tmp_path, good()[1:]))
+
+
+def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
+    def full(self, text):
+        raise OSError(28, "No space left on device")
+
+    path = shared(tmp_path)
+    monkeypatch.setattr(share.Path, "write_text", full)
+    with pytest.raises(OSError, match="No space"):
+        share.merge([path], tmp_path / "results")
+    assert list((tmp_path / "results").rglob("*.*")) == []
+
+
+def test_the_committed_records_can_be_shared(tmp_path):
+    for folder in sorted((results.ROOT / "data" / "results").iterdir()):
+        path = share.share(folder.name, target=tmp_path)
+        assert len(share.read(path)) == sum(
+            len(results.read_file(each).records) for each in folder.glob("*.jsonl")
+        )
