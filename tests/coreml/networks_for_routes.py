@@ -1,5 +1,7 @@
 """A network in both frameworks for the tests of routes, and one that no route can take."""
 
+import os
+
 import mlx.core as mx
 import mlx.nn as mnn
 import torch
@@ -23,3 +25,8 @@ def small(framework: str, width: int = 8):
 def branching(framework: str):
     """A module whose graph torch.export cannot capture."""
     return Fails(), (torch.ones(1, 4),)
+
+
+def dying(framework: str):
+    """No network: the process that asks for it is gone."""
+    os._exit(3)

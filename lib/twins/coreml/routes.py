@@ -8,6 +8,7 @@ https://docs.pytorch.org/docs/2.13/onnx.html
 import importlib.util
 import inspect
 import json
+import textwrap
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -182,7 +183,8 @@ def code(route: str) -> str:
     lines = []
     for step in ROUTES[route]:
         source = inspect.getsource(step)
-        lines.append(source[source.index('"""', source.index('"""') + 3) + 3 :].strip("\n"))
+        body = source[source.index('"""', source.index('"""') + 3) + 3 :]
+        lines.append(textwrap.dedent(body).strip("\n"))
     return "\n".join(lines)
 
 
@@ -191,11 +193,11 @@ def framework(route: str) -> str:
     return route.partition(",")[0].partition(" ")[0]
 
 
-def take(route: str, source: str, arguments: dict, options: dict, folder: str) -> dict:
-    """The work of one fresh process: run a route's steps and keep what each took in `folder`/steps.json."""
-    model, example = processes.find(source)(**arguments, framework=framework(route))
-    job = Job(model, example, ct.target[options["target"]], options["precision"], Path(folder))
-    seconds: dict[str, float] = {}
+def follow(route: str, job: Job, seconds: dict[str, float]) -> tuple[Any, list[str]]:
+    """Take the steps of a route: what the last one gave, and the warnings.
+
+    What each step took is in `seconds`, and in the folder's steps.json, as soon as it ends.
+    """
     value = None
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("default")
@@ -204,8 +206,16 @@ def take(route: str, source: str, arguments: dict, options: dict, folder: str) -
             value = step(job, value)
             seconds[step.__name__] = time.perf_counter() - start
             (job.folder / "steps.json").write_text(json.dumps(seconds))
-    kept = list(dict.fromkeys(str(each.message).strip().splitlines()[0] for each in told))
-    return {"steps": seconds, "package": str(value) if isinstance(value, Path) else None, "warnings": kept}
+    return value, list(dict.fromkeys(str(each.message).strip().splitlines()[0] for each in told))
+
+
+def take(route: str, source: str, arguments: dict, options: dict, folder: str) -> dict:
+    """The work of one fresh process: run a route's steps."""
+    model, example = processes.find(source)(**arguments, framework=framework(route))
+    job = Job(model, example, ct.target[options["target"]], options["precision"], Path(folder))
+    seconds: dict[str, float] = {}
+    value, told = follow(route, job, seconds)
+    return {"steps": seconds, "package": str(value) if isinstance(value, Path) else None, "warnings": told}
 
 
 def run(

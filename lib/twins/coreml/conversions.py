@@ -1,0 +1,261 @@
+"""Routes x models: each conversion a record, checked on the reference runtime, failures in their own words.
+
+A process of its own takes one route through all its models, because importing costs more than converting;
+when it dies, the model it died on is a failed row and the others go on in a fresh process.
+https://apple.github.io/coremltools/docs-guides/source/convert-pytorch-workflow.html
+"""
+
+import json
+import shutil
+import statistics
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import coremltools as ct
+import numpy as np
+
+from twins import processes, results
+from twins.coreml import routes
+from twins.coreml.contents import contents
+from twins.coreml.errors import ConversionError
+from twins.coreml.verify import Report, verify
+from twins.frameworks import MLX
+from twins.kinds import Conversion, Coverage, Machine
+from twins.show import tell
+from twins.trained import Trained
+
+import torch  # isort: skip  (after frameworks: the BLAS)
+
+# What converters raise when they cannot go on; anything else ends the process, which is a row as well.
+MISTAKES = (
+    *(ValueError, TypeError, LookupError, AttributeError, RuntimeError, ArithmeticError, AssertionError),
+    ImportError,
+)
+PRECISIONS = ("float32", "float16")
+FROM_PYTORCH = tuple(route for route in routes.ROUTES if routes.framework(route) == "PyTorch")
+DIRECT = "MLX direct"
+NO_PACKAGE = (
+    *routes.WITHOUT_PACKAGE,
+    "PyTorch, ONNX, coremltools",
+)  # nothing comes of them on any system here
+
+
+@dataclass(frozen=True)
+class Task:
+    """A model to convert: where a fresh process finds it, in which precision, and how often."""
+
+    model: str
+    source: str
+    arguments: dict
+    precision: str
+    runs: int = 1
+    target: str = "iOS17"
+
+
+def of_trained(
+    models: Iterable[Trained], precisions: Sequence[str] = PRECISIONS, runs: int = 1
+) -> list[Task]:
+    """The tasks of trained models."""
+    return [
+        Task(each.name, "twins.trained:half", {"folder": str(each.folder)}, precision, runs)
+        for each in models
+        for precision in precisions
+    ]
+
+
+def of_pairs(names: Iterable[str], precision: str = "float32") -> list[Task]:
+    """The tasks of networks that are written in both frameworks for comparison, with random weights."""
+    return [Task(name, "twins.coreml.conversions:pair", {"name": name}, precision) for name in names]
+
+
+def pair(name: str, framework: str) -> tuple:
+    """One half of a network of bench.pairs and its example."""
+    from twins.coreml.bench.pairs import PAIRS
+
+    torch.manual_seed(0)
+    found = PAIRS[name]()
+    if framework == "MLX":
+        return found.mlx.eval(), [MLX.array(x) for x in found.example]
+    return found.torch.eval(), [torch.from_numpy(np.array(x)) for x in found.torch_example]
+
+
+def convert(route: str, tasks: Sequence[Task], folder: Path | None = None) -> Iterator[Conversion]:
+    """Every task by one route, in order. `folder` keeps the packages as route/model-precision."""
+    if reason := routes.absent(route):
+        yield from (_failed(route, task, {}, "", reason) for task in tasks)
+        return
+    with tempfile.TemporaryDirectory() as made:
+        base = Path(folder or made) / route.replace(", ", "-").replace(" ", "-")
+        base.mkdir(parents=True, exist_ok=True)
+        left = list(tasks)
+        while left:
+            rows = base / "rows.jsonl"
+            rows.unlink(missing_ok=True)
+            given = {"route": route, "tasks": [asdict(task) for task in left], "folder": str(base)}
+            words = _ended(given)
+            lines = rows.read_text().splitlines() if rows.exists() else []
+            yield from (Conversion(**json.loads(line)) for line in lines)
+            left = left[len(lines) :]
+            if left:
+                yield _failed(route, left.pop(0), {}, routes.ROUTES[route][0].__name__, words)
+
+
+def along(names: Iterable[str], tasks: Sequence[Task], folder: Path | None = None) -> Iterator[Conversion]:
+    """The tasks by each route in turn; routes without a package take one run of each model in fp16."""
+    once = [replace(t, runs=1) for t in tasks if t.precision == "float16"]
+    for name in names:
+        tell(name)
+        yield from convert(name, once if name in NO_PACKAGE else tasks, folder)
+
+
+def place(folder: Path, route: str, model: str, precision: str) -> Path:
+    """Where convert() keeps a package."""
+    return folder / route.replace(", ", "-").replace(" ", "-") / f"{model}-{precision}" / "network.mlpackage"
+
+
+def packages(records: Iterable[Conversion], folder: Path, precision: str = "float16") -> dict[str, Path]:
+    """The packages of some conversions by model and route, as far as they were made and are right."""
+    return {
+        f"{r.model}, {r.route}": place(folder, r.route, r.model, precision)
+        for r in records
+        if r.right and r.case["precision"] == precision
+    }
+
+
+def of_page(machine: Machine, page: str) -> list[Conversion]:
+    """The conversions of another page's newest run on this machine in this session's folder."""
+    newest = results.latest(results.read(), machine.id, page)
+    same = [r for r in newest.records if r.versions == machine.versions]
+    return results.Found(same, []).bodies(Conversion)
+
+
+def _ended(given: dict) -> str:
+    """Run the process; with which words it died, nothing when it did not."""
+    try:
+        processes.call("twins.coreml.conversions:take", given)
+    except RuntimeError as error:
+        return str(error).partition("ended with ")[2]
+    return ""
+
+
+def take(route: str, tasks: list[dict], folder: str) -> None:
+    """The work of a fresh process: a line in rows.jsonl for every task, written as soon as it is done."""
+    for values in tasks:
+        task = Task(**values)
+        record = _converted(route, task, Path(folder) / f"{task.model}-{task.precision}")
+        with (Path(folder) / "rows.jsonl").open("a") as file:
+            file.write(json.dumps(asdict(record), allow_nan=False) + "\n")
+        tell(f"{route}: {task.model}")
+
+
+def _converted(route: str, task: Task, folder: Path) -> Conversion:
+    folder.mkdir(parents=True, exist_ok=True)
+    target = ct.target[task.target]
+    all_seconds, value, told = [], None, []
+    for _ in range(task.runs):
+        model, example = processes.find(task.source)(**task.arguments, framework=routes.framework(route))
+        job = routes.Job(model, example, target, task.precision, folder)
+        shutil.rmtree(folder / "network.mlpackage", ignore_errors=True)
+        seconds: dict[str, float] = {}
+        try:
+            value, told = routes.follow(route, job, seconds)
+        except MISTAKES as error:
+            step = routes.ROUTES[route][len(seconds)].__name__
+            return _failed(route, task, seconds, step, words(error))
+        all_seconds.append(seconds)
+    later = all_seconds[1:] or all_seconds
+    steps = {name: statistics.median(each[name] for each in later) for name in all_seconds[0]}
+    case = _case(task) | ({"first": all_seconds[0]} if all_seconds[1:] else {})
+    if not isinstance(value, Path):
+        return Conversion(task.model, route, case, steps, None, None, None, None, "no package", "", "", told)
+    try:
+        held = contents(value)
+        report = checked(model, example, value, routes.framework(route))
+    except MISTAKES as error:
+        line = f"the package does not run: {words(error)}"
+        return Conversion(task.model, route, case, steps, None, None, None, False, line, "", "", told)
+    error = max(row.rms_relative for row in report.rows)
+    error = float(error) if np.isfinite(error) else None
+    case["computes"] = "fp16" if held.halves else "fp32"
+    measured = (held.size, held.count, error, report.passed, line_of(report))
+    return Conversion(task.model, route, case, steps, *measured, "", "", told)
+
+
+def checked(model, example: Sequence, package: Path, framework: str) -> Report:
+    """Strict and exact, on the example, against the half that was converted."""
+    from twins.coreml.reference import load
+
+    inputs = dict(zip(load(package).inputs, example, strict=True))
+    return verify(model, package, inputs, framework={"MLX": "mlx", "PyTorch": "torch"}[framework])
+
+
+def line_of(report: Report) -> str:
+    """The verification in one line, without the folder the package lay in."""
+    return str(report).replace(report.package, Path(report.package).name)
+
+
+def words(error: BaseException) -> str:
+    """An error's type and its first line that says something."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
+
+
+def _case(task: Task) -> dict:
+    return {"precision": task.precision, "target": task.target, "runs": task.runs}
+
+
+def _failed(route: str, task: Task, steps: dict, step: str, message: str) -> Conversion:
+    step = step or routes.ROUTES[route][0].__name__
+    nothing = (None, None, None, None, "no package, nothing to verify")
+    return Conversion(task.model, route, _case(task), steps, *nothing, step, message, [])
+
+
+def verdict(record: Conversion) -> str:
+    """What came of a conversion: right, wrong, refused, absent, no package, or crash."""
+    if record.failed:
+        if "is not installed here" in record.message or "needs macOS" in record.message:
+            return "absent"
+        return "refused" if record.message.startswith(REFUSALS) else "crash"
+    if record.right is None:
+        return "no package"
+    return "right" if record.right else "wrong"
+
+
+REFUSALS = tuple(f"{kind.__name__}:" for kind in (ConversionError, *ConversionError.__subclasses__()))
+
+
+def coverage(records: Iterable[Conversion], group: str) -> list[Coverage]:
+    """How many of these networks each route takes, and why not the others; float32 alone."""
+    found: dict[str, list[Conversion]] = {}
+    for record in records:
+        if record.case["precision"] == "float32":
+            found.setdefault(record.route, []).append(record)
+    return [_coverage(route, group, own) for route, own in found.items()]
+
+
+def _coverage(route: str, group: str, records: list[Conversion]) -> Coverage:
+    verdicts = [verdict(record) for record in records]
+    outcomes = {each: verdicts.count(each) for each in dict.fromkeys(verdicts)}
+    causes = [
+        f"{r.failed or 'verify'}: {(r.message or r.line)[:160]}" for r in records if verdict(r) != "right"
+    ]
+    models = {"models": [record.model for record in records], "precision": "float32"}
+    reasons = {each: causes.count(each) for each in dict.fromkeys(causes)}
+    return Coverage(route, group, models, outcomes, reasons)
+
+
+def of_zoo(group: str = "architecture", every: int = 1, limit: float = 120) -> Coverage:
+    """The direct route over every n-th case of the zoo, in float32, at most `limit` seconds each."""
+    from twins.coreml import zoo
+    from twins.coreml.zoo.pool import judge_all
+
+    cases = list(zoo.find([group]))
+    with tempfile.TemporaryDirectory() as folder:
+        found = list(judge_all(cases[::every], 1, "float32", limit, Path(folder) / "zoo.log"))
+    verdicts = [each.verdict for each in found]
+    reasons = [each.reason.partition(" [")[0][:160] for each in found if each.verdict != "right"]
+    case = {"every": every, "of": len(cases), "precision": "float32"}
+    counts = ({each: kind.count(each) for each in dict.fromkeys(kind)} for kind in (verdicts, reasons))
+    return Coverage(DIRECT, f"{group}s of mlx-lm", case, *counts)

@@ -1,0 +1,212 @@
+"""Figures and tables of the routes to Core ML: what converts, in how long, how large, how right.
+
+As in plots.py: records in, Figure out, and every title is a finding computed from them.
+"""
+
+from collections.abc import Iterable
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from twins.coreml import routes
+from twins.coreml.conversions import DIRECT, verdict
+from twins.drawing import COLOURS, MUTED, PAPER, Figure, blank, headline, name_rows, nothing
+from twins.kinds import Conversion, Coverage
+
+SHADES = (1.0, 0.55, 0.8, 0.4, 0.68)  # of the steps of a route, in order
+APART = "run apart"
+
+
+def _total(record: Conversion) -> float:
+    return sum(record.steps.values())
+
+
+def _made(records: Iterable[Conversion], precision: str) -> list[Conversion]:
+    """The right conversions in one precision, but for those run apart: their seconds are of another run."""
+    own = [r for r in records if not r.case.get("apart")]
+    return [r for r in own if r.case["precision"] == precision and verdict(r) == "right"]
+
+
+def route_name(record: Conversion) -> str:
+    """The route, marked when it was run in an environment of its own."""
+    return f"{record.route} ({APART})" if record.case.get("apart") else record.route
+
+
+def grid(records: Iterable[Conversion], precision: str = "float16") -> pd.DataFrame:
+    """Routes down, models across: right, or what came instead and at which step."""
+    rows: dict[str, dict[str, str]] = {}
+    for record in records:
+        if record.case["precision"] == precision:
+            came = verdict(record)
+            told = f"{came} at {record.failed}" if record.failed and came != "absent" else came
+            rows.setdefault(route_name(record), {})[record.model] = told
+    return pd.DataFrame([{"route": route} | cells for route, cells in rows.items()])
+
+
+def conversion_table(records: Iterable[Conversion]) -> pd.DataFrame:
+    """Every conversion: steps and seconds, size, operations, error; a dash where nothing came."""
+    return pd.DataFrame(
+        [
+            {
+                "model": r.model,
+                "route": route_name(r),
+                "asked": r.case["precision"],
+                "computes": r.case.get("computes"),
+                "verdict": verdict(r),
+                "steps": len(routes.ROUTES[r.route]),
+                "seconds": _total(r) if not r.failed else None,
+                "KiB": r.size / 1024 if r.size else None,
+                "operations": r.operations,
+                "error": r.error,
+            }
+            for r in records
+        ]
+    )
+
+
+def lines(records: Iterable[Conversion]) -> pd.DataFrame:
+    """The verification of every package."""
+    return pd.DataFrame(
+        [
+            {
+                "model": r.model,
+                "route": route_name(r),
+                "precision": r.case["precision"],
+                "verification": r.line.removeprefix("network.mlpackage "),
+            }
+            for r in records
+            if r.size
+        ]
+    )
+
+
+def failures(records: Iterable[Conversion]) -> pd.DataFrame:
+    """Every way of failing in its own words, with the models it met."""
+    found: dict[tuple[str, str, str], list[str]] = {}
+    for r in records:
+        if verdict(r) in ("right", "no package"):
+            continue
+        models = found.setdefault((route_name(r), r.failed or "verify", r.message or r.line), [])
+        if r.model not in models:
+            models.append(r.model)
+    return pd.DataFrame(
+        [
+            {"route": route, "models": ", ".join(models), "step": step, "in its own words": message}
+            for (route, step, message), models in found.items()
+        ],
+        columns=["route", "models", "step", "in its own words"],
+    )
+
+
+def coverage_table(records: Iterable[Coverage]) -> pd.DataFrame:
+    """Routes by group: how many networks come out right, and why the others do not."""
+    rows = []
+    for record in records:
+        causes = sorted(record.reasons.items(), key=lambda item: -item[1])
+        rows.append(
+            {
+                "route": record.route,
+                "networks": record.group,
+                "right": record.outcomes.get("right", 0),
+                "of": sum(record.outcomes.values()),
+                "why not the others": "; ".join(f"{count} × {cause}" for cause, count in causes) or "–",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def warning_table(records: Iterable[Conversion]) -> pd.DataFrame:
+    """What each route warned of, once each."""
+    seen = dict.fromkeys((r.route, warning) for r in records for warning in r.warnings)
+    return pd.DataFrame(list(seen), columns=["route", "warning"])
+
+
+def seconds(records: Iterable[Conversion], precision: str = "float16") -> Figure:
+    """Seconds by model and route, stacked by step; at the end operations and size."""
+    found = _made(records, precision)
+    if not found:
+        return nothing("no conversion was right")
+    models = list(dict.fromkeys(r.model for r in found))
+    most = max(sum(r.model == model for r in found) for model in models)
+    canvas, panels = blank(
+        1.2 + 0.3 * most * len(models), len(models), sharex=True, gridspec_kw={"hspace": 0.28}
+    )
+    for axes, model in zip(panels, models, strict=True):
+        own = sorted((r for r in found if r.model == model), key=_total)
+        _panel(axes, own, model)
+    widest = max(map(_total, found))
+    panels[-1].set(xlim=(0, 1.9 * widest), xlabel="seconds to convert")
+    title = _finding(found)
+    headline(
+        panels[0], title, "Parts of a bar: the route's steps, in order; at its end: what the package holds"
+    )
+    told = "; ".join(f"{r.model}, {route_name(r)}: {_total(r):.2g} s" for r in found)
+    return Figure(canvas, f"{title}. {told}.")
+
+
+def _panel(axes: Axes, records: list[Conversion], model: str) -> None:
+    for y, record in enumerate(records):
+        colour, left = COLOURS[routes.framework(record.route)], 0.0
+        for shade, took in zip(SHADES, record.steps.values(), strict=False):
+            axes.barh(y, took, 0.62, left, color=colour, alpha=shade, ec=PAPER, lw=0.8)
+            left += took
+        text = f"{left:.2g} s, {record.operations} operations, {record.size / 1024:,.0f} KiB"
+        place = {"textcoords": "offset points", "va": "center", "fontsize": 8.5}
+        axes.annotate(text, (left, y), (4, 0), color=colour, **place)
+    name_rows(axes, [route_name(r) for r in records])
+    axes.tick_params(axis="y", labelsize=8.5)
+    axes.invert_yaxis()
+    place = {"ha": "right", "va": "center", "fontweight": "bold"}
+    axes.annotate(model, (1, 0.5), xycoords="axes fraction", color=MUTED, **place)
+
+
+def _finding(records: list[Conversion]) -> str:
+    """Who is first at how many models."""
+    models = list(dict.fromkeys(r.model for r in records))
+    first = [min((r for r in records if r.model == model), key=_total).route for model in models]
+    if len({r.route for r in records}) == 1:
+        taken = sorted(map(_total, records))
+        return f"{records[0].route} takes {taken[0]:.2g} to {taken[-1]:.2g} s a model"
+    kinds = {routes.framework(r.route) for r in records}
+    if len(kinds) == 1:
+        best = max(set(first), key=first.count)
+        return f"The fastest route is {best} for {first.count(best)} of {len(models)} models"
+    return f"MLX direct is the fastest route for {first.count(DIRECT)} of {len(models)} models"
+
+
+def reading(records: Iterable[Conversion], precision: str = "float16") -> str:
+    """How the direct route and the best from PyTorch compare, in sentences; or that one side is not there."""
+    records = list(records)
+    found = _made(records, precision)
+    direct = {r.model: r for r in found if r.route == DIRECT}
+    theirs = [r for r in found if r.route != DIRECT]
+    told = [_tally(route, [r for r in records if r.route == route]) for route in routes.ROUTES]
+    sentences = [f"Right in every precision asked: {'; '.join(filter(None, told))}."]
+    both = [model for model in direct if any(r.model == model for r in theirs)]
+    for model in both:
+        best = min((r for r in theirs if r.model == model), key=_total)
+        ratio = _total(best) / _total(direct[model])
+        sentences.append(
+            f"{model}: {DIRECT} took {_total(direct[model]):.2g} s in {len(routes.ROUTES[DIRECT])} steps, "
+            f"{best.route} {_total(best):.2g} s in {len(routes.ROUTES[best.route])} ({ratio:.2g} times), "
+            f"with {direct[model].operations} and {best.operations} operations."
+        )
+    if not both:
+        sentences.append("One side alone was converted here, so the routes are not compared.")
+    return " ".join(sentences)
+
+
+def _tally(route: str, records: list[Conversion]) -> str:
+    """How many models come out right wherever they were tried."""
+    by_model: dict[str, list[str]] = {}
+    for record in records:
+        by_model.setdefault(record.model, []).append(verdict(record))
+    right = sum(all(each == "right" for each in verdicts) for verdicts in by_model.values())
+    return f"{route} {right} of {len(by_model)}" if by_model else ""
+
+
+def verified(records: Iterable[Conversion]) -> str:
+    """How many packages there are and how many pass, in a sentence."""
+    made = [r for r in records if r.size]
+    right = sum(bool(r.right) for r in made)
+    return f"{len(made)} packages were made and checked, strict and exact; {right} are right."
