@@ -201,6 +201,7 @@ def follow(route: str, job: Job, seconds: dict[str, float]) -> tuple[Any, list[s
     value = None
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("default")
+        warnings.simplefilter("ignore", ResourceWarning)  # of temporary folders: no advice to a user
         for step in ROUTES[route]:
             start = time.perf_counter()
             value = step(job, value)

@@ -1,0 +1,147 @@
+"""Measures on held-out data what it costs to make a trained model's package smaller: points on a frontier.
+
+Two families: coremltools' own methods on the package, and MLX's quantization carried over by the converter.
+Every point is checked: against the same quantized MLX module, or against coremltools' own decompression.
+https://apple.github.io/coremltools/docs-guides/source/opt-overview.html
+"""
+
+import itertools
+import math
+import platform
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import coremltools as ct
+import coremltools.optimize.coreml as cto
+import numpy as np
+
+from twins import trained
+from twins.coreml.compressors import METHODS, Bench, named, quantized_module, quiet
+from twins.coreml.conversions import line_of
+from twins.coreml.departure import rms_relative
+from twins.coreml.reference import Model, load
+from twins.coreml.verify import Report, compare, verify
+from twins.kinds import Compressed
+from twins.show import tell
+from twins.trained import Arrays, Predict, Trained
+
+import mlx.nn as mnn  # isort: skip  (after twins.trained: the BLAS)
+
+LOSSY = 0.1  # rms-relative against the uncompressed source: within it a point counts as close
+ROUNDING = 5e-3  # rms-relative against the same compressed weights: what computing in fp16 may cost
+UNCOMPRESSED, FROM_MLX, CORE_ML = "uncompressed", "MLX quantize", "Core ML"
+MLX_BITS = (8, 4)
+
+
+@dataclass(frozen=True)
+class Point:
+    """A package, how it was made, and the line that says it computes what it should."""
+
+    family: str
+    setting: str
+    package: Path
+    line: str
+
+
+def points(bench: Bench, families: Iterable[str], groups: Iterable[int]) -> Iterator[Point]:
+    """Every package of a model: the uncompressed ones, coremltools' families, MLX's with these groups."""
+    for precision in ("float32", "float16"):
+        package = bench.saved(bench.converted(bench.model.mlx, precision), precision)
+        yield Point(UNCOMPRESSED, precision, package, line_of(_checked(bench, bench.model.mlx, package)))
+    for family in families:
+        for setting, make in METHODS[family].items():
+            with quiet():
+                package = bench.saved(make(bench), f"{family} {setting}")
+                line = _decompressed(bench, package)
+            yield Point(family, setting, package, line)
+    for bits, group in itertools.product(MLX_BITS, groups):
+        smaller = quantized_module(bench.model.mlx, bits, group)
+        if smaller is not None:
+            setting = f"{bits} bit, groups of {group}"
+            package = bench.saved(bench.converted(smaller), f"{FROM_MLX} {setting}")
+            yield Point(FROM_MLX, setting, package, line_of(_checked(bench, smaller, package)))
+
+
+def _checked(bench: Bench, module: mnn.Module, package: Path) -> Report:
+    """The package against the module it was made of, strict and exact."""
+    inputs = dict(zip(load(package).inputs, bench.example, strict=True))
+    return verify(module, package, inputs, framework="mlx")
+
+
+def _decompressed(bench: Bench, package: Path) -> str:
+    """A compressed package against what coremltools' own decompression of it computes, in a line."""
+    with tempfile.TemporaryDirectory() as folder:
+        unpacked = Path(folder) / "unpacked.mlpackage"
+        cto.decompress_weights(ct.models.MLModel(str(package))).save(str(unpacked))
+        found, wanted = ([_first(load(path), bench.model)] for path in (package, unpacked))
+    row = compare("reference strict", "output", found, wanted, ROUNDING)
+    return f"{line_of(Report(package.name, ROUNDING, (row,)))}; against coremltools' decompression"
+
+
+def _first(model: Model, given: Trained) -> np.ndarray:
+    return _runs(model, given)(given.example)
+
+
+def _runs(model, given: Trained) -> Predict:
+    """A package, by the runtime or by Core ML, as a function of inputs in MLX's layout."""
+
+    def predict(arrays: Arrays) -> np.ndarray:
+        (output,) = model.predict(named(given, arrays)).values()
+        return np.asarray(output)
+
+    return predict
+
+
+def runtimes(package: Path) -> dict[str, object]:
+    """What can run a package here: the reference runtime, and Core ML on macOS."""
+    found: dict[str, object] = {"reference": load(package)}
+    if platform.system() == "Darwin":
+        found[CORE_ML] = ct.models.MLModel(str(package))
+    return found
+
+
+def measured(bench: Bench, point: Point) -> Iterator[Compressed]:
+    """The metric over the held-out data on every runtime there is here, sizes, and the error."""
+    given = bench.model
+    size = sum(file.stat().st_size for file in point.package.rglob("*") if file.is_file())
+    weights = sum(file.stat().st_size for file in point.package.rglob("weight.bin"))
+    for runtime, model in runtimes(point.package).items():
+        kept: list[np.ndarray] = []
+        run = _runs(model, given)
+        value, total = trained.score(given, lambda arrays, run=run, kept=kept: _keep(kept, run(arrays)))
+        a, b = (np.concatenate([x.ravel() for x in each]) for each in (kept, bench.wanted))
+        error = float(rms_relative(a.astype(np.float64), b.astype(np.float64)))
+        family = point.family if runtime == "reference" else f"{point.family} on {runtime}"
+        line = f"{point.line}; {lossy(error)}"
+        record = Compressed(
+            given.name, family, point.setting, size, weights, given.metric, value, total, error, line
+        )
+        yield record if math.isfinite(error) else replace(record, error=0.0, line=f"{line}; not finite")
+
+
+def _keep(kept: list[np.ndarray], found: np.ndarray) -> np.ndarray:
+    kept.append(found)
+    return found
+
+
+def lossy(error: float) -> str:
+    """The loss in words: within or beyond the tolerance against the uncompressed source."""
+    side = "within" if error <= LOSSY else "beyond"
+    return f"held-out error against float32 MLX {error:.1e}, {side} {LOSSY:.0e}"
+
+
+def frontier(
+    models: Iterable[Trained], folder: Path, families: Iterable[str] = tuple(METHODS), groups=(32, 64, 128)
+) -> Iterator[Compressed]:
+    """Every point of every model, measured, as it is made. Errors: ValueError for an unknown family."""
+    if unknown := [name for name in families if name not in METHODS]:
+        raise ValueError(f"compression {unknown[0]!r} is not known; known are {', '.join(METHODS)}")
+    for model in models:
+        place = folder / model.name
+        place.mkdir(parents=True, exist_ok=True)
+        bench = Bench(model, place)
+        for point in points(bench, families, groups):
+            tell(f"{model.name}: {point.family}, {point.setting}")
+            yield from measured(bench, point)

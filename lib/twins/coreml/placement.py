@@ -1,0 +1,178 @@
+"""Where Core ML runs a package's operations, how fast it loads and predicts, by compute unit: on macOS.
+
+Elsewhere there is no Core ML; the same tables then say "needs macOS".
+https://apple.github.io/coremltools/docs-guides/source/mlmodel-utilities.html and
+https://developer.apple.com/documentation/coreml/mlcomputeplan
+"""
+
+import platform
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import coremltools as ct
+import numpy as np
+import pandas as pd
+from coremltools.models import compute_plan
+
+from twins import timing
+from twins.coreml.verify import COMPUTE_UNITS
+from twins.kinds import Timing
+from twins.timing import AGAIN, Arm
+
+NEEDS = "needs macOS"
+PREDICTION, LOADING = "Core ML prediction", "Core ML load"
+DEVICES = {
+    "MLCPUComputeDevice": "CPU",
+    "MLGPUComputeDevice": "GPU",
+    "MLNeuralEngineComputeDevice": "Neural Engine",
+}
+
+
+def available() -> bool:
+    """Whether Core ML can run a package here."""
+    return platform.system() == "Darwin"
+
+
+def note() -> str:
+    """What this machine can say of Core ML's own speed, in one sentence."""
+    if available():
+        return "Core ML runs here, so placement, latency and load time are measured."
+    return (
+        f"Core ML runs on macOS alone; this is {platform.system()}, so the tables below say what is missing."
+    )
+
+
+def plan_of(package: Path, unit: str) -> Any:
+    """Core ML's plan for a package on a compute unit: compiled first, which the plan needs."""
+    compiled = ct.utils.compile_model(str(package))
+    return compute_plan.MLComputePlan.load_from_path(compiled, compute_units=ct.ComputeUnit[unit])
+
+
+def operations(plan: Any) -> Iterator[Any]:
+    """Every operation of an ML Program's plan, those of nested blocks too, constants left out."""
+
+    def within(block: Any) -> Iterator[Any]:
+        for each in block.operations:
+            if each.operator_name.rpartition(".")[2] != "const":
+                yield each
+            for inner in each.blocks:
+                yield from within(inner)
+
+    for function in plan.model_structure.program.functions.values():
+        yield from within(function.block)
+
+
+def placed(plan: Any) -> pd.DataFrame:
+    """A row per operation: its kind, the preferred device, those that could, its share of the cost."""
+    rows = []
+    for each in operations(plan):
+        usage = plan.get_compute_device_usage_for_mlprogram_operation(each)
+        cost = plan.get_estimated_cost_for_mlprogram_operation(each)
+        rows.append(
+            {
+                "operation": each.operator_name.rpartition(".")[2],
+                "result": ", ".join(output.name for output in each.outputs),
+                "runs on": device(usage.preferred_compute_device) if usage else "not told",
+                "could run on": ", ".join(map(device, usage.supported_compute_devices)) if usage else "–",
+                "cost": cost.weight if cost else np.nan,
+            }
+        )
+    return pd.DataFrame(rows, columns=["operation", "result", "runs on", "could run on", "cost"])
+
+
+def device(found: Any) -> str:
+    """A compute device's name. Errors: ValueError for one that is not known."""
+    kind = type(found).__name__
+    if kind not in DEVICES:
+        raise ValueError(f"compute device {kind} is not known; known are {', '.join(DEVICES)}")
+    return DEVICES[kind]
+
+
+def placement_table(packages: Mapping[str, Path], units: Sequence[str] = COMPUTE_UNITS) -> pd.DataFrame:
+    """How many operations of each package run where, by compute unit; "needs macOS" elsewhere."""
+    rows = []
+    for label, package in packages.items():
+        for unit in units:
+            named = {"package": label, "compute units": unit}
+            if available():
+                count = Counter(placed(plan_of(package, unit))["runs on"])
+                rows.append(named | {name: str(count[name]) for name in (*DEVICES.values(), "not told")})
+            else:
+                rows.append(named | dict.fromkeys((*DEVICES.values(), "not told"), NEEDS))
+    return pd.DataFrame(rows)
+
+
+def operation_table(package: Path, unit: str = "ALL") -> pd.DataFrame:
+    """Every operation of one package with its device, where Core ML can tell; a row that says why not."""
+    if available():
+        return placed(plan_of(package, unit))
+    return pd.DataFrame([{"operation": "all", "runs on": NEEDS, "could run on": NEEDS, "cost": NEEDS}])
+
+
+def load_core_ml(package: str, unit: str) -> Any:
+    """Core ML's own model of a package, compiled and ready."""
+    return ct.models.MLModel(package, compute_units=ct.ComputeUnit[unit])
+
+
+def _inputs(package: str) -> dict[str, np.ndarray]:
+    from twins.coreml.reference import load
+    from twins.coreml.swift import noise
+
+    return noise(load(package))
+
+
+def _nothing() -> None:
+    """A prediction has returned when its result is there."""
+
+
+def prediction_arms(package: str, units: Sequence[str]) -> dict[str, Arm]:
+    """One prediction per compute unit, and the first unit again for A/A."""
+    inputs = _inputs(package)
+    names = [*((unit, unit) for unit in units), (f"{units[0]}{AGAIN}", units[0])]
+    models = {name: load_core_ml(package, unit) for name, unit in names}
+    return {name: Arm(lambda m=model: m.predict(inputs), _nothing) for name, model in models.items()}
+
+
+def loading_arms(package: str, units: Sequence[str]) -> dict[str, Arm]:
+    """Loading a package per compute unit, compilation included, and the first unit again for A/A."""
+    names = [*((unit, unit) for unit in units), (f"{units[0]}{AGAIN}", units[0])]
+    return {name: Arm(lambda u=unit: load_core_ml(package, u), _nothing) for name, unit in names}
+
+
+ARMS = {PREDICTION: "prediction_arms", LOADING: "loading_arms"}
+
+
+def timings(
+    packages: Mapping[str, Path], plan: timing.Plan, units: Sequence[str] = COMPUTE_UNITS
+) -> Iterator[Timing]:
+    """Raw samples of predicting with and of loading every package, in fresh processes; none off macOS."""
+    if not available():
+        return
+    for label, package in packages.items():
+        for subject, arms in ARMS.items():
+            arguments = {"package": str(package), "units": list(units)}
+            runs = timing.measure(f"twins.coreml.placement:{arms}", arguments, plan)
+            yield Timing(subject, {"package": label, "units": list(units)}, [asdict(run) for run in runs])
+
+
+def latency_table(
+    records: Sequence[Timing], packages: Sequence[str], units: Sequence[str] = COMPUTE_UNITS
+) -> pd.DataFrame:
+    """Median milliseconds of predicting and loading by compute unit; "needs macOS" where there is none."""
+    rows = []
+    for label in packages:
+        for unit in units:
+            cells = {f"{subject}, ms": _told(records, subject, label, unit) for subject in ARMS}
+            rows.append({"package": label, "compute units": unit} | cells)
+    return pd.DataFrame(rows)
+
+
+def _told(records: Sequence[Timing], subject: str, label: str, unit: str) -> str:
+    for each in records:
+        if each.subject == subject and each.case["package"] == label and unit in each.case["units"]:
+            runs = [timing.run_from(run) for run in each.runs]
+            return f"{1e3 * timing.median(runs, unit):.3g}"
+    return NEEDS

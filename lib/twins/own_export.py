@@ -1,0 +1,34 @@
+"""A reader's own pair on its way to Core ML: each half by its own routes, checked, or its failure's words.
+
+https://apple.github.io/coremltools/docs-guides/source/convert-pytorch-workflow.html
+"""
+
+from collections.abc import Iterator
+
+from twins import study, train
+from twins.coreml import conversions
+from twins.kinds import Conversion
+
+ROUTES = (conversions.DIRECT, "PyTorch, torch.jit.trace", "PyTorch, torch.export")
+
+
+def half(model: str, framework: str) -> tuple:
+    """The half of a pair in "MLX" or "PyTorch", on the CPU and evaluating, and one example without target."""
+    twin = study.Study(model, {}, train.Recipe())
+    arrays = twin.example(1)
+    found = next(each for each in twin.apart() if each.framework.name == framework)
+    inputs = list(found.batch(arrays))[:-1]
+    if framework == "MLX":
+        return found.model.eval(), inputs
+    return found.model.to("cpu").eval(), [tensor.to("cpu").contiguous() for tensor in inputs]
+
+
+def exports(model: str, precisions: tuple[str, ...] = ("float32", "float16")) -> Iterator[Conversion]:
+    """Both halves taken to Core ML: a Conversion for each precision, a failed one with its message."""
+    twin = study.Study(model, {}, train.Recipe())
+    tasks = [
+        conversions.Task(twin.name, "twins.own_export:half", {"model": model}, precision)
+        for precision in precisions
+    ]
+    for route in ROUTES:
+        yield from conversions.convert(route, tasks)

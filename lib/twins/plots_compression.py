@@ -1,0 +1,159 @@
+"""The frontier of size against quality: a panel per model, families by colour and marker, and its tables.
+
+As in plots.py: records in, Figure out, and every title is a finding computed from them.
+"""
+
+from collections.abc import Sequence
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from twins.drawing import INK, MUTED, PAPER, Figure, blank, headline, log_ticks, nothing
+from twins.kinds import Compressed
+
+UNCOMPRESSED, FROM_MLX = "uncompressed", "MLX quantize"
+# after Okabe and Ito 2008; MLX keeps its colour and marker of every other figure
+LOOKS = {
+    UNCOMPRESSED: (INK, "*"),
+    FROM_MLX: ("#0072b2", "o"),
+    "linear": ("#c24e00", "s"),
+    "palettes": ("#007a5a", "D"),
+    "pruning": ("#a8467f", "^"),
+    "joint": ("#7a5c00", "v"),
+    "activations": (MUTED, "P"),
+}
+CLOSE = 0.02  # of the metric: a loss that is called small
+BEYOND = 3.0  # times the float32 value: worse perplexities are not drawn to scale
+
+
+def better(metric: str, a: float, b: float) -> bool:
+    """Whether a metric's value `a` is at least as good as `b`: low perplexity, high accuracy."""
+    return a <= b if metric == "perplexity" else a >= b
+
+
+def pareto(records: Sequence[Compressed]) -> list[Compressed]:
+    """The records that no other is both smaller than and at least as good as, the smallest first."""
+    best: list[Compressed] = []
+    for each in sorted(records, key=lambda r: (r.size, -r.value if r.metric == "accuracy" else r.value)):
+        if not best or (better(each.metric, each.value, best[-1].value) and each.value != best[-1].value):
+            best.append(each)
+    return best
+
+
+def _models(records: Sequence[Compressed]) -> list[str]:
+    return list(dict.fromkeys(r.model for r in records))
+
+
+def _base(records: Sequence[Compressed]) -> Compressed:
+    return next(r for r in records if r.family == UNCOMPRESSED and r.setting == "float32")
+
+
+def close(records: Sequence[Compressed]) -> Compressed:
+    """The smallest package of a model whose metric is within CLOSE of float32's."""
+    base = _base(records)
+    sign = 1 if base.metric == "perplexity" else -1
+    return min((r for r in records if sign * (r.value / base.value - 1) <= CLOSE), key=lambda r: r.size)
+
+
+def frontier(records: Sequence[Compressed]) -> Figure:
+    """Package size against the task's metric, a panel per model, the frontier as a line."""
+    if not records:
+        return nothing("nothing was compressed")
+    models = _models(records)
+    canvas, panels = blank(0.9 + 3.1 * len(models), len(models), gridspec_kw={"hspace": 0.42})
+    for axes, model in zip(panels, models, strict=True):
+        _panel(axes, [r for r in records if r.model == model], model)
+    panels[-1].set_xlabel("KiB of the package, logarithmic")
+    handles, labels = {}, []
+    for axes in panels:
+        handles |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+    labels = [name for name in (*LOOKS, "frontier") if name in handles]
+    canvas.legend(
+        [handles[name] for name in labels], labels, loc="lower center", ncols=3, fontsize=9,
+        bbox_to_anchor=(0.5, -0.22 / len(models) + 0.02), frameon=False,
+    )  # fmt: skip
+    title = finding(records)
+    headline(panels[0], title, "Left is smaller; the line joins what nothing beats in both")
+    return Figure(canvas, f"{title}. {told(records)}")
+
+
+def _panel(axes: Axes, records: list[Compressed], model: str) -> None:
+    base = _base(records)
+    worst = BEYOND * base.value if base.metric == "perplexity" else None
+    line = [r for r in pareto(records) if worst is None or r.value <= worst]
+    axes.step([r.size / 1024 for r in line], [r.value for r in line], where="post", color=MUTED, lw=1,
+              label="frontier", zorder=1)  # fmt: skip
+    for family in dict.fromkeys(r.family for r in records):
+        own = [r for r in records if r.family == family]
+        colour, marker = LOOKS.get(family.removesuffix(" on Core ML"), (MUTED, "x"))
+        x, y = [r.size / 1024 for r in own], [min(r.value, worst or r.value) for r in own]
+        size = 110 if family == UNCOMPRESSED else 46
+        axes.scatter(x, y, size, color=colour, marker=marker, ec=PAPER, lw=0.6, label=family, zorder=2)
+    beyond = [r for r in records if worst is not None and r.value > worst]
+    for each in beyond:
+        axes.annotate(f"{each.value:.3g}", (each.size / 1024, worst), (0, 6), textcoords="offset points",
+                      ha="center", fontsize=8, color=MUTED)  # fmt: skip
+    sizes = [r.size / 1024 for r in records]
+    axes.set_xscale("log")
+    axes.set_xlim(min(sizes) / 1.15, max(sizes) * 1.15)
+    log_ticks(axes.xaxis, min(sizes), max(sizes), lambda value: f"{value:,.0f}")
+    lower = "lower is better" if base.metric == "perplexity" else "higher is better"
+    axes.set_ylabel(f"{model}: {base.metric},\n{lower}", fontsize=9)
+
+
+def finding(records: Sequence[Compressed]) -> str:
+    """By how much each model shrinks at a small loss."""
+    parts = []
+    for model in _models(records):
+        own = [r for r in records if r.model == model]
+        best = close(own)
+        parts.append(f"{model} at {best.size / _base(own).size:.0%}")
+    return f"Within {CLOSE:.0%} of float32: {', '.join(parts)} of the size"
+
+
+def told(records: Sequence[Compressed]) -> str:
+    """Per model the smallest package with a small loss, and which families the frontier is made of."""
+    sentences = []
+    for model in _models(records):
+        own = [r for r in records if r.model == model]
+        best, base = close(own), _base(own)
+        line = [r for r in pareto(own) if r.family != UNCOMPRESSED]
+        mlx = sum(r.family == FROM_MLX for r in line)
+        sentences.append(
+            f"{model}: {base.metric} {base.value:.4g} in float32 at {base.size / 1024:,.0f} KiB, "
+            f"{best.value:.4g} with {best.family}, {best.setting}, at {best.size / 1024:,.0f} KiB; "
+            f"of {len(line)} compressed points on the frontier {mlx} are MLX's own quantization."
+        )
+    return " ".join(sentences)
+
+
+def table(records: Sequence[Compressed]) -> pd.DataFrame:
+    """Every point: sizes, the metric, the error, whether it lies on its model's frontier."""
+    best = {model: pareto([r for r in records if r.model == model]) for model in _models(records)}
+    return pd.DataFrame(
+        [
+            {
+                "model": r.model,
+                "family": r.family,
+                "setting": r.setting,
+                "KiB": r.size / 1024,
+                "weights KiB": r.weights / 1024,
+                "metric": r.metric,
+                "value": r.value,
+                "of": r.total,
+                "error": r.error,
+                "frontier": "yes" if r in best[r.model] else "",
+            }
+            for r in records
+        ]
+    )
+
+
+def lines(records: Sequence[Compressed]) -> pd.DataFrame:
+    """The verification of every package."""
+    return pd.DataFrame(
+        [
+            {"model": r.model, "family": r.family, "setting": r.setting, "verification": r.line}
+            for r in records
+        ]
+    )

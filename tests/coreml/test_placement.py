@@ -1,0 +1,115 @@
+"""The macOS branch with a Core ML that is the reference runtime, and a plan of the documented shape."""
+
+from types import SimpleNamespace
+
+import mlx.nn as nn
+import numpy as np
+import pytest
+
+from twins import timing
+from twins.coreml import convert, placement
+from twins.coreml.reference import load
+from twins.frameworks import mx
+
+UNITS = ("CPU_ONLY", "ALL")
+
+
+class MLCPUComputeDevice:
+    pass
+
+
+class MLNeuralEngineComputeDevice:
+    pass
+
+
+def operation(name, *blocks):
+    named = SimpleNamespace(name=f"{name}_0", type=None)
+    return SimpleNamespace(operator_name=f"ios17.{name}", outputs=[named], inputs={}, blocks=list(blocks))
+
+
+class Plan:
+    """Two operations and one inside a branch; the softmax's device is not told."""
+
+    def __init__(self):
+        inner = SimpleNamespace(operations=[operation("relu")], inputs=[], output_names=[])
+        own = [operation("const"), operation("linear"), operation("cond", inner), operation("softmax")]
+        block = SimpleNamespace(operations=own, inputs=[], output_names=[])
+        program = SimpleNamespace(functions={"main": SimpleNamespace(inputs=[], block=block)})
+        self.model_structure = SimpleNamespace(program=program, neuralnetwork=None, pipeline=None)
+
+    def get_compute_device_usage_for_mlprogram_operation(self, each):
+        if each.operator_name.endswith("softmax"):
+            return None
+        cpu, engine = MLCPUComputeDevice(), MLNeuralEngineComputeDevice()
+        best = engine if each.operator_name.endswith("linear") else cpu
+        return SimpleNamespace(preferred_compute_device=best, supported_compute_devices=[cpu, engine])
+
+    def get_estimated_cost_for_mlprogram_operation(self, each):
+        return SimpleNamespace(weight=0.75) if each.operator_name.endswith("linear") else None
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory):
+    path = tmp_path_factory.mktemp("placement") / "linear.mlpackage"
+    convert(nn.Linear(4, 3), mx.zeros((1, 4))).save(str(path))
+    return path
+
+
+def test_off_macos_the_tables_say_so(monkeypatch):
+    monkeypatch.setattr(placement, "available", lambda: False)
+    packages = {"a": "a.mlpackage"}
+    assert set(placement.placement_table(packages, UNITS)["Neural Engine"]) == {"needs macOS"}
+    assert list(placement.timings(packages, timing.Plan(1, 1))) == []
+    table = placement.latency_table([], ["a"], UNITS)
+    assert set(table["Core ML prediction, ms"]) == {"needs macOS"}
+    assert "macOS alone" in placement.note()
+    assert placement.operation_table("a.mlpackage")["runs on"][0] == "needs macOS"
+
+
+def test_operations_are_placed_one_by_one():
+    table = placement.placed(Plan())
+    assert list(table["operation"]) == ["linear", "cond", "relu", "softmax"]
+    assert list(table["runs on"]) == ["Neural Engine", "CPU", "CPU", "not told"]
+    assert table["cost"][0] == 0.75
+    assert table["cost"].isna().sum() == 3
+
+
+def test_an_unknown_device_is_refused():
+    with pytest.raises(ValueError, match="compute device int is not known; known are MLCPU"):
+        placement.device(3)
+
+
+def test_on_macos_the_plan_of_the_compiled_package_is_counted(monkeypatch, package):
+    asked = []
+
+    def plan(compiled, compute_units):
+        asked.append((compiled, compute_units.name))
+        return Plan()
+
+    monkeypatch.setattr(placement, "available", lambda: True)
+    monkeypatch.setattr(placement.ct.utils, "compile_model", lambda path: f"{path}c")
+    monkeypatch.setattr(placement.compute_plan.MLComputePlan, "load_from_path", plan)
+    table = placement.placement_table({"linear": package}, UNITS)
+    assert asked == [(f"{package}c", unit) for unit in UNITS]
+    assert list(table["CPU"]) == ["2", "2"]
+    assert list(table["Neural Engine"]) == ["1", "1"]
+    assert list(table["GPU"]) == ["0", "0"]
+
+
+def test_on_macos_raw_samples_are_recorded_by_unit(monkeypatch, package):
+    here = {"twins.coreml.placement:prediction_arms": placement.prediction_arms}
+    here["twins.coreml.placement:loading_arms"] = placement.loading_arms
+    monkeypatch.setattr(placement, "available", lambda: True)
+    monkeypatch.setattr(placement, "load_core_ml", lambda path, unit: load(path))
+
+    def in_this_process(arms, arguments, plan):
+        with timing.conditions.watch() as seen:
+            samples = timing.interleave(here[arms](**arguments), plan, np.random.default_rng(0))
+        return [timing.Run(samples, seen())]
+
+    monkeypatch.setattr(timing, "measure", in_this_process)
+    records = list(placement.timings({"linear": package}, timing.Plan(1, 1), UNITS))
+    assert [r.subject for r in records] == ["Core ML prediction", "Core ML load"]
+    assert set(records[0].runs[0]["arms"]) == {"CPU_ONLY", "ALL", "CPU_ONLY again"}
+    assert all(value > 0 for value in records[0].runs[0]["arms"]["ALL"]["wall"])
+    assert "needs macOS" not in set(placement.latency_table(records, ["linear"], UNITS).iloc[0])

@@ -1,0 +1,59 @@
+"""What an app asks of a package: a decoder's memory, a picture, functions that share weights, words."""
+
+import pytest
+
+from twins import trained
+from twins.coreml import convert, shipping
+from twins.frameworks import MLX
+
+import torch  # isort: skip  (after frameworks: the BLAS)
+
+OPTIONS = {"deployment_target": "iOS18"}
+
+
+@pytest.fixture(scope="module")
+def lm():
+    return trained.load("transformer_lm", "tiny")
+
+
+def test_a_decoders_loop_is_the_whole_model(lm, tmp_path):
+    decoder = shipping.Cached(lm.mlx)
+    model = convert(decoder, *shipping.first_token(decoder), states={"cache": 1}, check=False, **OPTIONS)
+    path = shipping.saved(model, tmp_path, "decoder")
+    assert shipping.decoded(path, lm.mlx, lm.example[0]).passed
+    wrong = shipping.decoded(path, lambda ids: -lm.mlx(ids), lm.example[0])
+    assert not wrong.passed
+    assert "FAILS" in str(wrong)
+
+
+def test_functions_share_their_weights_and_each_is_verified(lm, tmp_path):
+    ids = MLX.array(lm.example[0])
+    examples = {"whole": [ids], "half": [ids[:, :8]]}
+    apart = {
+        name: shipping.saved(convert(lm.mlx, *each, check=False, **OPTIONS), tmp_path, name)
+        for name, each in examples.items()
+    }
+    both = shipping.together(apart, tmp_path / "both.mlpackage")
+    table = shipping.functions(both, apart, lm.mlx, examples)
+    assert all("passes" in line for line in table["verification"])
+    assert table["KiB"][2] < 1.2 * table["KiB"][0]
+    assert "of the sum" in shipping.sharing(table)
+
+
+def test_a_picture_becomes_a_label(tmp_path):
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
+    reader = shipping.OfPixels(network).eval()
+    picture = shipping.picture(torch.rand(1, 8, 8, 1).numpy())
+    package = shipping.labelled(reader, picture, tmp_path / "digits.mlpackage")
+    table = shipping.classified(reader, package, picture)
+    assert "passes" in table["verification"][0]
+    assert table["named"][0] in list("0123456789")
+
+
+def test_what_is_said_of_a_package_is_read_back(lm, tmp_path):
+    metadata = {"author": "A", "license": "MIT", "version": "2", "inputs": {"ids": "tokens"}}
+    model = convert(lm.mlx, MLX.array(lm.example[0]), metadata=metadata, check=False, **OPTIONS)
+    found = shipping.words(shipping.saved(model, tmp_path, "told")).set_index("field")["says"]
+    assert (found["author"], found["license"], found["versionString"]) == ("A", "MIT", "2")
+    assert found["input ids"] == "tokens"
