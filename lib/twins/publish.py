@@ -11,7 +11,7 @@ import socket
 import sys
 from pathlib import Path
 
-from twins import compare, results, site, summary
+from twins import compare, notebooks, results, site, summary
 from twins.results import ROOT, Machine
 
 TARGET = ROOT / "report"
@@ -82,12 +82,24 @@ def with_headline(readme: str, text: str) -> str:
     return f"{before}{BEGIN}\n{text}\n{END}{after}"
 
 
+def ran_on(page: Path) -> str:
+    """The machine an executed page ran on: the first thing it shows in bold; empty when it shows none."""
+    outputs = [output for cell in notebooks.read(page).cells for output in cell.get("outputs", [])]
+    told = [output.get("data", {}).get("text/markdown", "") for output in outputs]
+    return next((found[1] for text in told if (found := re.match(r"\*\*(.+?)\*\*", text))), "")
+
+
 def index(pages: list[Path], here: Machine, profile: str) -> str:
-    """report/README.md: which run this is, and its pages in order."""
-    lines = [
-        f"- [{title}]({page.name}): {question}" for page in pages for title, question in [site.heading(page)]
-    ]
-    run = f"The executed notebooks of the reference run: profile `{profile}`, {here}, on {here.device}."
+    """report/README.md: which run this is, and its pages in order, with their machines where these differ."""
+    machines = {page: ran_on(page) for page in pages}
+    several = len(set(machines.values()) - {""}) > 1
+    lines = []
+    for page in pages:
+        title, question = site.heading(page)
+        where = f" On {machines[page]}." if several and machines[page] else ""
+        lines.append(f"- [{title}]({page.name}): {question}{where}")
+    where = "each on the machine it names" if several else f"{here}, on {here.device}"
+    run = f"The executed notebooks of the reference run: profile `{profile}`, {where}."
     caveat = "They are not Apple-silicon figures." if here.device == "CPU" else ""
     return "\n".join(["# The report", "", f"{run} {caveat}".strip(), "", *lines, ""])
 
@@ -102,7 +114,7 @@ def publish(profile: str, machine: str) -> list[Path]:
     pages = sorted(
         p for p in (ROOT / "build" / profile / "notebooks").glob("*.ipynb") if ".partial" not in p.name
     )
-    records = sorted((ROOT / "data" / "results" / machine).glob("*.jsonl"))
+    records = sorted((ROOT / "data" / "results").glob("*/*.jsonl"))
     for path in [*pages, *records]:
         if what := leaks(path.read_text()):
             raise ValueError(f"{path.relative_to(ROOT)} is not published: it names {what[0]!r}")
@@ -120,11 +132,12 @@ def main() -> None:
     """The command line: publish this machine's run of a profile."""
     parser = argparse.ArgumentParser(prog="python -m twins.publish", description=__doc__.splitlines()[0])
     parser.add_argument("--profile", default="quick", help="the profile that was run")
-    profile = parser.parse_args().profile
+    parser.add_argument("--machine", help="whose training figures head the README (default: this machine)")
+    given = parser.parse_args()
     from twins import machine
 
     try:
-        for path in publish(profile, machine.fingerprint().id):
+        for path in publish(given.profile, given.machine or machine.fingerprint().id):
             print(path.relative_to(ROOT))
     except ValueError as error:
         sys.exit(f"error: {error}")

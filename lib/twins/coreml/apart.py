@@ -2,8 +2,8 @@
 
 onnx2torch needs torchvision, which moves PyTorch, so its route runs beside the environment and not in it:
 
-    pip install --no-deps --target /tmp/apart onnx2torch==1.5.15
-    PYTHONPATH=/tmp/apart python -m twins.coreml.apart
+    pip install --no-deps --target build/apart onnx2torch==1.5.15
+    PYTHONPATH=build/apart python -m twins.coreml.apart
 
 torchvision is replaced by a stand-in: no graph here has the two operations that need it.
 https://github.com/ENOT-AutoDL/onnx2torch
@@ -52,7 +52,7 @@ def write(records: Iterable[Conversion], path: Path) -> None:
     told = {
         "date": datetime.now(UTC).date().isoformat(),
         "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
-        "command": "PYTHONPATH=/tmp/apart python -m twins.coreml.apart",
+        "command": "PYTHONPATH=build/apart python -m twins.coreml.apart",
         "torchvision": "a stand-in without operations",
     }
     marked = [asdict(replace(each, case=each.case | {"apart": told["date"]})) for each in records]
