@@ -20,6 +20,7 @@ from twins.results import (
     Conversion,
     Coverage,
     Energy,
+    Finding,
     Fit,
     Found,
     Gate,
@@ -28,6 +29,7 @@ from twins.results import (
     Record,
     Sharing,
     Timing,
+    Traffic,
     Work,
 )
 
@@ -64,6 +66,8 @@ BODIES = [
     Coverage("MLX direct", "layers", CASE, {"right": 3, "refused": 1}, {"no lowering": 1}),
     Compressed("lm", "palettization", "4 bit", 10, 8, "perplexity", 12.5, 100, 1e-2, "passes"),
     Breadth("MLX", "layers", 100, ["LPPool1d"]),
+    Finding("missing step", "largest change of a weight", 0.0, 0.001, True),
+    Traffic("transformer_lm", {"batch": 4}, 10, 20),
 ]
 
 

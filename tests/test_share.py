@@ -8,7 +8,7 @@ import pytest
 import records
 
 from twins import publish, results, share
-from twins.results import Accuracy, Breadth, Compressed, Energy, Machine, Memory, Record, Work
+from twins.results import Accuracy, Breadth, Compressed, Energy, Machine, Memory, Record, Traffic, Work
 
 RUN = "2026-05-01T12:00:00.000001Z"
 CASE = {"twin": "transformer_lm", "batch": 4}
@@ -194,6 +194,7 @@ IMPOSSIBLE = [
     (replace(SMALL, value=1.5), "above 1"),
     (replace(SMALL, size=-5), "size is -5"),
     (Breadth("MLX", "layers", 1, ["a", "b"]), "2 of 1"),
+    (Traffic("t", {}, 10, 9), "9 bytes unfused are fewer"),
     (replace(records.MACHINE, cores=0), "cores is 0"),
     (records.fit(apart=-9.0), "below 0"),
 ]

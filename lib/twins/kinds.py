@@ -149,6 +149,13 @@ class Conversion:
     message: str
     warnings: list[str]
 
+    @property
+    def absent(self) -> bool:
+        """Whether the route is not there, on this system or in this environment, rather than having failed."""
+        return bool(self.failed) and any(
+            words in self.message for words in ("is not installed here", "needs macOS")
+        )
+
 
 @dataclass(frozen=True)
 class Coverage:
@@ -197,6 +204,30 @@ class Breadth:
     lacking: list[str]
 
 
+@dataclass(frozen=True)
+class Finding:
+    """A defect found in a published comparison, reproduced live with a small model of our own.
+
+    `effect` is what `measure` reads with the defect, `control` what it reads without.
+    """
+
+    name: str
+    measure: str
+    effect: float
+    control: float
+    reproduced: bool
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """Bytes of one training step: the fewest that must cross memory, and all when nothing is fused."""
+
+    twin: str
+    case: dict
+    compulsory: int
+    unfused: int
+
+
 Body = (
     Machine
     | Timing
@@ -211,5 +242,7 @@ Body = (
     | Coverage
     | Compressed
     | Breadth
+    | Finding
+    | Traffic
 )
 KINDS = {kind.__name__.lower(): kind for kind in typing.get_args(Body)}

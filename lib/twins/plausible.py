@@ -141,6 +141,12 @@ def _breadth(body: results.Breadth) -> Iterator[str]:
         yield f"breadth: {len(body.lacking)} of {body.total} are lacking"
 
 
+def _traffic(body: results.Traffic) -> Iterator[str]:
+    yield from _outside(body, 1, "compulsory")
+    if body.unfused < body.compulsory:
+        yield f"traffic: {body.unfused} bytes unfused are fewer than the {body.compulsory} that must be moved"
+
+
 def _memory(body: results.Memory) -> Iterator[str]:
     return _outside(body, 0, "resident", "allocator")
 
@@ -158,6 +164,7 @@ _CHECKS = {
     results.Coverage: _coverage,
     results.Compressed: _compressed,
     results.Breadth: _breadth,
+    results.Traffic: _traffic,
 }
 
 

@@ -1,4 +1,4 @@
-"""Figures that others published: benchmarks of MLX against PyTorch, and Apple's chips.
+"""What others published: MLX against PyTorch, the sizes of what they ran, findings about it, Apple's chips.
 
 Where they come from, and what was cleaned: data/published/README.md.
 """
@@ -11,8 +11,10 @@ from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parents[2] / "data" / "published"
 _TASKS = ("train", "inference", "op", "transfer")
-_TIMES = ("ms", "s", "us")
+_TIMES = {"ms": 1e-3, "s": 1.0, "us": 1e-6}
 _RATES = ("images/s", "samples/s", "it/s", "tokens/s")
+_FAVOURS = ("MLX", "PyTorch", "neither", "void")
+_KNOWN = ("executed", "computed", "counted", "read", "seen")
 _DATE = re.compile(r"\d{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?)?")
 
 
@@ -53,6 +55,20 @@ class Benchmark:
             return self.pytorch_low / self.mlx_low
         return self.mlx_low / self.pytorch_low if self.unit in _RATES else None
 
+    def seconds(self, framework: str) -> float | None:
+        """Seconds of what one framework's figure times (of an iteration for it/s); None for others."""
+        low, high = (getattr(self, f"{framework.lower()}_{end}") for end in ("low", "high"))
+        if low is None or low != high:
+            return None
+        if self.unit in _TIMES:
+            return low * _TIMES[self.unit]
+        return 1 / low if self.unit == "it/s" else None
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether PyTorch ran on an Apple GPU, as far as is stated."""
+        return not self.pytorch_backend.startswith(("cpu", "cuda"))
+
     @property
     def generation(self) -> str:
         """M1 to M6, or an empty string where the chip is not stated."""
@@ -80,6 +96,66 @@ class Chip:
     notes: str
 
 
+@dataclass(frozen=True)
+class Audited:
+    """One finding about a published comparison, in our own words.
+
+    `favours` says who looks faster by it than in a fair run; void: the figure is not of what its name says.
+    `known` says how: executed, computed or counted by the audit, read in the source, seen in public text.
+    `live` names the Finding of audit.py that reproduces it, or is empty.
+    """
+
+    source_id: str
+    benchmark: str
+    finding: str
+    favours: str
+    known: str
+    live: str
+    where: str
+    url: str
+
+
+@dataclass(frozen=True)
+class Workload:
+    """The size of one published timing in float32: enough for its operations and its least traffic.
+
+    `multiply_adds` are of one example's forward pass; `gathered` of the `parameters` lie in tables of which
+    a forward pass reads single rows. `updated` is false where forward and backward alone are timed.
+    """
+
+    source_id: str
+    workload: str
+    training_batches: int
+    forward_batches: int
+    examples: int
+    multiply_adds: int
+    parameters: int
+    gathered: int
+    updated: bool
+    known: str
+    url: str
+    note: str
+
+    @property
+    def flops(self) -> int:
+        """Operations of the timed span: two per multiply-add, three passes' worth in a training step."""
+        passes = 3 * self.training_batches + self.forward_batches
+        return 2 * passes * self.examples * self.multiply_adds
+
+
+@dataclass(frozen=True)
+class Platform:
+    """A system with a processor, and whether each framework runs there; None where it was not seen."""
+
+    platform: str
+    pytorch: bool | None
+    mlx: bool | None
+    pytorch_source: str
+    mlx_source: str
+    seen: str
+    notes: str
+
+
 def benchmarks(path: Path = FOLDER / "published_benchmarks.csv") -> list[Benchmark]:
     """Every published pair of figures, checked; PublishedError names the file and line of a bad row."""
     return _rows(path, Benchmark, _check_benchmark)
@@ -88,6 +164,22 @@ def benchmarks(path: Path = FOLDER / "published_benchmarks.csv") -> list[Benchma
 def chips(path: Path = FOLDER / "apple_chips.csv") -> list[Chip]:
     """Every chip, checked; PublishedError names the file and line of a bad row."""
     return _rows(path, Chip, lambda chip: "" if chip.chip else "chip is empty")
+
+
+def audit(path: Path = FOLDER / "audit.csv") -> list[Audited]:
+    """Every finding, checked; PublishedError names the file and line of a bad row."""
+    return _rows(path, Audited, _check_audited)
+
+
+def workloads(path: Path = FOLDER / "workloads.csv") -> list[Workload]:
+    """Every workload, checked against the benchmarks; PublishedError names the file and line of a bad row."""
+    known = {(row.source_id, row.workload) for row in benchmarks()}
+    return _rows(path, Workload, lambda row: _check_workload(row, known))
+
+
+def platforms(path: Path = FOLDER / "platforms.csv") -> list[Platform]:
+    """Every platform, checked; PublishedError names the file and line of a bad row."""
+    return _rows(path, Platform, _check_platform)
 
 
 def _rows(path: Path, kind: type, check: Callable) -> list:
@@ -115,12 +207,13 @@ def _typed(text: str, kind: object, where: str) -> object:
         if text not in ("0", "1"):
             raise PublishedError(f"{where} is {text!r}, allowed are 0 and 1.")
         return text == "1"
-    if not text:
+    if not text and kind is not int:
         return None
     try:
-        value = int(text) if kind == int | None else float(text)
+        value = int(text) if kind is int or kind == int | None else float(text)
     except ValueError:
-        raise PublishedError(f"{where} is {text!r}, allowed is a number or nothing.") from None
+        allowed = "a whole number" if kind is int else "a number or nothing"
+        raise PublishedError(f"{where} is {text!r}, allowed is {allowed}.") from None
     if not 0 <= value < float("inf"):
         raise PublishedError(f"{where} is {text!r}, allowed are finite numbers from 0.")
     return value
@@ -139,3 +232,32 @@ def _check_benchmark(row: Benchmark) -> str:
         if (low is None) != (high is None) or (low is not None and low > high):
             return f"{name} runs from {low} to {high}, allowed is a low up to a high"
     return ""
+
+
+def _check_audited(row: Audited) -> str:
+    for name, allowed in (("favours", _FAVOURS), ("known", _KNOWN)):
+        if (found := getattr(row, name)) not in allowed:
+            return f"{name} is {found!r}, allowed are {', '.join(allowed)}"
+    for name in ("source_id", "finding", "where"):
+        if not getattr(row, name):
+            return f"{name} is empty"
+    return "" if row.url.startswith("http") else f"url is {row.url!r}, allowed is an address"
+
+
+def _check_workload(row: Workload, known: set[tuple[str, str]]) -> str:
+    if (row.source_id, row.workload) not in known:
+        return f"workload {row.workload!r} of {row.source_id!r} is in no row of published_benchmarks.csv"
+    if row.known not in _KNOWN:
+        return f"known is {row.known!r}, allowed are {', '.join(_KNOWN)}"
+    if not row.flops or not row.parameters:
+        return f"operations are {row.flops} and parameters {row.parameters}, allowed are numbers above 0"
+    if row.gathered > row.parameters:
+        return f"gathered is {row.gathered} of {row.parameters} parameters"
+    return "" if row.url.startswith("http") else f"url is {row.url!r}, allowed is an address"
+
+
+def _check_platform(row: Platform) -> str:
+    for name in ("pytorch_source", "mlx_source"):
+        if not getattr(row, name).startswith("http"):
+            return f"{name} is {getattr(row, name)!r}, allowed is an address"
+    return "" if _DATE.fullmatch(row.seen) else f"seen is {row.seen!r}, allowed is YYYY-MM-DD"
