@@ -1,18 +1,28 @@
 """What of one framework's lists the other has: found by looking into the installed packages.
 
-A name counts as present where the other side has it, or where an explicit map below names its counterpart.
-Lists: torch.nn (https://docs.pytorch.org/docs/stable/nn.html) and mlx.nn
-(https://ml-explore.github.io/mlx/build/html/python/nn.html), with losses and optimizers.
+A name counts as present where the other side has it, or where an explicit map names its counterpart (here and
+in breadth_names.py). Lists: torch.nn (https://docs.pytorch.org/docs/stable/nn.html) and mlx.nn
+(https://ml-explore.github.io/mlx/build/html/python/nn.html) with losses and optimizers, operations documented
+in torch and mlx.core, and the language models of transformers and mlx-lm by model type. Presence is no
+measure of quality or speed, and one call in one framework may be a line of code in the other.
 """
 
 import inspect
+import pkgutil
+import re
+from types import ModuleType
 
-from twins.frameworks import mx  # noqa: F401  # isort: skip  (its BLAS must be loaded before mlx.nn)
+from twins.frameworks import mx  # isort: skip  (its BLAS must be loaded before mlx.nn)
 import mlx.nn
 import mlx.nn.losses
 import mlx.optimizers
+import mlx_lm.models
 import torch
+from mlx_lm.utils import MODEL_REMAPPING
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
+from twins.breadth_names import ALIASES, ELSEWHERE, NO_MODELS, NO_OPERATIONS, OPERATIONS
 from twins.kinds import Breadth
 
 # PyTorch's name -> MLX's name, where they differ. Review these: they decide what counts as lacking.
@@ -41,14 +51,15 @@ LOSSES = {
     "TripletMarginLoss": "triplet_loss",
 }
 OPTIMIZERS = {"Adadelta": "AdaDelta"}
-# Containers, bases and aliases: Python's own lists do their work in MLX.
+# Containers, bases, aliases and the lazy twins of layers: Python's own lists do their work in MLX.
 _NO_LAYERS = {"Module", "Container", "RNNBase", "RNNCellBase", "ModuleDict", "ModuleList"}
 _NO_LAYERS |= {"ParameterDict", "ParameterList", "NLLLoss2d"}
 
 
 def measure() -> list[Breadth]:
-    """Layers, losses and optimizers, in both directions."""
+    """Layers, losses, optimizers, operations and architectures, in both directions."""
     torch_modules = _classes(torch.nn, torch.nn.Module) - _NO_LAYERS
+    torch_modules = {name for name in torch_modules if not name.startswith("Lazy")}
     torch_losses = {name for name in torch_modules if name.endswith("Loss")}
     layers = torch_modules - torch_losses, _classes(mlx.nn, mlx.nn.Module) - _NO_LAYERS
     losses = torch_losses, _functions(mlx.nn.losses)
@@ -60,6 +71,47 @@ def measure() -> list[Breadth]:
         *_both("layers", *layers, LAYERS),
         *_both("losses", *losses, LOSSES),
         *_both("optimizers", *optimizers, OPTIMIZERS),
+        *operations(),
+        *architectures(),
+    ]
+
+
+def torch_operations() -> set[str]:
+    """Documented operations of torch, torch.linalg and torch.fft, one name for aliases."""
+    found = _documented(torch) | _documented(torch.linalg) | _documented(torch.fft)
+    return {ALIASES.get(name, name) for name in found if not _is_no_operation(name)}
+
+
+def mlx_operations() -> set[str]:
+    """Documented operations of mlx.core and its linalg, fft, fast and random, one name for aliases."""
+    modules = (mx, mx.linalg, mx.fft, mx.fast, mx.random)
+    found = {name for module in modules for name in _documented(module)}
+    return {ALIASES.get(name, name) for name in found if not _is_no_operation(name)}
+
+
+def operations() -> list[Breadth]:
+    """Documented operations of each framework that the other has, there or among its layers and methods."""
+    theirs, ours = torch_operations(), mlx_operations()
+    mlx_has = ours.union(dir(mx), *map(dir, (mx.array, mlx.nn)))
+    homes = (torch.Tensor, torch.nn.functional, torch.nn.init, torch.special, torch.distributions)
+    torch_has = theirs.union(dir(torch), *map(dir, homes))
+    counterparts = {OPERATIONS.get(name, name) for name in theirs}
+    mlx_lacks = [name for name in theirs if OPERATIONS.get(name, name) not in mlx_has]
+    torch_lacks = [name for name in ours - counterparts if ELSEWHERE.get(name, name) not in torch_has]
+    return [
+        Breadth("MLX", "operations", len(theirs), sorted(mlx_lacks)),
+        Breadth("PyTorch", "operations", len(ours), sorted(torch_lacks)),
+    ]
+
+
+def architectures() -> list[Breadth]:
+    """Types of transformers' causal language models that mlx-lm has, and mlx-lm's that transformers has."""
+    modules = {module.name for module in pkgutil.iter_modules(mlx_lm.models.__path__)} - NO_MODELS
+    known = modules | {kind for kind, module in MODEL_REMAPPING.items() if module in modules}
+    kinds = {kind.removesuffix("_text") for kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES}
+    return [
+        Breadth("MLX", "architectures", len(kinds), sorted(kinds - known)),
+        Breadth("PyTorch", "architectures", len(modules), sorted(modules - set(CONFIG_MAPPING_NAMES))),
     ]
 
 
@@ -85,3 +137,24 @@ def _functions(module: object) -> set[str]:
         for name, value in found
         if getattr(value, "__module__", "") == module.__name__ and name[0] != "_"
     }
+
+
+def _documented(module: ModuleType) -> set[str]:
+    """Public functions of a module that have a docstring."""
+    found = {name: getattr(module, name) for name in dir(module) if not name.startswith("_")}
+    return {
+        name
+        for name, value in found.items()
+        if callable(value) and not inspect.isclass(value) and getattr(value, "__doc__", None)
+    }
+
+
+def _is_no_operation(name: str) -> bool:
+    """Whether a documented function is state, tooling, a view's copy, in place, or of a storage format."""
+    return name in NO_OPERATIONS or bool(_TOOLING.search(name))
+
+
+_TOOLING = re.compile(
+    r"_$|(?<!index)_copy$|^(get|set|is|sym|init|parse|import|export|unsafe|save|load)_|^(are|use)_deterministic|"
+    r"sparse_|quantized_(batch_norm|max_pool)|fake_quantize|_kernel$|_memory$|_limit$|_cache$|_streams?$|^thread_"
+)

@@ -47,7 +47,7 @@ def arms(found: list[timing.Run]) -> list[str]:
     return [name for name in timing.arm_names(found) if not name.endswith(AGAIN)]
 
 
-def _best(found: list[timing.Run], framework: str) -> str:
+def best(found: list[timing.Run], framework: str) -> str:
     """The framework's fastest arm."""
     own = [arm for arm in arms(found) if arm.split()[0].rstrip(",") == framework]
     return min(own, key=lambda arm: timing.median(found, arm))
@@ -66,7 +66,7 @@ def by_mode(record: results.Timing, label: str) -> list[Comparison]:
 def at_best(record: results.Timing, label: str) -> Comparison:
     """Each framework's fastest mode against the other's."""
     found = runs(record)
-    return _compared(found, _best(found, "PyTorch"), _best(found, "MLX"), label)
+    return _compared(found, best(found, "PyTorch"), best(found, "MLX"), label)
 
 
 def _compared(found: list[timing.Run], torch: str, mlx: str, label: str) -> Comparison:

@@ -50,12 +50,17 @@ def _convolution(inputs: list, output: tuple[int, ...], arguments: list) -> int:
 COUNTED = {"Matmul": _product, "AddMM": _product, "Convolution": _convolution}
 
 
-def _primitives(function, *arguments) -> list[dict]:
-    """The primitives of one call, traced on the CPU stream."""
+def exported(function, *arguments) -> list[dict]:
+    """Every entry of MLX's exported graph of one call, traced on the CPU stream."""
     found: list[dict] = []
     with mx.stream(mx.cpu):
         mx.export_function(found.append, function, *arguments)
-    return [entry for entry in found if entry["type"] == "primitive"]
+    return found
+
+
+def primitives(function, *arguments) -> list[dict]:
+    """The primitives of one call."""
+    return [entry for entry in exported(function, *arguments) if entry["type"] == "primitive"]
 
 
 def count_mlx(half: Half, *batch) -> int:
@@ -67,9 +72,9 @@ def count_mlx(half: Half, *batch) -> int:
         loss, gradients = loss_and_gradients(half.model, *arrays)
         return [loss, *(gradient for _, gradient in tree_flatten(gradients))]
 
-    primitives = _primitives(step, *batch)
+    found = primitives(step, *batch)
     half.model.update(before)  # tracing left tracers in buffers that the forward pass changes
-    return _counted(primitives)
+    return _counted(found)
 
 
 def _counted(primitives: list[dict]) -> int:
@@ -104,7 +109,7 @@ def _agreed(ours: int, theirs: int) -> int:
 
 def count_forward(mlx_model, torch_model, mlx_input: mx.array, torch_input: torch.Tensor) -> int:
     """Operations of one forward pass, agreed on by both counts. Errors: ArithmeticError when they differ."""
-    ours = _counted(_primitives(mlx_model, mlx_input))
+    ours = _counted(primitives(mlx_model, mlx_input))
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         torch_model(torch_input)
     return _agreed(ours, counter.get_total_flops())

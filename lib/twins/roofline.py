@@ -1,0 +1,220 @@
+"""Rooflines: the least time a step can take, from its operations, its bytes and a machine's two ceilings.
+
+Williams, Waterman and Patterson 2009, https://doi.org/10.1145/1498765.1498785: time is at least operations
+over peak and at least bytes over bandwidth; the larger of the two binds. Bytes are compulsory ones
+(traffic.py), float32. A chip's ceilings are figures on paper, which no program reaches; a machine at hand
+uses probed ones.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import pandas as pd
+
+from twins import compare, results, timing
+from twins.published import Benchmark, Chip, Workload
+from twins.results import Timing, Traffic, Work
+
+WORD = 4  # bytes of a float32
+ARITHMETIC, MEMORY = "arithmetic", "memory"
+MARK = " *"  # after the name of a chip with a figure that was inferred
+
+
+@dataclass(frozen=True)
+class Roof:
+    """A machine's two ceilings: FLOP/s in float32 and bytes per second."""
+
+    name: str
+    flops: float
+    bandwidth: float
+
+    @property
+    def ridge(self) -> float:
+        """Operations per byte above which arithmetic binds."""
+        return self.flops / self.bandwidth
+
+
+@dataclass(frozen=True)
+class Load:
+    """What one training step of a twin asks of a machine: operations, and bytes in both counts."""
+
+    twin: str
+    case: dict
+    flops: int
+    compulsory: int
+    unfused: int
+
+    @property
+    def label(self) -> str:
+        """The twin and its batch size."""
+        return f"{self.twin}, batch {self.case['batch']}"
+
+    @property
+    def intensity(self) -> float:
+        """Operations per compulsory byte."""
+        return self.flops / self.compulsory
+
+
+def bound(flops: float, moved: float, roof: Roof) -> tuple[float, str]:
+    """The least seconds that operations and bytes take under a roof, and which of the two binds."""
+    arithmetic, memory = flops / roof.flops, moved / roof.bandwidth
+    return max(arithmetic, memory), ARITHMETIC if arithmetic >= memory else MEMORY
+
+
+def loads(works: Iterable[Work], traffics: Iterable[Traffic]) -> list[Load]:
+    """Operations and bytes of the steps that both are counted of."""
+    counted = {_key(work.twin, work.case): work.flops for work in works}
+    return [
+        Load(t.twin, t.case, counted[_key(t.twin, t.case)], t.compulsory, t.unfused)
+        for t in traffics
+        if _key(t.twin, t.case) in counted
+    ]
+
+
+def largest(found: Iterable[Load]) -> list[Load]:
+    """Each twin at its largest batch."""
+    best: dict[str, Load] = {}
+    for load in found:
+        if load.twin not in best or load.case["batch"] > best[load.twin].case["batch"]:
+            best[load.twin] = load
+    return list(best.values())
+
+
+def _key(twin: str, case: dict) -> tuple:
+    return twin, *sorted((name, str(value)) for name, value in case.items() if name != "twin")
+
+
+def name(chip: Chip) -> str:
+    """The chip's name, marked when one of its figures was inferred."""
+    return chip.chip + (MARK if chip.unsourced else "")
+
+
+def roofs(chips: Iterable[Chip], names: list[str] | None = None) -> list[Roof]:
+    """The roof of every chip, or of the named ones, that has both figures.
+
+    Errors: ValueError for a name that is no chip of the table or has no roof.
+    """
+    made = {
+        chip.chip: Roof(name(chip), chip.fp32_tflops * 1e12, chip.memory_bandwidth_gb_per_s * 1e9)
+        for chip in chips
+        if chip.fp32_tflops and chip.memory_bandwidth_gb_per_s
+    }
+    for wanted in names or []:
+        if wanted not in made:
+            raise ValueError(f"chips: {wanted!r} has no roof in apple_chips.csv; there are {', '.join(made)}")
+    return [made[each] for each in names or made]
+
+
+def here(machine: results.Machine, products: list[Timing], additions: list[Timing]) -> Roof | None:
+    """The probed roof of the machine at hand; None when a ceiling is missing."""
+    peak, width = compare.ceiling(products), compare.bandwidth(additions)
+    return Roof(machine.chip, peak, width) if peak and width else None
+
+
+def load_table(found: Iterable[Load]) -> pd.DataFrame:
+    """Operations, bytes in both counts and operations per byte of every step."""
+    rows = [
+        {
+            "training step": load.label,
+            "MFLOP": load.flops / 1e6,
+            "compulsory MB": load.compulsory / 1e6,
+            "unfused MB": load.unfused / 1e6,
+            "FLOP per compulsory byte": load.intensity,
+            "per unfused byte": load.flops / load.unfused,
+        }
+        for load in found
+    ]
+    columns = ["training step", "MFLOP", "compulsory MB", "unfused MB", "FLOP per compulsory byte"]
+    return pd.DataFrame(rows, columns=[*columns, "per unfused byte"])
+
+
+def chip_table(found: list[Load], chips: Iterable[Chip]) -> pd.DataFrame:
+    """Every chip's ceilings, and for every step the least milliseconds and which side binds."""
+    rows = []
+    for chip in chips:
+        if not (made := roofs([chip])):
+            continue
+        roof = made[0]
+        row = {"chip": roof.name, "TFLOP/s": roof.flops / 1e12, "GB/s": roof.bandwidth / 1e9}
+        for load in found:
+            seconds, side = bound(load.flops, load.compulsory, roof)
+            row[f"{load.label}, ms"] = f"{1e3 * seconds:.3g}, {side}"
+        rows.append(row | {"what is inferred": chip.notes if chip.unsourced else ""})
+    labels = [f"{load.label}, ms" for load in found]
+    return pd.DataFrame(rows, columns=["chip", "TFLOP/s", "GB/s", *labels, "what is inferred"])
+
+
+def least_bytes(workload: Workload) -> int:
+    """Compulsory bytes of a published workload: as in traffic.py, with AdamW's two moments.
+
+    Without an update: two reads and the gradient's write. A forward pass alone reads the weights once.
+    """
+    dense = workload.parameters - workload.gathered
+    step = 9 * dense + 8 * workload.gathered if workload.updated else 3 * dense + workload.gathered
+    return WORD * (workload.training_batches * step + workload.forward_batches * dense)
+
+
+def _reduced(chip: Chip, row: Benchmark) -> Roof | None:
+    """The chip's roof, its peak scaled to the GPU cores a row states when these are fewer."""
+    if not (made := roofs([chip])):
+        return None
+    share = row.gpu_cores / chip.gpu_cores if row.gpu_cores and chip.gpu_cores else 1.0
+    if share >= 1:
+        return made[0]
+    return Roof(f"{chip.chip}, {row.gpu_cores} cores{MARK}", made[0].flops * share, made[0].bandwidth)
+
+
+def published_shares(
+    workloads: Iterable[Workload], benchmarks: list[Benchmark], chips: Iterable[Chip]
+) -> pd.DataFrame:
+    """Published times whose work is known: the bound on their chip, and their share of it."""
+    table, rows = {chip.chip: chip for chip in chips}, []
+    for work in workloads:
+        same = [b for b in benchmarks if (b.source_id, b.workload) == (work.source_id, work.workload)]
+        for row in (b for b in same if b.chip in table and _reduced(table[b.chip], b)):
+            roof = _reduced(table[row.chip], row)
+            least, side = bound(work.flops, least_bytes(work), roof)
+            for framework in compare.FRAMEWORKS:
+                if seconds := row.seconds(framework):
+                    rows.append(
+                        {
+                            "source": work.source_id,
+                            "workload": work.workload,
+                            "chip": roof.name,
+                            "framework": framework,
+                            "published s": seconds,
+                            "bound s": least,
+                            "binds": side,
+                            "share of the bound, %": 100 * least / seconds,
+                        }
+                    )
+    columns = ["source", "workload", "chip", "framework", "published s", "bound s", "binds"]
+    return pd.DataFrame(rows, columns=[*columns, "share of the bound, %"])
+
+
+def here_table(found: Iterable[Load], timings: Iterable[Timing], roof: Roof | None) -> pd.DataFrame:
+    """This machine's measured steps: the bound under its probed ceilings, and each framework's share."""
+    timed, rows = {_key(t.case["twin"], t.case): compare.runs(t) for t in timings}, []
+    for load in found:
+        runs = timed.get(_key(load.twin, load.case))
+        if runs is None or roof is None:
+            continue
+        least, side = bound(load.flops, load.compulsory, roof)
+        for framework in compare.FRAMEWORKS:
+            seconds = timing.median(runs, compare.best(runs, framework))
+            row = {"training step": load.label, "framework": framework, "measured ms": 1e3 * seconds}
+            row |= {"bound ms": 1e3 * least, "binds": side, "share of the bound, %": 100 * least / seconds}
+            rows.append(row)
+    columns = ["training step", "framework", "measured ms", "bound ms", "binds", "share of the bound, %"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def sides(found: list[Load], over: list[Roof]) -> str:
+    """Which side binds in how many of the pairs of a step and a roof, in one sentence."""
+    if not found or not over:
+        return "No step was counted."
+    binds = [bound(load.flops, load.compulsory, roof)[1] for load in found for roof in over]
+    return (
+        f"Arithmetic binds in {binds.count(ARITHMETIC)} and memory in {binds.count(MEMORY)} of "
+        f"{len(binds)} pairs of a step and a chip."
+    )
