@@ -75,7 +75,7 @@ def test_pages_and_records_leak_nothing(smoke):
     for path in [*site.finished(smoke / "notebooks"), *smoke.glob("results/*/*.jsonl")]:
         assert publish.leaks(path.read_text()) == [], path.name
     for path in [*(ROOT / "report").glob("*"), *(ROOT / "data" / "results").glob("*/*.jsonl")]:
-        assert publish.leaks(path.read_text()) == [], path.name
+        assert publish.leaks(path.read_text("utf-8", errors="replace")) == [], path.name
 
 
 def test_smoke_records_are_whole(smoke):

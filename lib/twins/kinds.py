@@ -151,7 +151,7 @@ class Conversion:
 
     @property
     def absent(self) -> bool:
-        """Whether the route is not there, on this system or in this environment, rather than having failed."""
+        """Whether the route is not there, on this system or in this environment; it did not fail."""
         return bool(self.failed) and any(
             words in self.message for words in ("is not installed here", "needs macOS")
         )

@@ -1,4 +1,4 @@
-"""`make publish`: this machine's executed notebooks into report/, the headline into README.md.
+"""`make publish`: this machine's executed notebooks into report/, the headline into README.md and report/.
 
 What is published names the machine by chip and memory only; a host name, a user's folder or an absolute
 path is refused.
@@ -11,11 +11,14 @@ import socket
 import sys
 from pathlib import Path
 
-from twins import compare, notebooks, results, site, summary
+from twins import claims, notebooks, plots, results, site, summary
+from twins.drawing import Figure
 from twins.results import ROOT, Machine
 
 TARGET = ROOT / "report"
 README = ROOT / "README.md"
+RECORDS = ROOT / "data" / "results"
+PICTURE = "headline.png"
 BEGIN, END = "<!-- headline: made by `make publish` from data/results -->", "<!-- end of headline -->"
 CPU_CAVEAT = """\
 This machine has no GPU that both frameworks use: **these are not Apple-silicon figures**. MLX's CPU back end
@@ -53,24 +56,31 @@ def newest_machine(found: results.Found, machine: str) -> Machine:
     return max(known, key=lambda r: r.run).body
 
 
+def picture(found: results.Found, machine: str) -> Figure:
+    """The headline's figure: every twin's training step, each framework at its best."""
+    return plots.ratios(summary.headline(summary.newest(found, machine)), "Training step")
+
+
 def headline(found: results.Found, machine: str) -> str:
-    """The README's headline: the machine, each twin's ratio, and what they do not say; in Markdown."""
-    here = newest_machine(found, machine)
-    rows = summary.headline(summary.newest(found, machine))
-    lines = [f"Measured on {here} (machine `{here.id}`, {here.device}):", "", *_table(rows)]
+    """The README's headline in Markdown: the machine, the verdicts, the figure, and what they do not say."""
+    here, records = newest_machine(found, machine), summary.newest(found, machine)
+    verdicts = [claims.verdict(claim, records) for claim in claims.load()]
+    lines = [
+        f"Measured on {here} (machine `{here.id}`, {here.device}):",
+        "",
+        "| claim | verdict |",
+        "| --- | --- |",
+    ]
+    lines += [f"| {each.claim.claim} | {each.word} |" for each in verdicts]
+    lines += ["", f"![{picture(found, machine).alt}](report/{PICTURE})"]
     return "\n".join([*lines, "", CPU_CAVEAT] if here.device == "CPU" else lines)
 
 
-def _table(rows: list[compare.Comparison]) -> list[str]:
-    """A Markdown table of comparisons."""
-    lines = [
-        "| training step, each framework at its best | PyTorch's time ÷ MLX's | |",
-        "| --- | --- | --- |",
-    ]
-    for row in rows:
-        verdict = "a tie" if row.winner is None else f"{row.winner} is faster"
-        lines.append(f"| {row.label} | {row.ratio} | {verdict} |")
-    return lines
+def write_headline(found: results.Found, target: Path) -> None:
+    """The headline of the machine that was measured last into a Markdown file, its figure beside it."""
+    machine = max(found.records, key=lambda record: record.run).machine
+    (target.parent / PICTURE).write_bytes(picture(found, machine).png)
+    target.write_text(headline(found, machine) + "\n")
 
 
 def with_headline(readme: str, text: str) -> str:
@@ -109,12 +119,12 @@ def publish(profile: str, machine: str) -> list[Path]:
 
     Errors: ValueError naming the file when something would leak; nothing is written then.
     """
-    found = results.read(ROOT / "data" / "results")
+    found = results.read(RECORDS)
     here = newest_machine(found, machine)
     pages = sorted(
         p for p in (ROOT / "build" / profile / "notebooks").glob("*.ipynb") if ".partial" not in p.name
     )
-    records = sorted((ROOT / "data" / "results").glob("*/*.jsonl"))
+    records = sorted(RECORDS.glob("*/*.jsonl"))
     for path in [*pages, *records]:
         if what := leaks(path.read_text()):
             raise ValueError(f"{path.relative_to(ROOT)} is not published: it names {what[0]!r}")
@@ -124,8 +134,9 @@ def publish(profile: str, machine: str) -> list[Path]:
     for page, target in zip(pages, written, strict=True):
         target.write_bytes(page.read_bytes())
     (TARGET / "README.md").write_text(index(pages, here, profile))
+    (TARGET / PICTURE).write_bytes(picture(found, machine).png)
     README.write_text(readme)
-    return [*written, TARGET / "README.md", README]
+    return [*written, TARGET / "README.md", TARGET / PICTURE, README]
 
 
 def main() -> None:

@@ -209,6 +209,8 @@ def _typed(text: str, kind: object, where: str) -> object:
         return text == "1"
     if not text and kind is not int:
         return None
+    if kind == bool | None:
+        return _typed(text, bool, where)
     try:
         value = int(text) if kind is int or kind == int | None else float(text)
     except ValueError:

@@ -174,6 +174,15 @@ def run(
     return failures
 
 
+def refresh_headline(target: Path, folder: Path) -> None:
+    """Write the headline again when a record is newer than it; the README takes it from `make publish`."""
+    newest = max((path.stat().st_mtime for path in folder.glob("*/*.jsonl")), default=0)
+    if newest and not (target.exists() and target.stat().st_mtime > newest):
+        from twins import publish  # it draws, which takes long to load
+
+        publish.write_headline(results.read(folder), target)
+
+
 def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m twins.report", description=__doc__.splitlines()[0])
@@ -198,6 +207,8 @@ def main() -> None:
         problems = results.read(folder).problems
         problems += run(paths, given, out / "notebooks", folder, lambda line: print(line, flush=True))
         if site.finished(out / "notebooks"):
+            if kept:
+                refresh_headline(out / "headline.md", folder)
             print(f"the report: {site.build(out / 'notebooks', out / 'site', chosen_by.profile)}")
     except (ValueError, OSError, RuntimeError) as error:
         sys.exit(f"error: {error}")

@@ -1,6 +1,7 @@
 """The summary page: what the newest records of every notebook say, machine by machine."""
 
 from collections import defaultdict
+from datetime import UTC, datetime
 
 import pandas as pd
 
@@ -10,7 +11,7 @@ from twins.results import Found, Machine
 
 PROFILES = ("quick", "full", "smoke")  # runs of the report; what was tried by hand is not evidence
 STEPS = ("training step", "training step by type")
-CLAIMED = 2.0  # "up to 2x faster", the claim that circulates about M3 Max
+COLUMNS = 6  # machines side by side in a table; a figure takes any number
 
 
 def newest(found: Found, machine: str, mixed: bool = False) -> list[results.Record]:
@@ -18,27 +19,33 @@ def newest(found: Found, machine: str, mixed: bool = False) -> list[results.Reco
 
     Errors: ValueError when versions or devices differ between them and `mixed` is not asked for.
     """
-    names = sorted({r.notebook for r in found.records if r.machine == machine})
-    kept = [r for name in names for r in results.latest(found, machine, name, PROFILES).records]
+    own = Found([r for r in found.records if r.machine == machine], [])
+    names = sorted({r.notebook for r in own.records})
+    kept = [r for name in names for r in results.latest(own, machine, name, PROFILES).records]
     return results.comparable(kept, mixed)
 
 
-def _steps(records: list[results.Record]) -> dict[str, list[results.Timing]]:
-    """Training-step timings by twin."""
+def machines(found: Found, mixed: bool = False) -> dict[str, list[results.Record]]:
+    """The newest records of every machine, by its name, never pooled. Errors as in `newest`."""
+    grouped = defaultdict(list)
+    for record in found.records:
+        grouped[record.machine].append(record)
+    return {name: newest(Found(grouped[name], []), name, mixed) for name in sorted(grouped)}
+
+
+def _steps(records: list[results.Record]) -> list[tuple[str, results.Timing]]:
+    """Training-step timings with their labels, twin by twin."""
     found = defaultdict(list)
     for record in records:
         if isinstance(record.body, results.Timing) and record.body.subject == "training step":
-            found[record.body.case["twin"]].append(record.body)
-    return dict(found)
+            case = record.body.case
+            found[case["twin"]].append((f"{case['twin']}, batch {case['batch']}", record.body))
+    return [step for steps in found.values() for step in steps]
 
 
 def headline(records: list[results.Record]) -> list[Comparison]:
     """Every twin at every batch size, each framework at its best."""
-    rows = []
-    for twin, timings in _steps(records).items():
-        for timing in timings:
-            rows.append(compare.at_best(timing, f"{twin}, batch {timing.case['batch']}"))
-    return rows
+    return [compare.at_best(timing, label) for label, timing in _steps(records)]
 
 
 def everything(records: list[results.Record]) -> list[Comparison]:
@@ -51,17 +58,24 @@ def everything(records: list[results.Record]) -> list[Comparison]:
     return rows
 
 
-def claim(records: list[results.Record], here: Machine) -> str:
-    """What these records say to the claim of "up to 2x faster training", in one paragraph."""
-    rows = headline(records)
-    if not rows:
-        return "No training step is recorded on this machine yet; `make report` measures it."
-    told = compare.reading(rows)
-    reached = max(rows, key=lambda c: c.ratio.high)
-    if here.device != "Apple GPU":
-        return f"{told} The claim of up to {CLAIMED:g}× is about Apple silicon: **not measured here**."
-    verdict = "is within reach of" if reached.ratio.high >= CLAIMED else "is not reached by"
-    return f"{told} The claim of up to {CLAIMED:g}× {verdict} these records: at most {reached.ratio}."
+def side_by_side(records: dict[str, list[results.Record]], task: str) -> list[Comparison]:
+    """One task on every machine that timed it, each framework at its best; a row's label is the machine.
+
+    `task` is a label of `headline`, such as "transformer_lm, batch 16".
+    """
+    return [
+        compare.at_best(timing, machine)
+        for machine, own in records.items()
+        for label, timing in _steps(own)
+        if label == task
+    ]
+
+
+def columns(records: dict[str, list[results.Record]], first: str) -> dict[str, list[results.Record]]:
+    """As many machines as a table has room for, this one first and then those measured last."""
+    newest_run = {name: max((r.run for r in own), default="") for name, own in records.items()}
+    ordered = sorted(records, key=lambda name: (name == first, newest_run[name]), reverse=True)
+    return {name: records[name] for name in ordered[:COLUMNS]}
 
 
 def gates(records: list[results.Record]) -> pd.DataFrame:
@@ -84,9 +98,15 @@ def evidence(found: Found) -> pd.DataFrame:
             first = kept[0]
             versions = f"mlx {first.versions['mlx']}, torch {first.versions['torch']}"
             row = {"machine": machine, "device": first.device, "notebook": name, "profile": first.profile}
-            rows.append(row | {"versions": versions, "records": len(kept), "measured on": first.run[:10]})
-    columns = ["machine", "device", "notebook", "profile", "versions", "records", "measured on"]
+            row |= {"versions": versions, "records": len(kept), "measured on": first.run[:10]}
+            rows.append(row | {"days ago": _age(first.run)})
+    columns = ["machine", "device", "notebook", "profile", "versions", "records", "measured on", "days ago"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def _age(run: str) -> int:
+    """Whole days since a run, by the date it carries."""
+    return (datetime.now(UTC).date() - datetime.fromisoformat(run[:10]).date()).days
 
 
 def missing(records: list[results.Record], here: Machine) -> str:

@@ -10,6 +10,7 @@ processes are resampled, then rounds within them.
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -173,17 +174,28 @@ def _median(x: np.ndarray) -> np.ndarray:
     return ordered[..., half] if odd else (ordered[..., half - 1] + ordered[..., half]) / 2
 
 
-def _resampled(groups: list[np.ndarray], picks: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Per resample, the median over picked processes of a resampled median; picks is (R, P)."""
-    medians = np.stack([_median(rng.choice(x, (len(picks), len(x)))) for x in groups])  # (P, R)
-    return _median(np.take_along_axis(medians.T, picks, axis=1))  # (R,)
+@lru_cache(maxsize=64)
+def _draws(processes: int, counts: tuple[int, ...]) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Which processes every resample takes, (R, P), and the middle ranks of resampled samples, each (2, R).
+
+    `counts` are the samples of every process of both arms. A resample's median is the sample of its middle
+    rank, so ranks are drawn once for all measurements of one shape.
+    """
+    rng = np.random.default_rng(0)
+    picks = rng.integers(0, processes, (RESAMPLES, processes))
+    ranks = (np.sort(rng.integers(0, count, (RESAMPLES, count)), axis=1) for count in counts)
+    return picks, [
+        np.stack([each[:, (each.shape[1] - 1) // 2], each[:, each.shape[1] // 2]]) for each in ranks
+    ]
 
 
 def ratio(runs: list[Run], over: str, under: str, clock: str = "wall") -> Ratio:
     """Median time of `over` divided by that of `under`, with a bootstrap interval over processes."""
-    rng = np.random.default_rng(0)
-    picks = rng.integers(0, len(runs), (RESAMPLES, len(runs)))
-    top, bottom = (_resampled(values(runs, arm, clock), picks, rng) for arm in (over, under))
+    samples = [np.sort(x) for arm in (over, under) for x in values(runs, arm, clock)]
+    picks, middles = _draws(len(runs), tuple(map(len, samples)))
+    medians = [x[ranks].mean(axis=0) for x, ranks in zip(samples, middles, strict=True)]  # of (R,) each
+    halves = (medians[: len(runs)], medians[len(runs) :])
+    top, bottom = (_median(np.take_along_axis(np.stack(each, axis=1), picks, axis=1)) for each in halves)
     low, high = np.percentile(top / bottom, [2.5, 97.5])
     return Ratio(median(runs, over, clock) / median(runs, under, clock), float(low), float(high))
 

@@ -214,9 +214,9 @@ def _failed(route: str, task: Task, steps: dict, step: str, message: str) -> Con
 
 def verdict(record: Conversion) -> str:
     """What came of a conversion: right, wrong, refused, absent, no package, or crash."""
+    if record.absent:
+        return "absent"
     if record.failed:
-        if "is not installed here" in record.message or "needs macOS" in record.message:
-            return "absent"
         return "refused" if record.message.startswith(REFUSALS) else "crash"
     if record.right is None:
         return "no package"

@@ -1,0 +1,214 @@
+"""Claims that circulate, each with a verdict: data/claims.yaml and records in, verdicts out.
+
+A claim's rule is in the file, written before the records were looked at. A figure speaks for the claim when
+its interval lies above the claim's limit (and the harness's own error), against it when it lies below, and
+is undecided when it holds the limit.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from twins import evidence, published, results
+from twins.evidence import Figure
+from twins.results import Record
+
+FILE = results.ROOT / "data" / "claims.yaml"
+SUPPORTED, CONTRADICTED, DEPENDS, NOT_HERE = "supported", "contradicted", "depends", "not measured here"
+FOR, AGAINST, UNDECIDED = "for", "against", "undecided"
+RULES = {"every": all, "any": any}
+DEVICES = ("Apple GPU", "CUDA", "CPU", "")
+SHOWN = 3  # figures that a sentence names
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One claim in our own words: its source, its evidence, and the rule that decides."""
+
+    id: str
+    claim: str
+    source: str
+    query: str
+    of: dict
+    rule: str
+    above: float
+    device: str
+    needs: str
+    published: dict
+    note: str
+
+    @property
+    def measure(self) -> str:
+        """What the figures are, in words."""
+        return evidence.QUERIES[self.query].measure
+
+    @property
+    def decision(self) -> str:
+        """The rule in words."""
+        who = {"every": "every figure lies", "any": "one figure lies"}[self.rule]
+        return (
+            f"{self.measure}: supported when {who} above {self.above:g}, contradicted when all lie below, "
+            "interval included"
+        )
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What records say of a claim: one of the four words, why, and the figures."""
+
+    claim: Claim
+    word: str
+    why: str
+    figures: list[Figure]
+
+
+class ClaimError(ValueError):
+    """The file of claims holds what cannot be judged."""
+
+
+def load(path: Path = FILE) -> list[Claim]:
+    """Every claim. Errors: ClaimError naming the claim, what was found and what is allowed."""
+    entries = yaml.safe_load(path.read_text(encoding="utf-8"))
+    claims = [_claim(path, entry) for entry in entries]
+    names = [claim.id for claim in claims]
+    if repeated := {name for name in names if names.count(name) > 1}:
+        raise ClaimError(
+            f"{path.name}: claims share the id {', '.join(sorted(repeated))}; each needs its own"
+        )
+    return claims
+
+
+def _claim(path: Path, entry: dict) -> Claim:
+    where = f"{path.name}, claim {entry.get('id', '?')!r}"
+    values = {"published": {}, "note": ""} | entry
+    known = {field.name for field in fields(Claim)}
+    if wrong := sorted(values.keys() ^ known):
+        raise ClaimError(f"{where}: fields missing or unknown: {', '.join(wrong)}; known: {', '.join(known)}")
+    for name, allowed in (("query", evidence.QUERIES), ("rule", RULES), ("device", DEVICES)):
+        if values[name] not in allowed:
+            raise ClaimError(f"{where}: {name} is {values[name]!r}; allowed: {', '.join(map(repr, allowed))}")
+    if not isinstance(values["above"], int | float):
+        raise ClaimError(f"{where}: above is {values['above']!r}; it must be a number")
+    if not values["source"].startswith("http"):
+        raise ClaimError(f"{where}: source is {values['source']!r}; it must be an address")
+    return Claim(**values)
+
+
+def side(figure: Figure, above: float) -> str:
+    """Whether a figure speaks for a claim, against it, or neither."""
+    if figure.low > max(above, figure.band):
+        return FOR
+    return AGAINST if figure.high < above else UNDECIDED
+
+
+def judge(claim: Claim, figures: list[Figure]) -> tuple[str, str]:
+    """The verdict of some figures and why, in words; without figures nothing is decided."""
+    if not figures:
+        return NOT_HERE, f"needs {claim.needs}"
+    sides = [(figure, side(figure, claim.above)) for figure in figures]
+    told = [figure for figure, each in sides if each == FOR]
+    if RULES[claim.rule](each == FOR for _, each in sides):
+        return SUPPORTED, f"{len(told)} of {len(sides)} above {claim.above:g}, {_named(told)}"
+    if all(each == AGAINST for _, each in sides):
+        return CONTRADICTED, f"0 of {len(sides)} above {claim.above:g}, {_named(figures)}"
+    return DEPENDS, _dependence(sides)
+
+
+def _named(figures: list[Figure]) -> str:
+    more = len(figures) - SHOWN
+    return "; ".join(map(str, figures[:SHOWN])) + (f"; and {more} more" if more > 0 else "")
+
+
+def _dependence(sides: list[tuple[Figure, str]]) -> str:
+    """On what figures depend: the first property of their cases that parts them cleanly; else each side."""
+    for name in dict.fromkeys(name for figure, _ in sides for name in figure.case):
+        found: dict[str, set[str]] = {}
+        for figure, each in sides:
+            found.setdefault(figure.case.get(name, "none"), set()).add(each)
+        if 1 < len(found) < len(sides) and all(len(each) == 1 for each in found.values()):
+            parted = "; ".join(f"{value}: {next(iter(each))}" for value, each in found.items())
+            return f"on {name}: {parted}. {_by_side(sides)}"
+    return _by_side(sides)
+
+
+def _by_side(sides: list[tuple[Figure, str]]) -> str:
+    """The figures for, against and undecided, in words."""
+    told = []
+    for each in (FOR, AGAINST, UNDECIDED):
+        if own := [figure for figure, kind in sides if kind == each]:
+            told.append(f"{each} {len(own)}, {_named(own)}")
+    return ". ".join(told)
+
+
+def verdict(claim: Claim, records: list[Record]) -> Verdict:
+    """What one machine's records say of a claim.
+
+    A claim about another device is not measured here; what its figures read on this one is said beside.
+    """
+    figures = evidence.QUERIES[claim.query].find(records, **claim.of)
+    devices = {record.device for record in records}
+    word, why = judge(claim, figures)
+    if claim.device and claim.device not in devices:
+        beside = f". On the {'/'.join(sorted(devices))} of this machine: {word}, {why}" if figures else ""
+        return Verdict(claim, NOT_HERE, f"needs {claim.needs}{beside}", figures)
+    return Verdict(claim, word, why, figures)
+
+
+def others(claim: Claim) -> str:
+    """What published ratios say of a claim, in words: points without intervals, as their authors gave."""
+    rows = [row for row in published.benchmarks() if row.task == claim.published["task"]]
+    rows = [row for row in rows if re.search(claim.published["workload"], row.workload) and row.ratio]
+    rows = [row for row in rows if row.on_gpu and "NVIDIA" not in row.chip]
+    if not rows:
+        return "none collected"
+    ratios = sorted(row.ratio for row in rows)
+    limit = claim.published.get("above", claim.above)
+    over = sum(ratio > limit for ratio in ratios)
+    sources = len({row.source_id for row in rows})
+    return (
+        f"{over} of {len(rows)} pairs from {sources} source{'s' if sources > 1 else ''} above "
+        f"{limit:g}; {ratios[0]:.2f} to {ratios[-1]:.2f}"
+    )
+
+
+def table(verdicts: Iterable[Verdict]) -> pd.DataFrame:
+    """Claims and verdicts of one machine."""
+    rows = [{"claim": v.claim.claim, "verdict": v.word, "why": v.why} for v in verdicts]
+    return pd.DataFrame(rows, columns=["claim", "verdict", "why"])
+
+
+def published_table(claims: Iterable[Claim]) -> pd.DataFrame:
+    """What others published, claim by claim."""
+    rows = [{"claim": c.claim, "PyTorch's time ÷ MLX's, by others": others(c)} for c in claims if c.published]
+    return pd.DataFrame(rows, columns=["claim", "PyTorch's time ÷ MLX's, by others"])
+
+
+def rules(claims: Iterable[Claim]) -> pd.DataFrame:
+    """How each claim is decided, where it comes from, and what its figures leave unsaid."""
+    rows = [
+        {"claim": c.claim, "decided by": c.decision, "source": c.source, "note": c.note or None}
+        for c in claims
+    ]
+    return pd.DataFrame(rows, columns=["claim", "decided by", "source", "note"])
+
+
+def by_machine(claims: Iterable[Claim], records: dict[str, list[Record]]) -> pd.DataFrame:
+    """Claims down, machines across, side by side: each machine's own verdict, never pooled."""
+    rows = []
+    for claim in claims:
+        words = {machine: verdict(claim, own).word for machine, own in records.items()}
+        rows.append({"claim": claim.claim} | words)
+    return pd.DataFrame(rows, columns=["claim", *records])
+
+
+def counts(verdicts: Iterable[Verdict]) -> str:
+    """How many claims have which verdict, in one sentence."""
+    words = [each.word for each in verdicts]
+    told = [f"{words.count(w)} {w}" for w in (SUPPORTED, CONTRADICTED, DEPENDS, NOT_HERE) if w in words]
+    return (
+        f"Of {len(words)} claims: {', '.join(told)}." if words else "No claim is held against these records."
+    )

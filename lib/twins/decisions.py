@@ -1,0 +1,88 @@
+"""Which framework to use for what, as one machine's records have it: a table, computed, never typed."""
+
+from collections.abc import Iterable
+from statistics import median
+
+import pandas as pd
+
+from twins import evidence, published, timing
+from twins.evidence import Figure
+from twins.kinds import Conversion
+from twins.results import Record
+
+NOT_HERE = "not measured here"
+TASKS = {
+    "train a transformer language model": {"subjects": ["training step"], "twins": ["transformer_lm"]},
+    "train BERT": {"subjects": ["training step"], "twins": ["bert"]},
+    "train a convolutional net": {"subjects": ["training step"], "twins": ["resnet"]},
+    "train a vision transformer": {"subjects": ["training step"], "twins": ["vit"]},
+    "read a prompt": {"subjects": ["prefill"]},
+    "generate text": {"subjects": ["run"]},
+    "transcribe speech": {"subjects": ["encoder", "decoder step"]},
+}
+
+
+def table(records: list[Record]) -> pd.DataFrame:
+    """Tasks down: what to use on the machine of these records, and because of which figures."""
+    rows = [(task, *_faster(evidence.speed(records, **asked))) for task, asked in TASKS.items()]
+    rows += [("get a model to Core ML", *_route(records)), ("run on other platforms", *_platforms())]
+    return pd.DataFrame(rows, columns=["to", "use", "because"])
+
+
+def _winner(figure: Figure) -> str:
+    """The faster framework of a ratio PyTorch ÷ MLX, or "either" for a tie."""
+    band = max(timing.TIE, figure.band)
+    if figure.low >= band:
+        return "MLX"
+    return "PyTorch" if figure.high <= 1 / band else "either"
+
+
+def _faster(figures: list[Figure]) -> tuple[str, str]:
+    if not figures:
+        return NOT_HERE, "no record"
+    winners = {figure.label: _winner(figure) for figure in figures}
+    kinds = set(winners.values())
+    if len(kinds) > 1:
+        return "it depends", "; ".join(f"{label}: {winner}" for label, winner in winners.items())
+    (winner,) = kinds
+    if winner == "either":
+        return winner, f"a tie in all of {len(figures)} cases"
+    factors = [max(figure.value, 1 / figure.value) for figure in figures]
+    return winner, f"{min(factors):.2f}× to {max(factors):.2f}× as fast, over {len(figures)} cases"
+
+
+def _route(records: Iterable[Record]) -> tuple[str, str]:
+    """The route to Core ML with the largest share of right packages; of equal ones, the faster."""
+    taken: dict[str, list[Conversion]] = {}
+    for body in (record.body for record in records if isinstance(record.body, Conversion)):
+        if not body.absent and not body.case.get("apart"):
+            taken.setdefault(body.route, []).append(body)
+    if not taken:
+        return NOT_HERE, "no record"
+    share = {route: sum(bool(row.right) for row in rows) / len(rows) for route, rows in taken.items()}
+    ordered = sorted(taken, key=lambda route: (-share[route], _seconds(taken[route])))
+    return ordered[0], "; ".join(_told(route, taken[route]) for route in ordered[:3])
+
+
+def _seconds(rows: list[Conversion]) -> float:
+    """Median seconds of the right conversions; infinite where there is none."""
+    return median([sum(row.steps.values()) for row in rows if row.right] or [float("inf")])
+
+
+def _told(route: str, rows: list[Conversion]) -> str:
+    right = sum(bool(row.right) for row in rows)
+    seconds = f", median {_seconds(rows):.2g} s" if right else ""
+    return f"{route}: {right} of {len(rows)} right{seconds}"
+
+
+def _platforms() -> tuple[str, str]:
+    """What only one framework reaches, of the platforms that were looked up."""
+    rows = [row for row in published.platforms() if None not in (row.pytorch, row.mlx)]
+    alone = {
+        "PyTorch": [row.platform for row in rows if row.pytorch and not row.mlx],
+        "MLX": [row.platform for row in rows if row.mlx and not row.pytorch],
+    }
+    both = sum(row.pytorch and row.mlx for row in rows)
+    told = [f"only {name}: {', '.join(found)}" for name, found in alone.items() if found]
+    names = [name for name, found in alone.items() if found]
+    return (names[0] if len(names) == 1 else "either"), "; ".join([f"both: {both} of {len(rows)}", *told])

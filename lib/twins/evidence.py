@@ -1,0 +1,211 @@
+"""What of the records is evidence for a claim: each query gives figures with intervals, one per case.
+
+A query is named in data/claims.yaml. A figure carries its case, so that a verdict which differs between cases
+can say what it depends on.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from twins import compare, published, timing
+from twins.kinds import Breadth, Conversion, Timing
+from twins.results import Record
+
+DIRECT = "MLX direct"
+CASE = ("twin", "dtype", "batch", "length", "frames")  # of a timing's case, what a label says
+UNITS = {"batch": "batch {}", "length": "{} tokens", "frames": "{} frames"}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure for or against a claim, with its interval; `band` is the harness's own error, if any."""
+
+    label: str
+    value: float
+    low: float
+    high: float
+    case: dict
+    band: float = 0.0
+
+    def __str__(self) -> str:
+        interval = f" [{self.low:.3g}, {self.high:.3g}]" if self.high > self.low else ""
+        return f"{self.label}: {self.value:.3g}{interval}"
+
+
+@dataclass(frozen=True)
+class Query:
+    """How figures are found in records, and what they are, in words."""
+
+    find: Callable[..., list[Figure]]
+    measure: str
+
+
+def _point(label: str, value: float, **case: str) -> Figure:
+    return Figure(label, value, value, value, case)
+
+
+def _timings(records: Iterable[Record], subjects: Iterable[str]) -> list[Timing]:
+    """The timing records of these subjects."""
+    bodies = [record.body for record in records]
+    return [body for body in bodies if isinstance(body, Timing) and body.subject in subjects]
+
+
+def speed(records: list[Record], subjects: list[str], twins: list[str] | None = None) -> list[Figure]:
+    """PyTorch's time over MLX's, each at its best, for every case that both frameworks were timed in."""
+    figures = []
+    for body in _timings(records, subjects):
+        if twins is not None and body.case["twin"] not in twins:
+            continue
+        if {arm.split()[0] for arm in body.runs[0]["arms"]} != set(compare.FRAMEWORKS):
+            continue
+        case = {"task": body.subject} | {name: str(body.case[name]) for name in CASE if name in body.case}
+        words = [UNITS.get(name, "{}").format(value) for name, value in case.items() if name != "task"]
+        found = compare.at_best(body, ", ".join(words if "twin" in case else [body.subject, *words]))
+        ratio = found.ratio
+        figures.append(Figure(found.label, ratio.value, ratio.low, ratio.high, case, found.band))
+    return figures
+
+
+def copying(records: list[Record]) -> list[Figure]:
+    """What share of work that changes sides is the copying of its hand-over."""
+    figures = []
+    for body in _timings(records, ["switching"]):
+        runs = compare.runs(body)
+        whole = next(arm for arm in compare.arms(runs) if "then" in arm and arm.endswith("copied"))
+        ratio = timing.ratio(runs, "hand-over alone, copied", whole)
+        figures.append(Figure(whole, ratio.value, ratio.low, ratio.high, {"size": str(body.case["n"])}))
+    return figures
+
+
+def platforms(records: list[Record]) -> list[Figure]:
+    """Platforms that one framework reaches and the other does not, of those known; read from a table."""
+    figures = []
+    for row in published.platforms():
+        if None not in (row.pytorch, row.mlx) and row.pytorch != row.mlx:
+            figures.append(_point(row.platform, float(row.pytorch), platform=row.platform))
+    return figures
+
+
+def breadth(records: list[Record]) -> list[Figure]:
+    """How many names PyTorch's list has over MLX's, by group."""
+    totals = {(r.body.framework, r.body.group): r.body.total for r in records if isinstance(r.body, Breadth)}
+    groups = dict.fromkeys(group for _, group in totals)
+    # A record's total counts the other framework's list: what of it the record's own framework lacks.
+    return [
+        _point(group, totals["MLX", group] / totals["PyTorch", group], group=group)
+        for group in groups
+        if ("MLX", group) in totals and totals.get(("PyTorch", group))
+    ]
+
+
+def _conversions(records: list[Record]) -> dict[tuple[str, str], list[Conversion]]:
+    """Conversions by model and precision; routes that are not there on this system are left out."""
+    found: dict[tuple[str, str], list[Conversion]] = {}
+    for body in (r.body for r in records if isinstance(r.body, Conversion)):
+        if not body.absent:
+            found.setdefault((body.model, body.case["precision"]), []).append(body)
+    return found
+
+
+def _from_pytorch(rows: Iterable[Conversion], onnx: bool | None = None) -> list[Conversion]:
+    """The conversions by routes from PyTorch: all, or those through ONNX, or those without it."""
+    own = [row for row in rows if row.route.startswith("PyTorch")]
+    return own if onnx is None else [row for row in own if ("ONNX" in row.route) == onnx]
+
+
+def onnx_needed(records: list[Record]) -> list[Figure]:
+    """Of what some route from PyTorch brings over: 1 where only those through ONNX do, else 0."""
+    figures = []
+    for (model, precision), rows in _conversions(records).items():
+        right = [row for row in _from_pytorch(rows) if row.right]
+        if right:
+            needed = float(all("ONNX" in row.route for row in right))
+            figures.append(_point(f"{model}, {precision}", needed, model=model, precision=precision))
+    return figures
+
+
+def _against(
+    records: list[Record], cost: Callable[[Conversion], float], settings: dict[str, bool | None]
+) -> list[Figure]:
+    """PyTorch's least cost over the direct route's, where both are right, by model and kind of route."""
+    figures = []
+    for (model, precision), rows in _conversions(records).items():
+        ours = [cost(row) for row in rows if row.route == DIRECT and row.right]
+        for kind, onnx in settings.items():
+            theirs = [cost(row) for row in _from_pytorch(rows, onnx) if row.right]
+            if ours and theirs:
+                case = {"against": kind, "model": model, "precision": precision}
+                figures.append(_point(f"{model}, {precision}, {kind}", min(theirs) / min(ours), **case))
+    return figures
+
+
+KINDS_OF_ROUTE = {"PyTorch's best route": None, "PyTorch through ONNX": True}
+
+
+def export_steps(records: list[Record]) -> list[Figure]:
+    """The steps of PyTorch's shortest right route over those of the direct one, by model."""
+    return _against(records, lambda row: len(row.steps), KINDS_OF_ROUTE)
+
+
+def export_time(records: list[Record]) -> list[Figure]:
+    """The seconds of PyTorch's fastest right route over those of the direct one, by model."""
+    return _against(records, lambda row: sum(row.steps.values()), KINDS_OF_ROUTE)
+
+
+def export_failures(records: list[Record]) -> list[Figure]:
+    """How many more conversions fail by PyTorch's best route of a kind than by the direct one, of the same.
+
+    The interval is a bootstrap over the conversions that both took.
+    """
+    taken = _conversions(records)
+    routes = dict.fromkeys(row.route for rows in taken.values() for row in _from_pytorch(rows))
+    figures = []
+    for kind, onnx in KINDS_OF_ROUTE.items():
+        asked = [route for route in routes if onnx is None or ("ONNX" in route) == onnx]
+        compared = {route: _differences(taken, route) for route in asked}
+        most = max((len(each) for each in compared.values()), default=0)
+        full = {route: each for route, each in compared.items() if len(each) == most and most}
+        if full:
+            route = min(full, key=lambda each: full[each].sum())
+            figures.append(_counted(f"{route}, of {most}", full[route], kind))
+    return figures
+
+
+def _differences(taken: dict[tuple[str, str], list[Conversion]], route: str) -> np.ndarray:
+    """By conversion that both took: 1 where only this route fails, -1 where only the direct one does."""
+    found = []
+    for rows in taken.values():
+        right = {row.route: bool(row.right) for row in rows}
+        if route in right and DIRECT in right:
+            found.append(int(right[DIRECT]) - int(right[route]))
+    return np.array(found)
+
+
+def _counted(label: str, differences: np.ndarray, kind: str) -> Figure:
+    """The sum of differences, with a 95 % bootstrap interval."""
+    picks = np.random.default_rng(0).choice(differences, (timing.RESAMPLES, len(differences)))
+    low, high = np.percentile(picks.sum(axis=1), [2.5, 97.5])
+    return Figure(label, float(differences.sum()), float(low), float(high), {"against": kind})
+
+
+def core_ml(records: list[Record]) -> list[Figure]:
+    """Packages with which Core ML itself predicted, one each."""
+    return [
+        _point(body.case["package"], 1.0, package=body.case["package"])
+        for body in _timings(records, ["Core ML prediction"])
+    ]
+
+
+QUERIES: dict[str, Query] = {
+    "speed": Query(speed, "PyTorch's time ÷ MLX's"),
+    "copying": Query(copying, "share of alternating work that is copying"),
+    "platforms": Query(platforms, "platforms that only PyTorch reaches (1) or only MLX (0)"),
+    "breadth": Query(breadth, "length of PyTorch's list ÷ MLX's"),
+    "onnx_needed": Query(onnx_needed, "models that PyTorch brings over only through ONNX (1) or without (0)"),
+    "export_steps": Query(export_steps, "PyTorch's steps ÷ MLX's"),
+    "export_time": Query(export_time, "PyTorch's seconds ÷ MLX's"),
+    "export_failures": Query(export_failures, "failures from PyTorch − failures from MLX"),
+    "core_ml": Query(core_ml, "packages that Core ML itself ran (1)"),
+}
