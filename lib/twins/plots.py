@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
-from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
 from twins import compare, results, timing
 from twins.compare import Comparison
@@ -29,6 +29,7 @@ from twins.drawing import (
     log_ticks,
     name_rows,
     nothing,
+    ratio_axis,
     size_ticks,
 )
 
@@ -50,21 +51,9 @@ def ratios(comparisons: list[Comparison], what: str) -> Figure:
     for y, row in enumerate(rows):
         _ratio_row(axes, y, row)
     reach = max(1.6, *(max(c.ratio.high, 1 / c.ratio.low) for c in rows)) * 1.6
-    axes.set(xscale="log", xlim=(1 / reach, reach), yticks=range(len(rows)), ylim=(-0.6, len(rows) - 0.4))
+    axes.set(yticks=range(len(rows)), ylim=(-0.6, len(rows) - 0.4))
     axes.set_yticklabels([row.label for row in rows], color=INK)
-    _ratio_ticks(axes, reach)
-    for x, side, name in ((0, "left", "←  PyTorch faster"), (1, "right", "MLX faster  →")):
-        colour = COLOURS[name.split()[0 if side == "right" else 1]]
-        axes.annotate(
-            name,
-            (x, 0),
-            (0, -30),
-            "axes fraction",
-            textcoords="offset points",
-            ha=side,
-            color=colour,
-            fontweight="bold",
-        )
+    ratio_axis(axes, reach)
     wins = {name: sum(c.winner == name for c in rows) for name in compare.FRAMEWORKS}
     title = f"{what}: MLX is faster in {wins['MLX']} of {len(rows)}, PyTorch in {wins['PyTorch']}"
     headline(axes, title, "Time, PyTorch ÷ MLX. Mark: ratio of medians; bar: 95 % interval; band: a tie")
@@ -89,20 +78,6 @@ def _ratio_row(axes: Axes, y: int, row: Comparison) -> None:
         color=colour,
         fontsize=9.5,
     )
-
-
-def _ratio_ticks(axes: Axes, reach: float) -> None:
-    """Symmetric ticks in words: 2×, 1.5×, same, 1.5×, 2×."""
-    steps = [s for s in (1.5, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000) if s < reach]
-    if len(steps) > 4:
-        steps = [s for s in steps if s not in (1.5, 3)]
-    axes.xaxis.set_major_locator(FixedLocator([*(1 / s for s in steps), 1, *steps]))
-    axes.xaxis.set_major_formatter(
-        FixedFormatter([*(f"{s:g}×" for s in steps), "same", *(f"{s:g}×" for s in steps)])
-    )
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.grid(axis="x", lw=0.7)
-    axes.grid(visible=False, axis="y")
 
 
 def losses(fit: results.Fit) -> Figure:
