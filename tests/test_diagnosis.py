@@ -307,6 +307,18 @@ def with_layer(name: str, layer: Callable):
 
 WRONG_IMAGES = [
     (
+        with_layer(
+            "conv", lambda: mnn.Conv2d(3, 4, 3, padding=0)
+        ),  # which `head` refuses, and is not the cause
+        "`conv`",
+        "its `padding` is (0, 0) in MLX and (1, 1) in PyTorch",
+    ),
+    (
+        with_layer("conv", lambda: mnn.Conv2d(3, 4, 3, padding=2, dilation=2)),
+        "`conv`",
+        "its `dilation` is 2 in MLX and (1, 1) in PyTorch; its `padding` is (2, 2) in MLX and (1, 1) in",
+    ),
+    (
         with_layer("conv", lambda: TurnedKernel(3, 4, 3, padding=1)),
         "`conv`",
         "MLX's output is that of the `weight` with its last two axes swapped: its layouts are swapped",

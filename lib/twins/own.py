@@ -10,8 +10,8 @@ from PyTorch's names of weights or modules to MLX's where they differ; `mlx_layo
 import functools
 import importlib.util
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -20,11 +20,21 @@ import numpy as np
 from twins.frameworks import TORCH
 
 import mlx.nn as mnn  # isort: skip  (after frameworks: the BLAS)
+import mlx.optimizers as mlx_optimizers  # isort: skip
 import torch  # isort: skip
 
 NEEDED = ("mlx_model", "torch_model", "batch", "mlx_loss", "torch_loss")
-OPTIONAL = ("NAMES", "mlx_layout", "torch_layout", "mlx_optimizer", "torch_optimizer")
-KINDS = {"mlx_model": (mnn.Module, "an mlx.nn.Module"), "torch_model": (torch.nn.Module, "a torch.nn.Module")}
+OPTIONAL = ("mlx_layout", "torch_layout", "mlx_optimizer", "torch_optimizer")
+KINDS = {  # what a maker must make
+    "mlx_model": (mnn.Module, "an mlx.nn.Module"),
+    "torch_model": (torch.nn.Module, "a torch.nn.Module"),
+    "mlx_optimizer": (mlx_optimizers.Optimizer, "an mlx.optimizers.Optimizer"),
+    "torch_optimizer": (torch.optim.Optimizer, "a torch.optim.Optimizer"),
+}
+FAULTS = (  # what code that is not ours raises when it is wrong; Python's other errors are no one's mistake
+    *(ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, NameError),
+    *(OSError, RuntimeError, SyntaxError, TypeError, ValueError),
+)
 
 
 @dataclass(frozen=True)
@@ -49,15 +59,16 @@ def _load(path: Path, _changed: int) -> SimpleNamespace:
         raise ValueError(
             f"{path.name} defines no function {', '.join(missing)}; a model file defines {', '.join(NEEDED)}"
         )
-    more = {name: getattr(found, name) for name in OPTIONAL if hasattr(found, name)}
+    call = {name: partial(_called, path, found, name) for name in OPTIONAL if hasattr(found, name)}
     return SimpleNamespace(
         Config=Config,
-        HALVES=(_maker(path, found, "mlx_model"), _maker(path, found, "torch_model")),
+        HALVES=tuple(lambda config, n=name: _called(path, found, n) for name in ("mlx_model", "torch_model")),
+        NAMES=_names(path, getattr(found, "NAMES", {})),
         mlx_loss=found.mlx_loss,
         torch_loss=found.torch_loss,
-        example=lambda config, rng, batch=2: _batch(path, found.batch(rng, batch)),
+        example=lambda config, rng, batch=2: _batch(path, _called(path, found, "batch", rng, batch), batch),
         memory=lambda config, batch: _memory(found, batch),
-        **more,
+        **call,
     )
 
 
@@ -70,31 +81,52 @@ def _imported(path: Path) -> ModuleType:
     sys.modules[spec.name] = module  # where inspect and dataclasses look a class's file up
     try:
         spec.loader.exec_module(module)
-    except (ImportError, SyntaxError, NameError, AttributeError, TypeError, ValueError, OSError) as error:
-        raise ValueError(f"{path.name} cannot be imported: {type(error).__name__}: {error}") from error
+    except FAULTS as error:
+        raise ValueError(f"{path.name} cannot be imported: {told(error)}") from error
     return module
 
 
-def _maker(path: Path, found: ModuleType, name: str) -> Callable:
-    """The file's function as a constructor that takes a Config and refuses a module of the other kind."""
-
-    def make(config: Config):
-        made, (kind, wanted) = getattr(found, name)(), KINDS[name]
-        if not isinstance(made, kind):
-            module = f"{type(made).__module__.split('.')[0]}'s {type(made).__name__}"
-            raise TypeError(f"{path.name}: {name}() gives {module}; it must give {wanted}")
-        return made
-
-    return make
+def told(error: Exception) -> str:
+    """An error in one line: its kind, and the first line of what it says."""
+    first = (str(error).strip().splitlines() or [""])[0]
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__
 
 
-def _batch(path: Path, arrays: object) -> tuple[np.ndarray, ...]:
-    """The file's batch, checked to be arrays of at least one input and a target."""
+def _called(path: Path, found: ModuleType, name: str, *arguments: object) -> object:
+    """What one of the file's functions makes. Errors: ValueError, TypeError, one sentence that names it."""
+    try:
+        made = getattr(found, name)(*arguments)
+    except FAULTS as error:
+        raise ValueError(f"{path.name}: {name}() fails with {told(error)}") from error
+    kind, wanted = KINDS.get(name, (object, ""))
+    if not isinstance(made, kind):
+        module = f"{type(made).__module__.split('.')[0]}'s {type(made).__name__}"
+        raise TypeError(f"{path.name}: {name}() gives {module}; it must give {wanted}")
+    return made
+
+
+def _names(path: Path, names: object) -> dict[str, str]:
+    """The file's map of names, checked to be one."""
+    if not isinstance(names, dict) or not all(isinstance(n, str) for n in [*names, *names.values()]):
+        raise TypeError(
+            f"{path.name}: NAMES is {names!r}; it must be a dict from PyTorch's names of weights or modules "
+            "to MLX's"
+        )
+    return names
+
+
+def _batch(path: Path, arrays: object, size: int) -> tuple[np.ndarray, ...]:
+    """The file's batch, checked to be arrays of at least one input and a target, of as many examples."""
     whole = isinstance(arrays, tuple) and len(arrays) > 1
     if not whole or not all(isinstance(array, np.ndarray) for array in arrays):
         kinds = [type(a).__name__ for a in arrays] if isinstance(arrays, tuple) else type(arrays).__name__
         raise TypeError(
             f"{path.name}: batch() gives {kinds}; it must give a tuple of NumPy arrays, the target last"
+        )
+    if not any(array.shape[:1] == (size,) for array in arrays):
+        shapes = ", ".join(str(array.shape) for array in arrays)
+        raise ValueError(
+            f"{path.name}: batch(rng, {size}) gives arrays of shapes {shapes}; {size} examples are asked for"
         )
     return arrays
 

@@ -213,6 +213,7 @@ def halves(
     """
     TORCH.seed(seed)
     ours, theirs = (half(model, config, recipe, framework) for framework in (MLX, TORCH))
+    set_dtype(ours.model, "float32")  # a half made in a lower type would round the weights copied into it
     weights.copy_to_mlx(theirs.model, ours.model, ours.names)
     for each in (ours, theirs):
         set_dtype(each.model, dtype)

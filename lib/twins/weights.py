@@ -65,7 +65,7 @@ def renamed(name: str, names: Mapping[str, str]) -> str:
 
 
 def check_map(names: Mapping[str, str], mlx: mnn.Module, torch) -> None:
-    """Refuse a map of a weight or module that there is not. Errors: ValueError naming it."""
+    """Refuse a map of a weight or module that there is not, or of two to one. Errors: ValueError."""
     sides = {"PyTorch": (names.keys(), torch_weights(torch)), "MLX": (names.values(), mlx_weights(mlx))}
     for side, (given, known) in sides.items():
         for name in given:
@@ -74,6 +74,14 @@ def check_map(names: Mapping[str, str], mlx: mnn.Module, torch) -> None:
                     f"the name map has {name!r}, which is no weight and no module of the {side} half; "
                     f"its weights are {', '.join(known)}"
                 )
+    taken: dict[str, str] = {}
+    for name in torch_weights(torch):
+        other = taken.setdefault(renamed(name, names), name)
+        if other != name:
+            raise ValueError(
+                f"the name map gives two weights of the PyTorch half, {other!r} and {name!r}, one name of "
+                f"the MLX half, {renamed(name, names)!r}"
+            )
 
 
 def as_mlx(weights: Mapping[str, np.ndarray], model: mnn.Module, names: Mapping[str, str] | None = None):

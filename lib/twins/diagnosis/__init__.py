@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from twins import weights
-from twins.diagnosis import forward, structure, training
+from twins.diagnosis import departures, forward, structure, training
 from twins.diagnosis.calls import record
 from twins.frameworks import TORCH
 from twins.parity import Batch, Halves
@@ -48,15 +48,16 @@ def _refusals(halves: tuple[Half, Half], batch: Batch) -> Iterator[tuple[str, st
     for half in halves:
         yield structure.refusal(half, record(half, batch))
         yield structure.output(half, batch)
+        yield structure.cut(half, batch)
 
 
 def _stages(make: Halves, batch: Batch) -> Iterator[tuple[str, str, str] | None]:
     yield structure.names(*make("float32"))
     yield structure.numbers(*make("float32"))
+    yield _forward(make, batch)
     yield from _refusals(make("float32"), batch)
     traces = tuple(record(half, batch) for half in make("float32"))
-    yield _forward(make, batch)
-    yield training.loss(traces, batch)
+    yield training.loss(make, traces, batch)
     yield training.statistics(make, traces, batch)
     yield _forward(lambda dtype: _lively(make(dtype)), batch, LIVELY)
     yield training.gradients(make, batch)
@@ -65,7 +66,7 @@ def _stages(make: Halves, batch: Batch) -> Iterator[tuple[str, str, str] | None]
 
 def _forward(make: Halves, batch: Batch, how: str = "") -> tuple[str, str, str] | None:
     traces = tuple(record(half, batch) for half in make("float32"))
-    found = forward.departure(make, batch, traces)
+    found = departures.departure(make, batch, traces)
     if found is None:
         return None
     return found.pair.where, ", ".join(filter(None, (str(found), how))), forward.cause(found)

@@ -11,26 +11,34 @@ from unittest import mock
 
 import numpy as np
 
-from twins import weights
+from twins import own, weights
 from twins.frameworks import MLX
 from twins.parity import Batch, relative
 from twins.train import Half
 
 import torch  # isort: skip  (after frameworks: the BLAS)
 
-REFUSALS = (ValueError, TypeError, RuntimeError, IndexError, KeyError, AttributeError, AssertionError)
 LOSS = "the loss"  # where a pass failed outside of every module
 
 
 @dataclass(frozen=True)
 class Call:
-    """One call of a module: its own path, its path in MLX, arrays given and the first array returned."""
+    """One call of a module: its own path, its path in MLX, arrays given and the first array returned.
+
+    `begun` is how many calls of the pass had ended when it began.
+    """
 
     path: str
     mlx_path: str
     inputs: tuple[np.ndarray, ...]
     output: np.ndarray
     dtype: str
+    begun: int
+
+    @property
+    def told(self) -> str:
+        """The module in words, under MLX's name."""
+        return f"`{self.mlx_path}`" if self.mlx_path else "the whole model"
 
 
 @dataclass(frozen=True)
@@ -86,21 +94,22 @@ class Recorder:
         def call(module, *inputs, **options):
             if id(module) not in self.paths or (self.active and self.active[-1][0] is module):
                 return function(module, *inputs, **options)
-            given = _arrays(self.half, [*inputs, *options.values()])
+            given, begun = _arrays(self.half, [*inputs, *options.values()]), len(self.calls)
             self.active.append((module, given))
             result = function(module, *inputs, **options)
             self.active.pop()  # kept when the call fails: the innermost is where
-            self._record(self.paths[id(module)], given, result)
+            self._record(self.paths[id(module)], given, result, begun)
             return result
 
         return call
 
-    def _record(self, path: str, given: tuple[np.ndarray, ...], result: object) -> None:
+    def _record(self, path: str, given: tuple[np.ndarray, ...], result: object, begun: int) -> None:
         listed = result if isinstance(result, tuple | list) else [result]
         made = _arrays(self.half, result)
         if made:
             mlx = path if self.half.framework is MLX else weights.renamed(path, _module_names(self.half))
-            self.calls.append(Call(path, mlx, given, made[0], str(listed[0].dtype).rpartition(".")[2]))
+            dtype = str(listed[0].dtype).rpartition(".")[2]
+            self.calls.append(Call(path, mlx, given, made[0], dtype, begun))
 
 
 def _callable(kind: type) -> bool:
@@ -128,8 +137,10 @@ def record(half: Half, batch: Batch) -> Trace:
     with _watched(half) as recorder, torch.no_grad():
         try:
             loss = half.loss(half.model, *half.batch(batch))
+            if not _arrays(half, loss):
+                raise TypeError(f"it gives a {type(loss).__name__}, not an array of {half.framework.name}'s")
             return Trace(tuple(recorder.calls), half.framework.numpy(loss))
-        except REFUSALS as error:
+        except own.FAULTS as error:
             module, given = recorder.active[-1] if recorder.active else (half.model, ())
             why = (str(error).strip().splitlines() or [type(error).__name__])[0]
             calls, where = tuple(recorder.calls), recorder.paths[id(module)]

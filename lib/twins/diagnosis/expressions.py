@@ -4,9 +4,9 @@ Activations are plain functions in most models and cannot be hooked. An activati
 or times or plus another, is recognised by its numbers.
 """
 
+import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -36,24 +36,16 @@ FUNCTIONS: dict[str, Callable] = {
 }
 EXACT = 3e-6  # relative L2 within which an expression is what was computed, in float32
 ROWS = 20_000  # numbers looked at, in whole rows of the first axis
-RECENT = 6  # values an expression may be made of, counted back
-
-
-@dataclass(frozen=True)
-class Known:
-    """An earlier value that both halves agree on: what to call it, and its numbers in each half."""
-
-    name: str
-    mlx: np.ndarray
-    torch: np.ndarray
+RECENT = 8  # values an expression may be made of, counted back
+NEAR = 3  # those of them that two functions in a row are tried on
 
 
 def _shapes(value: np.ndarray) -> Iterator[np.ndarray]:
     """A value as it is, with its channels moved, averaged or flattened, as between layers of a network."""
     turned = [value, np.moveaxis(value, 1, -1), np.moveaxis(value, -1, 1)] if value.ndim > 2 else [value]
     yield from turned
-    yield value.reshape(len(value), -1)
     for each in turned:
+        yield each.reshape(len(each), -1)
         for axis in [(i,) for i in range(1, each.ndim)] + ([(1, 2), (2, 3)] if each.ndim == 4 else []):
             yield each.mean(axis)
             yield each.max(axis)
@@ -85,21 +77,31 @@ def _double(values: dict[str, np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:
             yield f"{text} plus {second}", made + y
 
 
+def _nested(values: dict[str, np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:
+    """A function of a function of one of the newest values, or of the sum of two."""
+    outer = {name: call for name, call in FUNCTIONS.items() if name}
+    near = dict(list(values.items())[-NEAR:])
+    inner = [(text, made) for text, made in _single(near) if text not in near]
+    for (one, x), (two, y) in itertools.combinations(values.items(), 2):
+        if x.shape == y.shape:
+            inner.append((f"({one} plus {two})", x + y))
+    for text, made in inner:
+        for function, call in outer.items():
+            yield f"{function} of {text}", _applied(call, made)
+
+
 def told(values: dict[str, np.ndarray], wanted: np.ndarray) -> str:
     """The expression of these values that gives the one wanted, in words; empty when none does."""
     if wanted.ndim == 0:
         return ""
     count = max(1, ROWS // max(1, wanted[0].size))
-    cut = {name: value[:count] for name, value in values.items() if value.ndim and len(value) == len(wanted)}
-    for kind in (_single, _double):
+    floating = {
+        name: v for name, v in values.items() if v.ndim and v.dtype.kind == "f" and len(v) == len(wanted)
+    }
+    cut = {name: value[:count] for name, value in list(floating.items())[-RECENT:]}
+    for kind in (_single, _double, _nested):
         found = [(_matching(made, wanted[:count]), text) for text, made in kind(cut)]
         least = min((error for error, _ in found), default=math.inf)
         if least < EXACT:
             return next(text for error, text in found if error <= 2 * least)
     return ""
-
-
-def both(known: Sequence[Known], mlx: np.ndarray, torch_value: np.ndarray) -> tuple[str, str]:
-    """What MLX and what PyTorch computes of the values known, in words; empty where it is not recognised."""
-    recent = known[-RECENT:]
-    return told({k.name: k.mlx for k in recent}, mlx), told({k.name: k.torch for k in recent}, torch_value)

@@ -1,81 +1,21 @@
-"""Where two forward passes first part, and why: rules that measure, each with the sentence it gives.
+"""Why two forward passes part: rules that measure, each with the sentence it gives.
 
 A cause is named when a measurement shows it: one thing is changed to what the other half has and the
 difference is gone, or a simple expression gives the numbers of one half and another those of the other.
 """
 
-import copy
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections import Counter
 
 import numpy as np
 
-from twins.diagnosis import expressions
-from twins.diagnosis.calls import Pair, Trace, apart, arranged, pairs, record
-from twins.diagnosis.expressions import Known
+from twins import weights
+from twins.diagnosis import attention, changes, expressions
+from twins.diagnosis.calls import arranged
+from twins.diagnosis.departures import AGREE, Departure
 from twins.frameworks import TORCH
-from twins.parity import Batch, Halves, relative
-from twins.train import Half
+from twins.parity import relative
 
-import torch  # isort: skip  (after frameworks: the BLAS)
-
-AGREE = 5e-6  # relative L2 between values that agree; correct twins reach 6e-7 (parity.THRESHOLDS)
-
-
-@dataclass(frozen=True)
-class Departure:
-    """The first value that departs: an output or an input of which call, and what agrees before it."""
-
-    pair: Pair
-    index: int
-    given: int | None  # which input departs; None for the output
-    known: tuple[Known, ...]
-    make: Halves
-    batch: Batch
-
-    @property
-    def values(self) -> tuple[np.ndarray, np.ndarray]:
-        """The value in MLX and in PyTorch."""
-        if self.given is None:
-            return self.pair.mlx.output, self.pair.torch.output
-        return self.pair.mlx.inputs[self.given], self.pair.torch.inputs[self.given]
-
-    def again(self, half: Half, batch: Batch) -> np.ndarray:
-        """The value of one half in another pass, over another batch."""
-        trace = record(half, batch)
-        own = self.pair.torch if half.framework is TORCH else self.pair.mlx
-        call = [c for c in trace.calls if c.path == own.path][self.index]
-        return call.output if self.given is None else call.inputs[self.given]
-
-    def __str__(self) -> str:
-        mlx, torch_value = self.values
-        size = f"by {apart(mlx, torch_value):.2g} of its size"
-        if not arranged(torch_value, mlx.shape):
-            size = f"in shape, {mlx.shape} in MLX and {torch_value.shape} in PyTorch"
-        if self.given is None:
-            return f"the output of {self.pair.where} departs {size}, what it is given agrees"
-        before = f"; before it, {self.known[-1].name} agrees" if self.known else ""
-        return f"what {self.pair.where} is given departs {size}{before}"
-
-
-def departure(make: Halves, batch: Batch, traces: tuple[Trace, Trace]) -> Departure | None:
-    """The first departing value of two passes; None when every matched value agrees."""
-    known: list[Known] = []
-    seen: dict[str, int] = {}
-    for pair in pairs(*traces):
-        index = seen[pair.mlx.path] = seen.get(pair.mlx.path, -1) + 1
-        inputs = list(zip(pair.mlx.inputs, pair.torch.inputs, strict=False))
-        for given, values in enumerate(inputs):
-            if apart(*values) > AGREE:
-                return Departure(pair, index, given, tuple(known), make, batch)
-            known.append(Known(f"the input of {pair.where}", *values))
-        if apart(pair.mlx.output, pair.torch.output) > AGREE:
-            return Departure(pair, index, None, tuple(known), make, batch)
-        known.append(Known(f"the output of {pair.where}", pair.mlx.output, pair.torch.output))
-    return None
-
-
-# --- rules: a departure -> the sentence, or nothing ------------------------------------------------
+FACTOR = 1e-3  # by which two values are at least a factor apart
 
 
 def random(d: Departure) -> str:
@@ -96,75 +36,6 @@ def types(d: Departure) -> str:
     return f"MLX computes in {ours} and PyTorch in {theirs}"
 
 
-def _layer(d: Departure) -> torch.nn.Module:
-    """A copy of the torch module, free to be changed."""
-    model = d.make("float32")[1].model
-    return copy.deepcopy(model.get_submodule(d.pair.torch.path))
-
-
-def _gives(d: Departure, layer: torch.nn.Module, inputs: Sequence[np.ndarray] | None = None) -> bool:
-    """Whether a changed torch module gives MLX's output of PyTorch's inputs."""
-    try:
-        with torch.no_grad():
-            made = layer(*[TORCH.array(value) for value in inputs or d.pair.torch.inputs])
-    except (RuntimeError, ValueError, TypeError, IndexError):
-        return False  # the change does not fit this layer
-    return isinstance(made, torch.Tensor) and apart(d.pair.mlx.output, TORCH.numpy(made)) < AGREE
-
-
-def settings(d: Departure) -> str:
-    """One setting of the layer, such as epsilon, is another in MLX, and with it torch gives MLX's output."""
-    if d.given is not None:
-        return ""
-    ours = dict(d.make("float32")[0].model.named_modules())[d.pair.mlx.path]
-    mine = {**vars(ours), **ours, "training": ours.training}
-    for name, value in ((k, v) for k, v in mine.items() if isinstance(v, bool | int | float | tuple)):
-        layer = _layer(d)
-        theirs = vars(layer).get(name)
-        if theirs is not None and theirs != value and isinstance(theirs, bool | int | float | tuple):
-            setattr(layer, name, value)
-            if _gives(d, layer):
-                return f"its `{name}` is {value} in MLX and {theirs} in PyTorch"
-    return ""
-
-
-def turned_weight(d: Departure) -> str:
-    """PyTorch's layer gives MLX's output once its weight is transposed or flipped."""
-    if d.given is not None:
-        return ""
-    for name, weight in _layer(d).named_parameters(recurse=False):
-        for how, change in TURNS.items():
-            layer = _layer(d)
-            other = change(weight.detach()) if weight.ndim > 1 else weight
-            if other.shape == weight.shape and weight.ndim > 1:
-                getattr(layer, name).data = other.contiguous()
-                if _gives(d, layer):
-                    return f"MLX's output is that of the `{name}` {how}: its layouts are swapped"
-    return ""
-
-
-TURNS: dict[str, Callable] = {
-    "transposed": lambda w: w.transpose(0, 1),
-    "with its last two axes swapped": lambda w: w.transpose(-1, -2),
-    "flipped along its last axis": lambda w: w.flip(-1),
-    "flipped along its last two axes": lambda w: w.flip(-1, -2),
-}
-
-
-def turned_input(d: Departure) -> str:
-    """PyTorch's layer gives MLX's output of an input with its channels moved."""
-    if d.given is not None or not d.pair.torch.inputs or d.pair.torch.inputs[0].ndim < 3:
-        return ""
-    first, *rest = d.pair.torch.inputs
-    for source, target, axis in ((-1, 1, "last axis"), (1, -1, "axis 1")):
-        if _gives(d, _layer(d), [np.ascontiguousarray(np.moveaxis(first, source, target)), *rest]):
-            return (
-                f"PyTorch's layer gives MLX's output when the {axis} of what it is given holds the channels: "
-                "channels-last (MLX) and channels-first (PyTorch) are confused"
-            )
-    return ""
-
-
 def added_vector(d: Departure) -> str:
     """The halves differ by one vector at every position, which is a bias of the model."""
     mlx, other = d.values
@@ -182,14 +53,51 @@ def added_vector(d: Departure) -> str:
 
 
 def functions(d: Departure) -> str:
-    """Each half's value is a simple expression of values that agree, and not the same one."""
-    ours, theirs = expressions.both(d.known, *d.values)
-    if ours and theirs and ours != theirs:
-        return f"MLX computes {ours}, PyTorch {theirs}"
-    if ours or theirs:
-        side, other = ("MLX", "PyTorch") if ours else ("PyTorch", "MLX")
-        return f"{side} computes {ours or theirs}, {other} something else"
+    """Each half's value is a simple expression of what it had at hand, and not the same one."""
+    return _computed(*_expressions(d))
+
+
+def _expressions(d: Departure) -> tuple[str, str]:
+    ours, theirs = (expressions.told(*each) for each in zip(d.known(), d.values, strict=True))
+    return ours, theirs
+
+
+def _computed(ours: str, theirs: str) -> str:
+    return f"MLX computes {ours}, PyTorch {theirs}" if ours and theirs and ours != theirs else ""
+
+
+def attended(d: Departure) -> str:
+    """Each half's value is attention over what it had at hand, and some part of it is not the same."""
+    masks = d.batch[1:-1]
+    ours, theirs = (attention.told(k, v, masks) for k, v in zip(d.known(), d.values, strict=True))
+    parted = [
+        f"its {k} {ours[k]} in MLX and {theirs[k]} in PyTorch" for k in ours if theirs.get(k) != ours[k]
+    ]
+    return f"both compute attention; {', '.join(parted)}" if theirs and parted else ""
+
+
+def called(d: Departure) -> str:
+    """One half has called a layer with weights more often than the other."""
+    owners = {name.rpartition(".")[0] for name in weights.mlx_weights(d.make("float32")[0].model)}
+    ours, theirs = (Counter(c.told for c in calls if c.mlx_path in owners) for calls in d.before())
+    for name in dict.fromkeys([*ours, *theirs]):
+        if ours[name] != theirs[name]:
+            times = f"{_times(ours[name])} in MLX and {_times(theirs[name])} in PyTorch"
+            return f"before it, {name} is called {times}"
     return ""
+
+
+def _times(count: int) -> str:
+    return f"{count} time{'s' * (count != 1)}"
+
+
+def half_told(d: Departure) -> str:
+    """One half's value is a simple expression of what it had at hand, the other's is none that is known."""
+    ours, theirs = _expressions(d)
+    if bool(ours) == bool(theirs):
+        return ""
+    side, other = ("MLX", "PyTorch") if ours else ("PyTorch", "MLX")
+    return f"{side} computes {ours or theirs}, {other} something else"
 
 
 def order(d: Departure) -> str:
@@ -251,7 +159,7 @@ def multiple(d: Departure) -> str:
     for torch_value in arranged(other, mlx.shape):
         size = float((torch_value.astype(np.float64) ** 2).sum())
         factor = float((mlx.astype(np.float64) * torch_value).sum()) / size if size else 0.0
-        if factor and relative(mlx, factor * torch_value) < AGREE:
+        if abs(factor - 1) > FACTOR and factor and relative(mlx, factor * torch_value) < AGREE:
             return f"MLX's value is {factor:.4g} times PyTorch's at every place"
     return ""
 
@@ -259,15 +167,19 @@ def multiple(d: Departure) -> str:
 RULES = (
     random,
     types,
-    settings,
-    turned_weight,
-    turned_input,
+    changes.mapped,
+    changes.settings,
+    changes.turned_weight,
+    changes.turned_input,
     added_vector,
     order,
     sees_padding,
     looks_ahead,
     multiple,
     functions,
+    attended,
+    called,
+    half_told,
 )
 
 

@@ -77,7 +77,8 @@ def numbers(mlx: Half, torch_half: Half) -> tuple[str, str, str] | None:
             continue
         departs = f"`{name}` starts {relative(value, theirs[name]):.2g} of its size away from PyTorch's"
         if not np.isfinite(value).all():
-            cause = "it is not finite in MLX"
+            sides = [s for s, v in (("MLX", value), ("PyTorch", theirs[name])) if not np.isfinite(v).all()]
+            cause = f"it is not finite in {' and in '.join(sides)}"
         elif not value.any() or not theirs[name].any():
             cause = f"it is all zeros in {'MLX' if theirs[name].any() else 'PyTorch'}"
         elif _turned(value, theirs[name]):
@@ -125,6 +126,14 @@ def output(half: Half, batch: Batch) -> tuple[str, str, str] | None:
         return None
     departs = f"{half.framework.name}'s model gives a {type(made).__name__}, where one array can be compared"
     return "the whole model", departs, ""
+
+
+def cut(half: Half, batch: Batch) -> tuple[str, str, str] | None:
+    """Whether torch's loss hangs on no weight: MLX's then has gradients of zero, which training tells."""
+    if half.framework is MLX or half.loss(half.model, *half.batch(batch)).requires_grad:
+        return None
+    why = "the graph is cut (detach, item, no_grad), or every weight is frozen"
+    return LOSS, f"{LOSS} of PyTorch's half depends on none of its weights", why
 
 
 def _confused(half: Half, trace: Trace) -> str:

@@ -5,27 +5,45 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from twins import parity, train, weights
-from twins.diagnosis.calls import Trace, pairs
-from twins.diagnosis.forward import AGREE
+from twins.diagnosis.calls import Trace, pairs, record
+from twins.diagnosis.departures import AGREE
 from twins.parity import Batch, Halves, relative
 from twins.train import Half
 
 from mlx.utils import tree_flatten  # isort: skip  (after parity: the BLAS)
 
 Told = tuple[str, str, str]  # where, what departs, the cause or nothing
+ALONE = 3  # examples looked at one by one
 SAME = 1e-3  # relative accuracy to which a measured factor is a known number
 
 
 # --- the loss --------------------------------------------------------------------------------------
 
 
-def loss(traces: tuple[Trace, Trace], batch: Batch) -> Told | None:
+def loss(make: Halves, traces: tuple[Trace, Trace], batch: Batch) -> Told | None:
     """A loss that departs though the outputs agree."""
     ours, theirs = (float(trace.loss) for trace in traces)
     if abs(ours - theirs) <= AGREE * abs(theirs):
         return None
     departs = f"the loss is {ours:.6g} in MLX and {theirs:.6g} in PyTorch, of outputs that agree"
-    return "the loss", departs, _reduction(ours, theirs, traces[1], batch)
+    cause = _reduction(ours, theirs, traces[1], batch) or _multiple(
+        make, batch, ours / theirs if theirs else 0.0
+    )
+    return "the loss", departs, cause
+
+
+def _multiple(make: Halves, batch: Batch, factor: float) -> str:
+    """Whether the losses of every single example are that factor apart, too."""
+    for row in range(min(ALONE, len(batch[-1]))):
+        alone = tuple(array[row : row + 1] if len(array) == len(batch[-1]) else array for array in batch)
+        ours, theirs = (record(half, alone).loss for half in make("float32"))
+        if (
+            ours is None
+            or theirs is None
+            or abs(float(ours) - factor * float(theirs)) > SAME * abs(float(ours))
+        ):
+            return ""
+    return f"MLX's is {factor:.4g} times PyTorch's" if factor else ""
 
 
 def _reduction(ours: float, theirs: float, trace: Trace, batch: Batch) -> str:
@@ -33,10 +51,10 @@ def _reduction(ours: float, theirs: float, trace: Trace, batch: Batch) -> str:
     target, last = batch[-1], trace.calls[-1].output if trace.calls else batch[-1]
     counts = {"examples": len(target), "targets": target.size, "outputs": last.size}
     for what, count in counts.items():
-        for factor, large, small in ((ours / theirs, "MLX", "PyTorch"), (theirs / ours, "PyTorch", "MLX")):
-            if count > 1 and abs(factor / count - 1) < SAME:
+        for one, two, large, small in ((ours, theirs, "MLX", "PyTorch"), (theirs, ours, "PyTorch", "MLX")):
+            if count > 1 and abs(one - count * two) < SAME * abs(one):
                 return f"{large} sums over the {count} {what} where {small} takes the mean"
-    return f"MLX's is {ours / theirs:.4g} times PyTorch's" if theirs else ""
+    return ""
 
 
 # --- gradients -------------------------------------------------------------------------------------
@@ -183,6 +201,11 @@ def _moved(make: Halves, batch: Batch) -> Told | None:
     return (f"`{both[0]}`", f"`{both[0]}` moves in neither half", why) if both else None
 
 
+SETTINGS = {"learning_rate": "lr"} | {  # MLX's name -> torch's
+    name: name for name in ("betas", "eps", "weight_decay", "momentum", "dampening", "nesterov", "alpha")
+}
+
+
 def _settings(mlx: Half, torch_half: Half) -> Iterator[tuple[str, object, object, Callable[[], None]]]:
     """Every setting that differs: its name, MLX's value, torch's, and what makes them equal."""
     ours, groups = mlx.optimizer, torch_half.optimizer.param_groups
@@ -190,7 +213,7 @@ def _settings(mlx: Half, torch_half: Half) -> Iterator[tuple[str, object, object
         yield "clip", mlx.clip, torch_half.clip, lambda: setattr(torch_half, "clip", mlx.clip)
     if getattr(ours, "bias_correction", True) is False:
         yield "bias_correction", False, True, lambda: setattr(ours, "bias_correction", True)
-    for name, key in (("learning_rate", "lr"), ("betas", "betas"), ("eps", "eps"), ("weight_decay",) * 2):
+    for name, key in SETTINGS.items():
         theirs, mine = groups[0].get(key), getattr(ours, name, None)
         if mine is None or theirs is None:
             continue
@@ -201,6 +224,9 @@ def _settings(mlx: Half, torch_half: Half) -> Iterator[tuple[str, object, object
 
 def _setting(make: Halves, batch: Batch) -> str:
     """The setting that made equal lets the updates agree; all that differ when it takes several."""
+    kinds = [type(half.optimizer).__name__ for half in make("float32")]
+    if kinds[0] != kinds[1]:
+        return f"MLX's half has {kinds[0]} and PyTorch's {kinds[1]}"
     names = [name for name, *_ in _settings(*make("float32"))]
     told = []
     for chosen in [*([name] for name in names), names]:

@@ -1,0 +1,98 @@
+"""Where two forward passes first part: the call, which of its values, and what was made before it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from twins.diagnosis.calls import Call, Pair, Trace, apart, arranged, pairs, record
+from twins.frameworks import TORCH
+from twins.parity import Batch, Halves
+from twins.train import Half
+
+AGREE = 5e-6  # relative L2 between values that agree; correct twins reach 6e-7 (parity.THRESHOLDS)
+
+
+@dataclass(frozen=True)
+class Departure:
+    """The first value that departs: an output or an input of which call; `agreed` is the last that agrees."""
+
+    pair: Pair
+    index: int
+    given: int | None  # which input departs; None for the output
+    agreed: str
+    traces: tuple[Trace, Trace]
+    make: Halves
+    batch: Batch
+
+    @property
+    def values(self) -> tuple[np.ndarray, np.ndarray]:
+        """The value in MLX and in PyTorch."""
+        if self.given is None:
+            return self.pair.mlx.output, self.pair.torch.output
+        return self.pair.mlx.inputs[self.given], self.pair.torch.inputs[self.given]
+
+    @property
+    def size(self) -> float:
+        """How far the two values are apart."""
+        return apart(*self.values)
+
+    def again(self, half: Half, batch: Batch) -> np.ndarray:
+        """The value of one half in another pass, over another batch."""
+        trace = record(half, batch)
+        own = self.pair.torch if half.framework is TORCH else self.pair.mlx
+        call = [c for c in trace.calls if c.path == own.path][self.index]
+        return call.output if self.given is None else call.inputs[self.given]
+
+    def before(self) -> tuple[tuple[Call, ...], tuple[Call, ...]]:
+        """The calls of each half that had ended when the value was made."""
+        found = []
+        for trace, call in zip(self.traces, (self.pair.mlx, self.pair.torch), strict=True):
+            place = next(i for i, each in enumerate(trace.calls) if each is call)
+            found.append(trace.calls[: place if self.given is None else call.begun])
+        return found[0], found[1]
+
+    def known(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """By name, what each half had at hand when it made the value, every array once."""
+        found = []
+        for calls, own in zip(self.before(), (self.pair.mlx, self.pair.torch), strict=True):
+            named: dict[str, np.ndarray] = {}
+            for call in [*calls, *([own] if self.given is None else [])]:
+                for value in call.inputs:
+                    _put(named, f"the input of {call.told}", value)
+                if call is not own:
+                    _put(named, f"the output of {call.told}", call.output)
+            found.append(named)
+        return found[0], found[1]
+
+    def __str__(self) -> str:
+        mlx, torch_value = self.values
+        size = f"by {self.size:.2g} of its size"
+        if not arranged(torch_value, mlx.shape):
+            size = f"in shape, {mlx.shape} in MLX and {torch_value.shape} in PyTorch"
+        if self.given is None:
+            return f"the output of {self.pair.where} departs {size}, what it is given agrees"
+        before = f"; before it, {self.agreed} agrees" if self.agreed else ""
+        return f"what {self.pair.where} is given departs {size}{before}"
+
+
+def _put(named: dict[str, np.ndarray], name: str, value: np.ndarray) -> None:
+    """Add an array unless one like it is there."""
+    alike = (v for v in named.values() if v.shape == value.shape and np.array_equal(v, value))
+    if next(alike, None) is None:
+        named.setdefault(name, value)
+
+
+def departure(make: Halves, batch: Batch, traces: tuple[Trace, Trace]) -> Departure | None:
+    """The first departing value of two passes; None when every matched value agrees."""
+    agreed = ""
+    seen: dict[str, int] = {}
+    for pair in pairs(*traces):
+        index = seen[pair.mlx.path] = seen.get(pair.mlx.path, -1) + 1
+        for given, values in enumerate(zip(pair.mlx.inputs, pair.torch.inputs, strict=False)):
+            if apart(*values) > AGREE:
+                return Departure(pair, index, given, agreed, traces, make, batch)
+            agreed = f"the input of {pair.where}"
+        if apart(pair.mlx.output, pair.torch.output) > AGREE:
+            return Departure(pair, index, None, agreed, traces, make, batch)
+        agreed = f"the output of {pair.where}"
+    return None
