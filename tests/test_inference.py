@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -106,6 +107,26 @@ def test_loading_and_making_tokens_are_outside_every_timed_span(monkeypatch):
     assert max(max(s.first, *s.wall) for s in samples.values()) < 500
 
 
+def test_warming_up_is_outside_every_timed_span(monkeypatch):
+    """A first call that takes a thousand seconds, as one that compiles does, is kept apart."""
+    spent, called = [0.0], set()
+    real = time.perf_counter
+    monkeypatch.setattr(time, "perf_counter", lambda: real() + spent[0])
+
+    def cold(name, arm):
+        def call():
+            spent[0] += 0 if name in called else 1000
+            called.add(name)
+            arm.call()
+
+        return replace(arm, call=call)
+
+    arms = measure.llama_arms(str(folder.made(SHAPE)), "float32", 1, 8, 4, False)
+    samples = timing.interleave({k: cold(k, a) for k, a in arms.items()}, PLAN, np.random.default_rng(0))
+    assert min(s.first for s in samples.values()) > 999
+    assert max(max(s.wall) for s in samples.values()) < 500
+
+
 def test_every_part_becomes_a_record_with_its_arms():
     path = folder.made(SHAPE)
     gate = measure.llama_gate(path, 1, 8, 4)
@@ -161,6 +182,17 @@ def test_a_folder_is_made_once_and_holds_equal_weights(tmp_path):
     )
 
 
+def written(**values):
+    """A change to a folder's config.json; None leaves a value out."""
+
+    def spoil(path):
+        file = path / "config.json"
+        found = json.loads(file.read_text()) | values
+        file.write_text(json.dumps({name: value for name, value in found.items() if value is not None}))
+
+    return spoil
+
+
 @pytest.mark.parametrize(
     ("spoil", "told"),
     [
@@ -170,16 +202,47 @@ def test_a_folder_is_made_once_and_holds_equal_weights(tmp_path):
         ),
         (lambda path: (path / "config.json").unlink(), "holds no config.json"),
         (
-            lambda path: (path / "config.json").write_text(json.dumps({"model_type": "gpt2"})),
-            "is of the architecture 'gpt2', allowed is 'llama'",
+            lambda path: (path / "config.json").write_text("{"),
+            r"config.json of checkpoint llama-\w+ is no JSON",
+        ),
+        (
+            lambda path: (path / "config.json").write_text("[]"),
+            "is of the architecture None, allowed is 'llama'",
+        ),
+        (written(model_type="gpt2"), "is of the architecture 'gpt2', allowed is 'llama'"),
+        (written(vocab_size=None), "gives no number for vocab_size"),
+        (
+            written(quantization={"bits": 4}),
+            "is quantized already, which only one of the frameworks can read",
+        ),
+        (written(num_hidden_layers=3), r"checkpoint llama-\w+: Missing 9 parameters: model.layers.2.input"),
+        (
+            lambda path: (path / "model.safetensors").write_bytes(b"cut off"),
+            r"model.safetensors of checkpoint llama-\w+ is broken or cut off",
         ),
     ],
 )
 def test_a_bad_folder_is_told_in_one_sentence(spoil, told):
     path = folder.made(SHAPE)
     spoil(path)
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises(ValueError, match=told) as raised:
         measure.llama_gate(path, 1, 8, 4)
+    assert "\n" not in str(raised.value)
+
+
+def test_what_a_configuration_may_leave_out_is_what_the_library_takes():
+    path = folder.made(folder.llama(64, 1, 4, 4, 128, 32))
+    written(num_key_value_heads=None)(path)
+    assert folder.config(path, "llama")["num_key_value_heads"] == 4
+    assert measure.llama_gate(path, 1, 8, 2).passed
+
+
+def test_an_embedding_that_is_the_head_is_read_whole():
+    case = {"dtype": "float32", "batch": 1, "length": 8}
+    path = folder.made(SHAPE)
+    apart = measure._bytes(path, case)["weight_bytes"]
+    written(tie_word_embeddings=True)(path)
+    assert measure._bytes(path, case)["weight_bytes"] - apart == 4 * 128 * 64
 
 
 def test_a_folder_that_is_not_there_is_told(tmp_path):
@@ -194,11 +257,30 @@ def test_a_prompt_longer_than_the_context_is_told():
         measure.llama_gate(folder.made(SHAPE), 1, 30, 4)
 
 
-def test_more_memory_than_there_is_is_refused_with_the_estimate():
-    with pytest.raises(
-        MemoryError, match=r"estimated to need [\d.]+ GiB for both frameworks; [\d.]+ GiB are free"
-    ):
-        folder.room(folder.made(SHAPE), "float32", 10**9, 32)
+@pytest.mark.parametrize(
+    "needs",
+    [
+        lambda: folder.room(folder.made(SHAPE), "float32", 10**9, 32),
+        lambda: folder.made(folder.llama(2**16, 200, 512, 8, 2**17, 4096)),  # before it is made
+        lambda: folder.speech_room(folder.made(SPEECH), "float32", 10**9),
+    ],
+)
+def test_more_memory_than_there_is_is_refused_with_the_estimate(needs):
+    with pytest.raises(MemoryError, match=r"is estimated to need [\d.]+ GiB; [\d.]+ GiB are free"):
+        needs()
+
+
+def test_an_estimate_counts_every_model_that_is_held():
+    path = folder.made(SHAPE)
+    assert 2 * folder.room(path, "float32", 1, 8, 3) == 3 * folder.room(path, "float32", 1, 8)
+    with_one_again = measure._llama_sessions(path, "float32", 8, False)
+    assert len(with_one_again) == measure.MODELS
+
+
+@pytest.mark.parametrize(("prompt", "new"), [(0, 4), (8, 0)])
+def test_nothing_to_read_or_to_write_is_told(prompt, new):
+    with pytest.raises(ValueError, match=r"allowed is one and more of each"):
+        measure.llama_gate(folder.made(SHAPE), 1, prompt, new)
 
 
 def test_whisper_weights_are_all_used():

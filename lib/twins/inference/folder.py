@@ -6,9 +6,12 @@ https://huggingface.co/docs/transformers/main/en/model_doc/llama
 
 import hashlib
 import json
+import math
+import shutil
 from pathlib import Path
 
 import psutil
+import safetensors
 import safetensors.torch
 import torch
 import transformers
@@ -23,6 +26,10 @@ BYTES = {
     "bfloat16": 2,
     "4-bit": 0.5625,
 }  # a weight; 4-bit: with scales of groups of 64
+NEEDED = (  # sizes that a Llama's config.json must give
+    *("hidden_size", "num_hidden_layers", "num_attention_heads"),
+    *("intermediate_size", "vocab_size", "max_position_embeddings"),
+)
 ARCHITECTURES = {
     "llama": (transformers.LlamaConfig, transformers.LlamaForCausalLM),
     "whisper": (transformers.WhisperConfig, transformers.WhisperForConditionalGeneration),
@@ -65,12 +72,22 @@ def whisper(
 
 
 def made(config: dict, seed: int = 0) -> Path:
-    """The folder of a model of this configuration with random weights, written once."""
+    """The folder of a model of this configuration with random weights, written once.
+
+    Errors: MemoryError, OSError, with the estimate, when the weights are not free to be made or written.
+    """
     digest = hashlib.sha256(json.dumps([config, seed], sort_keys=True).encode()).hexdigest()[:12]
     folder = MADE / f"{config['model_type']}-{digest}"
     if not (folder / "config.json").is_file():  # written last
-        folder.mkdir(parents=True, exist_ok=True)
         kind, model = ARCHITECTURES[config["model_type"]]
+        with torch.device("meta"):
+            size = 4 * sum(weight.numel() for weight in model(kind.from_dict(config)).parameters())
+        _hold(size, f"making a {config['model_type']} of this size")
+        folder.mkdir(parents=True, exist_ok=True)
+        if size > (free := shutil.disk_usage(folder).free):
+            raise OSError(
+                f"{folder.name} takes {size / 2**30:.1f} GiB on disk; {free / 2**30:.1f} GiB are free"
+            )
         torch.manual_seed(seed)
         weights = model(kind.from_dict(config)).state_dict()
         tied = {"proj_out.weight"} if config["model_type"] == "whisper" else set()
@@ -88,41 +105,82 @@ def config(folder: Path, model_type: str) -> dict:
                 ", ".join(sorted(p.name for p in folder.glob("*"))) if folder.is_dir() else "no such folder"
             )
             raise ValueError(f"checkpoint {folder.name} holds no {name} (it holds: {there or 'nothing'})")
-    found = json.loads((folder / "config.json").read_text())
-    if found.get("model_type") != model_type:
+    try:
+        found = json.loads((folder / "config.json").read_text())
+    except json.JSONDecodeError as error:
+        raise ValueError(f"config.json of checkpoint {folder.name} is no JSON ({error})") from None
+    kind = found.get("model_type") if isinstance(found, dict) else None
+    if kind != model_type:
         raise ValueError(
-            f"checkpoint {folder.name} is of the architecture {found.get('model_type')!r}, "
-            f"allowed is '{model_type}'"
+            f"checkpoint {folder.name} is of the architecture {kind!r}, allowed is {model_type!r}"
         )
-    return found
+    if "quantization" in found or "quantization_config" in found:
+        raise ValueError(
+            f"checkpoint {folder.name} is quantized already, which only one of the frameworks can read; "
+            "allowed are weights in float32, float16 or bfloat16"
+        )
+    return _complete(folder, found) if model_type == "llama" else found
+
+
+def _complete(folder: Path, found: dict) -> dict:
+    """A Llama's configuration with what its file may leave out."""
+    missing = [name for name in NEEDED if not isinstance(found.get(name), int)]
+    if missing:
+        raise ValueError(f"config.json of checkpoint {folder.name} gives no number for {', '.join(missing)}")
+    heads = found["num_attention_heads"]
+    usual = {"num_key_value_heads": heads, "head_dim": found["hidden_size"] // heads}
+    return found | {name: found.get(name) or value for name, value in usual.items()}
+
+
+def _shapes(folder: Path) -> list[list[int]]:
+    """The shape of every weight, from the header of the file."""
+    try:
+        with safetensors.safe_open(folder / "model.safetensors", "np") as file:
+            return [file.get_slice(name).get_shape() for name in file.keys()]  # noqa: SIM118
+    except safetensors.SafetensorError as error:
+        raise ValueError(
+            f"model.safetensors of checkpoint {folder.name} is broken or cut off ({error})"
+        ) from None
 
 
 def weight_bytes(folder: Path, dtype: str) -> int:
-    """Bytes of a folder's weights in a type, from the sizes in its file's header."""
-    with safetensors.safe_open(folder / "model.safetensors", "np") as file:
-        numbers = sum(
-            int(torch.tensor(file.get_slice(name).get_shape()).prod())
-            for name in file.keys()  # noqa: SIM118
-        )
-    return int(numbers * BYTES[dtype])
+    """Bytes of a folder's weights in a type, from the sizes in its file's header. Errors: ValueError."""
+    return int(sum(math.prod(shape) for shape in _shapes(folder)) * BYTES[dtype])
 
 
-def room(folder: Path, dtype: str, batch: int, length: int) -> int:
-    """Bytes that a Llama of each framework needs for `batch` sequences of `length` tokens.
+def room(folder: Path, dtype: str, batch: int, length: int, models: int = 2) -> int:
+    """Bytes that `models` Llamas need at once, each for `batch` sequences of `length` tokens.
 
-    Two models, and for each the keys, values, logits and one layer's widest activations. Errors:
-    MemoryError, with the estimate, when they are not free.
+    Weights, and for each the keys, values, logits and one layer's widest activations. Errors: MemoryError,
+    with the estimate, when they are not free.
     """
     c = config(folder, "llama")
-    depth = c["hidden_size"] // c["num_attention_heads"]
-    cache = 2 * c["num_hidden_layers"] * c["num_key_value_heads"] * depth
+    cache = 2 * c["num_hidden_layers"] * c["num_key_value_heads"] * c["head_dim"]
     widest = c["vocab_size"] + 3 * c["intermediate_size"] + c["num_attention_heads"] * length
-    needed = 2 * int(weight_bytes(folder, dtype) + 4 * batch * length * (cache + widest))
+    needed = models * int(weight_bytes(folder, dtype) + 4 * batch * length * (cache + widest))
+    return _hold(
+        needed, f"{folder.name} in {dtype} with {batch} sequences of {length} tokens, {models} at once,"
+    )
+
+
+def speech_room(folder: Path, dtype: str, models: int = 2) -> int:
+    """Bytes that `models` Whispers need at once: weights, and one encoder layer's widest activations.
+
+    Errors: MemoryError, with the estimate, when they are not free.
+    """
+    c = config(folder, "whisper")
+    places = c["max_source_positions"]
+    widest = places * (6 * c["d_model"] + c["encoder_ffn_dim"] + c["encoder_attention_heads"] * places)
+    needed = models * int(weight_bytes(folder, dtype) + 4 * widest)
+    return _hold(needed, f"{folder.name} in {dtype} with {places} places, {models} at once,")
+
+
+def _hold(needed: int, what: str) -> int:
+    """The bytes needed. Errors: MemoryError, with the estimate, when they are not free."""
     free = psutil.virtual_memory().available
     if needed > MEMORY_SHARE * free:
         raise MemoryError(
-            f"{folder.name} in {dtype} with {batch} sequences of {length} tokens is estimated to need "
-            f"{needed / 2**30:.1f} GiB for both frameworks; {free / 2**30:.1f} GiB are free "
+            f"{what} is estimated to need {needed / 2**30:.1f} GiB; {free / 2**30:.1f} GiB are free "
             f"and {MEMORY_SHARE:.0%} of that may be used"
         )
     return needed
@@ -130,6 +188,8 @@ def room(folder: Path, dtype: str, batch: int, length: int) -> int:
 
 def check_length(folder: Path, prompt: int, new: int) -> None:
     """Errors: ValueError when a prompt and the tokens to generate do not fit into the model's context."""
+    if prompt < 1 or new < 1:
+        raise ValueError(f"a prompt of {prompt} tokens and {new} new ones; allowed is one and more of each")
     context = config(folder, "llama")["max_position_embeddings"]
     if prompt + new > context:
         raise ValueError(

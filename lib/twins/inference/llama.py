@@ -22,6 +22,7 @@ import mlx.nn as mnn  # isort: skip
 import torch  # isort: skip
 
 QUANTIZED = "4-bit"
+SAID = 300  # characters of a library's message that are kept
 GROUP = 64  # weights that share a scale
 
 
@@ -32,7 +33,10 @@ class MlxSession:
     framework = MLX
 
     def __init__(self, folder: Path, dtype: str, room: int):
-        self.model, _ = load_model(folder)
+        try:
+            self.model, _ = load_model(folder)
+        except ValueError as error:  # what mlx-lm says of weights that do not fit goes over several lines
+            raise ValueError(f"checkpoint {folder.name}: {' '.join(str(error).split())[:SAID]}") from None
         if dtype == QUANTIZED:
             mnn.quantize(self.model, group_size=GROUP, bits=4)
         else:

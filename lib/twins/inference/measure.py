@@ -20,6 +20,7 @@ from twins.show import tell
 from twins.timing import AGAIN, Arm
 
 LOGITS = 1e-4  # relative L2 in float32; 20 seeds of both models, and the quick size, stay below 1.1e-6
+MODELS = 3  # held at once while timing: MLX's, PyTorch's and one again; a compiled one is held beside them
 FIRST = np.array([[1, 2, 3]], np.int32)  # what a transcription starts from: any tokens will do
 
 
@@ -65,6 +66,7 @@ def llama_gate(folder: Path, batch: int, length: int, count: int, seed: int = 0)
 def whisper_gate(folder: Path, count: int, seed: int = 0) -> results.Gate:
     """Whether both libraries transcribe the same features to the same `count` tokens, in float32."""
     c = checkpoint.config(folder, "whisper")
+    checkpoint.speech_room(folder, "float32")
     sound = whisper.mel(1, 2 * c["max_source_positions"], seed)
     sessions = [kind(folder, "float32") for kind in (whisper.MlxSession, whisper.TorchSession)]
     case = {"model": folder.name, "frames": sound.shape[-1], "tokens": count}
@@ -158,7 +160,8 @@ def llama_timings(
     """Prefill, tokens and runs of each of `cases`; nothing when the gate failed."""
     for case in cases if gate.passed else []:
         checkpoint.check_length(folder, case["length"], count)
-        checkpoint.room(folder, case["dtype"], case["batch"], case["length"] + count)
+        models = MODELS + case["compiled"]
+        checkpoint.room(folder, case["dtype"], case["batch"], case["length"] + count, models)
         told = {"model": folder.name, **case, "tokens": count} | _bytes(folder, case)
         arguments = {"folder": str(folder), "count": count, **case}
         tell(f"{case['dtype']}, batch {case['batch']}, {case['length']} tokens")
@@ -166,12 +169,16 @@ def llama_timings(
 
 
 def _bytes(folder: Path, case: dict) -> dict:
-    """Bytes a decode step must read: the weights but the embedding's other rows, and the cache."""
+    """Bytes a decode step must read: the weights but the embedding's other rows, and the cache.
+
+    An embedding that is the head as well is read whole.
+    """
     c = checkpoint.config(folder, "llama")
-    numbers = checkpoint.weight_bytes(folder, "float32") // 4 - c["vocab_size"] * c["hidden_size"]
+    unread = 0 if c.get("tie_word_embeddings") else c["vocab_size"] * c["hidden_size"]
+    numbers = checkpoint.weight_bytes(folder, "float32") // 4 - unread
     each = checkpoint.BYTES[case["dtype"]]
-    depth = c["hidden_size"] // c["num_attention_heads"]
-    cache = 2 * c["num_hidden_layers"] * c["num_key_value_heads"] * depth * case["batch"] * case["length"]
+    rows = 2 * c["num_hidden_layers"] * c["num_key_value_heads"] * c["head_dim"]
+    cache = rows * case["batch"] * case["length"]
     return {"weight_bytes": int(numbers * each), "cache_bytes": int(cache * max(each, 2))}
 
 
@@ -181,6 +188,7 @@ def whisper_timings(
     """The encoder and a decoder step; nothing when the gate failed."""
     if gate.passed:
         frames = 2 * checkpoint.config(folder, "whisper")["max_source_positions"]
+        checkpoint.speech_room(folder, dtype, MODELS)
         runs = timing.measure(
             "twins.inference.measure:whisper_arms", {"folder": str(folder), "dtype": dtype}, plan, tell
         )
