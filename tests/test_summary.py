@@ -1,6 +1,7 @@
-"""What the summary page makes of records: the newest runs, the claim, the gates, the evidence."""
+"""What the summary page makes of records: the newest runs, machines side by side, gates, evidence."""
 
 from dataclasses import replace
+from datetime import UTC, date, datetime
 
 import pytest
 from records import MACHINE, step, timed
@@ -59,7 +60,7 @@ def test_versions_are_not_mixed_unless_asked_for():
     assert summary.newest(Found(one + two, []), MACHINE.id, mixed=True) == one + two
 
 
-# --- the claim -------------------------------------------------------------------------------------
+# --- ratios -------------------------------------------------------------------------------------
 
 
 def test_the_headline_takes_each_framework_at_its_best():
@@ -85,35 +86,24 @@ def test_everything_is_compared_by_batch_mode_and_type():
     assert summary.everything(written(MACHINE)) == []
 
 
-def test_nothing_measured_is_said():
-    told = "No training step is recorded on this machine yet; `make report` measures it."
-    assert summary.claim([], MACHINE) == summary.claim(written(MACHINE), APPLE) == told
+def test_machines_stand_side_by_side_each_with_its_own_newest_run():
+    made = [
+        *written(MACHINE, step(4, 1.0, 2.0), step(16, 1.0, 3.0)),
+        *written(MACHINE, step(4, 9.0, 1.0), run="2026-01-01"),
+        *written(APPLE, step(4, 2.0, 1.0), machine=APPLE, run="2026-01-03"),
+    ]
+    records = summary.machines(Found(made, []))
+    rows = summary.side_by_side(records, "transformer_lm, batch 4")
+    assert {row.label: row.ratio.value for row in rows} == {MACHINE.id: 2.0, APPLE.id: 0.5}
+    assert [row.label for row in summary.side_by_side(records, "transformer_lm, batch 16")] == [MACHINE.id]
+    assert list(summary.columns(records, MACHINE.id)) == [MACHINE.id, APPLE.id]
+    assert list(summary.columns(records, "nobody-1gb")) == [APPLE.id, MACHINE.id]
 
 
-@pytest.mark.parametrize("device", ["CPU", "CUDA"])
-def test_elsewhere_the_claim_is_not_measured(device):
-    told = summary.claim(written(step(4, 1.0, 3.0)), replace(MACHINE, device=device))
-    assert told == (
-        "transformer_lm, batch 4: MLX is 3.00× faster [3.00, 3.00]. "
-        "The claim of up to 2× is about Apple silicon: **not measured here**."
-    )
-
-
-@pytest.mark.parametrize(
-    ("torch", "told"),
-    [
-        (2.5, "The claim of up to 2× is within reach of these records: at most 2.500 [2.500, 2.500]."),
-        (2.0, "The claim of up to 2× is within reach of these records: at most 2.000 [2.000, 2.000]."),
-        (1.5, "The claim of up to 2× is not reached by these records: at most 1.500 [1.500, 1.500]."),
-        (0.2, "The claim of up to 2× is not reached by these records: at most 1.000 [1.000, 1.000]."),
-    ],
-)
-def test_on_an_apple_gpu_the_claim_is_held_against_the_best_case(torch, told):
-    records = written(step(1, 1.0, 1.0), step(4, 1.0, torch), machine=APPLE)
-    assert summary.claim(records, APPLE).endswith(told)
-    assert summary.claim(records, APPLE).startswith(
-        "transformer_lm, batch 1: a tie. transformer_lm, batch 4: "
-    )
+def test_a_table_shows_as_many_machines_as_it_has_room_for():
+    made = {f"m-{i}": written(MACHINE, run=f"2026-01-{i + 1:02}") for i in range(summary.COLUMNS + 3)}
+    shown = list(summary.columns(made, "m-0"))
+    assert shown[0] == "m-0" and len(shown) == summary.COLUMNS
 
 
 # --- tables ----------------------------------------------------------------------------------------
@@ -142,11 +132,14 @@ def test_evidence_is_one_row_per_machine_and_notebook():
         [],
     )
     versions = "mlx 0.32.4, torch 2.13.0"
-    assert [tuple(row.values()) for row in summary.evidence(found).to_dict("records")] == [
+    table = summary.evidence(found)
+    today = datetime.now(UTC).date()
+    assert set(table.pop("days ago")) == {(today - date(2026, 1, 2)).days}
+    assert [tuple(row.values()) for row in table.to_dict("records")] == [
         (APPLE.id, "Apple GPU", "01_machine", "full", versions, 1, "2026-01-02"),
         (MACHINE.id, "CPU", "02_transformer_lm", "quick", versions, 2, "2026-01-02"),
     ]
-    assert list(summary.evidence(Found([], [])).columns) == list(summary.evidence(found).columns)
+    assert list(summary.evidence(Found([], [])).columns) == [*table.columns, "days ago"]
 
 
 @pytest.mark.parametrize(
@@ -166,7 +159,5 @@ def test_records_written_by_a_book_are_read_by_the_summary(tmp_path, monkeypatch
     monkeypatch.setenv("TWINS_PROFILE", "quick")
     book = results.Book("02_transformer_lm", MACHINE, tmp_path)
     book.add(step(4, 1.0, 2.0))
-    found = results.read(tmp_path)
-    assert summary.claim(summary.newest(found, MACHINE.id), MACHINE).startswith(
-        "transformer_lm, batch 4: MLX is 2.00× faster"
-    )
+    (row,) = summary.headline(summary.newest(results.read(tmp_path), MACHINE.id))
+    assert str(row) == "transformer_lm, batch 4: MLX is 2.00× faster [2.00, 2.00]"

@@ -85,8 +85,8 @@ def load(path: Path = FILE) -> list[Claim]:
 def _claim(path: Path, entry: dict) -> Claim:
     where = f"{path.name}, claim {entry.get('id', '?')!r}"
     values = {"published": {}, "note": ""} | entry
-    known = {field.name for field in fields(Claim)}
-    if wrong := sorted(values.keys() ^ known):
+    known = [field.name for field in fields(Claim)]
+    if wrong := sorted(values.keys() ^ set(known)):
         raise ClaimError(f"{where}: fields missing or unknown: {', '.join(wrong)}; known: {', '.join(known)}")
     for name, allowed in (("query", evidence.QUERIES), ("rule", RULES), ("device", DEVICES)):
         if values[name] not in allowed:

@@ -77,8 +77,14 @@ def headline(found: results.Found, machine: str) -> str:
 
 
 def write_headline(found: results.Found, target: Path) -> None:
-    """The headline of the machine that was measured last into a Markdown file, its figure beside it."""
-    machine = max(found.records, key=lambda record: record.run).machine
+    """The headline of the machine that was measured last into a Markdown file, its figure beside it.
+
+    Nothing is written where no record says what machine it is of.
+    """
+    told = [record for record in found.records if isinstance(record.body, Machine)]
+    if not told:
+        return
+    machine = max(told, key=lambda record: record.run).machine
     (target.parent / PICTURE).write_bytes(picture(found, machine).png)
     target.write_text(headline(found, machine) + "\n")
 

@@ -18,7 +18,8 @@ from twins.show import PROGRESS
 
 SOURCES = ROOT / "notebooks"
 TIMEOUT = 3600  # seconds a cell may take
-QUIET = ["--IPKernelApp.log_level=50"]
+# What a kernel that is ended writes of its sockets is no word to a user; a cell's own errors are in its page.
+QUIET = ["--IPKernelApp.log_level=50", "--IPKernelApp.no_stderr=True"]
 
 
 @dataclass(frozen=True)

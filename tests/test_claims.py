@@ -1,0 +1,315 @@
+"""Verdicts follow from records: every kind of verdict, both ways, and no number that records did not bring."""
+
+import ast
+import re
+from dataclasses import replace
+
+import pytest
+import yaml
+from records import MACHINE, step, timed
+from test_summary import written
+
+from twins import claims, decisions, evidence, notebooks, published, report, results, summary
+from twins.claims import AGAINST, CONTRADICTED, DEPENDS, FOR, NOT_HERE, SUPPORTED, UNDECIDED, Claim
+from twins.evidence import DIRECT, Figure
+from twins.kinds import Breadth, Conversion
+from twins.results import Found
+from twins.timing import AGAIN
+
+CLAIMS = {claim.id: claim for claim in claims.load()}
+MACS = {
+    name: replace(MACHINE, id=f"synthetic-{name}", chip=f"Synthetic {name}", device="Apple GPU")
+    for name in ("fast", "slow", "mixed")
+}
+
+
+def figure(low: float, high: float, band: float = 0.0, **case: str) -> Figure:
+    return Figure("a case", (low * high) ** 0.5, low, high, case, band)
+
+
+def converted(route: str, seconds: float, right: bool = True, steps: int = 2, model: str = "bert"):
+    """A conversion by a route, in so many equal steps."""
+    each = {f"step {i}": seconds / steps for i in range(steps)}
+    case = {"precision": "float32", "target": "iOS17", "runs": 1}
+    return Conversion(model, route, case, each, 1000, 10, 1e-7, right, "line", "", "", [])
+
+
+def on(machine, *bodies, notebook="02_transformer_lm"):
+    return written(machine, *bodies, machine=machine, notebook=notebook)
+
+
+def said(name: str, *bodies, machine=MACHINE) -> claims.Verdict:
+    return claims.verdict(CLAIMS[name], on(machine, *bodies))
+
+
+# --- the rule --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "band", "spoken"),
+    [
+        (1.06, 1.2, 0.0, FOR),
+        (1.06, 1.2, 1.1, UNDECIDED),
+        (0.9, 1.2, 0.0, UNDECIDED),
+        (1.05, 1.2, 0.0, UNDECIDED),
+        (0.9, 1.04, 0.0, AGAINST),
+        (0.9, 1.04, 1.3, AGAINST),
+    ],
+)
+def test_a_figure_speaks_by_its_interval_and_the_harness_error(low, high, band, spoken):
+    assert claims.side(figure(low, high, band), 1.05) == spoken
+
+
+@pytest.mark.parametrize(
+    ("rule", "figures", "word"),
+    [
+        ("every", [figure(1.2, 1.3), figure(1.1, 1.4)], SUPPORTED),
+        ("every", [figure(1.2, 1.3), figure(0.8, 0.9)], DEPENDS),
+        ("every", [figure(0.8, 0.9), figure(0.5, 0.6)], CONTRADICTED),
+        ("every", [figure(0.8, 1.3)], DEPENDS),
+        ("any", [figure(1.2, 1.3), figure(0.8, 0.9)], SUPPORTED),
+        ("any", [figure(0.8, 0.9)], CONTRADICTED),
+        ("any", [figure(0.8, 1.2), figure(0.8, 0.9)], DEPENDS),
+        ("every", [], NOT_HERE),
+    ],
+)
+def test_the_rule_gives_each_of_the_four_verdicts(rule, figures, word):
+    claim = replace(CLAIMS["training-bert"], rule=rule)
+    assert claims.judge(claim, figures)[0] == word
+
+
+def test_what_it_depends_on_is_named():
+    figures = [figure(1.2, 1.3, batch=batch, twin=twin) for batch in "12" for twin in ("lm", "bert")]
+    figures += [figure(0.5, 0.6, batch="16", twin=twin) for twin in ("lm", "bert")]
+    word, why = claims.judge(CLAIMS["training-bert"], figures)
+    assert word == DEPENDS
+    assert why.startswith("on batch: 1: for; 2: for; 16: against. for 4, a case: 1.25 [1.2, 1.3]; ")
+
+
+# --- records in, verdict out -----------------------------------------------------------------------
+
+
+def test_changing_a_record_changes_the_verdict_both_ways():
+    mac = MACS["fast"]
+    assert said("training-transformer", step(4, 1.0, 1.5), machine=mac).word == SUPPORTED
+    assert said("training-transformer", step(4, 1.5, 1.0), machine=mac).word == CONTRADICTED
+    assert said("training-transformer", step(4, 1.0, 1.5), step(8, 1.5, 1.0), machine=mac).word == DEPENDS
+    assert said("twice-as-fast", step(4, 1.0, 1.5), machine=mac).word == CONTRADICTED
+    assert said("twice-as-fast", step(4, 1.0, 1.5), step(1, 1.0, 2.5), machine=mac).word == SUPPORTED
+
+
+def test_a_claim_about_another_device_is_not_measured_here_and_says_what_this_one_reads():
+    verdict = said("training-transformer", step(4, 2.0, 1.0))
+    assert verdict.word == NOT_HERE
+    assert verdict.why == (
+        "needs an M-series Mac: make report-02 there. On the CPU of this machine: contradicted, "
+        "0 of 1 above 1.05, transformer_lm, batch 4: 0.5"
+    )
+    assert said("training-transformer").why == "needs an M-series Mac: make report-02 there"
+
+
+def test_copying_is_a_share_of_the_work():
+    arms = {"MLX CPU then GPU, shared": 1.0, "PyTorch CPU then GPU, copied": 1.0, "PyTorch twice": 1.0}
+    for share, word in ((0.2, SUPPORTED), (0.01, CONTRADICTED)):
+        seconds = arms | {"hand-over alone, copied": share, "PyTorch twice" + AGAIN: 1.0}
+        assert (
+            said("unified-memory", timed("switching", {"n": 8}, seconds), machine=MACS["fast"]).word == word
+        )
+
+
+def test_inference_takes_what_both_frameworks_ran():
+    case = {"model": "llama", "dtype": "float32", "batch": 1, "length": 16}
+    both = timed("run", case, {"MLX": 1.0, "PyTorch": 2.0, "PyTorch" + AGAIN: 2.0})
+    alone = timed("run", case | {"dtype": "4-bit"}, {"MLX": 1.0, "MLX" + AGAIN: 1.0})
+    verdict = said("inference", both, alone, machine=MACS["fast"])
+    assert (verdict.word, len(verdict.figures)) == (SUPPORTED, 1)
+    assert verdict.figures[0].label == "run, float32, batch 1, 16 tokens"
+
+
+EXPORTS = [
+    converted(DIRECT, 1.0),
+    converted("PyTorch, torch.jit.trace", 2.0, steps=3),
+    converted("PyTorch, ONNX, onnxsim", 0.5, steps=4),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "changed", "before", "after"),
+    [
+        ("export-onnx", {1: {"right": False}}, CONTRADICTED, SUPPORTED),
+        ("export-steps", {0: {"steps": {str(i): 0.1 for i in range(9)}}}, SUPPORTED, CONTRADICTED),
+        ("export-time", {2: {"right": False}}, CONTRADICTED, SUPPORTED),
+        ("export-failures", {1: {"right": False}, 2: {"right": False}}, CONTRADICTED, SUPPORTED),
+    ],
+)
+def test_export_claims_follow_their_conversions(name, changed, before, after):
+    assert said(name, *EXPORTS).word == before
+    rows = [replace(row, **changed.get(i, {})) for i, row in enumerate(EXPORTS)]
+    assert said(name, *rows).word == after
+
+
+def test_a_route_that_is_not_there_is_no_failure():
+    gone = replace(EXPORTS[1], right=None, failed="trace", message="RuntimeError: needs macOS: not here")
+    figures = evidence.export_failures(on(MACHINE, EXPORTS[0], gone))
+    assert figures == []
+
+
+def test_the_interval_of_failures_is_over_the_conversions_both_took():
+    rows = [converted(DIRECT, 1.0, model=str(i)) for i in range(10)]
+    rows += [converted("PyTorch, torch.export", 1.0, right=i > 4, model=str(i)) for i in range(10)]
+    (best,) = evidence.export_failures(on(MACHINE, *rows))
+    assert (best.value, best.case["against"]) == (5, "PyTorch's best route")
+    assert 1 <= best.low <= 3 and 7 <= best.high <= 9
+
+
+def test_breadth_counts_the_longer_list():
+    rows = [Breadth("MLX", "layers", 100, []), Breadth("PyTorch", "layers", 50, [])]
+    assert said("ecosystem", *rows).figures[0].value == 2
+    assert said("ecosystem", *rows).word == SUPPORTED
+    fewer = [replace(rows[0], total=40), rows[1]]
+    assert said("ecosystem", *fewer).word == CONTRADICTED
+
+
+def test_platforms_come_from_their_table(monkeypatch):
+    row = published.Platform("Atari", True, False, "http", "http", "2026-01-01", "")
+    for rows, word in (
+        ([row], SUPPORTED),
+        ([replace(row, pytorch=False, mlx=True)], CONTRADICTED),
+        ([replace(row, mlx=None)], NOT_HERE),
+    ):
+        monkeypatch.setattr(published, "platforms", lambda rows=rows: rows)
+        assert said("cross-platform").word == word
+
+
+def test_a_package_counts_when_core_ml_itself_ran_it():
+    case = {"package": "lm", "units": ["ALL"]}
+    ran = timed("Core ML prediction", case, {"ALL": 1.0, "ALL" + AGAIN: 1.0})
+    assert said("usable-in-xcode", ran, machine=MACS["fast"]).word == SUPPORTED
+    assert said("usable-in-xcode", machine=MACS["fast"]).word == NOT_HERE
+
+
+# --- three synthetic Macs --------------------------------------------------------------------------
+
+
+def three_macs() -> dict[str, list[results.Record]]:
+    """The records of three Macs that are not: one faster with MLX, one with PyTorch, one depending on batch."""
+    fast, slow, mixed = MACS.values()
+    made = [
+        *on(fast, fast, step(4, 1.0, 1.5), step(16, 1.0, 1.4)),
+        *on(slow, slow, step(4, 1.5, 1.0), step(16, 1.4, 1.0)),
+        *on(mixed, mixed, step(4, 1.5, 1.0), step(16, 1.0, 2.4)),
+    ]
+    return summary.machines(Found(made, []))
+
+
+def test_machines_are_judged_side_by_side():
+    table = claims.by_machine(CLAIMS.values(), three_macs()).set_index("claim")
+    row = table.loc[CLAIMS["training-transformer"].claim]
+    assert dict(row) == {
+        "synthetic-fast": SUPPORTED,
+        "synthetic-slow": CONTRADICTED,
+        "synthetic-mixed": DEPENDS,
+    }
+    assert set(table.loc[CLAIMS["training-bert"].claim]) == {NOT_HERE}
+    assert dict(table.loc[CLAIMS["twice-as-fast"].claim])["synthetic-mixed"] == SUPPORTED
+
+
+def test_what_to_use_is_the_faster_one_or_what_it_depends_on():
+    told = {
+        name: decisions.table(own).set_index("to").loc["train a transformer language model"]
+        for name, own in three_macs().items()
+    }
+    assert [row["use"] for row in told.values()] == ["MLX", "it depends", "PyTorch"]
+    assert told["synthetic-fast"]["because"] == "1.40× to 1.50× as fast, over 2 cases"
+    assert (
+        told["synthetic-mixed"]["because"]
+        == "transformer_lm, batch 4: PyTorch; transformer_lm, batch 16: MLX"
+    )
+
+
+def test_the_route_to_core_ml_is_the_one_that_is_right_most_often():
+    wrong = [replace(EXPORTS[2], model=str(i), right=False) for i in range(3)]
+    row = decisions.table(on(MACHINE, *EXPORTS, *wrong)).set_index("to").loc["get a model to Core ML"]
+    assert row["use"] == DIRECT
+    assert row["because"].endswith("PyTorch, ONNX, onnxsim: 1 of 4 right, median 0.5 s")
+    nothing = decisions.table([]).set_index("to")
+    assert set(nothing["use"].drop("run on other platforms")) == {decisions.NOT_HERE}
+
+
+# --- the file --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"query": "sped"}, "query is 'sped'; allowed: 'speed', "),
+        ({"rule": "most"}, "rule is 'most'; allowed: 'every', 'any'"),
+        ({"device": "Atari"}, "device is 'Atari'; allowed: 'Apple GPU', "),
+        ({"above": "much"}, "above is 'much'; it must be a number"),
+        ({"source": "heard"}, "source is 'heard'; it must be an address"),
+        ({"extra": 1}, "fields missing or unknown: extra; known: id, "),
+    ],
+)
+def test_a_claim_that_cannot_be_judged_is_one_sentence(tmp_path, change, sentence):
+    entry = yaml.safe_load(claims.FILE.read_text())[0] | change
+    path = tmp_path / "claims.yaml"
+    path.write_text(yaml.safe_dump([entry]))
+    with pytest.raises(claims.ClaimError, match=re.escape(f"claim 'training-transformer': {sentence}")):
+        claims.load(path)
+
+
+def test_ids_are_not_shared(tmp_path):
+    entry = yaml.safe_load(claims.FILE.read_text())[0]
+    path = tmp_path / "claims.yaml"
+    path.write_text(yaml.safe_dump([entry, entry]))
+    with pytest.raises(claims.ClaimError, match="claims share the id training-transformer"):
+        claims.load(path)
+
+
+def test_published_rows_are_counted_on_apple_gpus_only():
+    rows = [row for row in published.benchmarks() if row.task == "inference" and row.ratio]
+    told = claims.others(CLAIMS["inference"])
+    count = int(re.search(r"of (\d+) pairs", told)[1])
+    assert 0 < count < len(rows)
+
+
+def test_every_claim_that_the_mission_names_is_there():
+    assert {claim.query for claim in CLAIMS.values()} == set(evidence.QUERIES)
+    assert all(isinstance(claim, Claim) and claim.needs and claim.decision for claim in CLAIMS.values())
+
+
+# --- no number but from records --------------------------------------------------------------------
+
+
+def shown(path) -> list[str]:
+    """What the cells of a notebook show, in plain text, when run here in this process."""
+    names, told = {}, []
+    for cell in notebooks.read(path).cells:
+        if cell.cell_type == "code":
+            *body, last = ast.parse(cell.source).body
+            exec(compile(ast.Module([*body], []), "cell", "exec"), names)
+            if isinstance(last, ast.Expr):
+                found = eval(compile(ast.Expression(last.value), "cell", "eval"), names)
+                bundle = found._repr_mimebundle_()
+                told.append((bundle[0] if isinstance(bundle, tuple) else bundle)["text/plain"])
+            else:
+                exec(compile(ast.Module([last], []), "cell", "exec"), names)
+        else:
+            told.append(cell.source)
+    return told
+
+
+NUMBER = re.compile(r"(?<![\w.-])\d+(?:\.\d+)?(?![\w-])")
+
+
+def test_without_records_the_summary_holds_no_number_but_the_limits_of_its_rules(monkeypatch):
+    monkeypatch.setattr(results, "read", lambda: Found([], []))
+    monkeypatch.setattr(published, "benchmarks", list)
+    monkeypatch.setattr(published, "platforms", list)
+    path = next(path for path in report.sources() if path.stem == "00_summary")
+    *told, machine = shown(path)
+    about_this_machine = set(NUMBER.findall(machine))
+    limits = {f"{claim.above:g}" for claim in CLAIMS.values()} | {"0", "1", "95", str(len(CLAIMS))}
+    left = {number for text in told for number in NUMBER.findall(re.sub(r"https?://\S+", "", text))}
+    assert left - limits - about_this_machine == set()
+    assert len(left) > 3
