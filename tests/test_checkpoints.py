@@ -113,6 +113,8 @@ def refused(call, *sentences):
         ({"hidden_act": "gelu_new"}, "hidden_act is 'gelu_new', bert.py computes with 'gelu' only"),
         ({"layer_norm_eps": 1e-5}, "layer_norm_eps is 1e-05, bert.py computes with 1e-12 only"),
         ({"intermediate_size": 96}, "intermediate_size is 96, bert.py computes with 192 only"),
+        ({"num_attention_heads": 0}, "num_attention_heads is 0; allowed is a whole number above 0"),
+        ({"hidden_size": None}, "hidden_size is None; allowed is a whole number above 0"),
         ({"num_attention_heads": 5}, "width 48 is not divisible by heads 5"),
     ],
 )
@@ -129,8 +131,8 @@ def test_a_missing_or_broken_file_is_named(folder):
     refused(lambda: checkpoints.encoder_weights(folder), f"{folder} holds no model.safetensors")
     (folder / "pytorch_model.bin").write_bytes(b"")
     refused(lambda: checkpoints.encoder_weights(folder), "only pytorch_model.bin, a pickle")
-    for text in ("{", "[]"):
-        (folder / "config.json").write_text(text)
+    for text in (b"{", b"[]", b"\xff{}"):
+        (folder / "config.json").write_bytes(text)
         refused(lambda: checkpoints.config(folder), "config.json is not a JSON object")
     (folder / "config.json").unlink()
     refused(lambda: checkpoints.config(folder), f"{folder} holds no config.json")

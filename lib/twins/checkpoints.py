@@ -41,6 +41,11 @@ DEFAULTS = {  # of transformers' BertConfig; config.json may leave out what has 
     "num_attention_heads": 12,
     "intermediate_size": 3072,
 }
+# in the order of bert.Config
+SIZES = (
+    *("vocab_size", "max_position_embeddings", "hidden_size", "num_hidden_layers"),
+    "num_attention_heads",
+)
 OTHER_HEADS = re.compile(r"cls\.|classifier\.|qa_outputs\.|(bert\.)?embeddings\.position_ids$")
 OLD_NAMES = ((r"\.gamma$", ".weight"), (r"\.beta$", ".bias"))
 NAMES = (  # transformers' -> ours, first match; query, key and value become one matrix after that
@@ -68,14 +73,16 @@ def config(folder: Path, classes: int = 3) -> bert.Config:
         raise ValueError(f"{folder} holds no config.json; a checkpoint folder holds it and model.safetensors")
     try:
         given = DEFAULTS | json.loads(file.read_text("utf-8"))
-    except (json.JSONDecodeError, TypeError) as error:
+    except (ValueError, TypeError) as error:
         raise ValueError(f"{file} is not a JSON object ({error})") from None
+    for name in SIZES:
+        if not isinstance(given[name], int) or given[name] < 1:
+            raise ValueError(f"{file}: {name} is {given[name]!r}; allowed is a whole number above 0")
     required = REQUIRED | {"intermediate_size": 4 * given["hidden_size"]}
     for name, value in required.items():
         if given.get(name) != value:
             raise ValueError(f"{file}: {name} is {given.get(name)!r}, bert.py computes with {value!r} only")
-    sizes = ("vocab_size", "max_position_embeddings", "hidden_size", "num_hidden_layers")
-    return bert.Config(*(given[name] for name in sizes), given["num_attention_heads"], classes)
+    return bert.Config(*(given[name] for name in SIZES), classes)
 
 
 def encoder_weights(folder: Path) -> dict[str, np.ndarray]:
