@@ -1,4 +1,4 @@
-"""Verdicts follow from records: every kind of verdict, both ways, and no number that records did not bring."""
+"""Verdicts follow from records: every kind of verdict, both ways, and no number but from records."""
 
 import ast
 import re
@@ -192,7 +192,7 @@ def test_a_package_counts_when_core_ml_itself_ran_it():
 
 
 def three_macs() -> dict[str, list[results.Record]]:
-    """The records of three Macs that are not: one faster with MLX, one with PyTorch, one depending on batch."""
+    """Three Macs that are not: one faster with MLX, one with PyTorch, one depending on the batch size."""
     fast, slow, mixed = MACS.values()
     made = [
         *on(fast, fast, step(4, 1.0, 1.5), step(16, 1.0, 1.4)),
