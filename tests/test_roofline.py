@@ -77,9 +77,10 @@ def test_every_published_chip_has_the_bound_by_hand():
 
 def test_loads_join_what_was_counted_of_the_same_step():
     works = [Work("a", {"batch": 1}, 10), Work("a", {"batch": 2}, 20)]
-    joined = roofline.loads(works, [Traffic("a", {"batch": 2}, 5, 8), Traffic("b", {"batch": 2}, 5, 8)])
+    moved = [Traffic("a", {"batch": 2}, 5, 8), Traffic("b", {"batch": 2}, 5, 8)]
+    joined = roofline.loads([*moved, *works])
     assert [(load.label, load.flops, load.intensity) for load in joined] == [("a, batch 2", 20, 4.0)]
-    assert roofline.loads([], []) == []
+    assert roofline.loads([]) == []
 
 
 def test_largest_takes_each_twin_once():

@@ -16,6 +16,7 @@ from twins.published import Benchmark, Chip, Workload
 from twins.results import Timing, Traffic, Work
 
 WORD = 4  # bytes of a float32
+SERIES = ("02_transformer_lm", "03_bert", "04_vision", "12_your_model")  # where training steps are timed
 ARITHMETIC, MEMORY = "arithmetic", "memory"
 MARK = " *"  # after the name of a chip with a figure that was inferred
 
@@ -61,13 +62,14 @@ def bound(flops: float, moved: float, roof: Roof) -> tuple[float, str]:
     return max(arithmetic, memory), ARITHMETIC if arithmetic >= memory else MEMORY
 
 
-def loads(works: Iterable[Work], traffics: Iterable[Traffic]) -> list[Load]:
+def loads(bodies: Iterable[Work | Traffic]) -> list[Load]:
     """Operations and bytes of the steps that both are counted of."""
-    counted = {_key(work.twin, work.case): work.flops for work in works}
+    bodies = list(bodies)
+    counted = {_key(body.twin, body.case): body.flops for body in bodies if isinstance(body, Work)}
     return [
-        Load(t.twin, t.case, counted[_key(t.twin, t.case)], t.compulsory, t.unfused)
-        for t in traffics
-        if _key(t.twin, t.case) in counted
+        Load(body.twin, body.case, counted[_key(body.twin, body.case)], body.compulsory, body.unfused)
+        for body in bodies
+        if isinstance(body, Traffic) and _key(body.twin, body.case) in counted
     ]
 
 
@@ -82,6 +84,11 @@ def largest(found: Iterable[Load]) -> list[Load]:
 
 def _key(twin: str, case: dict) -> tuple:
     return twin, *sorted((name, str(value)) for name, value in case.items() if name != "twin")
+
+
+def same_step(load: Load, timed: Timing) -> bool:
+    """Whether a timing is of the step that a load was counted of."""
+    return _key(load.twin, load.case) == _key(timed.case["twin"], timed.case)
 
 
 def name(chip: Chip) -> str:
@@ -103,6 +110,12 @@ def roofs(chips: Iterable[Chip], names: list[str] | None = None) -> list[Roof]:
         if wanted not in made:
             raise ValueError(f"chips: {wanted!r} has no roof in apple_chips.csv; there are {', '.join(made)}")
     return [made[each] for each in names or made]
+
+
+def timed(found: results.Found, machine: str) -> list[Timing]:
+    """The training steps of this machine's newest runs."""
+    newest = [results.latest(found, machine, name) for name in SERIES]
+    return [record for each in newest for record in each.bodies(Timing, subject="training step")]
 
 
 def here(machine: results.Machine, products: list[Timing], additions: list[Timing]) -> Roof | None:
@@ -218,3 +231,14 @@ def sides(found: list[Load], over: list[Roof]) -> str:
         f"Arithmetic binds in {binds.count(ARITHMETIC)} and memory in {binds.count(MEMORY)} of "
         f"{len(binds)} pairs of a step and a chip."
     )
+
+
+def reached(table: pd.DataFrame, what: str) -> str:
+    """The lowest, middle and highest share of the bound; `what` names a time of the table."""
+    shares = table["share of the bound, %"]
+    if shares.empty:
+        return f"There is no bound for {what}."
+    low, middle, high = shares.quantile([0, 0.5, 1])
+    told = f"The bound is {low:.0f} to {high:.0f} % of {what}, {middle:.0f} % in the middle of {len(shares)}."
+    over = "" if high <= 100 else " Above 100 % the bytes were in a cache and did not cross memory."
+    return told + over

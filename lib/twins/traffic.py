@@ -14,10 +14,13 @@ size it had before, a gather reads the rows it picks.
 
 import math
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import asdict
+from pathlib import Path
 
-from twins import flops, results, train
+from twins import flops, results, roofline, train
 from twins.results import Traffic, Work
+from twins.show import tell
 from twins.study import Study
 from twins.train import Half
 
@@ -29,8 +32,6 @@ from mlx.utils import tree_flatten, tree_map, tree_unflatten  # isort: skip
 VIEWS = {"AsStrided", "Broadcast", "BroadcastAxes", "Depends", "ExpandDims", "Flatten", "Reshape", "Slice"}
 VIEWS |= {"Split", "Squeeze", "StopGradient", "Transpose", "Unflatten", "View"}
 PICKS = ("Gather", "GatherAxis")
-SERIES = ("02_transformer_lm", "03_bert", "04_vision")
-OWN = "12_your_model"
 MODELS = ("transformer_lm", "bert", "resnet", "vit")
 
 
@@ -39,24 +40,28 @@ def sizes(found: results.Found, machine: str, own: str) -> list[tuple[Study, int
 
     `own` is the reader's own pair, taken when it was timed. Without any record: every model's tiny size.
     """
-    newest = [results.latest(found, machine, name) for name in (*SERIES, OWN)]
-    counted = [work for each in newest for work in each.bodies(Work)]
-    made = [(Study(w.twin, _without_batch(w.case)), w.case["batch"]) for w in counted if w.twin in MODELS]
-    pair = Study(own, {})
+    newest = [results.latest(found, machine, name) for name in roofline.SERIES]
+    works = [work for each in newest for work in each.bodies(Work) if work.twin in MODELS]
+    made = [(Study(w.twin, _sizes(w.case)), w.case["batch"]) for w in works]
     timed = newest[-1].bodies(results.Timing, subject="training step")
-    made += [(pair, t.case["batch"]) for t in timed if t.case["twin"] == pair.name]
+    made += [(Study(own, {}), t.case["batch"]) for t in timed if t.case["twin"] == Path(own).stem]
     return made or [(Study(name, asdict(train.named(name).tiny())), 4) for name in MODELS]
 
 
-def _without_batch(case: dict) -> dict:
+def _sizes(case: dict) -> dict:
     return {name: value for name, value in case.items() if name != "batch"}
 
 
-def work(study: Study, batch: int) -> Work:
-    """Operations of one training step, agreed on by both counts."""
-    return Work(
-        study.name, study.config | {"batch": batch}, flops.count(*study.halves(), study.example(batch))
-    )
+def counted(steps: list[tuple[Study, int]]) -> Iterator[Work | Traffic]:
+    """Operations and bytes of each step; nothing of a twin whose two counts of operations differ."""
+    for study, batch in steps:
+        try:
+            operations = flops.count(*study.halves(), study.example(batch))
+        except ArithmeticError as error:
+            tell(f"{study.name}, batch {batch}: {error}")
+            continue
+        yield Work(study.name, study.config | {"batch": batch}, operations)
+        yield traffic(study, batch)
 
 
 def traffic(study: Study, batch: int) -> Traffic:

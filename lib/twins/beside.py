@@ -1,0 +1,145 @@
+"""Published figures beside this machine's newest one of the same kind of work, never pooled.
+
+Kinds are matched by what a workload is, not by its size: sizes, chips and versions differ, and what else
+differs is said in the audit. What can be compared is the direction of a ratio and its order of size.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import pandas as pd
+
+from twins import compare, results, timing
+from twins.compare import Comparison
+from twins.published import Benchmark
+from twins.results import Found, Timing
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of work: which published rows are of it, and which of our records.
+
+    `match` are entries of a timing's case; `arms` the two to compare, PyTorch's first, or each at its best.
+    """
+
+    label: str
+    task: str
+    workload: str
+    notebook: str
+    subject: str
+    match: dict[str, str]
+    arms: tuple[str, str] | None = None
+
+
+KINDS = (
+    Kind(
+        "Training a transformer LM",
+        "train",
+        r"transformer LM|GPT pretraining step: end to end|minGPT",
+        "02_transformer_lm",
+        "training step",
+        {"twin": "transformer_lm"},
+    ),
+    Kind("Training BERT", "train", r"\bBERT\b", "03_bert", "training step", {"twin": "bert"}),
+    Kind("Training a ResNet", "train", r"(?i)resnet", "04_vision", "training step", {"twin": "resnet"}),
+    Kind("Training a ViT", "train", r"\bViT\b", "04_vision", "training step", {"twin": "vit"}),
+    Kind("Generating with a Llama", "inference", r"Llama", "06_inference", "token", {"dtype": "float32"}),
+    Kind("Whisper", "inference", r"Whisper", "06_inference", "decoder step", {"dtype": "float32"}),
+    Kind(
+        "Changing between CPU and GPU",
+        "transfer",
+        "CPU/GPU switch",
+        "05_unified_memory",
+        "switching",
+        {},
+        ("PyTorch CPU then GPU, copied", "MLX CPU then GPU, shared"),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A kind of work with what others published of it and what this machine measured."""
+
+    label: str
+    published: list[Benchmark]
+    measured: list[Comparison]
+
+
+def pairs(rows: list[Benchmark], found: Found, machine: str) -> list[Pair]:
+    """Every kind with its published ratios and this machine's newest ones; either may be empty."""
+    return [Pair(kind.label, _published(kind, rows), _measured(kind, found, machine)) for kind in KINDS]
+
+
+def _published(kind: Kind, rows: list[Benchmark]) -> list[Benchmark]:
+    same = (row for row in rows if row.task == kind.task and row.on_gpu and row.ratio)
+    return [row for row in same if re.search(kind.workload, row.workload)]
+
+
+def _measured(kind: Kind, found: Found, machine: str) -> list[Comparison]:
+    newest = results.latest(found, machine, kind.notebook).bodies(Timing, subject=kind.subject)
+    same = [t for t in newest if all(t.case.get(name) == value for name, value in kind.match.items())]
+    return [row for record in same if (row := _compared(kind, record))]
+
+
+def _compared(kind: Kind, record: Timing) -> Comparison | None:
+    """One record's comparison; None when it lacks the arms, as where there is no GPU."""
+    case = {name: record.case[name] for name in ("batch", "length", "frames", "n") if name in record.case}
+    label = ", ".join(f"{name} {value}" for name, value in case.items())
+    runs = compare.runs(record)
+    if kind.arms is None:
+        both = {arm.split()[0].rstrip(",") for arm in compare.arms(runs)} >= set(compare.FRAMEWORKS)
+        return compare.at_best(record, label) if both else None
+    if not set(kind.arms) <= set(timing.arm_names(runs)):
+        return None
+    return Comparison(label, timing.ratio(runs, *kind.arms), timing.band(runs))
+
+
+def table(found: Iterable[Pair]) -> pd.DataFrame:
+    """Per kind of work: the range of published ratios, where from, and what this machine measured."""
+    rows = []
+    for pair in found:
+        ratios = sorted(row.ratio for row in pair.published)
+        chips = sorted({row.generation or "chip not stated" for row in pair.published})
+        here = sorted(row.ratio.value for row in pair.measured)
+        rows.append(
+            {
+                "kind of work": pair.label,
+                "published": len(ratios),
+                "published, PyTorch ÷ MLX": _range(ratios),
+                "on": ", ".join(chips),
+                "measured here": len(here),
+                "here, PyTorch ÷ MLX": _range(here),
+            }
+        )
+    columns = ["kind of work", "published", "published, PyTorch ÷ MLX", "on", "measured here"]
+    return pd.DataFrame(rows, columns=[*columns, "here, PyTorch ÷ MLX"])
+
+
+def _range(ratios: list[float]) -> str:
+    if not ratios:
+        return "none"
+    low, high = f"{ratios[0]:.2f}", f"{ratios[-1]:.2f}"
+    return low if low == high else f"{low} to {high}"
+
+
+def reading(found: Iterable[Pair]) -> str:
+    """Where this machine and the published figures agree on who is faster, in one sentence."""
+    both = [pair for pair in found if pair.published and pair.measured]
+    if not both:
+        return "Nothing was measured on this machine yet that others published too."
+    apart = [pair.label for pair in both if not _overlap(pair)]
+    if not apart:
+        return (
+            f"In all {len(both)} kinds of work that both have, this machine lies within the published range."
+        )
+    return (
+        f"Of {len(both)} kinds of work that both have, this machine lies outside the range that others "
+        f"published in {len(apart)}: {', '.join(apart)}."
+    )
+
+
+def _overlap(pair: Pair) -> bool:
+    ratios = [row.ratio for row in pair.published]
+    return any(min(ratios) <= row.ratio.high and row.ratio.low <= max(ratios) for row in pair.measured)

@@ -1,0 +1,141 @@
+"""Tables and sentences of what others published, of the audit, and of breadth."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+import pandas as pd
+
+from twins.kinds import Breadth, Finding
+from twins.published import Audited, Benchmark
+from twins.timing import TIE
+
+
+def sources(rows: Iterable[Benchmark], audited: Iterable[Audited]) -> pd.DataFrame:
+    """One row per source: how many figures, of when, on what, the range of ratios, findings, the address."""
+    grouped, findings = defaultdict(list), defaultdict(int)
+    for row in rows:
+        grouped[row.source_id].append(row)
+    for row in audited:
+        findings[row.source_id] += 1
+    columns = [
+        "source",
+        "figures",
+        "with both",
+        "dates",
+        "chips",
+        "tasks",
+        "PyTorch ÷ MLX",
+        "findings",
+        "address",
+    ]
+    return pd.DataFrame(
+        [_source(name, own, findings[name]) for name, own in grouped.items()], columns=columns
+    )
+
+
+def _source(name: str, rows: list[Benchmark], findings: int) -> dict:
+    ratios = sorted(row.ratio for row in rows if row.ratio)
+    dates = sorted({date for row in rows for date in (row.date_from, row.date_to) if date})
+    chips = sorted({row.generation for row in rows if row.generation}) or ["not stated"]
+    return {
+        "source": name,
+        "figures": len(rows),
+        "with both": len(ratios),
+        "dates": dates[0] if dates[:1] == dates[-1:] else f"{dates[0]} to {dates[-1]}",
+        "chips": ", ".join(chips),
+        "tasks": ", ".join(sorted({row.task for row in rows})),
+        "PyTorch ÷ MLX": f"{ratios[0]:.2f} to {ratios[-1]:.2f}" if ratios else "none",
+        "findings": findings,
+        "address": rows[0].url,
+    }
+
+
+def sides(rows: Iterable[Benchmark]) -> str:
+    """How many published ratios lie on either side of a tie, in one sentence."""
+    ratios = [row.ratio for row in rows if row.ratio and row.on_gpu]
+    if not ratios:
+        return "No published ratio is recorded."
+    ahead, behind = sum(r > TIE for r in ratios), sum(r < 1 / TIE for r in ratios)
+    return (
+        f"Of {len(ratios)} published ratios on GPUs, MLX is ahead in {ahead}, PyTorch in {behind}, and "
+        f"{len(ratios) - ahead - behind} are within {100 * (TIE - 1):.0f} % of equal."
+    )
+
+
+def live(found: Iterable[Finding], audited: Iterable[Audited]) -> pd.DataFrame:
+    """Every live reproduction: its source, what was read with the defect and without, and the verdict."""
+    origins = {row.live: row.source_id for row in audited if row.live}
+    rows = [
+        {
+            "finding": f.name,
+            "found in": origins.get(f.name, "no published source"),
+            "what is read": f.measure,
+            "with the defect": f.effect,
+            "without": f.control,
+            "here": "reproduced" if f.reproduced else "NOT reproduced",
+        }
+        for f in found
+    ]
+    columns = ["finding", "found in", "what is read", "with the defect", "without", "here"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def findings(audited: Iterable[Audited], found: Iterable[Finding]) -> pd.DataFrame:
+    """Every finding about published sources, in the audit's words; what was reproduced here says so."""
+    here = {f.name for f in found if f.reproduced}
+    rows = [
+        {
+            "source": f"{row.source_id}, {row.benchmark}",
+            "finding": row.finding,
+            "favours": row.favours,
+            "known by": "reproduced here" if row.live in here else row.known,
+            "where": row.where,
+        }
+        for row in audited
+    ]
+    return pd.DataFrame(rows, columns=["source", "finding", "favours", "known by", "where"])
+
+
+def reading(audited: list[Audited], found: list[Finding]) -> str:
+    """How many findings there are, whom they favour, and how many were reproduced here."""
+    if not audited:
+        return "No finding is recorded."
+    counts = {side: sum(row.favours == side for row in audited) for side in ("MLX", "PyTorch", "void")}
+    here = sum(f.reproduced for f in found)
+    return (
+        f"{len(audited)} findings in {len({row.source_id for row in audited})} sources. "
+        f"{counts['MLX']} of them make MLX look faster than in a fair run and {counts['PyTorch']} PyTorch; "
+        f"{counts['void']} mean that a figure is not of what its name says. "
+        f"{here} of {len(found)} live reproductions succeeded on this page."
+    )
+
+
+def breadth(found: Iterable[Breadth]) -> pd.DataFrame:
+    """Per group and framework: how much of the other's list it has, and the first names it lacks."""
+    other = {"MLX": "PyTorch", "PyTorch": "MLX"}
+    rows = [
+        {
+            "group": row.group,
+            "framework": row.framework,
+            "listed by the other": row.total,
+            "has": row.total - len(row.lacking),
+            "has, %": 100 * (1 - len(row.lacking) / row.total),
+            "lacks": f"{', '.join(row.lacking)} (of {other[row.framework]}'s)" if row.lacking else "nothing",
+        }
+        for row in found
+    ]
+    columns = ["group", "framework", "listed by the other", "has", "has, %", "lacks"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def wider(found: Iterable[Breadth]) -> str:
+    """In how many groups each framework has the larger share of the other's list, in one sentence."""
+    share = {(row.group, row.framework): 1 - len(row.lacking) / row.total for row in found}
+    groups = list(dict.fromkeys(group for group, _ in share))
+    if not groups:
+        return "Nothing was looked up."
+    ahead = [group for group in groups if share[group, "PyTorch"] > share[group, "MLX"]]
+    return (
+        f"PyTorch has the larger share of the other's list in {len(ahead)} of {len(groups)} groups"
+        f"{': ' + ', '.join(ahead) if ahead else ''}."
+    )
