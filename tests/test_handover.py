@@ -45,7 +45,7 @@ def test_only_a_gpu_is_waited_for(monkeypatch):
     monkeypatch.setitem(ROUTES, "to a GPU", Route(lambda x: x, lambda x: x, gpu=True))
     monkeypatch.setattr(handover, "routes", lambda: ROUTES)
     for name in ("to a GPU", SHARED):
-        arm = handover._arm(name, ROUTES[name], 64)
+        arm = handover.arms(64)[name]
         arm.call()
         arm.synchronize()
     assert waited == [1]
@@ -60,9 +60,17 @@ def test_the_source_is_made_outside_the_timed_call(monkeypatch):
     assert before == len(made) == 1
 
 
+def test_what_is_held_at_once_is_what_the_estimate_counts():
+    sources = {id(arm.call.args[0]) for arm in handover.arms(64).values()}
+    assert len(sources) + 2 <= handover.HELD  # and two copies in flight
+    assert handover.room([64, 1024]) == handover.HELD * 1024
+
+
 @pytest.mark.parametrize(
     ("route", "size", "error", "told"),
     [
+        (SHARED, 0, ValueError, r"sizes are \[0\]; allowed are multiples of 4 bytes"),
+        (SHARED, 1023, ValueError, r"sizes are \[1023\]; allowed are multiples of 4 bytes"),
         (
             "MLX → moon",
             64,

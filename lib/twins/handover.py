@@ -22,7 +22,9 @@ import mlx.core as mx  # isort: skip  (after twins.frameworks: the BLAS)
 import torch  # isort: skip
 
 MARK = 7.0  # what is written through one side and looked for on the other
-MEMORY_SHARE = 0.25  # of what is free: a hand-over holds at most the source and two copies
+MEMORY_SHARE = 0.7  # of what is free
+HELD = 5  # times the bytes: NumPy's array, MLX's, the GPU's, and two copies that a hand-over may make
+NUMBER = 4  # bytes of a float32
 
 
 @dataclass(frozen=True)
@@ -94,12 +96,19 @@ def _source(route: str, size: int) -> Any:
     if route not in routes():
         raise ValueError(f"hand-over {route!r} does not exist here; there are {', '.join(routes())}")
     room([size])
-    return ROUTES[route].make(np.ones(size // 4, np.float32))
+    return ROUTES[route].make(np.ones(size // NUMBER, np.float32))
 
 
 def room(sizes: Sequence[int]) -> int:
-    """Bytes the largest hand-over holds. Errors: MemoryError with the estimate when they are not free."""
-    needed, free = 3 * max(sizes), psutil.virtual_memory().available
+    """Bytes held at once at the largest size.
+
+    Errors: ValueError for a size that is no whole number of float32; MemoryError, with the estimate, when
+    they are not free.
+    """
+    wrong = [size for size in sizes if size < NUMBER or size % NUMBER]
+    if wrong or not sizes:
+        raise ValueError(f"sizes are {list(sizes)}; allowed are multiples of {NUMBER} bytes, a float32 each")
+    needed, free = HELD * max(sizes), psutil.virtual_memory().available
     if needed > MEMORY_SHARE * free:
         raise MemoryError(
             f"handing over {max(sizes) / 2**30:.2f} GiB is estimated to hold {needed / 2**30:.2f} GiB; "
@@ -109,17 +118,22 @@ def room(sizes: Sequence[int]) -> int:
 
 
 def arms(size: int) -> dict[str, Arm]:
-    """Every hand-over of `size` bytes that exists here, and one of them again for A/A."""
-    made = {}
-    for name, route in routes().items():
-        made[name] = _arm(name, route, size)
+    """Every hand-over of `size` bytes that exists here, and one of them again for A/A.
+
+    Hand-overs of one framework share a source, which none of them writes to: at a gigabyte, one each is all
+    that many machines hold.
+    """
+    room([size])
+    values = np.ones(size // NUMBER, np.float32)
+    sources = {make: make(values) for make in {route.make for route in routes().values()}}
     again = "NumPy → PyTorch, torch.tensor"
-    return made | {again + AGAIN: _arm(again, ROUTES[again], size)}
+    chosen = routes() | {again + AGAIN: ROUTES[again]}
+    return {name: _arm(route, sources[route.make]) for name, route in chosen.items()}
 
 
-def _arm(name: str, route: Route, size: int) -> Arm:
+def _arm(route: Route, source: Any) -> Arm:
     """On the CPU a hand-over is done when its call returns; waiting for idle frameworks would cost more."""
-    return Arm(partial(route.take, _source(name, size)), TORCH.synchronize if route.gpu else _nothing)
+    return Arm(partial(route.take, source), TORCH.synchronize if route.gpu else _nothing)
 
 
 def _nothing() -> None:
