@@ -16,6 +16,9 @@ from pathlib import Path
 from twins import report
 report.ROOT = Path(sys.argv.pop(1))
 report.SOURCES = report.ROOT / "notebooks"
+if sys.argv[1] == "--no-site":  # its building takes longer than the rest, and has tests of its own
+    sys.argv.pop(1)
+    report.site.build = lambda notebooks, out, profile: out / "index.html"
 report.main()
 """
 RECORDS = "from twins import results\nfound = results.read()"
@@ -48,9 +51,14 @@ def project(tmp_path):
     return tmp_path
 
 
-def run(project, *arguments, **options):
-    command = [sys.executable, "-c", DRIVER, str(project), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
+def command(project, *arguments, site=False):
+    """The command line of the runner in a project's folder."""
+    return [sys.executable, "-c", DRIVER, str(project), *([] if site else ["--no-site"]), *arguments]
+
+
+def run(project, *arguments, site=False):
+    words = command(project, *arguments, site=site)
+    return subprocess.run(words, capture_output=True, text=True, check=False)
 
 
 def states(done):
@@ -60,7 +68,7 @@ def states(done):
 
 
 def test_runs_skips_and_reruns_only_what_changed(project):
-    first = run(project)
+    first = run(project, site=True)
     assert first.returncode == 0, first.stderr
     assert states(first) == {"01_a": "done", "02_b": "done", "00_summary": "done"}
     assert first.stdout.splitlines()[-1] == f"the report: {project}/build/quick/site/index.html"
@@ -99,8 +107,7 @@ def test_a_failure_keeps_the_partial_page_and_the_others_run(project):
 
 def test_interrupted_it_goes_on_where_it_stopped(project):
     write(project, "02_b", "import time\nprint('· waiting', flush=True)\ntime.sleep(60)")
-    command = [sys.executable, "-c", DRIVER, str(project)]
-    going = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    going = subprocess.Popen(command(project), stdout=subprocess.PIPE, text=True, start_new_session=True)
     for line in going.stdout:
         if "waiting" in line:
             break
@@ -135,7 +142,7 @@ def test_a_broken_record_is_named_and_the_report_still_made(project):
     folder = project / "data" / "results" / "some-machine"
     folder.mkdir(parents=True)
     (folder / "01_a.jsonl").write_text("{broken\n")
-    done = run(project)
+    done = run(project, site=True)
     assert done.returncode == 1
     assert done.stderr.startswith("error: some-machine/01_a.jsonl, line 1: not JSON")
     assert len(done.stderr.strip().splitlines()) == 1

@@ -65,13 +65,11 @@ def headline(found: results.Found, machine: str) -> str:
     """The README's headline in Markdown: the machine, the verdicts, the figure, and what they do not say."""
     here, records = newest_machine(found, machine), summary.newest(found, machine)
     verdicts = [claims.verdict(claim, records) for claim in claims.load()]
-    lines = [
-        f"Measured on {here} (machine `{here.id}`, {here.device}):",
-        "",
-        "| claim | verdict |",
-        "| --- | --- |",
-    ]
-    lines += [f"| {each.claim.claim} | {each.word} |" for each in verdicts]
+    lines = [f"Measured on {here} (machine `{here.id}`, {here.device}):", ""]
+    lines += ["| claim | verdict | PyTorch's time ÷ MLX's, published by others |", "| --- | --- | --- |"]
+    for each in verdicts:
+        beside = claims.others(each.claim) if each.claim.published else ""
+        lines.append(f"| {each.claim.claim} | {each.word} | {beside} |")
     lines += ["", f"![{picture(found, machine).alt}](report/{PICTURE})"]
     return "\n".join([*lines, "", CPU_CAVEAT] if here.device == "CPU" else lines)
 
