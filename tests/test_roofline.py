@@ -33,7 +33,7 @@ def row(**more) -> Benchmark:
 def workload(**more) -> Workload:
     values = {"training_batches": 10, "forward_batches": 5, "examples": 4, "multiply_adds": 10**9}
     values |= {"parameters": 1000, "gathered": 400, "updated": True}
-    return Workload("s", "w", **values | more, known="computed", url="http://x", note="")
+    return Workload("s", "w", "short", **values | more, known="computed", url="http://x", note="")
 
 
 # --- the bound ---------------------------------------------------------------------------------------

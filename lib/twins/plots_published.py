@@ -161,11 +161,10 @@ def _operation(axes: Axes, name: str, rows: list[Benchmark]) -> None:
 
 def _shapes(axes: Axes, rows: list[Benchmark]) -> None:
     """The legend of generations, below the last panel."""
-    for generation in sorted({row.generation for row in rows} & set(SHAPES)):
-        axes.scatter([], [], c=MUTED, marker=SHAPES[generation], s=34, label=generation)
-    axes.legend(
-        loc="upper left", bbox_to_anchor=(-0.02, -0.25), ncols=5, frameon=False, fontsize=9, labelcolor=MUTED
-    )
+    known = sorted({row.generation for row in rows} & set(SHAPES))
+    marks = [axes.scatter([], [], c=MUTED, marker=SHAPES[generation], s=34) for generation in known]
+    look = {"ncols": 5, "frameon": False, "fontsize": 9, "labelcolor": MUTED}
+    axes.legend(marks, known, loc="upper left", bbox_to_anchor=(-0.02, -0.25), **look)
 
 
 def _ends(rows: list[Benchmark]) -> tuple[float, float]:

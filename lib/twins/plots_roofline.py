@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 
 from twins import compare, roofline, timing
@@ -18,6 +19,7 @@ from twins.drawing import (
     end_labels,
     headline,
     log_ticks,
+    name_rows,
     nothing,
 )
 from twins.results import Timing
@@ -53,6 +55,31 @@ def roofs(loads: list[Load], chips: list[Roof], here: Roof | None, timings: Iter
     told = "Below: hollow, nothing fused; filled, compulsory bytes only"
     headline(above, title, f"{told}. Marks above: measured here" if here else told)
     return Figure(canvas, f"{title}. {roofline.sides(loads, chips)} {_ridges(chips)}")
+
+
+def shares(table: pd.DataFrame) -> Figure:
+    """How much of each published time the chip's bound is, by workload and chip."""
+    if table.empty:
+        return nothing("no published time states its sizes")
+    ordered = table.assign(label=table["workload"] + ", " + table["chip"])
+    top = ordered.groupby("label")["share of the bound, %"].max().sort_values()
+    canvas, (axes,) = blank(1.5 + 0.27 * len(top))
+    for framework, rows in ordered.groupby("framework"):
+        places = [top.index.get_loc(label) for label in rows["label"]]
+        look = {"color": COLOURS[framework], "marker": MARKERS[framework], "ls": "none", "mec": PAPER}
+        axes.plot(rows["share of the bound, %"], places, ms=7.5, label=framework, **look)
+    name_rows(axes, list(top.index))
+    axes.set(xlim=(0, 100), ylim=(-0.6, len(top) - 0.4), xlabel="% of the published time that the bound is")
+    axes.legend(loc="lower right", frameon=False, fontsize=9)
+    low, high = table["share of the bound, %"].agg(["min", "max"])
+    title = f"Published training reached {low:.0f} to {high:.0f} % of its chip's best"
+    headline(
+        axes,
+        title,
+        "Least time on paper ÷ published time, batch × length. Star: a figure of the chip was inferred",
+    )
+    told = "; ".join(f"{label} {share:.0f} %" for label, share in top[::-1].items())
+    return Figure(canvas, f"{title}. Best of each: {told}.")
 
 
 def _roof(axes: Axes, x: np.ndarray, roof: Roof, dash, colour: str) -> tuple[float, float, str, str]:

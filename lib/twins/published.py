@@ -119,12 +119,14 @@ class Audited:
 class Workload:
     """The size of one published timing in float32: enough for its operations and its least traffic.
 
-    `multiply_adds` are of one example's forward pass; `gathered` of the `parameters` lie in tables of which
-    a forward pass reads single rows. `updated` is false where forward and backward alone are timed.
+    `label` is its short name; `multiply_adds` are of one example's forward pass; `gathered` of the
+    `parameters` lie in tables of which a forward pass reads single rows. `updated` is false where forward and
+    backward alone are timed.
     """
 
     source_id: str
     workload: str
+    label: str
     training_batches: int
     forward_batches: int
     examples: int

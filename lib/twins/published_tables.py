@@ -10,42 +10,40 @@ from twins.published import Audited, Benchmark
 from twins.timing import TIE
 
 
-def sources(rows: Iterable[Benchmark], audited: Iterable[Audited]) -> pd.DataFrame:
-    """One row per source: how many figures, of when, on what, the range of ratios, findings, the address."""
-    grouped, findings = defaultdict(list), defaultdict(int)
+def sources(rows: Iterable[Benchmark], audited: list[Audited]) -> pd.DataFrame:
+    """One row per source: how many figures, the range of ratios, of when, on what, findings, the address."""
+    grouped = defaultdict(list)
     for row in rows:
         grouped[row.source_id].append(row)
-    for row in audited:
-        findings[row.source_id] += 1
     columns = [
         "source",
         "figures",
         "with both",
+        "PyTorch ÷ MLX",
         "dates",
         "chips",
         "tasks",
-        "PyTorch ÷ MLX",
         "findings",
         "address",
     ]
-    return pd.DataFrame(
-        [_source(name, own, findings[name]) for name, own in grouped.items()], columns=columns
-    )
+    made = [_source(name, own, audited) for name, own in grouped.items()]
+    return pd.DataFrame(made, columns=columns)
 
 
-def _source(name: str, rows: list[Benchmark], findings: int) -> dict:
+def _source(name: str, rows: list[Benchmark], audited: list[Audited]) -> dict:
     ratios = sorted(row.ratio for row in rows if row.ratio)
-    dates = sorted({date for row in rows for date in (row.date_from, row.date_to) if date})
+    dates = sorted({date for row in rows for date in (row.date_from, row.date_to) if date}) or ["not stated"]
     chips = sorted({row.generation for row in rows if row.generation}) or ["not stated"]
+    own = [each for each in audited if each.source_id == name or rows[0].url.startswith(f"{each.url}/")]
     return {
         "source": name,
         "figures": len(rows),
         "with both": len(ratios),
-        "dates": dates[0] if dates[:1] == dates[-1:] else f"{dates[0]} to {dates[-1]}",
+        "PyTorch ÷ MLX": f"{ratios[0]:.2f} to {ratios[-1]:.2f}" if ratios else "none",
+        "dates": dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}",
         "chips": ", ".join(chips),
         "tasks": ", ".join(sorted({row.task for row in rows})),
-        "PyTorch ÷ MLX": f"{ratios[0]:.2f} to {ratios[-1]:.2f}" if ratios else "none",
-        "findings": findings,
+        "findings": len(own),
         "address": rows[0].url,
     }
 
@@ -68,15 +66,15 @@ def live(found: Iterable[Finding], audited: Iterable[Audited]) -> pd.DataFrame:
     rows = [
         {
             "finding": f.name,
-            "found in": origins.get(f.name, "no published source"),
-            "what is read": f.measure,
             "with the defect": f.effect,
             "without": f.control,
             "here": "reproduced" if f.reproduced else "NOT reproduced",
+            "what is read": f.measure,
+            "found in": origins.get(f.name, "no published source"),
         }
         for f in found
     ]
-    columns = ["finding", "found in", "what is read", "with the defect", "without", "here"]
+    columns = ["finding", "with the defect", "without", "here", "what is read", "found in"]
     return pd.DataFrame(rows, columns=columns)
 
 

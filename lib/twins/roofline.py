@@ -191,18 +191,18 @@ def published_shares(
                 if seconds := row.seconds(framework):
                     rows.append(
                         {
-                            "source": work.source_id,
-                            "workload": work.workload,
+                            "workload": work.label,
                             "chip": roof.name,
                             "framework": framework,
                             "published s": seconds,
                             "bound s": least,
                             "binds": side,
                             "share of the bound, %": 100 * least / seconds,
+                            "source": work.source_id,
                         }
                     )
-    columns = ["source", "workload", "chip", "framework", "published s", "bound s", "binds"]
-    return pd.DataFrame(rows, columns=[*columns, "share of the bound, %"])
+    columns = ["workload", "chip", "framework", "published s", "bound s", "binds"]
+    return pd.DataFrame(rows, columns=[*columns, "share of the bound, %", "source"])
 
 
 def here_table(found: Iterable[Load], timings: Iterable[Timing], roof: Roof | None) -> pd.DataFrame:

@@ -1,0 +1,192 @@
+"""Figures and tables of published figures: titles say what the numbers are, and empty inputs say why."""
+
+import pytest
+import records
+from test_roofline import LOAD, ROOF, chip, row, workload
+
+from twins import audit, beside, plots_published, plots_roofline, published, published_tables, roofline
+from twins.kinds import Breadth, Finding
+from twins.plots_published import by_generation, by_year, operations
+from twins.results import Found, Record, Timing
+
+ROWS = published.benchmarks()
+EMPTY = "Nothing to draw: "
+
+
+def timing_record(timing: Timing, notebook="02_transformer_lm", machine="chip-8gb") -> Record:
+    return Record(1, "timing", machine, "CPU", {}, notebook, "quick", "r", timing)
+
+
+@pytest.mark.parametrize(
+    "figure",
+    [
+        lambda: by_generation([]),
+        lambda: by_year([]),
+        lambda: operations([], ["op Linear"]),
+        lambda: operations(ROWS, []),
+        lambda: plots_published.beside([], "chip"),
+        lambda: plots_published.beside([beside.Pair("LM", [], [])], "chip"),
+        lambda: plots_published.breadth([]),
+        lambda: plots_roofline.roofs([], [ROOF], None, []),
+        lambda: plots_roofline.roofs([LOAD], [], ROOF, []),
+        lambda: plots_roofline.shares(roofline.published_shares([], [], [])),
+    ],
+)
+def test_empty_inputs_say_why(figure):
+    assert figure().alt.startswith(EMPTY)
+
+
+def test_empty_tables_and_sentences():
+    assert published_tables.sources([], []).empty and published_tables.live([], []).empty
+    assert published_tables.findings([], []).empty and published_tables.breadth([]).empty
+    assert published_tables.reading([], []) == "No finding is recorded."
+    assert published_tables.sides([]) == "No published ratio is recorded."
+    assert published_tables.wider([]) == "Nothing was looked up."
+    assert beside.table([]).empty and beside.reading([]).startswith("Nothing was measured")
+    assert (
+        roofline.reached(roofline.published_shares([], [], []), "a time") == "There is no bound for a time."
+    )
+    assert roofline.sides([], [ROOF]) == "No step was counted."
+
+
+# --- strips ----------------------------------------------------------------------------------------------
+
+
+def test_groups_with_both_sides_are_counted():
+    both = [row(mlx_low=8.0, mlx_high=8.0), row()]  # 0.5 and 2
+    one = [row(chip="M3", task="op"), row(chip="M3", task="op")]
+    assert by_generation([*both, *one]).alt.startswith("Each framework is the faster one somewhere in 1 of 2")
+    assert by_year(one).alt.startswith("Each framework is the faster one somewhere in 0 of 1")
+
+
+def test_ranges_and_other_devices_are_left_out():
+    left = [row(pytorch_backend="cpu"), row(pytorch_backend="cuda"), row(mlx_high=3.0)]
+    assert by_generation(left).alt.startswith(EMPTY)
+    assert "training, M1: 2.00 over 1" in by_generation([*left, row(chip="M1 Pro")]).alt
+
+
+def test_all_published_figures_are_drawn():
+    assert "Of 289 published ratios on GPUs, MLX is ahead in 154, PyTorch in 107" in by_generation(ROWS).alt
+    counts = published_tables.sides(ROWS)
+    assert counts in by_year(ROWS).alt
+
+
+def test_the_operation_that_moved_most_is_named():
+    def op(name, date, mlx):
+        return row(task="op", workload=name, date_from=date, mlx_low=mlx, mlx_high=mlx)
+
+    rows = [
+        op("op A", "2024-01", 4.0),
+        op("op A", "2026-01", 2.0),
+        op("op B", "2024", 1.0),
+        op("op B", "2026", 16.0),
+    ]
+    assert operations(rows, ["op A", "op B"]).alt.startswith("B moved most: from 4.00× to 0.25×")
+
+
+def test_an_unknown_operation_is_refused_with_what_there_is():
+    with pytest.raises(
+        ValueError, match=r"operations: no published row is of 'op Nothing'; there are .*op Linear"
+    ):
+        operations(ROWS, ["op Nothing"])
+
+
+# --- beside this machine -----------------------------------------------------------------------------------
+
+
+def test_measured_ratios_stand_beside_published_ones_of_their_kind():
+    step = records.step(4, mlx=1.0, torch=2.0)
+    other = timing_record(records.step(4, mlx=1.0, torch=9.0), machine="other")
+    published_row = row(workload="transformer LM 1x1", chip="M1")
+    pairs = beside.pairs(
+        [published_row, row(workload="something else")], Found([timing_record(step), other], []), "chip-8gb"
+    )
+    first = pairs[0]
+    assert (first.published, [c.ratio.value for c in first.measured]) == ([published_row], [2.0])
+    assert all(not pair.published and not pair.measured for pair in pairs[1:])
+    assert plots_published.beside(pairs, "chip").alt.startswith(
+        "This machine is on a side that others published in 1 of 1"
+    )
+    assert beside.reading(pairs).startswith("In all 1 kinds of work")
+
+
+def test_a_machine_on_the_other_side_is_told():
+    step = timing_record(records.step(4, mlx=2.0, torch=1.0))
+    pairs = beside.pairs([row(workload="transformer LM 1x1")], Found([step], []), "chip-8gb")
+    assert plots_published.beside(pairs, "chip").alt.startswith(
+        "This machine is on a side that others published in 0 of 1"
+    )
+    assert "outside the range that others published in 1: Training a transformer LM" in beside.reading(pairs)
+    assert beside.table(pairs)["here, PyTorch ÷ MLX"].iloc[0] == "0.50"
+
+
+def test_changing_sides_needs_both_arms():
+    """Without a GPU the switching record times other arms, and stands beside nothing."""
+    seconds = {"PyTorch twice": 1.0, "MLX twice": 2.0, "PyTorch twice again": 1.0}
+    without = timing_record(records.timed("switching", {"n": 8}, seconds), "05_unified_memory")
+    arms = {"PyTorch CPU then GPU, copied": 3.0, "MLX CPU then GPU, shared": 1.0, "PyTorch twice": 1.0}
+    with_gpu = timing_record(
+        records.timed("switching", {"n": 8}, arms | {"PyTorch twice again": 1.0}), "05_unified_memory"
+    )
+    assert beside.pairs([], Found([without], []), "chip-8gb")[-1].measured == []
+    assert beside.pairs([], Found([with_gpu], []), "chip-8gb")[-1].measured[0].ratio.value == 3.0
+
+
+def test_without_any_measurement_the_title_says_so():
+    pairs = beside.pairs(ROWS, Found([], []), "chip-8gb")
+    assert [len(pair.published) for pair in pairs] == [5, 3, 5, 0, 3, 4, 3]
+    assert plots_published.beside(pairs, "chip").alt.startswith("Nothing that others published was measured")
+
+
+# --- the audit ------------------------------------------------------------------------------------------
+
+
+def test_what_was_not_reproduced_is_not_called_reproduced():
+    failed = Finding("missing optimizer step", "change", 1.0, 1.0, False)
+    audited = published.audit()
+    assert list(published_tables.live([failed], audited)["here"]) == ["NOT reproduced"]
+    assert "reproduced here" not in set(published_tables.findings(audited, [failed])["known by"])
+    assert "0 of 1 live reproductions succeeded" in published_tables.reading(audited, [failed])
+    worked = audit.missing_step()
+    assert "reproduced here" in set(published_tables.findings(audited, [worked])["known by"])
+    assert list(published_tables.live([worked], audited)["found in"]) == ["lucasste"]
+
+
+def test_sources_count_figures_ratios_and_findings():
+    table = published_tables.sources(ROWS, published.audit()).set_index("source")
+    assert table["figures"].sum() == len(ROWS) == 316
+    assert table["with both"].sum() == sum(r.ratio is not None for r in ROWS)
+    assert table.loc["tristanbilot_detail", "findings"] == table.loc["tristanbilot_avg", "findings"] > 0
+    assert table.loc["mlx_322", "findings"] == 0
+
+
+# --- rooflines and breadth ------------------------------------------------------------------------------
+
+
+def test_the_roofline_says_what_binds():
+    memory = roofline.Load("b", {"batch": 1}, flops=10, compulsory=10**3, unfused=10**4)
+    both = plots_roofline.roofs([LOAD, memory], [ROOF], ROOF, [records.step(4, 1.0, 1.0)])
+    assert both.alt.startswith("Arithmetic binds 1 of 2 steps on every chip drawn, memory 1.")
+    assert "chip 10" in both.alt
+
+
+def test_the_shares_figure_gives_the_range():
+    table = roofline.published_shares([workload()], [row()], [chip()])
+    assert plots_roofline.shares(table).alt.startswith(
+        "Published training reached 7 to 14 % of its chip's best"
+    )
+    assert roofline.reached(table, "a time").startswith("The bound is 7 to 14 % of a time")
+
+
+def test_a_share_above_the_bound_is_explained():
+    table = roofline.here_table([LOAD], [records.step(4, mlx=0.001, torch=0.004)], ROOF)
+    assert roofline.reached(table, "a step").endswith("in a cache and did not cross memory.")
+
+
+def test_breadth_figure_and_table_agree():
+    found = [Breadth("MLX", "layers", 10, ["a", "b"]), Breadth("PyTorch", "layers", 5, [])]
+    assert plots_published.breadth(found).alt.startswith(
+        "PyTorch has the larger share of the other's list in 1 of 1"
+    )
+    assert list(published_tables.breadth(found)["has"]) == [8, 5]
+    assert list(published_tables.breadth(found)["lacks"]) == ["a, b (of PyTorch's)", "nothing"]
