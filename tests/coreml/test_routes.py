@@ -1,7 +1,9 @@
 """Every route gives a package or says at which step it failed, in the words of what failed."""
 
+import ast
 import importlib.util
 
+import coremltools as ct
 import numpy as np
 import pytest
 from networks_for_routes import small
@@ -24,13 +26,22 @@ def importable(monkeypatch, pytestconfig):
 
 @pytest.mark.parametrize("route", TAKEN)
 def test_a_route_gives_a_package_and_seconds_for_every_step(route, tmp_path):
-    outcome = routes.run(route, SMALL, {"width": 8}, tmp_path)
-    assert (outcome.failed, outcome.message) == ("", "")
-    assert list(outcome.steps) == [step.__name__ for step in routes.ROUTES[route]]
-    assert min(outcome.steps.values()) >= 0
-    model = load(outcome.package)
+    network, example = small(routes.framework(route), width=8)
+    seconds: dict[str, float] = {}
+    job = routes.Job(network, example, ct.target.iOS17, "float16", tmp_path)
+    package, _ = routes.follow(route, job, seconds)
+    assert list(seconds) == [step.__name__ for step in routes.ROUTES[route]]
+    assert min(seconds.values()) >= 0
+    model = load(package)
     (made,) = model.predict({name: np.ones((1, 4), np.float32) for name in model.inputs}).values()
     assert made.shape == (1, 2)
+
+
+def test_a_route_is_taken_in_a_process_of_its_own(tmp_path):
+    outcome = routes.run("PyTorch, torch.jit.trace", SMALL, {"width": 8}, tmp_path)
+    assert (outcome.failed, outcome.message) == ("", "")
+    assert list(outcome.steps) == ["trace", "convert", "save"]
+    assert load(outcome.package).outputs
 
 
 def test_the_removed_front_end_is_a_row_with_its_own_words(tmp_path):
@@ -62,9 +73,29 @@ def test_an_unknown_route_is_refused(tmp_path):
 @pytest.mark.parametrize("route", routes.ROUTES)
 def test_what_a_user_writes_is_the_code_that_ran(route):
     assert routes.framework(route) in ("MLX", "PyTorch")
-    lines = routes.code(route).splitlines()
-    assert len(lines) >= len(routes.ROUTES[route])
-    assert not any('"""' in line for line in lines)
+    written = ast.parse(routes.code(route)).body  # it is Python as it stands
+    assert [step.name for step in written] == [step.__name__ for step in routes.ROUTES[route]]
+
+
+def test_onnx_runtime_runs_the_graph_where_it_has_core_ml(tmp_path, monkeypatch):
+    """As on macOS, with its CPU provider in Core ML's place."""
+    import onnxruntime
+
+    session, asked = onnxruntime.InferenceSession, []
+
+    def on_the_cpu(path, providers):
+        asked.append(providers)
+        return session(path, providers=["CPUExecutionProvider"])
+
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CoreMLExecutionProvider"])
+    monkeypatch.setattr(onnxruntime, "InferenceSession", on_the_cpu)
+    model, example = small("PyTorch")
+    job = routes.Job(model, example, None, "float16", tmp_path)
+    seconds: dict[str, float] = {}
+    value, _ = routes.follow("PyTorch, ONNX, ONNX Runtime", job, seconds)
+    assert value is None  # no package comes of it
+    assert list(seconds) == ["onnx_export", "run_in_onnxruntime"]
+    assert asked == [["CoreMLExecutionProvider"]]
 
 
 def test_the_test_network_is_one_in_both_frameworks():

@@ -8,7 +8,6 @@ https://docs.pytorch.org/docs/2.13/onnx.html
 import importlib.util
 import inspect
 import json
-import textwrap
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -179,13 +178,8 @@ class Outcome:
 
 
 def code(route: str) -> str:
-    """What a user writes for a route: the steps' own lines."""
-    lines = []
-    for step in ROUTES[route]:
-        source = inspect.getsource(step)
-        body = source[source.index('"""', source.index('"""') + 3) + 3 :]
-        lines.append(textwrap.dedent(body).strip("\n"))
-    return "\n".join(lines)
+    """What a user writes for a route: a function per step, each given what the one before gave."""
+    return "\n\n".join(inspect.getsource(step).strip() for step in ROUTES[route])
 
 
 def framework(route: str) -> str:

@@ -16,7 +16,7 @@ import coremltools as ct
 import pandas as pd
 
 from twins import trained
-from twins.coreml import routes
+from twins.coreml import conversions, routes
 from twins.coreml.contents import contents
 from twins.trained import Trained
 
@@ -37,7 +37,10 @@ def silent() -> Iterator[None]:
 
 
 def walk(route: str, model: Trained, precision: str = "float16") -> pd.DataFrame:
-    """What every step of a route gives for one model, a row each: what it is, and how large."""
+    """What every step of a route gives for one model, a row each: what it is, and how large.
+
+    The last row is no step of the route: the package is run and compared with the model, as every package is.
+    """
     half, example = trained.half(str(model.folder), routes.framework(route))
     value, rows = None, []
     with tempfile.TemporaryDirectory() as folder, silent():
@@ -46,6 +49,9 @@ def walk(route: str, model: Trained, precision: str = "float16") -> pd.DataFrame
             value = step(job, value)
             does = step.__doc__.strip().rstrip(".")
             rows.append({"step": f"{number}. {step.__name__}", "what it does": does, "gives": told(value)})
+        report = conversions.checked(half, example, value, routes.framework(route))
+        line = {"gives": conversions.line_of(report)}
+        rows.append({"step": "check", "what it does": "Run the package and compare it with the model"} | line)
     return pd.DataFrame(rows)
 
 
