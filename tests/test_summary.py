@@ -100,6 +100,15 @@ def test_machines_stand_side_by_side_each_with_its_own_newest_run():
     assert list(summary.columns(records, "nobody-1gb")) == [APPLE.id, MACHINE.id]
 
 
+def test_another_machine_is_chosen_by_its_name():
+    records = {MACHINE.id: written(MACHINE), APPLE.id: written(APPLE, machine=APPLE)}
+    assert summary.chosen(records, "", MACHINE.id) == records[MACHINE.id]
+    assert summary.chosen(records, APPLE.id, MACHINE.id) == records[APPLE.id]
+    assert summary.chosen(records, "", "nobody-1gb") == []
+    with pytest.raises(ValueError, match="no record is of a machine called 'm'; there are chip-8gb, apple"):
+        summary.chosen(records, "m", MACHINE.id)
+
+
 def test_a_table_shows_as_many_machines_as_it_has_room_for():
     made = {f"m-{i}": written(MACHINE, run=f"2026-01-{i + 1:02}") for i in range(summary.COLUMNS + 3)}
     shown = list(summary.columns(made, "m-0"))

@@ -124,15 +124,19 @@ def _named(figures: list[Figure]) -> str:
 
 
 def _dependence(sides: list[tuple[Figure, str]]) -> str:
-    """On what figures depend: the first property of their cases that parts them cleanly; else each side."""
+    """On what figures depend: the coarsest property of their cases that parts them cleanly; and each side."""
+    parting: dict[str, dict[str, set[str]]] = {}
     for name in dict.fromkeys(name for figure, _ in sides for name in figure.case):
         found: dict[str, set[str]] = {}
         for figure, each in sides:
             found.setdefault(figure.case.get(name, "none"), set()).add(each)
-        if 1 < len(found) < len(sides) and all(len(each) == 1 for each in found.values()):
-            parted = "; ".join(f"{value}: {next(iter(each))}" for value, each in found.items())
-            return f"on {name}: {parted}. {_by_side(sides)}"
-    return _by_side(sides)
+        if len(found) > 1 and all(len(each) == 1 for each in found.values()):
+            parting[name] = found
+    if not parting:
+        return _by_side(sides)
+    name = min(parting, key=lambda each: len(parting[each]))
+    parted = "; ".join(f"{value}: {next(iter(each))}" for value, each in parting[name].items())
+    return f"on {name}: {parted}. {_by_side(sides)}"
 
 
 def _by_side(sides: list[tuple[Figure, str]]) -> str:

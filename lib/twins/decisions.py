@@ -47,8 +47,9 @@ def _faster(figures: list[Figure]) -> tuple[str, str]:
     (winner,) = kinds
     if winner == "either":
         return winner, f"a tie in all of {len(figures)} cases"
-    factors = [max(figure.value, 1 / figure.value) for figure in figures]
-    return winner, f"{min(factors):.2f}× to {max(factors):.2f}× as fast, over {len(figures)} cases"
+    factors = sorted(max(figure.value, 1 / figure.value) for figure in figures)
+    told = " to ".join(dict.fromkeys(f"{factor:.2f}×" for factor in (factors[0], factors[-1])))
+    return winner, f"{told} as fast, over {len(figures)} case{'s' if len(figures) > 1 else ''}"
 
 
 def _route(records: Iterable[Record]) -> tuple[str, str]:

@@ -71,6 +71,16 @@ def side_by_side(records: dict[str, list[results.Record]], task: str) -> list[Co
     ]
 
 
+def chosen(records: dict[str, list[results.Record]], name: str, here: str) -> list[results.Record]:
+    """The newest records of a machine by its name, or of this one when the name is empty.
+
+    Errors: ValueError for a name that has no record.
+    """
+    if name and name not in records:
+        raise ValueError(f"no record is of a machine called {name!r}; there are {', '.join(records)}")
+    return records.get(name or here, [])
+
+
 def columns(records: dict[str, list[results.Record]], first: str) -> dict[str, list[results.Record]]:
     """As many machines as a table has room for, this one first and then those measured last."""
     newest_run = {name: max((r.run for r in own), default="") for name, own in records.items()}
