@@ -140,7 +140,7 @@ def test_tidy_leaves_nothing_of_this_machine(tmp_path):
     assert "papermill" not in made.cells[0].metadata
 
 
-def test_the_summary_reads_records_and_runs_last():
-    assert [path.stem for path in SERIES if notebooks.reads_records(path)] == ["00_summary"]
+def test_what_reads_records_runs_last_and_the_summary_after_all():
+    assert [path.stem for path in SERIES if notebooks.reads_records(path)] == ["11_published", "00_summary"]
     assert SERIES[-1].stem == "00_summary"
     assert results.ROOT / "notebooks" == report.SOURCES

@@ -189,4 +189,6 @@ def test_breadth_figure_and_table_agree():
         "PyTorch has the larger share of the other's list in 1 of 1"
     )
     assert list(published_tables.breadth(found)["has"]) == [8, 5]
-    assert list(published_tables.breadth(found)["lacks"]) == ["a, b (of PyTorch's)", "nothing"]
+    assert list(published_tables.breadth(found)["lacks"]) == ["a, b", "nothing"]
+    many = Breadth("MLX", "layers", 30, [f"x{i}" for i in range(20)])
+    assert published_tables.breadth([many])["lacks"].iloc[0].endswith("and 12 more")

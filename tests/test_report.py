@@ -170,3 +170,13 @@ def test_the_kernel_is_this_python(project):
     executed = nbformat.read(project / "build/quick/notebooks/01_a.ipynb", as_version=4)
     told = executed.cells[-1].outputs[0].text.strip()
     assert told.replace("./", f"{results.ROOT}/", 1).endswith(sys.executable.removeprefix(str(results.ROOT)))
+
+
+def test_a_page_that_reads_records_is_made_again_for_others_records_and_not_its_own(project):
+    path, folder = project / "notebooks" / "00_summary.ipynb", project / "records"
+    (folder / "machine").mkdir(parents=True)
+    before = report.key(path, {}, folder)
+    (folder / "machine" / "00_summary.jsonl").write_text("own\n")
+    assert report.key(path, {}, folder) == before
+    (folder / "machine" / "01_a.jsonl").write_text("another's\n")
+    assert report.key(path, {}, folder) != before

@@ -70,6 +70,9 @@ def test_every_published_chip_has_the_bound_by_hand():
     assert first["chip"] == "M1"
     seconds = max(2e9 / 2.617e12, 1e8 / 68e9)
     assert first["transformer_lm, batch 4, ms"] == f"{1e3 * seconds:.3g}, memory"
+    inferred = roofline.inferred(published.chips())
+    assert list(inferred["chip"]) == [n for n in table["chip"] if n.endswith(roofline.MARK)]
+    assert inferred["what was inferred"].str.len().min() > 0
     marked = {name.removesuffix(roofline.MARK) for name in table["chip"] if name.endswith(roofline.MARK)}
     unsourced = {c.chip for c in published.chips() if c.unsourced and c.fp32_tflops}
     assert marked == unsourced != set()
@@ -101,7 +104,7 @@ def test_share_of_published_times_by_hand():
     table = roofline.published_shares([workload()], [row(), row(workload="other")], [chip()])
     flops = 2 * 4 * 10**9 * (3 * 10 + 5)
     assert list(table["framework"]) == ["MLX", "PyTorch"]
-    assert list(table["share of the bound, %"]) == pytest.approx([100 * flops / 1e12 / s for s in (2, 4)])
+    assert list(table[roofline.SHARE]) == pytest.approx([100 * flops / 1e12 / s for s in (2, 4)])
 
 
 def test_fewer_cores_lower_the_peak_and_are_marked():
@@ -119,7 +122,7 @@ def test_a_side_or_chip_that_is_not_stated_has_no_share():
 def test_no_published_time_beats_its_bound():
     table = roofline.published_shares(published.workloads(), published.benchmarks(), published.chips())
     assert len(table) > 20
-    assert table["share of the bound, %"].between(0.1, 99).all()
+    assert table[roofline.SHARE].between(0.1, 99).all()
 
 
 # --- this machine ----------------------------------------------------------------------------------------
@@ -128,7 +131,7 @@ def test_no_published_time_beats_its_bound():
 def test_measured_steps_are_held_against_the_probed_bound():
     table = roofline.here_table([LOAD], [records.step(4, mlx=0.008, torch=0.004)], ROOF)
     assert list(table["bound ms"]) == [2.0, 2.0]
-    assert list(table["share of the bound, %"]) == pytest.approx([25, 50])
+    assert list(table[roofline.SHARE]) == pytest.approx([25, 50])
     assert roofline.here_table([LOAD], [records.step(8, 1.0, 1.0)], ROOF).empty
     assert roofline.here_table([LOAD], [records.step(4, 1.0, 1.0)], None).empty
 

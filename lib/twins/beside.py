@@ -106,15 +106,21 @@ def table(found: Iterable[Pair]) -> pd.DataFrame:
         rows.append(
             {
                 "kind of work": pair.label,
-                "published": len(ratios),
                 "published, PyTorch ÷ MLX": _range(ratios),
-                "on": ", ".join(chips),
-                "measured here": len(here),
                 "here, PyTorch ÷ MLX": _range(here),
+                "published": len(ratios),
+                "measured here": len(here),
+                "published on": ", ".join(chips),
             }
         )
-    columns = ["kind of work", "published", "published, PyTorch ÷ MLX", "on", "measured here"]
-    return pd.DataFrame(rows, columns=[*columns, "here, PyTorch ÷ MLX"])
+    columns = [
+        "kind of work",
+        "published, PyTorch ÷ MLX",
+        "here, PyTorch ÷ MLX",
+        "published",
+        "measured here",
+    ]
+    return pd.DataFrame(rows, columns=[*columns, "published on"])
 
 
 def _range(ratios: list[float]) -> str:

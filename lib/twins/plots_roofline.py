@@ -62,16 +62,16 @@ def shares(table: pd.DataFrame) -> Figure:
     if table.empty:
         return nothing("no published time states its sizes")
     ordered = table.assign(label=table["workload"] + ", " + table["chip"])
-    top = ordered.groupby("label")["share of the bound, %"].max().sort_values()
+    top = ordered.groupby("label")[roofline.SHARE].max().sort_values()
     canvas, (axes,) = blank(1.5 + 0.27 * len(top))
     for framework, rows in ordered.groupby("framework"):
         places = [top.index.get_loc(label) for label in rows["label"]]
         look = {"color": COLOURS[framework], "marker": MARKERS[framework], "ls": "none", "mec": PAPER}
-        axes.plot(rows["share of the bound, %"], places, ms=7.5, label=framework, **look)
+        axes.plot(rows[roofline.SHARE], places, ms=7.5, label=framework, **look)
     name_rows(axes, list(top.index))
     axes.set(xlim=(0, 100), ylim=(-0.6, len(top) - 0.4), xlabel="% of the published time that the bound is")
     axes.legend(loc="lower right", frameon=False, fontsize=9)
-    low, high = table["share of the bound, %"].agg(["min", "max"])
+    low, high = table[roofline.SHARE].agg(["min", "max"])
     title = f"Published training reached {low:.0f} to {high:.0f} % of its chip's best"
     headline(
         axes,

@@ -108,22 +108,32 @@ def reading(audited: list[Audited], found: list[Finding]) -> str:
     )
 
 
+NAMED = 8  # of what is lacking; the records hold all
+
+
 def breadth(found: Iterable[Breadth]) -> pd.DataFrame:
     """Per group and framework: how much of the other's list it has, and the first names it lacks."""
-    other = {"MLX": "PyTorch", "PyTorch": "MLX"}
     rows = [
         {
             "group": row.group,
             "framework": row.framework,
-            "listed by the other": row.total,
-            "has": row.total - len(row.lacking),
             "has, %": 100 * (1 - len(row.lacking) / row.total),
-            "lacks": f"{', '.join(row.lacking)} (of {other[row.framework]}'s)" if row.lacking else "nothing",
+            "has": row.total - len(row.lacking),
+            "of": row.total,
+            "lacks": _some(row.lacking),
         }
         for row in found
     ]
-    columns = ["group", "framework", "listed by the other", "has", "has, %", "lacks"]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=["group", "framework", "has, %", "has", "of", "lacks"])
+
+
+def _some(names: list[str]) -> str:
+    """The names, or some from all over the list and how many more there are."""
+    if len(names) <= NAMED:
+        return ", ".join(names) or "nothing"
+    step = len(names) / NAMED
+    shown = [names[int(i * step)] for i in range(NAMED)]
+    return f"{', '.join(shown)} and {len(names) - NAMED} more"
 
 
 def wider(found: Iterable[Breadth]) -> str:

@@ -17,6 +17,7 @@ from twins.results import ROOT
 from twins.show import PROGRESS
 
 SOURCES = ROOT / "notebooks"
+LAST = "00_summary"  # reads what every other notebook writes
 TIMEOUT = 3600  # seconds a cell may take
 # What a kernel that is ended writes of its sockets is no word to a user; a cell's own errors are in its page.
 QUIET = ["--IPKernelApp.log_level=50", "--IPKernelApp.no_stderr=True"]
@@ -67,10 +68,9 @@ class Progress:
 
 
 def sources() -> list[Path]:
-    """The series, in the order it runs: what reads records comes after what writes them."""
-    return sorted(
-        SOURCES.glob("[0-9][0-9]_*.ipynb"), key=lambda path: (notebooks.reads_records(path), path.name)
-    )
+    """The series, in the order it runs: what reads records comes after what writes them, the summary last."""
+    found = SOURCES.glob("[0-9][0-9]_*.ipynb")
+    return sorted(found, key=lambda path: (notebooks.reads_records(path), path.stem == LAST, path.name))
 
 
 def chosen(paths: list[Path], only: list[str]) -> list[Path]:
@@ -108,7 +108,8 @@ def key(path: Path, given: dict, folder: Path) -> str:
     own = [path.parent / value for value in values if isinstance(value, str) and value.endswith(".py")]
     more += [file.read_text() for file in own if file.is_file()]
     if notebooks.reads_records(path):
-        more += [f"{p.relative_to(folder)}:{p.read_text()}" for p in sorted(folder.glob("*/*.jsonl"))]
+        others = [p for p in sorted(folder.glob("*/*.jsonl")) if p.stem != path.stem]
+        more += [f"{p.relative_to(folder)}:{p.read_text()}" for p in others]
     return notebooks.key(path, given, more)
 
 

@@ -18,6 +18,7 @@ from twins.results import Timing, Traffic, Work
 WORD = 4  # bytes of a float32
 SERIES = ("02_transformer_lm", "03_bert", "04_vision", "12_your_model")  # where training steps are timed
 ARITHMETIC, MEMORY = "arithmetic", "memory"
+SHARE = "bound, % of the time"
 MARK = " *"  # after the name of a chip with a figure that was inferred
 
 
@@ -152,9 +153,18 @@ def chip_table(found: list[Load], chips: Iterable[Chip]) -> pd.DataFrame:
         for load in found:
             seconds, side = bound(load.flops, load.compulsory, roof)
             row[f"{load.label}, ms"] = f"{1e3 * seconds:.3g}, {side}"
-        rows.append(row | {"what is inferred": chip.notes if chip.unsourced else ""})
+        rows.append(row)
     labels = [f"{load.label}, ms" for load in found]
-    return pd.DataFrame(rows, columns=["chip", "TFLOP/s", "GB/s", *labels, "what is inferred"])
+    return pd.DataFrame(rows, columns=["chip", "TFLOP/s", "GB/s", *labels])
+
+
+def inferred(chips: Iterable[Chip]) -> pd.DataFrame:
+    """What was inferred of every marked chip that has a roof, in the words of the table of chips."""
+    rows = [{"chip": name(chip), "what was inferred": chip.notes} for chip in chips if chip.unsourced]
+    return pd.DataFrame(
+        [row for row in rows if row["chip"] in {roof.name for roof in roofs(chips)}],
+        columns=["chip", "what was inferred"],
+    )
 
 
 def least_bytes(workload: Workload) -> int:
@@ -197,12 +207,12 @@ def published_shares(
                             "published s": seconds,
                             "bound s": least,
                             "binds": side,
-                            "share of the bound, %": 100 * least / seconds,
+                            SHARE: 100 * least / seconds,
                             "source": work.source_id,
                         }
                     )
-    columns = ["workload", "chip", "framework", "published s", "bound s", "binds"]
-    return pd.DataFrame(rows, columns=[*columns, "share of the bound, %", "source"])
+    columns = ["workload", "chip", "framework", SHARE, "published s", "bound s", "binds", "source"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def here_table(found: Iterable[Load], timings: Iterable[Timing], roof: Roof | None) -> pd.DataFrame:
@@ -216,9 +226,9 @@ def here_table(found: Iterable[Load], timings: Iterable[Timing], roof: Roof | No
         for framework in compare.FRAMEWORKS:
             seconds = timing.median(runs, compare.best(runs, framework))
             row = {"training step": load.label, "framework": framework, "measured ms": 1e3 * seconds}
-            row |= {"bound ms": 1e3 * least, "binds": side, "share of the bound, %": 100 * least / seconds}
+            row |= {"bound ms": 1e3 * least, "binds": side, SHARE: 100 * least / seconds}
             rows.append(row)
-    columns = ["training step", "framework", "measured ms", "bound ms", "binds", "share of the bound, %"]
+    columns = ["training step", "framework", SHARE, "measured ms", "bound ms", "binds"]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -235,7 +245,7 @@ def sides(found: list[Load], over: list[Roof]) -> str:
 
 def reached(table: pd.DataFrame, what: str) -> str:
     """The lowest, middle and highest share of the bound; `what` names a time of the table."""
-    shares = table["share of the bound, %"]
+    shares = table[SHARE]
     if shares.empty:
         return f"There is no bound for {what}."
     low, middle, high = shares.quantile([0, 0.5, 1])
