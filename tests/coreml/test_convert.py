@@ -17,6 +17,8 @@ from twins.coreml.mlmodel import target_named
 from twins.coreml.reference import load
 from twins.frameworks import mx
 
+import torch  # isort: skip  (after twins.frameworks: the BLAS)
+
 X = mx.array([[1.0, -2.0, 3.0], [0.5, 4.0, -1.0]])
 
 
@@ -209,6 +211,33 @@ REFUSED = {
     "metadata describes input 'z'; the model has x": lambda: convert(
         lambda x: x, X, metadata={"inputs": {"z": ""}}
     ),
+    "function to capture is int; allowed are MLX modules": lambda: convert(3, X),
+    "function to capture is Linear; allowed are MLX modules": lambda: convert(torch.nn.Linear(3, 2), X),
+    "returns an array of shape \\(0, 3\\) at '1'; Core ML has no empty": lambda: convert(
+        lambda x: (x, x[:0]), X
+    ),
+    "outputs='y'; allowed is a list of names": lambda: convert(mx.sin, X, outputs="y"),
+    r"outputs=\[1\]; allowed is a list of names": lambda: convert(mx.sin, X, outputs=[1]),
+    r"states is \['x'\]; allowed is a dictionary": lambda: convert(
+        mx.sin, X, states=["x"], deployment_target="iOS18"
+    ),
+    r"flexible is \['x'\]; allowed is a dictionary": lambda: convert(mx.sin, X, flexible=["x"]),
+    "image_inputs is 'x'; allowed is a dictionary": lambda: convert(mx.sin, X, image_inputs="x"),
+    r"image_inputs\['x'\] is 'RGB'; allowed is a dictionary": lambda: convert(
+        lambda x: x, mx.zeros((1, 4, 4, 3)), image_inputs={"x": "RGB"}
+    ),
+    "has scale 'a'; allowed is a number": lambda: convert(
+        lambda x: x, mx.zeros((1, 4, 4, 3)), image_inputs={"x": {"scale": "a"}}
+    ),
+    "input 'x' is an image and a state": lambda: convert(
+        lambda x: (x, x * 2),
+        mx.zeros((1, 4, 4, 3)),
+        image_inputs={"x": {}},
+        states={"x": 1},
+        deployment_target="iOS18",
+    ),
+    "metadata has key 3; allowed are words": lambda: convert(mx.sin, X, metadata={3: ""}),
+    "deployment target 17 is not known": lambda: convert(mx.sin, X, deployment_target=17),
     "states need deployment_target iOS18": lambda: convert(
         lambda x, c: (x, c + x), X, X, states={"c": 1}, deployment_target="iOS14"
     ),

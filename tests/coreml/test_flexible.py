@@ -155,6 +155,10 @@ def test_lengths_that_mlx_needs_equal_are_one_and_others_vary_apart():
     both = {"x": {0: (2, 20)}, "y": {0: (2, 20)}}
     added = convert(lambda x, y: x + y, normal(5, 3), normal(5, 3), flexible=both, precision="float32")
     agree(lambda x, y: x + y, added, normal(9, 3), normal(9, 3))
+    broadcast = convert(
+        lambda x, y: x + y, normal(5, 3), normal(5, 1), flexible={"x": {0: (3, 9)}, "y": {0: (3, 9)}}
+    )
+    agree(lambda x, y: x + y, broadcast, normal(9, 3), normal(9, 1), tolerance=5e-3)
     crossed = convert(lambda x, y: x @ y.T, normal(5, 3), normal(5, 3), flexible=both, precision="float32")
     agree(lambda x, y: x @ y.T, crossed, normal(9, 3), normal(4, 3))
 
@@ -190,6 +194,11 @@ def flexible(sizes, fn=lambda x: x * 2, **options):
 
 
 REFUSED = {
+    r"flexible\['x'\] is \(1, 9\); allowed is {axis": lambda: flexible({"x": (1, 9)}),
+    "names axis 'a' of input 'x', which has 2": lambda: flexible({"x": {"a": (1, 9)}}),
+    "has a body, which cannot have a flexible size; a GRU": lambda: flexible(
+        {"x": {0: (1, 9)}}, nn.GRU(8, 4).__call__
+    ),
     "flexible names input 'y'; the inputs are x": lambda: flexible({"y": {0: (1, 9)}}),
     "axis 3 of input 'x', which has 2": lambda: flexible({"x": {3: (1, 9)}}),
     "does not hold the example's size 5": lambda: flexible({"x": {0: (6, 9)}}),

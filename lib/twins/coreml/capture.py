@@ -86,6 +86,10 @@ def signature_names(fn: Callable, count: int) -> list[str]:
 
 def flat_inputs(fn: Callable, example: Sequence[Any]) -> list[tuple[str, mx.array]]:
     """The example's arrays by argument and place in it: "x", "cache.0.1". Errors: CaptureError."""
+    if not callable(fn) or any(kind.__module__.startswith("torch.") for kind in type(fn).__mro__):
+        raise CaptureError(
+            f"the function to capture is {type(fn).__name__}; allowed are MLX modules and functions of arrays"
+        )
     if not example:
         raise CaptureError(
             f"{function_name(fn)} cannot be captured without an example: pass one array per argument"
@@ -144,11 +148,16 @@ def _flat_outputs(fn: Callable, made: Any) -> list[tuple[str, mx.array]]:
         (key, leaf) for key, leaf in (tree_flatten(made) if nested else [("", made)]) if leaf is not None
     ]
     for key, leaf in leaves:
+        where = f" at '{key}'" if key else ""
         if not isinstance(leaf, mx.array):
-            where = f" at '{key}'" if key else ""
             raise CaptureError(
                 f"{function_name(fn)} returns {type(leaf).__name__}{where}, "
                 "allowed are mlx.core.array and lists, tuples and dictionaries of them"
+            )
+        if not leaf.size:
+            raise CaptureError(
+                f"{function_name(fn)} returns an array of shape {leaf.shape}{where}; "
+                "Core ML has no empty arrays"
             )
     if not leaves:
         raise CaptureError(f"{function_name(fn)} returns no array, at least one is needed")
@@ -157,6 +166,10 @@ def _flat_outputs(fn: Callable, made: Any) -> list[tuple[str, mx.array]]:
 
 def _output_names(fn: Callable, keys: list[str], given: Sequence[str] | None) -> list[str]:
     if given is not None:
+        if not isinstance(given, list | tuple) or not all(isinstance(n, str) and n for n in given):
+            raise CaptureError(
+                f"outputs={given!r}; allowed is a list of names, one per array that is returned"
+            )
         if len(given) != len(keys) or len(set(given)) != len(given):
             raise CaptureError(
                 f"{function_name(fn)} returns {len(keys)} arrays and outputs={list(given)} "

@@ -83,7 +83,7 @@ def convert(
         *(target_named(deployment_target), precision),
     )
     if precision not in PRECISIONS:
-        raise ConversionError(f"precision '{precision}' is not known; known are {', '.join(PRECISIONS)}")
+        raise ConversionError(f"precision {precision!r} is not known; known are {', '.join(PRECISIONS)}")
     lowered = lower(request)
     model = assemble(lowered.program, request.target)
     describe(model, metadata or {})
@@ -103,6 +103,9 @@ def lower(request: Request) -> Lowered:
     graph = _captured(request, request.example)
     images = read_images(request.image_inputs, graph)
     states = pair(graph, request.states, request.target, request.outputs)
+    for tensor in (graph.inputs[i] for i in states):
+        if tensor.name in images:
+            raise ConversionError(f"input '{tensor.name}' is an image and a state; Core ML takes it as one")
     axes = shapes.read_axes(request.flexible, graph, request.target)
     source = Source(
         function_name(request.fn), as_flat(request.fn, request.example), tuple(graph.inputs), images, states
@@ -137,7 +140,7 @@ def _any_size(request: Request, axes: Sequence[shapes.Axis], graph: Graph, sourc
 
     groups = shapes.independent(axes)
     try:
-        _captured(request, at(shapes.probes(groups, ())[1]))
+        _captured(request, at(shapes.apart(groups)))
     except CaptureError:
         raise
     except ValueError:  # MLX refuses sizes that differ: lengths with the same range are one length

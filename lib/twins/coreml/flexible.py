@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import coremltools as ct
 
-from twins.coreml.errors import ConversionError
+from twins.coreml.errors import ConversionError, dictionary
 from twins.coreml.graph import Graph
 from twins.coreml.images import Image
 from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
@@ -38,14 +38,16 @@ def read_axes(given: Mapping[str, Mapping], graph: Graph, target: ct.target) -> 
     list of sizes, or does not hold the example's size, and for what Core ML does not combine.
     """
     names, axes = [tensor.name for tensor in graph.inputs], []
-    for name, sizes in given.items():
+    for name, sizes in dictionary(given, "flexible").items():
         if name not in names:
             raise ConversionError(f"flexible names input '{name}'; the inputs are {', '.join(names)}")
         shape = graph.inputs[names.index(name)].shape
+        if not isinstance(sizes, Mapping):
+            raise ConversionError(f"flexible['{name}'] is {sizes!r}; allowed is {{axis: range or list}}")
         for axis, allowed in sizes.items():
-            if not 0 <= axis < len(shape):
+            if not isinstance(axis, int) or axis not in range(len(shape)):
                 raise ConversionError(
-                    f"flexible names axis {axis} of input '{name}', which has {len(shape)}, from 0"
+                    f"flexible names axis {axis!r} of input '{name}', which has {len(shape)}, from 0"
                 )
             axes.append(_axis(names.index(name), name, axis, shape[axis], allowed))
     _check_combined(axes, names, target)
@@ -114,6 +116,17 @@ def probes(groups: Sequence[Sequence[Axis]], avoid: Collection[int], beyond: int
         {place: size for column in columns for place, size in column[min(k, len(column) - 1)].items()}
         for k in range(length)
     ]
+
+
+def apart(groups: Sequence[Sequence[Axis]]) -> Sizes:
+    """Sizes of which no two ranges have the same where they have several to choose from, and none is one."""
+    chosen: Sizes = {}
+    for group in groups:
+        low, high = group[0].sizes[0], group[0].sizes[-1]
+        ends = [high, low, *range(high - 1, low, -1)] if group[0].is_range else [high]
+        free = [n for n in ends if n > 1 and n not in chosen.values()] or ends
+        chosen |= {axis.place: axis.sizes[-1] if not axis.is_range else free[0] for axis in group}
+    return chosen
 
 
 def _listed(group: Sequence[Axis], count: int) -> list[Sizes]:

@@ -10,7 +10,7 @@ from typing import Any
 import coremltools as ct
 import numpy as np
 
-from twins.coreml.errors import ConversionError
+from twins.coreml.errors import ConversionError, dictionary
 from twins.coreml.graph import Graph, Node, Tensor
 from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
 
@@ -58,10 +58,10 @@ def read_images(given: Mapping[str, Mapping[str, Any]], graph: Graph) -> dict[st
     floating-point numbers, and for unknown keys or colors.
     """
     inputs, images = {tensor.name: tensor for tensor in graph.inputs}, {}
-    for name, options in given.items():
+    for name, options in dictionary(given, "image_inputs").items():
         if name not in inputs:
             raise ConversionError(f"image_inputs names '{name}'; the inputs are {', '.join(inputs)}")
-        for key in set(options) - set(Image.__dataclass_fields__):
+        for key in set(dictionary(options, f"image_inputs['{name}']")) - set(Image.__dataclass_fields__):
             known = ", ".join(Image.__dataclass_fields__)
             raise ConversionError(f"image_inputs['{name}'] has key '{key}'; known are {known}")
         images[name] = image = Image(**options)
@@ -80,6 +80,12 @@ def _check(tensor: Tensor, image: Image) -> None:
             f"image input '{tensor.name}' is {tensor.dtype}{list(tensor.shape)}; "
             f"{image.color} needs floating-point [1, height, width, {channels}]"
         )
+    for option, value in (("scale", image.scale), ("bias", image.bias)):
+        if np.asarray(value).dtype.kind not in "iuf" or (option == "scale" and np.ndim(value)):
+            raise ConversionError(
+                f"image input '{tensor.name}' has {option} {value!r}; allowed is a number"
+                + (", or one per channel" if option == "bias" else "")
+            )
     if np.size(image.bias) not in (1, channels):
         raise ConversionError(
             f"image input '{tensor.name}' has {np.size(image.bias)} biases; "

@@ -13,7 +13,7 @@ from coremltools.converters.mil import mil
 from coremltools.converters.mil.backend.nn import op_mapping
 from coremltools.converters.mil.mil.passes import pass_pipeline
 
-from twins.coreml.errors import ConversionError
+from twins.coreml.errors import ConversionError, dictionary
 
 # coremltools validates the whole program after each of its 92 passes: few passes are fast ones.
 PASSES = [
@@ -33,8 +33,8 @@ FIELDS = ("author", "license", "version", "short_description")
 def target_named(name: str) -> ct.target:
     """The deployment target of a name, iOS17 or macOS14. Errors: ConversionError lists those known."""
     known = ct.target.__members__
-    if name not in known:
-        raise ConversionError(f"deployment target '{name}' is not known; known are {', '.join(known)}")
+    if not isinstance(name, str) or name not in known:
+        raise ConversionError(f"deployment target {name!r} is not known; known are {', '.join(known)}")
     return known[name]
 
 
@@ -82,7 +82,9 @@ def describe(model: ct.models.MLModel, metadata: Mapping) -> None:
 
     Errors: ConversionError for a description of an input or output that does not exist.
     """
-    for key, value in metadata.items():
+    for key, value in dictionary(metadata, "metadata").items():
+        if not isinstance(key, str):
+            raise ConversionError(f"metadata has key {key!r}; allowed are words")
         if key in FIELDS:
             setattr(model, key, str(value))
         elif key in ("inputs", "outputs"):
@@ -94,7 +96,7 @@ def describe(model: ct.models.MLModel, metadata: Mapping) -> None:
 
 def _describe_features(description, key: str, texts: Mapping[str, str]) -> None:
     known = list(description)
-    for name, text in texts.items():
+    for name, text in dictionary(texts, f"metadata['{key}']").items():
         if name not in known:
             raise ConversionError(f"metadata describes {key[:-1]} '{name}'; the model has {', '.join(known)}")
-        description[name] = text
+        description[name] = str(text)

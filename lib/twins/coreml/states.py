@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import coremltools as ct
 
-from twins.coreml.errors import ConversionError
+from twins.coreml.errors import ConversionError, dictionary
 from twins.coreml.graph import Graph, Tensor
 from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
 
@@ -24,7 +24,7 @@ def pair(
     if states and target < ct.target.iOS18:
         raise ConversionError(f"states need deployment_target iOS18 or later, given is {target.name}")
     pairs: dict[int, int] = {}
-    for name, output in states.items():
+    for name, output in dictionary(states, "states").items():
         taken = _places(graph.input_keys, [t.name for t in graph.inputs], name)
         made = _places(graph.output_keys, outputs or graph.output_names, output)
         _check_known(graph, name, taken, output, made)

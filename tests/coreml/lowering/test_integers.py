@@ -36,6 +36,24 @@ CASES |= {
     "bytes as signed": (lambda x: x.view(mx.int8), (BYTES,)),
     "truths as bytes": (lambda x: x.view(mx.uint8), (truths(3, 4),)),
     "signed as unsigned": (lambda x: x.view(mx.uint32), (K,)),
+    "shifts to the last bit": (lambda x: (x << 31, x >> 31, x >> 30), (EDGES,)),
+    "shifts by an input to the last bit": (lambda x, k: (x << k, x >> k), (EDGES, EDGES % 32)),
+    "shifted unsigned: zeros come in": (
+        lambda x: ((x * 40503) >> 1, (x * 40503) >> 16, (x * 40503) >> 31, (x * 40503) >> (1 + x % 31)),
+        (whole(0, 2**31, 40, dtype=mx.uint32),),
+    ),
+}
+# Eight bits wrap whatever computes: sums and products while they run, and where they are written.
+SMALL, AT = mx.array([-128, 127, -1, 3, -128], mx.int8), mx.array([0, 3, 3, 1])
+CASES |= {
+    "running sums and products of bytes": (lambda x: (mx.cumsum(x), mx.cumprod(x[:7])), (BYTES,)),
+    "bytes added and multiplied in place": (
+        lambda x, u, i: (x.at[i].add(u), x.at[i].multiply(u), x.at[2:6].add(u)),
+        (BYTES, whole(0, 256, 4, dtype=mx.uint8), AT),
+    ),
+    "the lowest byte has no opposite": (lambda x: (mx.abs(x), -x, x // mx.array(-1, mx.int8)), (SMALL,)),
+    "quotient and remainder of bytes": (lambda x: mx.divmod(x, mx.array(-1, mx.int8)), (SMALL,)),
+    "square of truths": (mx.square, (truths(3, 4),)),
 }
 
 
@@ -72,3 +90,11 @@ def test_bits_of_another_type_are_refused():
         ConversionError, match="reads the bits of float32 as int32; allowed are whole numbers"
     ):
         convert(lambda x: x.view(mx.int32), mx.ones((2,)))
+
+
+@pytest.mark.parametrize("dtype, fn", [(mx.uint32, lambda x: x - 5 > 0), (mx.int64, lambda x: x * x)])
+def test_arithmetic_that_may_leave_the_range_of_int32_is_told(dtype, fn):
+    with pytest.warns(
+        UserWarning, match=r"primitive '(Subtract|Multiply)' .* computes whole numbers as int32"
+    ):
+        convert(fn, K.astype(dtype), check=False)

@@ -68,11 +68,13 @@ def _rounding(operation: str) -> Callable:
 
 
 def _arithmetic(operation: str) -> Callable:
-    return lambda node, x, y: wrapped(node, getattr(mb, operation)(x=x, y=y))
+    return lambda node, *inputs: wrapped(node, _one_to_one(operation)(node, *inputs))
 
 
 RULES |= {kind: as_numbers(_one_to_one(operation)) for kind, operation in (UNARY | BINARY).items()}
 RULES |= {kind: _one_to_one(operation) for kind, operation in LOGIC.items()}
+for _kind in ("Abs", "FloorDivide"):  # -128 of 8 bits has no opposite
+    RULES[_kind] = as_numbers(_arithmetic((UNARY | BINARY)[_kind]))
 RULES |= {kind: as_numbers(_rounding(operation)) for kind, operation in ROUNDING.items()}
 RULES |= {kind: as_numbers(_arithmetic(operation)) for kind, operation in ARITHMETIC.items()}
 RULES["LogicalNot"] = lambda node, x: mb.logical_not(x=x)
@@ -104,6 +106,7 @@ def negative(node: Node, x):
 
 
 @lowering("Square")
+@as_numbers
 def square(node: Node, x):
     """x * x: MIL's `square` takes floating-point numbers only."""
     return wrapped(node, mb.mul(x=x, y=x))

@@ -12,7 +12,7 @@ from twins.coreml.lowering.registry import lowering
 AND, OR, XOR, LEFT, RIGHT = range(5)  # mlx/primitives.h, BitwiseBinary::Op
 LOGIC = {AND: "logical_and", OR: "logical_or", XOR: "logical_xor"}
 COMBINED = {AND: mb.mul, OR: mb.maximum, XOR: lambda x, y: mb.abs(x=mb.sub(x=x, y=y))}
-POWERS = 2 ** np.arange(31, dtype=np.int32)
+POWERS = (2 ** np.arange(32, dtype=np.int64)).astype(np.int32)  # the last one is the lowest number
 
 
 @lowering("Divide")
@@ -27,7 +27,7 @@ def divide(node: Node, x, y):
 @lowering("DivMod")
 def divide_with_remainder(node: Node, x, y):
     """The quotient rounded down, and the remainder with the sign of the divisor."""
-    return mb.floor_div(x=x, y=y), mb.mod(x=x, y=y)
+    return wrapped(node, mb.floor_div(x=x, y=y)), mb.mod(x=x, y=y)
 
 
 @lowering("BitwiseBinary")
@@ -38,12 +38,30 @@ def bitwise(node: Node, x, y):
         if kind not in LOGIC:
             raise ConversionError(f"{node.where} shifts truth values; allowed are whole numbers")
         return getattr(mb, LOGIC[kind])(x=x, y=y)
-    if kind in (LEFT, RIGHT):
-        scale = mb.gather(x=POWERS, indices=y, axis=0) if y.val is None else POWERS[y.val]
-        return wrapped(node, mb.mul(x=x, y=scale)) if kind == LEFT else mb.floor_div(x=x, y=scale)
+    if kind == LEFT:
+        return wrapped(node, mb.mul(x=x, y=_looked_up(POWERS, y)))
+    if kind == RIGHT:
+        return _shifted_right(node, x, y)
     if kind == AND and y.val is not None and _low_bits(y.val):
         return mb.mod(x=x, y=np.int32(y.val.max() + 1))
     return _bit_by_bit(x, y, COMBINED[kind])
+
+
+def _looked_up(table: np.ndarray, index):
+    return mb.gather(x=table, indices=index, axis=0) if index.val is None else table[index.val]
+
+
+def _shifted_right(node: Node, x, y):
+    """Rounded down; of an unsigned number, zeros come in where the sign is: half of 2**(32 - y), twice."""
+    one = np.append(POWERS[:31], POWERS[30])
+    made = mb.floor_div(x=x, y=_looked_up(one, y))
+    if y.val is None or np.any(y.val == 31):
+        made = mb.floor_div(x=made, y=_looked_up(np.append(np.ones(31, np.int32), np.int32(2)), y))
+    if node.output.dtype not in ("uint32", "uint64") or node.inputs[0].node is None:
+        return made
+    half = _looked_up(np.append(np.int32(0), POWERS[30::-1]), y)
+    half = mb.mul(x=mb.cast(x=mb.less(x=x, y=0), dtype="int32"), y=half)
+    return mb.add(x=mb.add(x=made, y=half), y=half)
 
 
 @lowering("View")
@@ -69,11 +87,10 @@ def _low_bits(mask: np.ndarray) -> bool:
 def _bit_by_bit(x, y, combine):
     """The bits on a new last axis combined; the highest counts -2**31."""
     made = combine(x=_bits(x), y=_bits(y))
-    weights = np.append(POWERS, np.int32(-(2**31)))
-    return mb.reduce_sum(x=mb.mul(x=made, y=weights), axes=[-1])
+    return mb.reduce_sum(x=mb.mul(x=made, y=POWERS), axes=[-1])
 
 
 def _bits(x):
     x = mb.expand_dims(x=x, axes=[-1])
-    low = mb.mod(x=mb.floor_div(x=x, y=POWERS), y=2)
+    low = mb.mod(x=mb.floor_div(x=x, y=POWERS[:31]), y=2)
     return mb.concat(values=[low, mb.cast(x=mb.less(x=x, y=0), dtype="int32")], axis=-1)

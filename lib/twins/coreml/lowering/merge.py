@@ -80,7 +80,10 @@ class Merged:
                 f"a smaller one has {_told(other)}"
             )
         if first.blocks:
-            raise _refusal(first, "has a body, which cannot have a flexible size")
+            raise _refusal(
+                first,
+                "has a body, which cannot have a flexible size; a GRU has none from iOS18 on",
+            )
         given = {n: [o.inputs[n] for o in operations] for n, v in first.inputs.items() if v is not None}
         NORMAL.get(first.op_type, lambda given: None)(given)
         near = self._near(given)
@@ -92,7 +95,7 @@ class Merged:
         for variables, result in zip(
             zip(*(o.outputs for o in operations), strict=True), results, strict=True
         ):
-            if result.rank != variables[0].rank:
+            if not types.is_list(result.sym_type) and result.rank != variables[0].rank:
                 raise _refusal(first, "has another rank when its size is flexible")
             result.set_name(variables[0].name)
             self.made[variables] = result

@@ -19,6 +19,7 @@ from twins.coreml.lowering.precision import exact, floating
 from twins.coreml.lowering.ranges import beyond
 from twins.coreml.lowering.refused import REASONS
 from twins.coreml.lowering.registry import RULES
+from twins.coreml.lowering.wide import warn_of_wide
 
 RANK_LIMIT = 5
 
@@ -31,6 +32,7 @@ def build(
     Errors: UnsupportedError for kinds without a rule; ConversionError.
     """
     check_supported(graph)
+    warn_of_wide(graph)
     states = states or {}
     half = precision != "float32" and target >= ct.target.iOS16  # earlier models take and return fp32
     lowered = Lowered(precision, half, {t.name for t in graph.inputs} | set(graph.output_names))

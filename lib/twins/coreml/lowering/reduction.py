@@ -4,7 +4,7 @@ from coremltools.converters.mil.mil import Builder as mb
 from coremltools.converters.mil.mil import types
 
 from twins.coreml.graph import Node
-from twins.coreml.lowering.elementwise import number
+from twins.coreml.lowering.elementwise import number, wrapped
 from twins.coreml.lowering.registry import lowering
 
 AND, OR, SUM, PRODUCT, MINIMUM, MAXIMUM = range(6)  # mlx/primitives.h, Reduce::ReduceType
@@ -23,6 +23,8 @@ def reduce(node: Node, x, keep: bool = True):
     if types.is_bool(x.dtype):
         x = mb.cast(x=x, dtype="int32")
     made = getattr(mb, REDUCTIONS[kind])(x=x, axes=list(axes), keep_dims=keep) if axes else x
+    if kind in (SUM, PRODUCT):
+        made = wrapped(node, made)
     return mb.not_equal(x=made, y=0) if node.output.dtype == "bool" else made
 
 

@@ -7,7 +7,7 @@ from coremltools.converters.mil.mil import Builder as mb
 from coremltools.converters.mil.mil import Var, types
 
 from twins.coreml.graph import Node
-from twins.coreml.lowering.elementwise import as_numbers, number
+from twins.coreml.lowering.elementwise import as_numbers, number, wrapped
 from twins.coreml.lowering.functions import LARGEST, log_of_sum
 from twins.coreml.lowering.registry import lowering
 
@@ -22,13 +22,13 @@ def scan(node: Node, x):
     """What comes before each element of an axis, or after it, combined; with the element or without."""
     kind, axis, reverse, inclusive = node.unpack(4)
     if kind == SUM:
-        return mb.cumsum(x=x, axis=axis, reverse=reverse, exclusive=not inclusive)
+        return wrapped(node, mb.cumsum(x=x, axis=axis, reverse=reverse, exclusive=not inclusive))
     made = mb.reverse(x=x, axes=[axis]) if reverse else x
     start, distance = _neutral(kind, x), 1
     while distance < x.shape[axis]:  # after each round, every element stands for twice as many
         made = COMBINED[kind](x=made, y=_moved(made, axis, distance, start))
         distance *= 2
-    made = made if inclusive else _moved(made, axis, 1, start)
+    made = wrapped(node, made if inclusive else _moved(made, axis, 1, start))
     return mb.reverse(x=made, axes=[axis]) if reverse else made
 
 

@@ -9,7 +9,7 @@ from coremltools.converters.mil.mil import Var
 
 from twins.coreml.errors import ConversionError
 from twins.coreml.graph import Node
-from twins.coreml.lowering.elementwise import as_numbers
+from twins.coreml.lowering.elementwise import as_numbers, wrapped
 from twins.coreml.lowering.indexing import from_start, full_start, joined, transposed
 from twins.coreml.lowering.registry import lowering
 from twins.coreml.lowering.types import at_least
@@ -59,7 +59,7 @@ def _scattered(node: Node, x: Var, indices, updates: Var, kind: int, axes, sizes
         updates=updates,
         mode=MODES[kind],
     )
-    return transposed(made, [order.index(axis) for axis in range(len(order))])
+    return wrapped(node, transposed(made, [order.index(axis) for axis in range(len(order))]))
 
 
 def _wide(windows: Sequence[int]) -> list[int]:
@@ -85,7 +85,8 @@ def scatter_axis(node: Node, x, index, updates):
     """One update per index along an axis."""
     kind, axis = node.unpack(2)
     index = from_start(node.inputs[1], index, x.shape[axis])
-    return mb.scatter_along_axis(data=x, indices=index, updates=updates, axis=axis, mode=AXIS_MODES[kind])
+    made = mb.scatter_along_axis(data=x, indices=index, updates=updates, axis=axis, mode=AXIS_MODES[kind])
+    return wrapped(node, made)
 
 
 @lowering("MaskedScatter")
@@ -108,7 +109,7 @@ def slice_update(node: Node, x, update):
     *kind, start, end, strides = node.unpack(3, 4)  # without a kind up to MLX 0.30
     mode = MODES[kind[0]] if kind else "update"
     places = [_places(*each) for each in zip(start, end, strides, strict=True)]
-    return _written(x, update, places, mode)
+    return wrapped(node, _written(x, update, places, mode))
 
 
 def _places(start: int, end: int, stride: int) -> range:
