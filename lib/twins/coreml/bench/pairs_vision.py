@@ -122,41 +122,54 @@ class TorchMobileNet(tnn.Module):
 
 
 class MlxUNet(mnn.Module):
-    """Two scales down and up by transposed convolutions, with skip connections."""
+    """Four scales down and up again, two convolutions at each, joined across (Ronneberger 2015)."""
 
-    def __init__(self, width: int = 16):
+    def __init__(self, width: int = 8, scales: int = 4):
         super().__init__()
-        self.down = [MlxConv(3, width, 3), MlxConv(width, 2 * width, 3), MlxConv(2 * width, 4 * width, 3)]
+        sizes = [width << i for i in range(scales + 1)]
+
+        def twice(channels: int, out: int):
+            return mnn.Sequential(MlxConv(channels, out, 3), MlxConv(out, out, 3))
+
+        self.down = [twice(channels, out) for channels, out in zip([3, *sizes], sizes, strict=False)]
         self.pool = mnn.MaxPool2d(2)
-        ups = [(4 * width, 2 * width), (2 * width, width)]
-        self.up = [mnn.ConvTranspose2d(channels, out, 2, 2) for channels, out in ups]
-        self.merge = [MlxConv(4 * width, 2 * width, 3), MlxConv(2 * width, width, 3)]
+        self.up = [mnn.ConvTranspose2d(2 * size, size, 2, 2) for size in sizes[-2::-1]]
+        self.merge = [twice(2 * size, size) for size in sizes[-2::-1]]
         self.head = mnn.Conv2d(width, 4, 1)
 
     def __call__(self, x):
-        fine = self.down[0](x)
-        middle = self.down[1](self.pool(fine))
-        coarse = self.down[2](self.pool(middle))
-        middle = self.merge[0](mx.concatenate([self.up[0](coarse), middle], axis=-1))
-        return self.head(self.merge[1](mx.concatenate([self.up[1](middle), fine], axis=-1)))
+        across = [self.down[0](x)]
+        for block in self.down[1:]:
+            across.append(block(self.pool(across[-1])))
+        x = across.pop()
+        for up, merge in zip(self.up, self.merge, strict=True):
+            x = merge(mx.concatenate([up(x), across.pop()], axis=-1))
+        return self.head(x)
 
 
 class TorchUNet(tnn.Module):
-    """Two scales down and up by transposed convolutions, with skip connections."""
+    """Four scales down and up again, two convolutions at each, joined across (Ronneberger 2015)."""
 
-    def __init__(self, width: int = 16):
+    def __init__(self, width: int = 8, scales: int = 4):
         super().__init__()
-        sizes = [(3, width), (width, 2 * width), (2 * width, 4 * width)]
-        self.down = tnn.ModuleList(TorchConv(channels, out, 3) for channels, out in sizes)
+        sizes = [width << i for i in range(scales + 1)]
+
+        def twice(channels: int, out: int):
+            return tnn.Sequential(TorchConv(channels, out, 3), TorchConv(out, out, 3))
+
+        self.down = tnn.ModuleList(
+            twice(channels, out) for channels, out in zip([3, *sizes], sizes, strict=False)
+        )
         self.pool = tnn.MaxPool2d(2)
-        ups = [(4 * width, 2 * width), (2 * width, width)]
-        self.up = tnn.ModuleList(tnn.ConvTranspose2d(channels, out, 2, 2) for channels, out in ups)
-        self.merge = tnn.ModuleList([TorchConv(4 * width, 2 * width, 3), TorchConv(2 * width, width, 3)])
+        self.up = tnn.ModuleList(tnn.ConvTranspose2d(2 * size, size, 2, 2) for size in sizes[-2::-1])
+        self.merge = tnn.ModuleList(twice(2 * size, size) for size in sizes[-2::-1])
         self.head = tnn.Conv2d(width, 4, 1)
 
     def forward(self, x):
-        fine = self.down[0](x)
-        middle = self.down[1](self.pool(fine))
-        coarse = self.down[2](self.pool(middle))
-        middle = self.merge[0](torch.cat([self.up[0](coarse), middle], dim=1))
-        return self.head(self.merge[1](torch.cat([self.up[1](middle), fine], dim=1)))
+        across = [self.down[0](x)]
+        for block in self.down[1:]:
+            across.append(block(self.pool(across[-1])))
+        x = across.pop()
+        for up, merge in zip(self.up, self.merge, strict=True):
+            x = merge(torch.cat([up(x), across.pop()], dim=1))
+        return self.head(x)
