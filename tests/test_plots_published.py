@@ -22,6 +22,7 @@ def timing_record(timing: Timing, notebook="02_transformer_lm", machine="chip-8g
     [
         lambda: by_generation([]),
         lambda: by_year([]),
+        lambda: plots_published.by_chip([row(chip="not stated")]),
         lambda: operations([], ["op Linear"]),
         lambda: operations(ROWS, []),
         lambda: plots_published.beside([], "chip"),
@@ -71,6 +72,13 @@ def test_all_published_figures_are_drawn():
     assert counts in by_year(ROWS).alt
 
 
+def test_a_chip_is_named_without_what_was_written_after_it():
+    figure = plots_published.by_chip(
+        [row(chip="M3 Max (from a comment)"), row(chip="M3 Max"), row(chip="M3")]
+    )
+    assert "training, M3 Max: 2.00 over 2" in figure.alt and "training, M3: 2.00 over 1" in figure.alt
+
+
 def test_the_operation_that_moved_most_is_named():
     def op(name, date, mlx):
         return row(task="op", workload=name, date_from=date, mlx_low=mlx, mlx_high=mlx)
@@ -107,7 +115,7 @@ def test_measured_ratios_stand_beside_published_ones_of_their_kind():
     assert plots_published.beside(pairs, "chip").alt.startswith(
         "This machine is on a side that others published in 1 of 1"
     )
-    assert beside.reading(pairs).startswith("In all 1 kinds of work")
+    assert beside.reading(pairs).startswith("In every kind of work that both have (1)")
 
 
 def test_a_machine_on_the_other_side_is_told():

@@ -41,12 +41,19 @@ def by_generation(rows: Iterable[Benchmark]) -> Figure:
     return _strips(rows, lambda row: row.generation or "chip not stated", "chip generation")
 
 
+def by_chip(rows: Iterable[Benchmark]) -> Figure:
+    """Published ratios by what was timed and the chip, where it is stated."""
+    return _strips((row for row in rows if row.model), lambda row: row.model, "chip", 0.23)
+
+
 def by_year(rows: Iterable[Benchmark]) -> Figure:
     """Published ratios by what was timed and the year it was published in."""
     return _strips(rows, lambda row: row.date_from[:4] or "undated", "year")
 
 
-def _strips(rows: Iterable[Benchmark], key: Callable[[Benchmark], str], what: str) -> Figure:
+def _strips(
+    rows: Iterable[Benchmark], key: Callable[[Benchmark], str], what: str, height: float = 0.3
+) -> Figure:
     groups = defaultdict(list)
     for row in rows:
         if row.ratio and row.on_gpu:
@@ -54,7 +61,7 @@ def _strips(rows: Iterable[Benchmark], key: Callable[[Benchmark], str], what: st
     if not groups:
         return nothing("no published ratio was read")
     order = sorted(groups)
-    canvas, (axes,) = blank(1.7 + 0.3 * len(order))
+    canvas, (axes,) = blank(1.7 + height * len(order))
     axes.axvspan(1 / timing.TIE, timing.TIE, color=RULE, alpha=0.6, lw=0)
     for y, group in enumerate(order):
         _strip(axes, y, groups[group])

@@ -70,6 +70,12 @@ class Benchmark:
         return not self.pytorch_backend.startswith(("cpu", "cuda"))
 
     @property
+    def model(self) -> str:
+        """The chip's plain name, such as M3 Max, or an empty string where it is not stated."""
+        found = re.match(r"M\d( (Pro|Max|Ultra))?", self.chip)
+        return found.group() if found else ""
+
+    @property
     def generation(self) -> str:
         """M1 to M6, or an empty string where the chip is not stated."""
         found = re.match(r"M\d", self.chip)
