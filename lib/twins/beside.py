@@ -137,7 +137,7 @@ def reading(found: Iterable[Pair]) -> str:
         return "Nothing was measured on this machine yet that others published too."
     apart = [pair.label for pair in both if not _overlap(pair)]
     if not apart:
-        return f"In every kind of work that both have ({len(both)}) this machine is within the published range."
+        return f"In every kind of work that both have ({len(both)}) this machine is in the published range."
     return (
         f"Of {len(both)} kinds of work that both have, this machine lies outside the range that others "
         f"published in {len(apart)}: {', '.join(apart)}."
