@@ -9,6 +9,7 @@ import torch
 
 from twins import parity, precision, train
 from twins.frameworks import MLX, TORCH
+from twins.models import bert, vit
 from twins.models import transformer_lm as lm
 from twins.precision import HALF_TYPES
 from twins.train import Recipe
@@ -86,6 +87,16 @@ def test_correct_twins_pass(dtype, seed):
     assert [check.name for check in verdict.checks] == [
         f"{dtype} {name}" for name in ("type", "outputs", "gradients", "losses")
     ]
+
+
+@types
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("model", [bert, vit])
+def test_other_twins_pass_by_the_same_limits(model, dtype, seed):
+    rng, config = np.random.default_rng(seed), model.tiny()
+    given = [model.example(config, rng, 8) for _ in range(20)]
+    verdict = precision.gate("twin", lambda _: train.halves(model, config, Recipe(), seed), given, dtype)
+    assert verdict.failures() == []
 
 
 def scale_off(_):
