@@ -294,6 +294,16 @@ def test_a_book_without_a_profile_is_interactive(tmp_path, monkeypatch):
     assert results.default_folder() == results.ROOT / "build" / "interactive" / "results"
 
 
+def test_opened_by_hand_a_notebook_reads_the_evidence_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(results, "ROOT", tmp_path)
+    for place in (("data", "results"), ("build", "interactive", "results")):
+        results.append(tmp_path.joinpath(*place, "m", f"{place[0]}.jsonl"), [record()])
+    monkeypatch.delenv("TWINS_RESULTS", raising=False)
+    assert len(results.read().records) == 2
+    monkeypatch.setenv("TWINS_RESULTS", str(tmp_path / "data" / "results"))
+    assert len(results.read().records) == 1
+
+
 def test_later_runs_sort_later(tmp_path):
     runs = [Book("01_machine", HERE, tmp_path).run for _ in range(3)]
     assert runs == sorted(set(runs))

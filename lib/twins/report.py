@@ -200,16 +200,17 @@ def main() -> None:
     chosen_by = arguments()
     name = f"{chosen_by.profile}-custom" if chosen_by.given else chosen_by.profile
     out = (chosen_by.out or ROOT / "build" / name).resolve()
-    kept = name in ("quick", "full") and not chosen_by.out
-    folder = ROOT / "data" / "results" if kept else out / "results"
-    os.environ |= {"TWINS_RESULTS": str(folder), "TWINS_PROFILE": chosen_by.profile}
     try:
         paths = chosen(sources(), chosen_by.only)
+        kept = chosen_by.profile in ("quick", "full") and not chosen_by.out
+        kept = kept and (not chosen_by.given or [path.stem for path in paths] == [LAST])  # it writes none
+        folder = ROOT / "data" / "results" if kept else out / "results"
+        os.environ |= {"TWINS_RESULTS": str(folder), "TWINS_PROFILE": chosen_by.profile}
         given = parameters(paths, chosen_by.profile, chosen_by.given)
         problems = results.read(folder).problems
         problems += run(paths, given, out / "notebooks", folder, lambda line: print(line, flush=True))
         if site.finished(out / "notebooks"):
-            if kept:
+            if kept and not chosen_by.given:
                 refresh_headline(out / "headline.md", folder)
             print(f"the report: {site.build(out / 'notebooks', out / 'site', chosen_by.profile)}")
     except (ValueError, OSError, RuntimeError) as error:

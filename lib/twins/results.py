@@ -188,8 +188,13 @@ def read_file(path: Path) -> Found:
 
 
 def read(folder: Path | None = None) -> Found:
-    """Every good record under a results folder (default: this session's), by file and line."""
-    files = sorted((folder or default_folder()).glob("*/*.jsonl"))
+    """Every good record under a results folder, by file and line.
+
+    The default is this session's folder, and for a notebook opened by hand the committed evidence too.
+    """
+    opened = [] if os.environ.get("TWINS_RESULTS") else [ROOT / "data" / "results"]
+    folders = [folder] if folder else [*opened, default_folder()]
+    files = [path for each in folders for path in sorted(each.glob("*/*.jsonl"))]
     found = [read_file(path) for path in files]
     return Found([r for each in found for r in each.records], [p for each in found for p in each.problems])
 
