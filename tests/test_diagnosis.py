@@ -380,6 +380,41 @@ def test_a_wrong_convolutional_net_is_told(make, where, cause):
     assert found.cause.startswith(cause)
 
 
+@pytest.mark.parametrize(
+    ("ours", "theirs", "cause"),
+    [
+        (
+            lambda: mnn.GroupNorm(2, 4, eps=1e-5),
+            lambda: tnn.GroupNorm(2, 4, eps=1e-5),
+            "its `pytorch_compatible` is False in MLX (the default), which groups other channels",
+        ),
+        (
+            lambda: mnn.RMSNorm(4, eps=1e-2),
+            lambda: ChannelsLast(4),
+            "its `eps` is 0.01 in MLX and None in PyTorch",
+        ),
+    ],
+)
+def test_defaults_that_differ_are_told(ours, theirs, cause):
+    def other(kind, layer):
+        made = kind()
+        made.norm = layer()
+        return made
+
+    mlx = partial(other, MlxConvolutional, ours)
+    found = diagnosis.diagnose(
+        partial(vision, mlx=mlx, torch_model=partial(other, TorchConvolutional, theirs)), images()
+    )
+    assert (found.where, found.cause) == ("`norm`", cause)
+
+
+class ChannelsLast(tnn.RMSNorm):
+    """Over channels first, as a convolution of torch gives them."""
+
+    def forward(self, x):
+        return super().forward(x.movedim(1, -1)).movedim(-1, 1)
+
+
 def test_a_correct_convolutional_net_is_left_alone():
     assert diagnosis.diagnose(vision, images()) is None
 

@@ -17,7 +17,7 @@ from twins.train import Half
 
 import torch  # isort: skip  (after frameworks: the BLAS)
 
-SETTING = bool | int | float | str | tuple  # the types of a layer's settings
+SETTING = bool | int | float | str | tuple | None  # the types of a layer's settings
 MAPS = 64  # at most tried, one pass each
 USUAL = {"padding_mode": "zeros"}  # settings of torch's layers that MLX's have not, at what MLX computes
 
@@ -72,6 +72,18 @@ def _mends(d: Departure, half: Half) -> bool:
     except (*own.FAULTS, IndexError):
         return False  # the change does not fit this layer
     return apart(d.values[0], value) < min(AGREE, d.size / 2)
+
+
+def compatible(d: Departure) -> str:
+    """MLX's layer gives PyTorch's output once it is told to be compatible: GroupNorm groups channels else."""
+    mlx = d.make("float32")[0]
+    layer = dict(mlx.model.named_modules()).get(d.pair.mlx.path)
+    if d.given is not None or getattr(layer, "pytorch_compatible", True):
+        return ""
+    layer.pytorch_compatible = True
+    if apart(d.again(mlx, d.batch), d.values[1]) >= AGREE:
+        return ""
+    return "its `pytorch_compatible` is False in MLX (the default), which groups other channels"
 
 
 def mapped(d: Departure) -> str:

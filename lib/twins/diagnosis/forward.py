@@ -169,6 +169,7 @@ RULES = (
     types,
     changes.mapped,
     changes.settings,
+    changes.compatible,
     changes.turned_weight,
     changes.turned_input,
     added_vector,
