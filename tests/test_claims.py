@@ -86,6 +86,14 @@ def test_what_it_depends_on_is_named():
     assert why.startswith("on batch: 1: for; 2: for; 16: against. for 4, a case: 1.25 [1.2, 1.3]; ")
 
 
+def test_where_every_interval_holds_the_limit_more_measurements_are_needed():
+    word, why = claims.judge(
+        CLAIMS["training-bert"], [figure(0.9, 1.2, batch="1"), figure(0.8, 1.3, batch="2")]
+    )
+    assert word == DEPENDS
+    assert why.startswith("on more measurements, because every interval holds the limit. undecided 2, ")
+
+
 # --- records in, verdict out -----------------------------------------------------------------------
 
 

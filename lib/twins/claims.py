@@ -125,6 +125,8 @@ def _named(figures: list[Figure]) -> str:
 
 def _dependence(sides: list[tuple[Figure, str]]) -> str:
     """On what figures depend: the coarsest property of their cases that parts them cleanly; and each side."""
+    if all(each == UNDECIDED for _, each in sides):
+        return f"on more measurements, because every interval holds the limit. {_by_side(sides)}"
     parting: dict[str, dict[str, set[str]]] = {}
     for name in dict.fromkeys(name for figure, _ in sides for name in figure.case):
         found: dict[str, set[str]] = {}
