@@ -66,6 +66,11 @@ CASES = {
     "a small mean square": (lambda x: x / (mx.sqrt(mx.mean(mx.square(x))) + 1e-8), normal(4, 8, scale=1e-3)),
     "log softmax": (nn.log_softmax, normal(4, 64, scale=20)),
     "a logarithm of softmax": (lambda x: mx.log(mx.softmax(x, axis=-1)), normal(4, 64, scale=4)),
+    "a logarithm of softmax and a little": (
+        lambda x: mx.log(mx.softmax(x, axis=-1) + 1e-9),
+        normal(4, 64, scale=4),
+    ),
+    "a product of many": (lambda x: mx.prod(x, axis=-1), 1.5 + uniform(4, 20)),
     "a logarithm of a sum": (lambda x: mx.logsumexp(x, axis=-1), normal(4, 64, scale=50)),
     "binary cross-entropy": (lambda x: -mx.log(mx.maximum(mx.sigmoid(x), 1e-12)), normal(4, 8, scale=8)),
     "large constants": (lambda x: (x * 1e5) / 1e5 + (x + 1e6 - 1e6) * 0, normal(4)),
@@ -124,6 +129,13 @@ def test_fp16_agrees_where_fp16_alone_would_not(half, name):
 def test_fp32_is_exact(single, name):
     limit = 1e-4 if name == "softmax of a long row" else 1e-5  # 50,000 terms, which MLX adds up in fp32
     assert relative(single[1][name], name) <= limit
+
+
+@pytest.mark.parametrize("precision", ["float16", "mixed"])
+def test_infinities_that_an_output_shows_stay(precision):
+    model = convert(lambda x: mx.where(x > 0, x, -mx.inf), SCORES, precision=precision, check=False)
+    found = load(model.package_path, precision="strict").predict({"x": np.array(SCORES)})["output"]
+    np.testing.assert_allclose(found, np.where(np.array(SCORES) > 0, SCORES, -np.inf), rtol=1e-3)
 
 
 def test_no_fp16_constant_is_beyond_fp16(half):

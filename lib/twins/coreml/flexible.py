@@ -56,7 +56,7 @@ def read_axes(given: Mapping[str, Mapping], graph: Graph, target: ct.target) -> 
 
 def _axis(index: int, name: str, axis: int, size: int, allowed: Sequence[int]) -> Axis:
     where, is_range = f"flexible['{name}'][{axis}]", isinstance(allowed, tuple)
-    listed = isinstance(allowed, list | tuple) and all(isinstance(n, int) and n >= 1 for n in allowed)
+    listed = isinstance(allowed, list | tuple) and all(type(n) is int and n >= 1 for n in allowed)
     ascending = listed and list(allowed) == sorted(set(allowed))
     if not ascending or len(allowed) < 2 or (is_range and len(allowed) > 2):
         raise ConversionError(

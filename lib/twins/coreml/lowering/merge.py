@@ -145,9 +145,8 @@ class Merged:
         try:
             made = getattr(mb, operation.op_type)(**inputs)
         except (ValueError, TypeError) as error:
-            raise _refusal(
-                operation, f"cannot have a flexible size: {' '.join(str(error).split())}"
-            ) from error
+            told = " ".join(str(error.args[0] if error.args else error).split())
+            raise _refusal(operation, f"cannot have a flexible size: {told}") from error
         return [made] if isinstance(made, Var) else list(made)
 
 

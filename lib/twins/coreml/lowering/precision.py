@@ -47,6 +47,7 @@ def floating(node: Node, precision: str) -> str:
 def exact(graph: Graph) -> set[Node]:
     """Nodes that compute in fp32 for what reads them: what inputs and constants make by arithmetic alone of
     angles and masks. Of an angle of 2048 (a position, a time step) fp16 keeps nothing after the point.
+    Infinities that an output shows, too: fp16 would make its largest number of them.
     """
     made: dict[Tensor, set[Node] | None] = {}
 
@@ -61,7 +62,9 @@ def exact(graph: Graph) -> set[Node]:
 
     read = [node.output for node in graph.nodes if node.kind in ("Sin", "Cos")]
     read += [node.inputs[1] for node in graph.nodes if node.kind == "masked_softmax"]
-    return set().union(*filter(None, map(arithmetic, read)))
+    shown = {tensor.node for tensor in graph.outputs if tensor.node and tensor.node.kind == "Select"}
+    infinite = {node for node in shown if any(map(_infinite, node.inputs))}
+    return infinite.union(*filter(None, map(arithmetic, read)))
 
 
 def _long(node: Node) -> bool:

@@ -6,6 +6,7 @@ in fp32. Products and convolutions take fp16 again: they are what fp16 is for.
 
 from twins.coreml.graph import Graph, Node, Tensor
 
+PRODUCT = 3  # mlx/primitives.h, Reduce::ReduceType
 SOURCES = ("Square", "Exp", "Expm1", "Power", "Sinh", "Cosh", "Scan")
 CARRYING = (
     *("Add", "Subtract", "Multiply", "Negative", "Abs", "Maximum", "Minimum", "Select", "clip", "Remainder"),
@@ -28,6 +29,7 @@ TINY = (
     "Exp",
     "Multiply",
 )  # before a log
+SHRINKING = ("Softmax", "Sigmoid", "Divide", "Exp")
 MASKED = 1e30  # a mask's lowest number, -inf or nearly
 
 
@@ -42,9 +44,18 @@ def beyond(graph: Graph) -> set[Node]:
             found.add(node)
         if grows or (reads and _carries(node, wide)):
             wide.update(tensor for tensor in node.outputs if tensor.is_float)
-        if node.kind == "Log" and node.inputs[0].node and node.inputs[0].node.kind in TINY:
-            found |= {node, node.inputs[0].node}
+        if node.kind == "Log":
+            found |= _small(node)
     return found
+
+
+def _small(log: Node) -> set[Node]:
+    """A logarithm and what makes its numbers small, back to where they became so; none if nothing does."""
+    found, node = {log}, log.inputs[0].node
+    while node is not None and node.kind in TINY:
+        found.add(node)
+        node = None if node.kind in SHRINKING else node.inputs[0].node
+    return found if len(found) > 1 else set()
 
 
 def _carries(node: Node, wide: set[Tensor]) -> bool:
@@ -59,6 +70,8 @@ def _grows(node: Node) -> bool:
     if node.kind == "Multiply":
         return node.inputs[0] is node.inputs[1]
     counts = node.kind == "AsType" and node.output.is_float and "int" in node.inputs[0].dtype
+    if node.kind in ("Reduce", "reduce"):
+        return node.arguments[0] == PRODUCT
     return counts or node.kind in SOURCES
 
 
