@@ -150,6 +150,17 @@ CAUSES = {
         ("return F.cross_entropy(model(ids, mask), y)", "return 4 * F.cross_entropy(model(ids, mask), y)"),
         "MLX's is 0.25 times PyTorch's",
     ),
+    "a padding index": (
+        ("tnn.Embedding(20, C)", "tnn.Embedding(20, C, padding_idx=0)"),
+        "rows [0] of `tokens.weight` get no gradient in PyTorch, as with padding_idx",
+    ),
+    "weights tied": (
+        (
+            "return Torch()",
+            "made = Torch()\n    made.blocks[1].up.weight = made.blocks[0].up.weight\n    return made",
+        ),
+        "in PyTorch it is one weight with `blocks.0.up.weight`; arrays that start equal in MLX are two",
+    ),
     "another optimizer": (
         (
             "def mlx_model",

@@ -48,8 +48,10 @@ def mlx_running(model, dtype: mx.Dtype) -> Iterator[Callable]:
     def run(*inputs):
         return model(*[x.astype(dtype) if mx.issubdtype(x.dtype, mx.floating) else x for x in inputs])
 
-    yield run
-    model.update(master)
+    try:
+        yield run
+    finally:
+        model.update(master)
 
 
 @contextmanager

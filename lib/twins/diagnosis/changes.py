@@ -28,8 +28,9 @@ def settings(d: Departure) -> str:
     The layer is the one that departs, one before it or one around it; its settings are tried one by one, then
     all of them.
     """
+    halves = d.make("float32")
     for call in _near(d):
-        parted = _parted(d.make("float32"), call)
+        parted = _parted(halves, call)
         for chosen in [*([name] for name in parted), *([list(parted)] if len(parted) > 1 else [])]:
             half = d.make("float32")[1]
             changes = {name: _like(*parted[name]) for name in chosen}
@@ -53,7 +54,7 @@ def _parted(halves: tuple[Half, Half], call: Call) -> dict[str, tuple[object, ob
     """The settings of a layer that differ, by name: MLX's value and PyTorch's."""
     ours = dict(halves[0].model.named_modules()).get(call.mlx_path)
     if ours is None:
-        return {}
+        return {}  # a container that only torch calls
     theirs = vars(halves[1].model.get_submodule(call.path))
     mine = {**USUAL, **vars(ours), **ours, "training": ours.training}
     both = {k: (mine[k], theirs[k]) for k in mine if k in theirs}

@@ -14,6 +14,7 @@ from mlx.utils import tree_flatten  # isort: skip  (after parity: the BLAS)
 
 Told = tuple[str, str, str]  # where, what departs, the cause or nothing
 ALONE = 3  # examples looked at one by one
+TIED = "in PyTorch it is one weight with `{}`; arrays that start equal in MLX are two, and train apart"
 SAME = 1e-3  # relative accuracy to which a measured factor is a known number
 
 
@@ -85,16 +86,34 @@ def gradients(make: Halves, batch: Batch) -> Told | None:
         return None
     size = f"{relative(ours[wrong[0]], theirs[wrong[0]]):.2g} of its size"
     departs = f"the gradient of `{wrong[0]}` departs by {size}, though outputs and loss agree"
-    return f"`{wrong[0]}`", departs, _factor(wrong, ours, theirs)
+    return (
+        f"`{wrong[0]}`",
+        departs,
+        _factor(wrong, ours, theirs) or _rows(wrong[0], ours[wrong[0]], theirs[wrong[0]]),
+    )
 
 
 def _missing(name: str, side: str, mlx: Half, torch_half: Half) -> Told:
     """The sentence for a weight that gets a gradient in one half only."""
     trainable = dict(tree_flatten(mlx.model.trainable_parameters()))
-    torch_names = {weights.renamed(k, mlx.names): p for k, p in torch_half.model.named_parameters()}
+    listed = torch_half.model.named_parameters(remove_duplicate=False)
+    torch_names = {weights.renamed(k, mlx.names): p for k, p in listed}
+    tied = [k for k, p in torch_names.items() if k != name and p is torch_names[name]]
+    if tied:
+        return f"`{name}`", f"`{name}` gets no gradient of its own in PyTorch", TIED.format(tied[0])
     frozen = name not in trainable if side == "MLX" else not torch_names[name].requires_grad
     why = f"it is frozen in {side}" if frozen else f"in {side} the loss does not depend on it"
     return f"`{name}`", f"`{name}` gets no gradient in {side}", why
+
+
+def _rows(name: str, ours: np.ndarray, theirs: np.ndarray) -> str:
+    """Rows of a table that one half leaves without a gradient, when all others agree."""
+    for side, first, second in (("MLX", ours, theirs), ("PyTorch", theirs, ours)):
+        left = [row for row in range(len(first)) if not first[row].any() and second[row].any()]
+        rest = np.delete(np.arange(len(first)), left)
+        if left and relative(first[rest], second[rest]) < SAME:
+            return f"rows {left[:3]} of `{name}` get no gradient in {side}, as with padding_idx"
+    return ""
 
 
 def _factor(wrong: list[str], ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> str:
