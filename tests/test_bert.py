@@ -104,6 +104,8 @@ def test_the_peers_do_the_same_work():
 def test_impossible_sizes_are_one_sentence():
     with pytest.raises(ValueError, match="bert: width 32 is not divisible by heads 3"):
         bert.tiny(heads=3)
+    with pytest.raises(ValueError, match="bert: heads is 0; allowed is 1 or more"):
+        bert.tiny(heads=0)
     with pytest.raises(ValueError, match="no published size is called 'huge'; there are tiny, mini"):
         bert.published("huge")
 

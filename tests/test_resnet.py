@@ -125,6 +125,7 @@ def test_the_estimate_of_memory_is_within_a_factor_of_two_of_the_half_that_needs
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
+        ({"stages": 0}, "resnet: stages is 0; allowed is 1 or more"),
         ({"stem": "vgg"}, "resnet: no stem is called 'vgg'; known: cifar, imagenet"),
         (
             {"size": 4, "stages": 3},

@@ -85,6 +85,7 @@ def test_the_estimate_of_memory_is_within_a_factor_of_two(framework, monkeypatch
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
+        ({"patch": 0}, "vit: patch is 0; allowed is 1 or more"),
         ({"heads": 3}, "vit: width 32 is not divisible by heads 3; allowed with heads 3 are its multiples"),
         ({"size": 10}, "vit: size 10 is not divisible by patch 4; allowed with patch 4 are its multiples"),
     ],

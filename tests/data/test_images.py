@@ -45,6 +45,8 @@ def test_unknown_data_set_names_the_known():
     with pytest.raises(ValueError) as caught:
         images.load("imagenet", 16)
     assert str(caught.value) == ("no data set is called 'imagenet'; known: digits, cifar10, fashion_mnist")
+    with pytest.raises(ValueError, match="images of 0 x 0 pixels hold nothing; allowed is 1 or more"):
+        images.load("digits", 0)
 
 
 # --- resizing --------------------------------------------------------------------------------------

@@ -59,10 +59,12 @@ class _Raw:
 def load(dataset: str, size: int) -> Images:
     """A data set by name, its images resized to size x size: "digits", "cifar10" or "fashion_mnist".
 
-    Errors: ValueError for an unknown name, download.DownloadError when a file cannot be had.
+    Errors: ValueError for an unknown name or size, download.DownloadError when a file cannot be had.
     """
     if dataset not in SETS:
         raise ValueError(f"no data set is called {dataset!r}; known: {', '.join(SETS)}")
+    if size < 1:
+        raise ValueError(f"images of {size} x {size} pixels hold nothing; allowed is 1 or more")
     raw = SETS[dataset]()
     sha = hashlib.sha256()
     for images, labels in (raw.splits[name] for name in SPLITS):

@@ -23,7 +23,7 @@ SIZES = {"tiny": (2, 128), "mini": (4, 256), "small": (4, 512), "base": (12, 768
 
 @dataclass(frozen=True)
 class Config:
-    """Sizes of the model; `width` must be divisible by `heads` (ValueError otherwise)."""
+    """Sizes of the model; `width` must be divisible by `heads`, all are at least 1 (ValueError otherwise)."""
 
     vocabulary: int
     context: int
@@ -33,6 +33,9 @@ class Config:
     classes: int = 3
 
     def __post_init__(self):
+        for size, value in vars(self).items():
+            if type(value) is int and value < 1:
+                raise ValueError(f"bert: {size} is {value}; allowed is 1 or more")
         if self.width % self.heads:
             raise ValueError(
                 f"bert: width {self.width} is not divisible by heads {self.heads}; "

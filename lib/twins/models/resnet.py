@@ -35,6 +35,9 @@ class Config:
     projection: bool = False
 
     def __post_init__(self):
+        for size, value in vars(self).items():
+            if type(value) is int and value < 1:
+                raise ValueError(f"resnet: {size} is {value}; allowed is 1 or more")
         if self.stem not in STEMS:
             raise ValueError(f"resnet: no stem is called {self.stem!r}; known: {', '.join(STEMS)}")
         _, stride, pool = STEMS[self.stem]

@@ -29,6 +29,9 @@ class Config:
     heads: int
 
     def __post_init__(self):
+        for size, value in vars(self).items():
+            if type(value) is int and value < 1:
+                raise ValueError(f"vit: {size} is {value}; allowed is 1 or more")
         for whole, part in (("width", "heads"), ("size", "patch")):
             number, divisor = getattr(self, whole), getattr(self, part)
             if number % divisor:
