@@ -126,6 +126,29 @@ def test_parameters_not_yet_evaluated_are_constants():
     assert "RandomBits" not in capture(lambda x: x * lazy, X).kinds()
 
 
+class Private(nn.Module):
+    """Holds an array that is no parameter."""
+
+    def __init__(self, table: mx.array):
+        super().__init__()
+        self._table = table
+
+    def __call__(self, x):
+        return x + self._table
+
+
+def test_arrays_that_a_file_still_holds_are_read_where_they_can_be_reached(tmp_path):
+    mx.save(str(tmp_path / "table.npy"), OFFSET)
+
+    def read():
+        return mx.load(str(tmp_path / "table.npy"))
+
+    network = nn.Sequential(Private(read()))
+    assert [tensor.name for tensor in capture(network, X).constants()] == ["layers.0._table"]
+    with pytest.raises(CaptureError, match="primitive 'Load', .*; mx.eval what mx.load gave before"):
+        capture(lambda x: x + read(), X)
+
+
 OFFSET = mx.array([1.0, 2.0, 3.0])
 
 

@@ -220,8 +220,10 @@ def _export(fn: Callable, flat_fn: Callable, arrays: list[mx.array]) -> Events:
             ) from error
         if "Unable to get state for primitive" in told:
             primitive = told.rpartition("primitive ")[2].strip()
+            hint = "; mx.eval what mx.load gave before" if primitive == "Load" else ""
             raise CaptureError(
-                f"{function_name(fn)} uses primitive '{primitive}', which MLX {mx.__version__} cannot export"
+                f"{function_name(fn)} uses primitive '{primitive}', "
+                f"which MLX {mx.__version__} cannot export{hint}"
             ) from error
         raise
     return events

@@ -69,10 +69,20 @@ def _collect(name: str, value: Any, modules: dict, arrays: dict) -> None:
         if not any(known is value for known in modules.values()):
             named = sorted(value.named_modules(), key=lambda pair: pair[0])
             modules |= {".".join(filter(None, (name, path))): module for path, module in named}
-            found = tree_flatten(value.parameters())
+            found = tree_flatten(value.parameters()) + _private(named)
             arrays |= {".".join(filter(None, (name, path))): array for path, array in found}
     elif isinstance(value, mx.array):
         arrays[name] = value
+
+
+def _private(named: list[tuple[str, mnn.Module]]) -> list[tuple[str, mx.array]]:
+    """Arrays that modules hold under a name with an underscore, which are no parameters."""
+    leaves = [
+        (".".join(filter(None, (path, key))), leaf)
+        for path, module in named
+        for key, leaf in tree_flatten({k: v for k, v in module.items() if k.startswith("_")})
+    ]
+    return [(path, leaf) for path, leaf in leaves if isinstance(leaf, mx.array)]
 
 
 def _variables(fn: Any, seen: set[int]) -> Iterator[tuple[str, Any]]:
