@@ -14,8 +14,8 @@ from twins.diagnosis.expressions import EXACT
 from twins.parity import relative
 
 HEADS = 32  # at most tried
-ROWS = 4  # examples looked at
-RECENT = 4  # arrays that queries, keys and values are sought among
+NUMBERS = 40_000  # looked at, in whole examples
+RECENT = 3  # arrays that queries, keys and values are sought among
 HIDDEN = -1e9  # a score that softmax makes nothing of
 OUTER = "split off as the outer axis"
 SPLITS = {OUTER: (0, 2, 1, 3), "split off as the inner axis": (0, 3, 1, 2)}  # -> (B, H, T, D)
@@ -25,9 +25,10 @@ def told(known: dict[str, np.ndarray], wanted: np.ndarray, masks: Iterable[np.nd
     """The attention over these values that gives the one wanted, by its parts; empty when none does."""
     if wanted.ndim != 3 or wanted.shape[1] < 2:
         return {}
-    cut = wanted[:ROWS]
+    rows = max(1, NUMBERS // wanted[0].size)
+    cut = wanted[:rows]
     hidden = dict(_hidden(cut.shape, masks))
-    for names, arrays in _triples({k: v[:ROWS] for k, v in known.items()}, cut.shape):
+    for names, arrays in _triples({k: v[:rows] for k, v in known.items()}, cut.shape):
         for heads in (h for h in range(1, min(HEADS, cut.shape[2]) + 1) if cut.shape[2] % h == 0):
             if found := _found(arrays, heads, hidden, cut):
                 return names | {"number of heads is": str(heads)} | found
