@@ -145,7 +145,7 @@ def test_arrays_that_a_file_still_holds_are_read_where_they_can_be_reached(tmp_p
 
     network = nn.Sequential(Private(read()))
     assert [tensor.name for tensor in capture(network, X).constants()] == ["layers.0._table"]
-    with pytest.raises(CaptureError, match="primitive 'Load', .*; mx.eval what mx.load gave before"):
+    with pytest.raises(CaptureError, match=r"primitive 'Load', .*; mx.eval what mx.load gave before"):
         capture(lambda x: x + read(), X)
 
 
