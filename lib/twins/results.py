@@ -99,18 +99,36 @@ class Found:
         return [body for body in bodies if all(getattr(body, k) == v for k, v in match.items())]
 
 
+@cache
+def _parts(wanted: object) -> tuple[object, tuple]:
+    """A generic type's origin and arguments: looked up once, not once a value."""
+    origin = typing.get_origin(wanted)
+    return (typing.Union if origin is types.UnionType else origin), typing.get_args(wanted)
+
+
+@cache
+def _plain(wanted: object) -> frozenset[type] | None:
+    """The types a JSON value may have for a field that holds no other values; None for one that does."""
+    origin, arguments = _parts(wanted)
+    if origin is None:
+        return frozenset({int, float} if wanted is float else {wanted})
+    kinds = [_plain(each) for each in arguments]
+    return frozenset().union(*kinds) if origin is typing.Union and None not in kinds else None
+
+
 def _fits(value: object, wanted: object) -> bool:
     """Whether a JSON value has a field's type."""
-    origin, arguments = typing.get_origin(wanted), typing.get_args(wanted)
-    if origin in (types.UnionType, typing.Union):
+    if (kinds := _plain(wanted)) is not None:
+        return type(value) in kinds
+    origin, arguments = _parts(wanted)
+    if origin is typing.Union:
         return any(_fits(value, each) for each in arguments)
-    if origin is list:
-        return isinstance(value, list) and all(_fits(each, arguments[0]) for each in value)
-    if origin is dict:
-        return isinstance(value, dict) and all(_fits(each, arguments[1]) for each in value.values())
-    if wanted is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    return isinstance(value, wanted) and not (wanted is int and isinstance(value, bool))
+    if type(value) is not origin:
+        return False
+    held, inner = (value.values() if origin is dict else value), arguments[-1]
+    if (kinds := _plain(inner)) is not None:
+        return {*map(type, held)} <= kinds
+    return all(_fits(each, inner) for each in held)
 
 
 @cache
