@@ -18,6 +18,7 @@ from twins.coreml.errors import CaptureError
 from twins.coreml.graph import Graph, Node, Tensor, dtype_name
 from twins.coreml.held import Held, held
 from twins.coreml.names import identifiers
+from twins.coreml.releases import settled
 from twins.coreml.stand_ins import STAND_INS
 from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
 
@@ -250,7 +251,7 @@ def _graph(events: Events, input_names: list[str], count: int, calls: Calls, kno
         for key, shape, dtype in event["outputs"]:
             tensors[key] = Tensor(key, tuple(shape), dtype_name(dtype))
         ins, outs = ([tensors[key] for key, *_ in event[side]] for side in ("inputs", "outputs"))
-        nodes.append(Node(event["name"], ins, outs, tuple(event["arguments"])))
+        nodes.append(Node(event["name"], ins, outs, settled(event["name"], event["arguments"], ins, outs)))
     made = [tensors[key] for key, *_ in events.outputs]
     attribute(calls, made[count:])
     graph = Graph([tensors[key] for key, *_ in events.inputs], made[:count], nodes)

@@ -8,6 +8,7 @@ from agreement import assert_agree, results, truths, whole
 from twins.coreml.convert import convert
 from twins.coreml.errors import ConversionError
 from twins.coreml.graph import Graph, Node, Tensor, constant
+from twins.coreml.lowering import integers
 from twins.coreml.lowering.program import build
 from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
 
@@ -76,13 +77,19 @@ def test_a_mask_of_low_bits_is_one_operation():
     assert kinds - {"const", "identity"} == {"mod"}
 
 
-def test_whole_division_of_mlx_0_31_rounds_towards_zero():
+@pytest.mark.parametrize(
+    "kind, wanted", [("Divide", [[3, -3, -3, 3]]), ("DivMod", [[3, -3, -3, 3], [1, -1, 1, -1]])]
+)
+def test_whole_division_of_mlx_0_31_rounds_towards_zero(kind, wanted, monkeypatch):
+    monkeypatch.setattr(integers, "divmod_truncates", lambda: True)
     x, y = np.array([7, -7, 7, -7], np.int32), np.array([2, 2, -2, -2], np.int32)
-    node = Node("Divide", [constant(x), constant(y)], [Tensor("q", (4,), "int32")])
-    main = build(
-        Graph([Tensor("unused", (1,), "int32")], node.outputs, [node], ["y"]), "float32", ct.target.iOS17
+    made = [Tensor(name, (4,), "int32") for name in "qr"[: len(wanted)]]
+    graph = Graph(
+        [Tensor("unused", (1,), "int32")], made, [Node(kind, [constant(x), constant(y)], made)], ["q", "r"]
     )
-    assert main.functions["main"].outputs[0].val.tolist() == [3, -3, -3, 3]
+    graph.output_names = graph.output_names[: len(made)]
+    main = build(graph, "float32", ct.target.iOS17).functions["main"]
+    assert [output.val.tolist() for output in main.outputs] == wanted
 
 
 def test_bits_of_another_type_are_refused():

@@ -8,6 +8,7 @@ from twins.coreml.errors import ConversionError
 from twins.coreml.graph import Node
 from twins.coreml.lowering.elementwise import wrapped
 from twins.coreml.lowering.registry import lowering
+from twins.coreml.releases import divmod_truncates
 
 AND, OR, XOR, LEFT, RIGHT = range(5)  # mlx/primitives.h, BitwiseBinary::Op
 LOGIC = {AND: "logical_and", OR: "logical_or", XOR: "logical_xor"}
@@ -20,13 +21,20 @@ def divide(node: Node, x, y):
     """x / y; of whole numbers, as MLX 0.31 exports it, rounded towards zero."""
     if types.is_float(x.dtype):
         return mb.real_div(x=x, y=y)
+    return wrapped(node, _towards_zero(x, y))
+
+
+def _towards_zero(x, y):
     sign = mb.mul(x=mb.sign(x=x), y=mb.sign(x=y))
     return mb.mul(x=mb.floor_div(x=mb.abs(x=x), y=mb.abs(x=y)), y=sign)
 
 
 @lowering("DivMod")
 def divide_with_remainder(node: Node, x, y):
-    """The quotient rounded down, and the remainder with the sign of the divisor."""
+    """The quotient rounded down, and the remainder with the sign of the divisor, in MLX's latest releases."""
+    if divmod_truncates():
+        quotient = _towards_zero(x, y)
+        return wrapped(node, quotient), mb.sub(x=x, y=mb.mul(x=quotient, y=y))
     return wrapped(node, mb.floor_div(x=x, y=y)), mb.mod(x=x, y=y)
 
 

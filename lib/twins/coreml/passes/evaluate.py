@@ -19,7 +19,7 @@ UNARY = (
     | {"Sigmoid": mx.sigmoid, "LogicalNot": mx.logical_not, "identity": lambda x: x, "Full": lambda x: x}
 )
 BINARY = (
-    {"Add": mx.add, "Subtract": mx.subtract, "Multiply": mx.multiply, "Divide": mx.divide}
+    {"Add": mx.add, "Subtract": mx.subtract, "Multiply": mx.multiply}
     | {"Power": mx.power, "Maximum": mx.maximum, "Minimum": mx.minimum, "LogAddExp": mx.logaddexp}
     | {"ArcTan2": mx.arctan2, "Remainder": mx.remainder, "FloorDivide": mx.floor_divide}
     | {"NotEqual": mx.not_equal, "Greater": mx.greater, "GreaterEqual": mx.greater_equal}
@@ -53,6 +53,7 @@ def evaluation(kind: str) -> Callable:
 
 
 EVALUATE |= {
+    "Divide": lambda node, a, b: (mx.divide if node.output.is_float else mx.floor_divide)(a, b),  # MLX 0.31's
     "Sqrt": lambda node, x: mx.rsqrt(x) if node.arguments == (True,) else mx.sqrt(x),
     "Log": lambda node, x: LOGARITHMS[node.arguments[0]](x),
     "Equal": lambda node, a, b: _equal(a, b, node.arguments[0]),
