@@ -70,7 +70,8 @@ def convert(
     of these. `image_inputs={"x": {"scale": 1 / 255, "bias": 0, "color": "RGB"}}`: a picture of which
     pixel * scale + bias is the input. `metadata`: author, license, version, short_description, `inputs` and
     `outputs` (descriptions by name); anything else is user-defined. `precision`: "float16" with float32
-    where fp16 would overflow, "mixed" with float32 for norms and softmax too, "float32".
+    where fp16 would overflow, "mixed" with float32 for norms and softmax too, "float32". Whole numbers become
+    int32, with a warning for arithmetic that may leave its range.
 
     Targets before iOS 15 give the neural-network format (`.mlmodel`): its check runs the same program as an
     ML Program of iOS 15, because the reference runtime reads only those.
