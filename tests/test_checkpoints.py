@@ -156,8 +156,11 @@ def test_what_does_not_fit_is_refused_by_name(folder, number):
     assert np.array_equal(before, half.framework.numpy(half.model.encoder.pooler.weight))
 
 
-def test_a_type_numpy_lacks_is_refused(folder, saved):
-    deepcopy(saved[0]).to(torch.bfloat16).save_pretrained(folder)
-    refused(
-        lambda: checkpoints.encoder_weights(folder), "holds a type that NumPy lacks", "save it in float32"
-    )
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_types_are_read_as_float32(folder, saved, dtype):
+    half = deepcopy(saved[0]).to(dtype)
+    half.save_pretrained(folder)
+    found = checkpoints.encoder_weights(folder)
+    assert {weight.dtype for weight in found.values()} == {np.dtype(np.float32)}
+    theirs = half.pooler.dense.weight.float().detach().numpy()
+    assert np.array_equal(found["pooler.weight"], theirs)

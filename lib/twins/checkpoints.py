@@ -10,13 +10,13 @@ import re
 from pathlib import Path
 
 import numpy as np
-import safetensors.numpy
 from safetensors import SafetensorError
 
 from twins import weights
 from twins.models import bert
 
 import mlx.nn as mnn  # isort: skip  (after twins.models: the BLAS)
+import safetensors.torch  # isort: skip
 from torch import nn as tnn  # isort: skip
 
 REQUIRED = {  # what bert.py computes with; a checkpoint of another value would load and be wrong
@@ -86,7 +86,7 @@ def config(folder: Path, classes: int = 3) -> bert.Config:
 
 
 def encoder_weights(folder: Path) -> dict[str, np.ndarray]:
-    """The encoder's weights in a folder under our names; heads of other tasks are left out.
+    """The encoder's weights under our names, half types as float32; other tasks' heads are left out.
 
     Errors: ValueError, one sentence, for a missing, broken or pickled file.
     """
@@ -96,12 +96,11 @@ def encoder_weights(folder: Path) -> dict[str, np.ndarray]:
         why = ", only pytorch_model.bin, a pickle, which can run any code and is not read" if pickled else ""
         raise ValueError(f"{folder} holds no model.safetensors{why}")
     try:
-        found = safetensors.numpy.load_file(file)
+        found = safetensors.torch.load_file(file)  # NumPy has no bfloat16
     except SafetensorError as error:
         raise ValueError(f"{file} is not a safetensors file ({error})") from None
-    except TypeError as error:  # NumPy has no bfloat16
-        raise ValueError(f"{file} holds a type that NumPy lacks ({error}); save it in float32") from None
-    return _fused({_ours(k): v for k, v in found.items() if not OTHER_HEADS.match(k)})
+    kept = {_ours(name): weight for name, weight in found.items() if not OTHER_HEADS.match(name)}
+    return _fused({k: (w.float() if w.is_floating_point() else w).numpy() for k, w in kept.items()})
 
 
 def load(encoder: mnn.Module | tnn.Module, folder: Path) -> None:
