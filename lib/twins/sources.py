@@ -6,6 +6,7 @@ The report re-runs a notebook when code it uses changed, and a test holds the im
 import ast
 import hashlib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
@@ -31,14 +32,20 @@ def imported(code: str) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def named(code: str, known: dict[str, Path]) -> set[str]:
-    """Modules of the package that code imports or names in a string, as "twins.arms:step_arms" does."""
+@cache
+def _mentioned(code: str) -> frozenset[str]:
+    """What code imports or holds in a string, as "twins.arms:step_arms" is; read once however often asked."""
     strings = {
         node.value.partition(":")[0]
         for node in ast.walk(ast.parse(code))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     }
-    return {name for name in (*imported(code), *strings) if name in known}
+    return frozenset(strings.union(imported(code)))
+
+
+def named(code: str, known: dict[str, Path]) -> set[str]:
+    """Modules of the package that code imports or names in a string."""
+    return {name for name in _mentioned(code) if name in known}
 
 
 def reached(code: str) -> set[str]:
