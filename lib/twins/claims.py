@@ -1,6 +1,6 @@
 """Claims that circulate, each with a verdict: data/claims.yaml and records in, verdicts out.
 
-A claim's rule is in the file, written before the records were looked at. A figure speaks for the claim when
+A claim's rule is in the file, set before the first verdict was computed. A figure speaks for the claim when
 its interval lies above the claim's limit (and the harness's own error), against it when it lies below, and
 is undecided when it holds the limit.
 """
