@@ -43,12 +43,21 @@ UNSTEADY = "The clock was not steady: fixed work changed its time up to {}-fold 
             UNSTEADY.format("2.00"),
         ),
         ({"throttled": 3}, "The processor was throttled, up to 3 times in a run (in 1 of 2 runs)."),
+        ({"pressure": 2}, "The system reported thermal pressure, up to level 2 of 4 (in 1 of 2 runs)."),
         ({"power": "battery"}, "The machine ran on battery (in 1 of 2 runs)."),
+        ({"low_power": True}, "Low power mode was on (in 1 of 2 runs)."),
     ],
 )
 def test_each_disturbance_is_one_sentence(change, sentence):
     assert conditions.warnings([QUIET]) == []
     assert conditions.warnings([QUIET, replace(QUIET, **change)]) == [sentence]
+
+
+def test_what_could_not_be_read_disturbs_nothing():
+    unread = replace(QUIET, swapped=None, pressure=None, low_power=None, power="not readable")
+    assert conditions.warnings([unread]) == []
+    assert conditions._grown(None, 5) is None
+    assert (conditions._grown(3, 5), conditions._worst(None, 1), conditions._worst(None, None)) == (2, 1, None)
 
 
 def test_the_worst_of_a_disturbance_is_told():
@@ -103,27 +112,6 @@ def test_a_child_that_ended_is_not_another_process():
 def test_power(monkeypatch, battery, told):
     monkeypatch.setattr(psutil, "sensors_battery", lambda: battery, raising=False)
     assert conditions.power() == told
-
-
-@pytest.mark.parametrize(
-    ("limit", "count"),
-    [
-        ("CPU_Scheduler_Limit \t= 100\n\tCPU_Available_CPUs \t= 8\n\tCPU_Speed_Limit \t= 100\n", 0),
-        ("CPU_Scheduler_Limit \t= 100\n\tCPU_Available_CPUs \t= 8\n\tCPU_Speed_Limit \t= 62\n", 1),
-        ("Note: No thermal warning level has been recorded\n", 0),
-    ],
-)
-def test_macos_speed_limit_is_read(monkeypatch, limit, count):
-    """Only the reading of pmset's words is tested here, not pmset."""
-    monkeypatch.setattr(sys, "platform", "darwin")
-    monkeypatch.setattr(subprocess, "run", lambda *a, **k: SimpleNamespace(stdout=limit))
-    assert conditions.throttle_count() == count
-
-
-def test_a_limit_counts_whether_it_came_or_went(monkeypatch):
-    assert conditions._throttled(5, 7) == 2  # Linux: a counter
-    monkeypatch.setattr(sys, "platform", "darwin")
-    assert [conditions._throttled(*pair) for pair in ((0, 0), (0, 1), (1, 0), (1, 1))] == [0, 1, 1, 1]
 
 
 def test_the_system_is_named_without_the_host():

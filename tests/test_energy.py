@@ -1,5 +1,6 @@
 """Energy: joules per call from whatever meter there is, and a sentence where there is none."""
 
+import platform
 import sys
 import types
 
@@ -48,17 +49,17 @@ def test_a_window_reads_apples_parts_or_the_card(monkeypatch, measurement, joule
 
 
 @pytest.mark.parametrize(
-    ("platform", "device", "installed", "told"),
+    ("system", "device", "installed", "told"),
     [
-        ("linux", "cpu", True, "needs Apple silicon or an NVIDIA GPU"),
-        ("linux", "cuda", False, "zeus is not installed"),
-        ("darwin", "mps", False, "zeus and zeus_apple_silicon is not installed"),
-        ("linux", "cuda", True, ""),
-        ("darwin", "mps", True, ""),
+        ("Linux", "cpu", True, "needs Apple silicon or an NVIDIA GPU"),
+        ("Linux", "cuda", False, "zeus is not installed"),
+        ("Darwin", "mps", False, "zeus and zeus_apple_silicon is not installed"),
+        ("Linux", "cuda", True, ""),
+        ("Darwin", "mps", True, ""),
     ],
 )
-def test_where_energy_cannot_be_read_one_sentence_says_why(monkeypatch, platform, device, installed, told):
-    monkeypatch.setattr(energy.sys, "platform", platform)
+def test_where_energy_cannot_be_read_one_sentence_says_why(monkeypatch, system, device, installed, told):
+    monkeypatch.setattr(platform, "system", lambda: system)
     monkeypatch.setattr(energy.TORCH, "device", device)
     monkeypatch.setattr(energy.importlib.util, "find_spec", lambda name: installed or None)
     assert told in energy.fault()

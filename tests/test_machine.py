@@ -41,6 +41,8 @@ def test_two_readings_give_one_id():
     ("parts", "name"),
     [
         (("Apple M3 Max", "", 64), "apple-m3-max-64gb"),
+        (("Apple M3 Max", "", 64, 30), "apple-m3-max-30-core-gpu-64gb"),
+        (("Apple M3 Max", "", 64, 40), "apple-m3-max-40-core-gpu-64gb"),
         (("Intel Xeon Platinum 8175M", "", 8), "intel-xeon-platinum-8175m-8gb"),
         (("AMD EPYC 7763", "NVIDIA H100 80GB HBM3", 128), "amd-epyc-7763-nvidia-h100-80gb-hbm3-128gb"),
     ],
@@ -56,7 +58,7 @@ def test_the_chip_has_no_trademark_and_no_clock():
 
 def test_a_processor_without_a_model_name_still_has_one(monkeypatch):
     """As on Linux on Arm, where /proc/cpuinfo names none."""
-    monkeypatch.setattr(machine.sys, "platform", "linux")
+    monkeypatch.setattr(platform, "system", lambda: "Linux")
     monkeypatch.setattr(machine.Path, "read_text", lambda path: "processor\t: 0\nFeatures\t: fp asimd\n")
     monkeypatch.setattr(machine.platform, "processor", lambda: "")
     assert machine.chip() == platform.machine()

@@ -4,17 +4,13 @@ Each function here makes {name: Arm} in a fresh process, from plain arguments; t
 file in twins.models. Batches lie on the device before anything is timed, except in the data arms.
 """
 
-import resource
-import sys
 from functools import partial
 from itertools import cycle
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
-import psutil
 
-from twins import precision, train
+from twins import precision, process_memory, train
 from twins.frameworks import BOTH, TORCH, Mlx, Torch
 from twins.timing import AGAIN, Arm
 from twins.train import Half, Recipe
@@ -84,23 +80,6 @@ def _hand_over(half: Half, arrays: tuple[np.ndarray, ...]) -> None:
     half.framework.evaluate(*half.hand_over(arrays))
 
 
-def reset_peak_resident() -> None:
-    """Start a new peak of the resident set where the system allows it (proc(5), clear_refs)."""
-    file = Path("/proc/self/clear_refs")
-    if file.exists():
-        file.write_text("5")
-
-
-def peak_resident() -> int:
-    """Bytes of this process's resident set at its peak."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        line = next(row for row in status.read_text().splitlines() if row.startswith("VmHWM"))
-        return int(line.split()[1]) * 1024
-    scale = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
-
-
 def _warm(module: ModuleType, framework: Mlx | Torch, mode: str) -> None:
     """A step of the smallest twin, so that what a library loads on first use is not counted.
 
@@ -116,15 +95,16 @@ def memory(model: str, config: dict, batch: int, framework: str, mode: str, step
     """Bytes that a few training steps of one half add, in a process of its own.
 
     `resident`: the process's peak above what it held before the model was made, the same reading for
-    both frameworks. `allocator`: the framework's own count, None where it keeps none.
+    both frameworks, and `process` says which. `allocator`: the framework's own count, None where it keeps
+    none.
     """
     one = next(each for each in BOTH if each.name == framework)
     module = train.named(model)
     sizes = module.Config(**config)
     example = module.example(sizes, np.random.default_rng(0), batch)
     _warm(module, one, mode)
-    reset_peak_resident()
-    before = psutil.Process().memory_info().rss
+    process_memory.reset_peak()
+    before = process_memory.held()
     half = train.half(module, sizes, Recipe(), one)
     half.framework.reset_peak_memory()
     take = train.step(half, MODES[mode])
@@ -132,7 +112,8 @@ def memory(model: str, config: dict, batch: int, framework: str, mode: str, step
         take(*half.batch(example))
         half.framework.synchronize()
     return {
-        "resident": max(0, peak_resident() - before),
+        "resident": max(0, process_memory.peak() - before),
         "allocator": half.framework.peak_memory(),
         "source": half.framework.memory_source(),
+        "process": process_memory.meaning(),
     }

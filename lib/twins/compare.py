@@ -176,7 +176,9 @@ PARTS = ("data", "forward", "forward and backward", "optimizer")
 
 
 def memory_table(records: Iterable[results.Memory]) -> pd.DataFrame:
-    """Megabytes that training adds, by arm."""
+    """Megabytes that training adds, by arm; the heading says how the process's memory was read."""
+    records = list(records)
+    process = f"{' or '.join(dict.fromkeys(r.process for r in records)) or 'process'} MB"
     rows = [
         (
             r.arm,
@@ -185,7 +187,7 @@ def memory_table(records: Iterable[results.Memory]) -> pd.DataFrame:
         )
         for r in records
     ]
-    return pd.DataFrame(rows, columns=["step", "resident set MB", "allocator's peak MB"])
+    return pd.DataFrame(rows, columns=["step", process, "allocator's peak MB"])
 
 
 def memory_sources(records: Iterable[results.Memory]) -> str:
@@ -283,12 +285,14 @@ def machine_table(machine: results.Machine) -> pd.DataFrame:
     facts = {
         "chip": machine.chip,
         "GPU": machine.gpu or ("none that both use" if machine.device == "CPU" else machine.device),
+        **({"GPU cores": machine.gpu_cores} if machine.gpu_cores else {}),
         "cores": machine.cores,
         "memory, GB": machine.memory_gb,
         "system": machine.system,
         "Python": machine.python,
         **machine.versions,
         "computed on": machine.device,
+        **({"wheel of MLX's back end": machine.mlx_wheel} if machine.mlx_wheel else {}),
         "BLAS of MLX": machine.blas,
         "CPU threads of each framework": machine.threads,
         "C++ compiler of mx.compile": machine.compiler,

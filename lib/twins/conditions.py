@@ -1,15 +1,12 @@
 """What a machine did while something was timed on it: load, other processes, paging, throttling.
 
-Counters come from psutil (https://psutil.readthedocs.io) and from the system where it keeps them; a
-fixed piece of work before and after shows a clock that changed, whatever the system tells.
+Counters come from psutil (https://psutil.readthedocs.io) and, on macOS, from the system's own tools
+(macos.py); a fixed piece of work before and after shows a clock that changed, whatever the system tells.
 """
 
 import contextlib
 import os
 import platform
-import re
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,6 +15,8 @@ from pathlib import Path
 import numpy as np
 import psutil
 
+from twins import macos
+
 DRIFT = 1.15  # the fixed work may change this much before the clock counts as unsteady
 TICK = 0.01  # seconds; systems count the CPU time of a core in such steps
 PAGED = 64 * 2**20  # bytes swapped before a run counts as paged
@@ -25,16 +24,22 @@ PAGED = 64 * 2**20  # bytes swapped before a run counts as paged
 
 @dataclass(frozen=True)
 class Conditions:
-    """Counters around one run. Loads and shares are in cores, memory in bytes, drift is a factor."""
+    """Counters around one run. Loads and shares are in cores, memory in bytes, drift is a factor.
+
+    `throttled` counts Linux's thermal throttling; `pressure` is the larger thermal pressure of macOS before
+    and after (a place in macos.PRESSURES). `low_power` is macOS's low power mode. None means not readable.
+    """
 
     cores: int
     load_before: float
     others: float
-    swapped: int
+    swapped: int | None
     memory_share: float
     drift: float
     throttled: int
     power: str
+    pressure: int | None = None
+    low_power: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -58,8 +63,8 @@ DISTURBANCES = (
         "Other processes used up to {size:.1f} of {cores} cores",
     ),
     Disturbance(
-        lambda c: c.swapped > PAGED or c.memory_share > 0.95,
-        lambda c: c.swapped / 2**20,
+        lambda c: (c.swapped or 0) > PAGED or c.memory_share > 0.95,
+        lambda c: (c.swapped or 0) / 2**20,
         "Memory was paged: up to {size:.0f} MB swapped",
     ),
     Disturbance(
@@ -72,7 +77,13 @@ DISTURBANCES = (
         lambda c: c.throttled,
         "The processor was throttled, up to {size:.0f} times in a run",
     ),
+    Disturbance(
+        lambda c: (c.pressure or 0) > 0,
+        lambda c: c.pressure or 0,
+        "The system reported thermal pressure, up to level {size:.0f} of 4",
+    ),
     Disturbance(lambda c: c.power == "battery", lambda c: 0.0, "The machine ran on battery"),
+    Disturbance(lambda c: bool(c.low_power), lambda c: 0.0, "Low power mode was on"),
 )
 
 
@@ -90,23 +101,44 @@ def warnings(seen: list[Conditions]) -> list[str]:
 
 def power() -> str:
     """'mains', 'battery' or 'not readable'."""
+    if macos.here():
+        return macos.power_source(macos.told("pmset", "-g", "batt")) or "not readable"
     battery = psutil.sensors_battery() if hasattr(psutil, "sensors_battery") else None
     return "not readable" if battery is None else "mains" if battery.power_plugged else "battery"
 
 
+def low_power() -> bool | None:
+    """Whether macOS's low power mode is on; None where there is none."""
+    return macos.low_power(macos.told("pmset", "-g")) if macos.here() else None
+
+
+def pressure() -> int | None:
+    """The thermal pressure macOS reports now (0 is nominal); None where it is not readable."""
+    return macos.thermal_pressure(macos.told("notifyutil", "-g", macos.THERMAL)) if macos.here() else None
+
+
+def swapped() -> int | None:
+    """Bytes swapped so far; on macOS by the system's own counter, for psutil counts the reading of files."""
+    if macos.here():
+        return macos.swapped(macos.told("vm_stat"))
+    swap = psutil.swap_memory()
+    return swap.sin + swap.sout
+
+
 def throttle_count() -> int:
-    """Thermal throttling so far: Linux's counters; on macOS whether pmset reports a speed limit now."""
-    if sys.platform == "darwin":
-        told = subprocess.run(["pmset", "-g", "therm"], capture_output=True, text=True, check=False).stdout
-        limit = re.search(r"CPU_Speed_Limit\s*=\s*(\d+)", told)
-        return int(limit is not None and int(limit[1]) < 100)
+    """Thermal throttling so far, by Linux's counters; macOS has none (see `pressure`)."""
     files = Path("/sys/devices/system/cpu").glob("cpu*/thermal_throttle/core_throttle_count")
     return sum(int(file.read_text()) for file in files)
 
 
-def _throttled(before: int, after: int) -> int:
-    """Throttling between two readings: a counter's growth; on macOS whether either found a limit."""
-    return max(before, after) if sys.platform == "darwin" else after - before
+def _worst(before: int | None, after: int | None) -> int | None:
+    """The larger of two readings; None when neither could be read."""
+    return max((each for each in (before, after) if each is not None), default=None)
+
+
+def _grown(before: int | None, after: int | None) -> int | None:
+    """How much a counter grew; None when it could not be read."""
+    return None if before is None or after is None else after - before
 
 
 def _fixed_work() -> float:
@@ -134,29 +166,32 @@ def _own() -> float:
 @contextlib.contextmanager
 def watch() -> Iterator[Callable[[], Conditions]]:
     """Watch the machine during a block; the callable it yields gives the Conditions afterwards."""
-    load, swap, throttled = os.getloadavg()[0], psutil.swap_memory(), throttle_count()
+    load, swap, throttled, heat = os.getloadavg()[0], swapped(), throttle_count(), pressure()
     work, busy, own, wall = _fixed_work(), _busy(), _own(), time.perf_counter()
     seen = {}
     yield lambda: Conditions(**seen)
     elapsed = time.perf_counter() - wall
     cores = os.cpu_count() or 1
     others = (_busy() - busy) - (_own() - own) - cores * TICK
-    swap_after = psutil.swap_memory()
     seen.update(
         cores=cores,
         load_before=load,
         others=max(0.0, others / elapsed),
-        swapped=swap_after.sin + swap_after.sout - swap.sin - swap.sout,
+        swapped=_grown(swap, swapped()),
         memory_share=psutil.virtual_memory().percent / 100,
         drift=_fixed_work() / work,
-        throttled=_throttled(throttled, throttle_count()),
+        throttled=throttle_count() - throttled,
         power=power(),
+        pressure=_worst(heat, pressure()),
+        low_power=low_power(),
     )
 
 
 def system() -> str:
     """The operating system and its version, without a host name."""
-    if sys.platform == "darwin":
-        return f"macOS {platform.mac_ver()[0]} ({platform.machine()})"
+    if macos.here():
+        told = macos.product_version()
+        release = ".".join(map(str, told)) if told else platform.mac_ver()[0]
+        return f"macOS {release} ({platform.machine()})"
     release = platform.freedesktop_os_release() if Path("/etc/os-release").exists() else {}
     return f"{release.get('PRETTY_NAME', platform.system())} ({platform.machine()})"

@@ -6,11 +6,10 @@ https://ml.energy/zeus and https://github.com/ml-energy/zeus-apple-silicon
 """
 
 import importlib.util
-import sys
 import time
 from collections.abc import Callable, Iterator
 
-from twins import processes, results
+from twins import macos, processes, results
 from twins.frameworks import TORCH
 from twins.show import tell
 from twins.timing import Arm
@@ -21,7 +20,7 @@ APPLE_PARTS = ("cpu_total_mj", "gpu_mj", "gpu_sram_mj", "dram_mj", "ane_mj")
 
 def fault() -> str:
     """Why energy cannot be read here, in one sentence; empty when it can."""
-    apple = sys.platform == "darwin"
+    apple = macos.here()
     if not apple and TORCH.device != "cuda":
         return "Energy is not readable here: that needs Apple silicon or an NVIDIA GPU (or root)."
     needed = ["zeus", *(["zeus_apple_silicon"] if apple else [])]

@@ -1,15 +1,20 @@
 """Floating-point operations of a training step, counted twice: by torch's counter and on MLX's graph.
 
-Two per multiply-add, matrix products and convolutions only. Attention runs unfused for the count
-(torch's counter does not know the CPU's flash kernel) and MLX is traced on the CPU stream, where its
-attention is plain products. The two counts must agree exactly. They cannot for grouped convolutions,
-whose weight gradient torch counts as if dense, nor for the weight gradient of transposed ones.
+Two per multiply-add, matrix products and convolutions only. Both counts are made on the CPU, whatever device
+is in use: operations do not depend on it, and torch's counter does not know those that MPS makes of a linear
+layer and of attention. Attention runs unfused for the count (the counter does not know the CPU's flash kernel
+either) and MLX is traced on the CPU stream, where its attention is plain products. The two counts must agree
+exactly. They cannot for grouped convolutions, whose weight gradient torch counts as if dense, nor for the
+weight gradient of transposed ones.
 https://docs.pytorch.org/docs/2.13 (torch.utils.flop_counter), mlx.core.export_function
 """
 
 import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
+from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -21,12 +26,52 @@ from mlx.utils import tree_flatten  # isort: skip
 
 
 def count_torch(half: Half, *batch) -> int:
-    """Operations of forward and backward of the torch half on one batch."""
-    half.model.zero_grad(set_to_none=True)
-    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        half.loss(half.model, *batch).backward()
-    half.model.zero_grad(set_to_none=True)
+    """Operations of forward and backward of the torch half on one batch; its gradients stay as they are."""
+    call = _OnCpu(half.model, half.loss)
+    with _counting() as counter:
+        call(*batch).backward()
     return counter.get_total_flops()
+
+
+class _OnCpu:
+    """Calls `function(model, *inputs)` with the weights, buffers and inputs of a torch module on the CPU.
+
+    The module itself is not moved: an optimizer may hold its parameters.
+    """
+
+    def __init__(self, model: torch.nn.Module, function: Callable | None = None):
+        self.held = _Held(model, function)
+        named = [*self.held.named_parameters(), *self.held.named_buffers()]
+        self.values = {
+            name: value.detach().cpu().requires_grad_(value.requires_grad) for name, value in named
+        }
+
+    def __call__(self, *inputs: torch.Tensor):
+        return functional_call(self.held, self.values, tuple(x.detach().cpu() for x in inputs))
+
+
+class _Held(torch.nn.Module):
+    """A module whose forward is a function of another, as functional_call wants it."""
+
+    def __init__(self, model: torch.nn.Module, function: Callable | None):
+        super().__init__()
+        self.model, self.function = model, function
+
+    def forward(self, *inputs: torch.Tensor):
+        return self.function(self.model, *inputs) if self.function else self.model(*inputs)
+
+
+def _linear_backward(x, gradient, weight, mask, out_shape=None, **_) -> int:
+    """Both gradients of a linear layer that a back end keeps whole, as MPS does: (..., I) and (..., O)."""
+    return 2 * math.prod(gradient) * x[-1] * sum(mask[:2])
+
+
+@contextmanager
+def _counting() -> Iterator[FlopCounterMode]:
+    """torch's counter, with attention unfused."""
+    more = {torch.ops.aten.linear_backward: _linear_backward}
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False, custom_mapping=more) as counter:
+        yield counter
 
 
 def _product(inputs: list, output: tuple[int, ...], _) -> int:
@@ -110,6 +155,6 @@ def _agreed(ours: int, theirs: int) -> int:
 def count_forward(mlx_model, torch_model, mlx_input: mx.array, torch_input: torch.Tensor) -> int:
     """Operations of one forward pass, agreed on by both counts. Errors: ArithmeticError when they differ."""
     ours = _counted(primitives(mlx_model, mlx_input))
-    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        torch_model(torch_input)
+    with torch.no_grad(), _counting() as counter:
+        _OnCpu(torch_model)(torch_input)
     return _agreed(ours, counter.get_total_flops())

@@ -8,11 +8,10 @@ Sources: https://ml-explore.github.io/mlx and https://docs.pytorch.org/docs/2.13
 import functools
 import os
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from twins import blas
+from twins import blas, macos
 
 THREADS = blas.limit_threads()
 BLAS = blas.fast()
@@ -29,6 +28,20 @@ torch.backends.cudnn.allow_tf32 = False
 DEVICES = ("cpu", "mps", "cuda")
 DEVICE_NAMES = {"cpu": "CPU", "mps": "Apple GPU", "cuda": "CUDA"}
 DTYPES = ("float64", "float32", "float16", "bfloat16")
+LACKING: dict[str, str] = {}  # devices that a build offers but that do not work, and why, in words
+
+
+def works(name: str, trial: Callable[[], object]) -> bool:
+    """Whether a device that is offered computes: hosted Macs report an MPS that cannot allocate.
+
+    The reason is kept in LACKING, for the page.
+    """
+    try:
+        trial()
+    except (RuntimeError, ValueError) as error:  # what MLX and torch raise when a device refuses
+        LACKING[name] = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        return False
+    return True
 
 
 class Mlx:
@@ -41,11 +54,12 @@ class Mlx:
 
     def available(self) -> tuple[str, ...]:
         """Devices of this build and machine, from DEVICES."""
-        return (
-            "cpu",
-            *(["mps"] if mx.metal.is_available() else []),
-            *(["cuda"] if mx.cuda.is_available() else []),
-        )
+        has = {"mps": mx.metal.is_available(), "cuda": mx.cuda.is_available()}
+        return ("cpu", *(device for device in ("mps", "cuda") if has[device] and self._works(device)))
+
+    @functools.cache  # noqa: B019  (one object a process)
+    def _works(self, device: str) -> bool:
+        return works(f"MLX on {device}", lambda: mx.eval(mx.ones(2, stream=mx.gpu) + 1))
 
     def use(self, device: str) -> None:
         """Compute on this device from now on."""
@@ -105,7 +119,11 @@ class Torch:
     def available(self) -> tuple[str, ...]:
         """Devices of this build and machine, from DEVICES."""
         has = {"mps": torch.backends.mps.is_available(), "cuda": torch.cuda.is_available()}
-        return ("cpu", *(device for device in ("mps", "cuda") if has[device]))
+        return ("cpu", *(device for device in ("mps", "cuda") if has[device] and self._works(device)))
+
+    @functools.cache  # noqa: B019  (one object a process)
+    def _works(self, device: str) -> bool:
+        return works(f"PyTorch on {device}", lambda: (torch.ones(2, device=device) + 1).cpu())
 
     def gpu(self) -> str:
         """The CUDA device's name; empty without one (an Apple GPU is part of the chip)."""
@@ -120,8 +138,14 @@ class Torch:
         return getattr(torch, name)
 
     def array(self, values: np.ndarray, dtype: str | None = None) -> torch.Tensor:
-        """A tensor on the device; integer arrays become int64, which torch's embedding and loss take."""
-        wanted = self.dtype(dtype) if dtype else torch.int64 if values.dtype.kind == "i" else None
+        """A tensor on the device; integer arrays become int64, which torch's embedding and loss take.
+
+        float64 stays float64 only when asked for by name, as in MLX. Errors: ValueError for float64 on MPS.
+        """
+        if dtype == "float64" and self.device == "mps":
+            raise ValueError("float64 does not exist on mps; frameworks.on('cpu') computes it")
+        default = {"i": torch.int64, "f": torch.float32 if values.dtype == np.float64 else None}
+        wanted = self.dtype(dtype) if dtype else default.get(values.dtype.kind)
         return torch.tensor(values, dtype=wanted, device=self.device)
 
     def numpy(self, array: torch.Tensor) -> np.ndarray:
@@ -144,22 +168,18 @@ class Torch:
 
     def reset_peak_memory(self) -> None:
         """Start a new peak where torch counts one."""
-        if self.device == "cuda":
-            torch.cuda.reset_peak_memory_stats()
+        if self.device != "cpu":
+            torch.accelerator.reset_peak_memory_stats()
 
     def peak_memory(self) -> int | None:
         """Bytes at the peak since the last reset; None on a CPU, where torch counts none."""
-        if self.device == "cuda":
-            return torch.cuda.max_memory_allocated()
-        return torch.mps.driver_allocated_memory() if self.device == "mps" else None
+        return None if self.device == "cpu" else torch.accelerator.max_memory_allocated()
 
     def memory_source(self) -> str:
         """What peak_memory reads, in words."""
-        return {
-            "cuda": "torch.cuda.max_memory_allocated: bytes of torch's allocator at its peak",
-            "mps": "torch.mps.driver_allocated_memory: bytes the driver holds now, cache included; no peak",
-            "cpu": "nothing: torch counts no peak on a CPU; see the process's resident set",
-        }[self.device]
+        if self.device == "cpu":
+            return "nothing: torch counts no peak on a CPU; see the process's memory"
+        return "torch.accelerator.max_memory_allocated: bytes of torch's own allocator, cache excluded"
 
     def compile(self, function: Callable, state: list | None = None) -> Callable:
         """torch.compile with its defaults; it follows state by itself."""
@@ -206,7 +226,7 @@ def compiler() -> str | None:
 
     torch.compile uses the same one on Linux and raises without it.
     """
-    return shutil.which("g++" if sys.platform == "linux" else "clang++")
+    return shutil.which("clang++" if macos.here() else "g++")
 
 
 @functools.cache
@@ -234,6 +254,12 @@ def caveats() -> list[str]:
             found.append(
                 "No C++ compiler was found: mx.compile silently ran eager, and torch.compile cannot run."
             )
+    found += [f"{device} is offered here but does not work: {why}." for device, why in LACKING.items()]
+    if MLX.device == "mps":
+        found.append(
+            "torch.compile on MPS runs the reductions of LayerNorm and BatchNorm in one thread in 2.13 "
+            "(https://github.com/pytorch/pytorch/issues/188412): compiled steps of PyTorch measure that too."
+        )
     if set(MLX.available()) != set(TORCH.available()):
         lists = "; ".join(f"{each.name} has {', '.join(each.available())}" for each in BOTH)
         found.append(f"The frameworks see different devices ({lists}); both ran on {MLX.device}.")

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import psutil
 
-from twins import processes, results, timing
+from twins import process_memory, processes, results, timing
 from twins.frameworks import TORCH
 from twins.show import tell
 from twins.timing import AGAIN, Arm
@@ -172,10 +172,10 @@ def prove(route: str, size: int) -> dict:
     ROUTES[route].take(warm)
     source = _source(route, size)
     synchronize()
-    before = psutil.Process().memory_info().rss
+    before = process_memory.held()
     taken = ROUTES[route].take(source)
     synchronize()
-    added = psutil.Process().memory_info().rss - before
+    added = process_memory.held() - before
     address = same_address(source, taken)
     return {"written": written(source, taken), "address": address, "added": max(0, added)}
 

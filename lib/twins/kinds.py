@@ -21,9 +21,12 @@ class Machine:
     threads: int
     compiler: str
     power: str
+    gpu_cores: int | None = None  # of Apple silicon; None where there are none or they are not readable
+    mlx_wheel: str = ""  # the tag of the wheel with MLX's back end, such as py3-none-macosx_26_0_arm64
 
     def __str__(self) -> str:
         gpu = f" with {self.gpu}" if self.gpu else ""
+        gpu += f" with {self.gpu_cores} GPU cores" if self.gpu_cores else ""
         return f"{self.chip}{gpu}, {self.cores} cores, {self.memory_gb} GB, {self.system}"
 
 
@@ -90,7 +93,11 @@ class Work:
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes that training adds in a process of its own; allocator is None where the framework counts none."""
+    """Bytes that training adds in a process of its own; allocator is None where the framework counts none.
+
+    `resident` is the process's own memory and `process` says how it was read: the resident set, or on macOS
+    the physical footprint. `source` says what the allocator's count is.
+    """
 
     twin: str
     case: dict
@@ -98,6 +105,7 @@ class Memory:
     resident: int
     allocator: int | None
     source: str
+    process: str = "resident set"
 
 
 @dataclass(frozen=True)

@@ -8,29 +8,27 @@ in STREAM (McCalpin 1995, https://www.cs.virginia.edu/stream/), and an empty syn
 import os
 import platform
 import re
-import subprocess
-import sys
 from functools import partial
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 
 import numpy as np
 import psutil
 
-from twins import conditions, frameworks
+from twins import conditions, frameworks, macos
 from twins.frameworks import BOTH, MLX, TORCH
 from twins.results import Machine
 from twins.timing import AGAIN, Arm
 
+NEWEST_WHEEL = 26  # the newest macOS that MLX builds a wheel of its own for
 PACKAGES = ("mlx", "torch", "numpy", "coremltools")
 ADDED = 2**24  # numbers per vector of the bandwidth probe: 64 MB in float32, beyond any cache
 
 
 def chip() -> str:
     """The processor's name as the system gives it, trademarks removed."""
-    if sys.platform == "darwin":
-        told = ["sysctl", "-n", "machdep.cpu.brand_string"]
-        name = subprocess.run(told, capture_output=True, text=True, check=True).stdout
+    if macos.here():
+        name = macos.sysctl("machdep.cpu.brand_string") or platform.processor() or platform.machine()
     else:
         text = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
         found = re.search(r"^model name\s*: (.+)$", text, re.M)
@@ -38,18 +36,47 @@ def chip() -> str:
     return " ".join(re.sub(r"\((R|TM)\)|CPU|@.*", " ", name).split())
 
 
-def machine_id(chip: str, gpu: str, memory_gb: int) -> str:
-    """A folder name made of chip and memory."""
-    return re.sub(r"[^a-z0-9]+", "-", f"{chip} {gpu} {memory_gb}gb".lower()).strip("-")
+def machine_id(chip: str, gpu: str, memory_gb: int, gpu_cores: int | None = None) -> str:
+    """A folder name made of chip, GPU cores and memory; some chips of one name differ in GPU cores."""
+    cores = f"{gpu_cores} core gpu" if gpu_cores else ""
+    return re.sub(r"[^a-z0-9]+", "-", f"{chip} {cores} {gpu} {memory_gb}gb".lower()).strip("-")
+
+
+def gpu_cores() -> int | None:
+    """The cores of Apple silicon's GPU; None where there is none or the system does not say."""
+    return macos.gpu_cores(macos.told("ioreg", "-rc", "AGXAccelerator")) if macos.here() else None
+
+
+def mlx_wheel() -> str:
+    """The tag of the wheel with MLX's back end, as pip installed it; empty where none is recorded."""
+    for name in ("mlx-metal", "mlx-cuda-13", "mlx-cpu"):
+        try:
+            told = distribution(name).read_text("WHEEL") or ""
+        except PackageNotFoundError:
+            continue
+        return next(iter(re.findall(r"^Tag: (\S+)", told, re.M)), "")
+    return ""
+
+
+def caveats(machine: Machine) -> list[str]:
+    """What a reader must know before believing a figure of this machine; one sentence each."""
+    built, runs = macos.wheel_system(machine.mlx_wheel), macos.product_version() if macos.here() else None
+    found = frameworks.caveats()
+    if built and runs and built[0] < min(runs[0], NEWEST_WHEEL):
+        found.append(
+            f"MLX is the build for macOS {built[0]} ({machine.mlx_wheel}) on macOS {runs[0]}: it cannot use "
+            "the matrix units of an M5's GPU; `make setup` in a new environment installs the right one."
+        )
+    return found
 
 
 def fingerprint() -> Machine:
     """This machine, now."""
     memory_gb = round(psutil.virtual_memory().total / 2**30)
-    name, card = chip(), TORCH.gpu()
+    name, card, cores = chip(), TORCH.gpu(), gpu_cores()
     compiler = frameworks.compiler()
     return Machine(
-        id=machine_id(name, card, memory_gb),
+        id=machine_id(name, card, memory_gb, cores),
         chip=name,
         gpu=card,
         cores=os.cpu_count() or 1,
@@ -62,6 +89,8 @@ def fingerprint() -> Machine:
         threads=frameworks.THREADS,
         compiler=Path(compiler).name if compiler else "none",
         power=conditions.power(),
+        gpu_cores=cores,
+        mlx_wheel=mlx_wheel(),
     )
 
 

@@ -240,7 +240,7 @@ def memory(records: list[results.Memory]) -> Figure:
     title = f"{ordered[-1]} needs the least memory, {ordered[0]} the most"
     if sizes[ordered[0]] <= timing.TIE * sizes[ordered[-1]]:
         title = "A tie: all need the same memory within 5 %"
-    reading = "Each framework's own count" if counted else "Peak of the resident set above its start"
+    reading = "Each framework's own count" if counted else f"Peak of the {records[0].process} above its start"
     headline(axes, title, f"{reading}; every bar in a process of its own")
     return Figure(canvas, f"{title}: {', '.join(f'{arm} {sizes[arm]:.0f} MB' for arm in ordered)}.")
 

@@ -63,7 +63,8 @@ def picture(found: results.Found, machine: str) -> Figure:
 
 def headline(found: results.Found, machine: str) -> str:
     """The README's headline in Markdown: the machine, the verdicts, the figure, and what they do not say."""
-    here, records = newest_machine(found, machine), summary.newest(found, machine)
+    records = summary.newest(found, machine)
+    here = newest_machine(results.Found(records, []), machine)
     verdicts = [claims.verdict(claim, records) for claim in claims.load()]
     lines = [f"Measured on {here} (machine `{here.id}`, {here.device}):", ""]
     lines += ["| claim | verdict | PyTorch's time ÷ MLX's, published by others |", "| --- | --- | --- |"]

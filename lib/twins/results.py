@@ -10,7 +10,7 @@ import os
 import types
 import typing
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -98,6 +98,10 @@ class Found:
         bodies = [record.body for record in self.records if isinstance(record.body, kind)]
         return [body for body in bodies if all(getattr(body, k) == v for k, v in match.items())]
 
+    def on(self, device: str) -> "Found":
+        """The records that were computed on one device, such as "Apple GPU": a machine may have two."""
+        return Found([record for record in self.records if record.device == device], self.problems)
+
 
 @cache
 def _parts(wanted: object) -> tuple[object, tuple]:
@@ -138,12 +142,18 @@ def _hints(kind: type) -> dict[str, object]:
     return {field.name: hints[field.name] for field in fields(kind)}
 
 
+@cache
+def _needed(kind: type) -> frozenset[str]:
+    """The fields that every record of a kind has; older records lack one with a default, which came later."""
+    return frozenset(field.name for field in fields(kind) if field.default is MISSING)
+
+
 def _typed(kind: type, values: object) -> object:
     """A dataclass from plain values, names and types checked. Errors: ValueError."""
     if not isinstance(values, dict):
         raise ValueError(f"{kind.__name__.lower()} is {type(values).__name__}, it must be an object")
     hints = _hints(kind)
-    if wrong := sorted(values.keys() ^ hints.keys()):
+    if wrong := sorted((values.keys() - hints.keys()) | (_needed(kind) - values.keys())):
         raise ValueError(
             f"{kind.__name__.lower()} has fields that are missing or unknown: {', '.join(wrong)}"
         )

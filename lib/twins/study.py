@@ -11,7 +11,7 @@ import numpy as np
 import psutil
 
 from twins import diagnosis, flops, parity, precision, processes, results, timing, train, weights
-from twins.frameworks import BOTH, compile_fault
+from twins.frameworks import BOTH, compile_fault, on
 from twins.show import tell
 
 MEMORY_SHARE = 0.7  # of what is free; above it a system starts to compress or page
@@ -248,12 +248,13 @@ def countable(
 
 
 def works(study: Study, verdict: results.Gate, batch_sizes: Sequence[int]) -> Iterator[results.Work]:
-    """Operations of one training step at each batch size; nothing when the gate failed.
+    """Operations of one training step at each batch size, counted on the CPU; nothing when the gate failed.
 
     Errors: ArithmeticError when the two counts differ.
     """
     for batch in batch_sizes if verdict.passed else []:
-        counted = flops.count(*study.halves(), study.example(batch))
+        with on("cpu"):
+            counted = flops.count(*study.halves(), study.example(batch))
         yield results.Work(study.name, study.config | {"batch": batch}, counted)
 
 
@@ -282,8 +283,8 @@ def ceiling_probes(
     `subject` is "matmul" for arithmetic or "addition" for memory. Records made under other versions or on
     another device do not count.
     """
-    newest = results.latest(results.read(), machine.id, "01_machine")
-    same = [r for r in newest.records if (r.versions, r.device) == (machine.versions, machine.device)]
+    newest = results.latest(results.read().on(machine.device), machine.id, "01_machine")
+    same = [r for r in newest.records if r.versions == machine.versions]
     known = results.Found(same, []).bodies(results.Timing, subject=subject)
     return known or [_probe(subject, CEILINGS[subject], plan)]
 

@@ -11,26 +11,48 @@ from twins.results import Found, Machine
 
 PROFILES = ("quick", "full", "smoke")  # runs of the report; what was tried by hand is not evidence
 STEPS = ("training step", "training step by type")
+CPU = "CPU"  # a machine's last device
 COLUMNS = 6  # machines side by side in a table; a figure takes any number
 
 
-def newest(found: Found, machine: str, mixed: bool = False) -> list[results.Record]:
-    """The newest run of every notebook on one machine.
+def newest(
+    found: Found, machine: str, mixed: bool = False, device: str | None = None
+) -> list[results.Record]:
+    """The newest run of every notebook on one device of a machine, by default its GPU where it has records.
 
-    Errors: ValueError when versions or devices differ between them and `mixed` is not asked for.
+    Errors: ValueError when versions differ between them and `mixed` is not asked for.
     """
     own = Found([r for r in found.records if r.machine == machine], [])
+    own = own.on(device or next(iter(devices(own, machine)), ""))
     names = sorted({r.notebook for r in own.records})
     kept = [r for name in names for r in results.latest(own, machine, name, PROFILES).records]
     return results.comparable(kept, mixed)
 
 
+def devices(found: Found, machine: str) -> list[str]:
+    """The devices of a machine that records were computed on, a GPU before the CPU."""
+    return sorted({r.device for r in found.records if r.machine == machine}, key=lambda d: (d == CPU, d))
+
+
+def label(machine: str, device: str, first: str) -> str:
+    """How one device of a machine is called: by the machine alone, for the `first` of its devices."""
+    return machine if device == first else f"{machine} ({device})"
+
+
 def machines(found: Found, mixed: bool = False) -> dict[str, list[results.Record]]:
-    """The newest records of every machine, by its name, never pooled. Errors as in `newest`."""
+    """The newest records of every machine, by its name, never pooled; a second device has a name of its own.
+
+    Errors as in `newest`.
+    """
     grouped = defaultdict(list)
     for record in found.records:
         grouped[record.machine].append(record)
-    return {name: newest(Found(grouped[name], []), name, mixed) for name in sorted(grouped)}
+    made = {}
+    for name in sorted(grouped):
+        own = Found(grouped[name], [])
+        known = devices(own, name)
+        made |= {label(name, each, known[0]): newest(own, name, mixed, each) for each in known}
+    return made
 
 
 def _steps(records: list[results.Record]) -> list[tuple[str, results.Timing]]:
@@ -81,6 +103,12 @@ def chosen(records: dict[str, list[results.Record]], name: str, here: str) -> li
     return records.get(name or here, [])
 
 
+def named(records: dict[str, list[results.Record]], here: Machine) -> str:
+    """How the records of this machine and the device in use are called."""
+    own = f"{here.id} ({here.device})"
+    return own if own in records else here.id
+
+
 def columns(records: dict[str, list[results.Record]], first: str) -> dict[str, list[results.Record]]:
     """As many machines as a table has room for, this one first and then those measured last."""
     newest_run = {name: max((r.run for r in own), default="") for name, own in records.items()}
@@ -102,8 +130,8 @@ def gates(records: list[results.Record]) -> pd.DataFrame:
 def evidence(found: Found) -> pd.DataFrame:
     """One row per machine and notebook: device, versions, profile, number of records and age."""
     rows = []
-    for machine, name in sorted({(r.machine, r.notebook) for r in found.records}):
-        kept = results.latest(found, machine, name, PROFILES).records
+    for machine, device, name in sorted({(r.machine, r.device, r.notebook) for r in found.records}):
+        kept = results.latest(found.on(device), machine, name, PROFILES).records
         if kept:
             first = kept[0]
             versions = f"mlx {first.versions['mlx']}, torch {first.versions['torch']}"

@@ -19,6 +19,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from twins import flops, results, roofline, train
+from twins.frameworks import on
 from twins.results import Traffic, Work
 from twins.show import tell
 from twins.study import Study
@@ -56,12 +57,14 @@ def counted(steps: list[tuple[Study, int]]) -> Iterator[Work | Traffic]:
     """Operations and bytes of each step; nothing of a twin whose two counts of operations differ."""
     for study, batch in steps:
         try:
-            operations = flops.count(*study.halves(), study.example(batch))
+            with on("cpu"):
+                operations = flops.count(*study.halves(), study.example(batch))
+                moved = traffic(study, batch)
         except ArithmeticError as error:
             tell(f"{study.name}, batch {batch}: {error}")
             continue
         yield Work(study.name, study.config | {"batch": batch}, operations)
-        yield traffic(study, batch)
+        yield moved
 
 
 def traffic(study: Study, batch: int) -> Traffic:

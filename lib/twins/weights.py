@@ -15,6 +15,7 @@ from twins.frameworks import MLX, TORCH
 
 import mlx.core as mx  # isort: skip  (after frameworks: the BLAS)
 import mlx.nn as mnn  # isort: skip
+import torch  # isort: skip
 from mlx.utils import tree_flatten, tree_unflatten  # isort: skip
 
 # MLX module type -> the axes that turn torch's weight into MLX's
@@ -123,7 +124,8 @@ def load_mlx(model: mnn.Module, weights: Mapping[str, np.ndarray]) -> None:
 def load_torch(model, weights: Mapping[str, np.ndarray]) -> None:
     """Put weights (torch's names and layout) into a torch module; strict."""
     check(weights, torch_weights(model), "the PyTorch half")
-    tensors = {name: TORCH.array(value) for name, value in weights.items()}
+    own = model.state_dict()  # the types to load in: an Apple GPU takes no float64, even to convert it
+    tensors = {name: torch.tensor(value, dtype=own[name].dtype) for name, value in weights.items()}
     model.load_state_dict(tensors, strict=False)  # check() was the strict part; counters stay
 
 

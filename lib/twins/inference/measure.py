@@ -9,11 +9,9 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import psutil
 
-from twins import arms as training
-from twins import energy, flops, parity, processes, results, timing
-from twins.frameworks import MLX
+from twins import energy, flops, parity, process_memory, processes, results, timing
+from twins.frameworks import MLX, TORCH, on
 from twins.inference import folder as checkpoint
 from twins.inference import llama, whisper
 from twins.show import tell
@@ -196,10 +194,11 @@ def whisper_timings(
 
 
 def prefill_work(folder: Path, batch: int, length: int) -> results.Work:
-    """Operations of a prefill, counted on both sides. Errors: ArithmeticError when the counts differ."""
+    """Operations of a prefill, counted on both sides on the CPU. Errors: ArithmeticError if they differ."""
     tokens = llama.prompt(checkpoint.config(folder, "llama")["vocab_size"], batch, length)
-    ours, theirs = (kind(folder, "float32", length) for kind in (llama.MlxSession, llama.TorchSession))
-    counted = flops.count_forward(ours.model, theirs.model, MLX.array(tokens), theirs.framework.array(tokens))
+    with on("cpu"):
+        models = [kind(folder, "float32", length).model for kind in (llama.MlxSession, llama.TorchSession)]
+        counted = flops.count_forward(*models, MLX.array(tokens), TORCH.array(tokens))
     return results.Work("llama", {"model": folder.name, "batch": batch, "length": length}, counted)
 
 
@@ -217,14 +216,15 @@ def memory(folder: str, framework: str, dtype: str, batch: int, length: int, cou
     path = Path(folder)
     kind = next(each for each in (llama.MlxSession, llama.TorchSession) if each.name == framework)
     tokens = llama.prompt(checkpoint.config(path, "llama")["vocab_size"], batch, length)
-    training.reset_peak_resident()
-    before = psutil.Process().memory_info().rss
+    process_memory.reset_peak()
+    before = process_memory.held()
     kind.framework.reset_peak_memory()
     llama.generate(kind(path, dtype, length + count), tokens, count)
     return {
-        "resident": max(0, training.peak_resident() - before),
+        "resident": max(0, process_memory.peak() - before),
         "allocator": kind.framework.peak_memory(),
         "source": kind.framework.memory_source(),
+        "process": process_memory.meaning(),
     }
 
 

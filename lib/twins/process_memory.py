@@ -1,0 +1,47 @@
+"""Memory of this process: what it holds now, and its peak since a reset; one reading for both frameworks.
+
+On macOS the physical footprint, which counts Metal's memory; elsewhere the resident set (proc(5)). On macOS
+the resident set leaves out what Metal allocates, and its peak cannot be reset.
+"""
+
+import resource
+from pathlib import Path
+
+import psutil
+
+from twins import macos
+
+FOOTPRINT, RESIDENT = "physical footprint", "resident set"
+
+
+def meaning() -> str:
+    """What is read here, in words."""
+    return RESIDENT if macos.footprint() is None else FOOTPRINT
+
+
+def held() -> int:
+    """Bytes held now."""
+    found = macos.footprint()
+    return psutil.Process().memory_info().rss if found is None else found
+
+
+def reset_peak() -> None:
+    """Start a new peak where the system allows it (on Linux clear_refs of proc(5))."""
+    macos.reset_peak_footprint()
+    file = Path("/proc/self/clear_refs")
+    if file.exists():
+        file.write_text("5")
+
+
+def peak() -> int:
+    """Bytes at the peak since the last reset, or of the process's life where there is no reset."""
+    found = macos.peak_footprint()
+    return _peak_resident() if found is None else found
+
+
+def _peak_resident() -> int:
+    status = Path("/proc/self/status")
+    if status.exists():
+        line = next(row for row in status.read_text().splitlines() if row.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if macos.here() else 1024)
