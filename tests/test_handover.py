@@ -22,6 +22,30 @@ def test_dlpack_hands_mlx_memory_to_torch():
     assert found["written"] and found["address"]
 
 
+def test_a_numpy_view_hands_mlx_memory_to_torch_on_the_cpu():
+    found = handover.prove("MLX → PyTorch, through a NumPy view", 4096)
+    assert found["written"] and found["address"]
+
+
+def test_with_metal_the_page_says_where_dlpack_arrives(monkeypatch):
+    for metal, told in ((True, "a tensor on mps"), (False, "")):
+        monkeypatch.setattr(handover.mx.metal, "is_available", lambda metal=metal: metal)
+        assert told in handover.arrival() and bool(handover.arrival()) == metal
+
+
+def test_every_route_has_a_colour_of_its_receiver():
+    found = {route: handed.receiver(route) for route in ROUTES if route != "nothing"}
+    assert set(found.values()) == {"MLX", "PyTorch", "NumPy"}
+    gpu = {route: found[route] for route in found if ROUTES[route].gpu}
+    assert gpu == {
+        "PyTorch CPU → GPU, .to": "PyTorch",
+        "PyTorch GPU → CPU, .cpu()": "PyTorch",
+        "PyTorch CPU → GPU → CPU": "PyTorch",
+        "PyTorch GPU → MLX, mx.asarray": "MLX",
+    }
+    assert found["MLX → NumPy, np.array"] == "NumPy"
+
+
 def test_a_copy_that_pretends_to_share_is_found_out(monkeypatch):
     monkeypatch.setitem(ROUTES, "a liar", Route(lambda x: x, np.copy))
     assert not handover.prove("a liar", 4096)["written"]

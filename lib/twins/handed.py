@@ -62,6 +62,13 @@ def written(size: int) -> str:
     return f"{size} bytes"
 
 
+def receiver(route: str) -> str:
+    """Who receives an array: a framework or NumPy; a route that only names devices stays in its framework."""
+    source, _, target = route.partition(" → ")
+    word = target.split()[0].rstrip(",")
+    return word if word in (*COLOURS, "NumPy") else source.split()[0]
+
+
 def times(records: list[results.Timing], proofs: list[results.Sharing]) -> Figure:
     """Seconds over bytes for every hand-over: flat lines share, rising ones copy."""
     if not records or not proofs:
@@ -72,7 +79,7 @@ def times(records: list[results.Timing], proofs: list[results.Sharing]) -> Figur
     kinds = shared(proofs)
     lines = {route: [timing.median(runs, route) for runs in found] for route in kinds}
     for route, seconds in lines.items():
-        colour = COLOURS[route.partition(" → ")[2].split()[0].rstrip(",")] if "NumPy," not in route else MUTED
+        colour = COLOURS.get(receiver(route), MUTED)
         dash = SHARED_DASH if kinds[route] else COPIED_DASH
         axes.plot(sizes, seconds, color=colour, linestyle=dash, lw=1.6, marker=".", ms=4)
     axes.set(xscale="log", yscale="log")

@@ -23,7 +23,7 @@ import torch  # isort: skip
 
 MARK = 7.0  # what is written through one side and looked for on the other
 MEMORY_SHARE = 0.7  # of what is free
-HELD = 5  # times the bytes: NumPy's array, MLX's, the GPU's, and two copies that a hand-over may make
+HELD = 6  # times the bytes: NumPy's array, MLX's, the GPU's and its origin, and two copies in flight
 NUMBER = 4  # bytes of a float32
 
 
@@ -40,6 +40,21 @@ def _mlx(values: np.ndarray) -> mx.array:
     array = mx.array(values)
     mx.eval(array)
     return array
+
+
+def view(x: mx.array) -> torch.Tensor:
+    """MLX's memory as a tensor on the CPU, shared; with Metal, DLPack gives a tensor on the GPU instead."""
+    return torch.from_numpy(np.array(x, copy=False))
+
+
+def arrival() -> str:
+    """Where torch.from_dlpack puts an MLX array, in one sentence; empty where that is the CPU."""
+    if not mx.metal.is_available():
+        return ""
+    return (
+        "With Metal every MLX array is exported as the GPU's memory: `torch.from_dlpack` gives a tensor on "
+        "mps, also when both frameworks compute on the CPU."
+    )
 
 
 def _on_gpu(values: np.ndarray) -> torch.Tensor:
@@ -66,6 +81,7 @@ ROUTES: dict[str, Route] = {
     "PyTorch → NumPy, .numpy()": Route(torch.from_numpy, torch.Tensor.numpy),
     "MLX → PyTorch, through a NumPy copy": Route(_mlx, lambda x: torch.from_numpy(np.array(x))),
     "MLX → PyTorch, torch.from_dlpack": Route(_mlx, torch.from_dlpack),
+    "MLX → PyTorch, through a NumPy view": Route(_mlx, view),
     "PyTorch → MLX, mx.array": Route(torch.from_numpy, mx.array),
     "PyTorch → MLX, mx.asarray": Route(torch.from_numpy, mx.asarray),
     "PyTorch CPU → GPU, .to": Route(torch.from_numpy, lambda x: x.to(TORCH.device), gpu=True),
@@ -140,7 +156,7 @@ def _nothing() -> None:
     pass
 
 
-def _view(x: Any) -> np.ndarray | None:
+def _seen(x: Any) -> np.ndarray | None:
     """A writable NumPy view of an array's memory where the CPU can address it; None where it cannot."""
     if isinstance(x, np.ndarray):
         return x
@@ -151,18 +167,19 @@ def _view(x: Any) -> np.ndarray | None:
 
 def written(source: Any, taken: Any) -> bool:
     """Whether a number written through the receiver is read at the source."""
-    view = _view(taken)
-    if view is None:
+    seen = _seen(taken)
+    if seen is None:
         taken[0] = MARK
+        torch.accelerator.synchronize()  # a tensor may lie on a GPU that is not in use otherwise
         synchronize()
     else:
-        view[0] = MARK
+        seen[0] = MARK
     return float(source[0].item()) == MARK
 
 
 def same_address(source: Any, taken: Any) -> bool | None:
     """Whether both lie at one address; None where the CPU cannot address one of them."""
-    views = [view for view in (_view(source), _view(taken)) if view is not None]
+    views = [seen for seen in (_seen(source), _seen(taken)) if seen is not None]
     return views[0].ctypes.data == views[1].ctypes.data if len(views) == 2 else None
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from twins import results, timing
 from twins.frameworks import MLX, TORCH
-from twins.handover import synchronize
+from twins.handover import synchronize, view
 from twins.timing import AGAIN, Arm
 
 import mlx.core as mx  # isort: skip  (after twins.frameworks: the BLAS)
@@ -42,7 +42,7 @@ def _between_frameworks(n: int) -> dict[str, Callable]:
         return product_torch(torch.from_numpy(np.array(product_mlx())))
 
     def shared():
-        return product_torch(torch.from_dlpack(product_mlx()))
+        return product_torch(view(product_mlx()))
 
     return {
         "PyTorch twice": lambda: product_torch(product_torch()),
@@ -50,7 +50,7 @@ def _between_frameworks(n: int) -> dict[str, Callable]:
         "MLX then PyTorch, copied": copied,
         "MLX then PyTorch, shared": shared,
         "hand-over alone, copied": lambda: torch.from_numpy(np.array(ours)),
-        "hand-over alone, shared": lambda: torch.from_dlpack(ours),
+        "hand-over alone, shared": lambda: view(ours),
     }
 
 
