@@ -60,7 +60,7 @@ def test_off_macos_the_tables_say_so(monkeypatch):
     packages = {"a": "a.mlpackage"}
     assert set(placement.placement_table(packages, UNITS)["Neural Engine"]) == {"needs macOS"}
     assert list(placement.timings(packages, timing.Plan(1, 1))) == []
-    table = placement.latency_table([], ["a"], UNITS)
+    table = placement.latency_table([], packages, UNITS)
     assert set(table["Core ML prediction, ms"]) == {"needs macOS"}
     assert "macOS alone" in placement.note()
     assert placement.operation_table("a.mlpackage")["runs on"][0] == "needs macOS"
@@ -112,4 +112,26 @@ def test_on_macos_raw_samples_are_recorded_by_unit(monkeypatch, package):
     assert [r.subject for r in records] == ["Core ML prediction", "Core ML load"]
     assert set(records[0].runs[0]["arms"]) == {"CPU_ONLY", "ALL", "CPU_ONLY again"}
     assert all(value > 0 for value in records[0].runs[0]["arms"]["ALL"]["wall"])
-    assert "needs macOS" not in set(placement.latency_table(records, ["linear"], UNITS).iloc[0])
+    assert "needs macOS" not in set(placement.latency_table(records, {"linear": package}, UNITS).iloc[0])
+
+
+@pytest.mark.parametrize(
+    ("version", "plan", "prediction"),
+    [
+        ((13, 6), "needs macOS 14.4", "needs macOS 14"),
+        ((14, 1), "needs macOS 14.4", ""),
+        ((14, 4), "", ""),
+        ((26, 1), "", ""),
+        ((), "", ""),  # not readable: Core ML will say
+    ],
+)
+def test_what_an_older_macos_cannot_do_is_said(monkeypatch, package, version, plan, prediction):
+    monkeypatch.setattr(placement, "available", lambda: True)
+    monkeypatch.setattr(placement.system, "version", lambda: version)
+    assert placement.missing(package, placement.system.COMPUTE_PLAN) == plan
+    assert placement.missing(package) == prediction
+    if plan:
+        assert set(placement.placement_table({"a": package}, UNITS)["CPU"]) == {plan}
+        assert placement.operation_table(package)["runs on"][0] == plan
+    if prediction:
+        assert list(placement.timings({"a": package}, timing.Plan(1, 1), UNITS)) == []

@@ -3,6 +3,7 @@
 import json
 import keyword
 import re
+from types import SimpleNamespace
 
 import coremltools as ct
 import hypothesis.strategies as st
@@ -105,6 +106,41 @@ def test_without_compiler_and_parser_it_says_so(arrays, monkeypatch):
     monkeypatch.setattr(swift.shutil, "which", lambda name: None)
     monkeypatch.setattr(swift.importlib.util, "find_spec", lambda name: None)
     assert swift.check(arrays[1]) == "unchecked: no Swift compiler here"
+
+
+BUILT = "Swift version 6.2 (swiftlang-6.2.0.19.9)"
+
+
+@pytest.mark.parametrize(
+    ("version", "xctest", "built", "told"),
+    [
+        (BUILT, "/x/usr/bin/xctest", ["build", "--build-tests"], "compiled by Swift 6.2"),
+        (
+            BUILT,
+            "",
+            ["build"],
+            "compiled by Swift 6.2; its test was not built: XCTest comes with Xcode alone",
+        ),
+        ("", "", None, "tree-sitter"),  # the stub of a Mac without any tools
+    ],
+)
+def test_what_a_mac_lacks_is_a_note(arrays, monkeypatch, version, xctest, built, told):
+    """Only the choice of commands is tested here, with the tools' answers given."""
+    answers, ran = {"--version": version, "--find": xctest}, []
+    monkeypatch.setattr(swift.system, "here", lambda: True)
+    monkeypatch.setattr(swift.shutil, "which", lambda name: name)
+    monkeypatch.setattr(swift.macos, "told", lambda *command, seconds: answers[command[1]])
+    done = SimpleNamespace(returncode=0, stdout="", stderr="")
+    monkeypatch.setattr(swift.subprocess, "run", lambda command, **_: ran.append(command) or done)
+    assert told in swift.check(arrays[1])
+    assert [command[1 : 1 + len(built)] for command in ran] == [built] if built else ran == []
+
+
+def test_resources_are_named_one_by_one(arrays):
+    """A folder called Resources in a bundle is refused when an app for iOS is signed (FluidAudio#806)."""
+    manifest = (arrays[1] / "Package.swift").read_text()
+    assert '.copy("Resources/Model.mlpackage")' in manifest and '.copy("Resources/example.json")' in manifest
+    assert "subdirectory" not in text(arrays[1]) + text(arrays[1], "Tests")
 
 
 @pytest.mark.parametrize(("target", "system"), [("iOS15", "16.0"), ("iOS17", "17.0"), ("iOS18", "18.0")])

@@ -11,7 +11,10 @@ from coremltools.converters.mil.mil import Builder as mb
 from packages import OPSETS, save
 from torch import nn
 
-from twins.coreml.verify import verify
+from twins.coreml import system
+from twins.coreml.observe import call
+from twins.coreml.reference import load
+from twins.coreml.verify import COMPUTE_UNITS, verify
 
 
 class Function(nn.Module):
@@ -142,7 +145,7 @@ def test_overflow_in_fp16_is_located(tmp_path):
         return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-6)
 
     report = report_of(tmp_path, Function(rms_norm), T(400 * floats(2, 64)), precision="FLOAT16")
-    strict, exact = report.rows
+    strict, exact, *_ = report.rows  # and Core ML's, on a Mac
     assert not strict.passed and exact.rms_relative < 1e-3
     assert not report.departure.finite
 
@@ -231,3 +234,59 @@ def test_unknown_framework(tmp_path):
         verify(lambda x: x, package, {"x": floats(2, 4)})
     with pytest.raises(ValueError, match="framework 'jax' is not known; known are torch, mlx"):
         verify(lambda x: x, package, {"x": floats(2, 4)}, framework="jax")
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """macOS 15 with a Core ML that is 20 % off on every unit but the CPU; the list gets the units asked."""
+    units: list[str] = []
+
+    def core_ml(package, calls, unit, function):
+        units.append(unit)
+        factor = 1.0 if unit == "CPU_ONLY" else 1.2
+        found = [load(package, function).predict(each) for each in calls]
+        return [{name: factor * value for name, value in each.items()} for each in found]
+
+    monkeypatch.setattr("twins.coreml.verify._core_ml", core_ml)
+    monkeypatch.setattr(system, "here", lambda: True)
+    monkeypatch.setattr(system, "version", lambda: (15, 0))
+    return units
+
+
+def test_on_a_mac_only_the_cpu_is_asked_and_decides(tmp_path, asked):
+    package, x = save(mlx_like, 17, tmp_path / "m.mlpackage"), {"x": floats(2, 4)}
+    report = verify(lambda x: mx.sigmoid((x + 1) * 3), package, x, framework="mlx")
+    assert asked == ["CPU_ONLY"]
+    assert [row.runtime for row in report.rows] == ["reference strict", "reference exact", "Core ML CPU_ONLY"]
+    assert report.passed
+    wrong = verify(lambda x: mx.sigmoid((x + 1) * 2), package, x, framework="mlx")
+    assert not wrong.passed and not wrong.rows[-1].passed
+
+
+def test_other_units_are_shown_and_do_not_decide(tmp_path, asked):
+    package, x = save(mlx_like, 17, tmp_path / "m.mlpackage"), {"x": floats(2, 4)}
+    report = verify(
+        lambda x: mx.sigmoid((x + 1) * 3), package, x, framework="mlx", compute_units=COMPUTE_UNITS
+    )
+    assert [(row.passed, row.decides) for row in report.rows[2:]] == [(True, True)] + [(False, False)] * 3
+    assert report.passed and "Core ML ALL" not in str(report)
+
+
+def test_a_package_newer_than_the_system_is_judged_by_the_reference_alone(tmp_path, asked, monkeypatch):
+    monkeypatch.setattr(system, "version", lambda: (14, 6))
+    package, x = save(mlx_like, 18, tmp_path / "m.mlpackage"), {"x": floats(2, 4)}
+    report = verify(lambda x: mx.sigmoid((x + 1) * 3), package, x, framework="mlx")
+    assert asked == [] and report.passed
+    assert str(report).endswith("; Core ML itself needs macOS 15")
+
+
+def test_the_source_computes_on_the_cpu():
+    devices = []
+
+    def source(x):
+        devices.append(mx.default_stream(mx.default_device()))
+        return x + 1
+
+    with mx.stream(mx.default_device()):
+        call(source, {"x": floats(2)}, "mlx")
+    assert [stream.device for stream in devices] == [mx.Device(mx.cpu, 0)]

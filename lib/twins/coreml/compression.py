@@ -7,7 +7,6 @@ https://apple.github.io/coremltools/docs-guides/source/opt-overview.html
 
 import itertools
 import math
-import platform
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ import coremltools.optimize.coreml as cto
 import numpy as np
 
 from twins import trained
+from twins.coreml import system
 from twins.coreml.compressors import METHODS, Bench, named, quantized_module, quiet
 from twins.coreml.conversions import line_of
 from twins.coreml.departure import rms_relative
@@ -95,10 +95,10 @@ def _runs(model, given: Trained) -> Predict:
 
 
 def runtimes(package: Path) -> dict[str, object]:
-    """What can run a package here: the reference runtime, and Core ML on macOS."""
+    """What can run a package here: the reference runtime, and Core ML's CPU where the system can."""
     found: dict[str, object] = {"reference": load(package)}
-    if platform.system() == "Darwin":
-        found[CORE_ML] = ct.models.MLModel(str(package))
+    if not system.fault(package):
+        found[CORE_ML] = ct.models.MLModel(str(package), compute_units=ct.ComputeUnit.CPU_ONLY)
     return found
 
 

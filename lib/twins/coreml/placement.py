@@ -18,6 +18,7 @@ import pandas as pd
 from coremltools.models import compute_plan
 
 from twins import timing
+from twins.coreml import system
 from twins.coreml.verify import COMPUTE_UNITS
 from twins.kinds import Timing
 from twins.timing import AGAIN, Arm
@@ -32,8 +33,8 @@ DEVICES = {
 
 
 def available() -> bool:
-    """Whether Core ML can run a package here."""
-    return platform.system() == "Darwin"
+    """Whether Core ML is here."""
+    return system.here()
 
 
 def note() -> str:
@@ -91,25 +92,32 @@ def device(found: Any) -> str:
     return DEVICES[kind]
 
 
+def missing(package: str | Path, least: tuple[int, ...] = ()) -> str:
+    """What Core ML needs for a package that is not here, such as "needs macOS 15"; empty when nothing."""
+    return system.too_old(package, least) if available() else NEEDS
+
+
 def placement_table(packages: Mapping[str, Path], units: Sequence[str] = COMPUTE_UNITS) -> pd.DataFrame:
-    """How many operations of each package run where, by compute unit; "needs macOS" elsewhere."""
+    """How many operations of each package run where, by compute unit, or what that needs."""
     rows = []
     for label, package in packages.items():
         for unit in units:
-            named = {"package": label, "compute units": unit}
-            if available():
+            named, needed = {"package": label, "compute units": unit}, missing(package, system.COMPUTE_PLAN)
+            if needed:
+                rows.append(named | dict.fromkeys((*DEVICES.values(), "not told"), needed))
+            else:
                 count = Counter(placed(plan_of(package, unit))["runs on"])
                 rows.append(named | {name: str(count[name]) for name in (*DEVICES.values(), "not told")})
-            else:
-                rows.append(named | dict.fromkeys((*DEVICES.values(), "not told"), NEEDS))
     return pd.DataFrame(rows)
 
 
 def operation_table(package: Path, unit: str = "ALL") -> pd.DataFrame:
     """Every operation of one package with its device, where Core ML can tell; a row that says why not."""
-    if available():
-        return placed(plan_of(package, unit))
-    return pd.DataFrame([{"operation": "all", "runs on": NEEDS, "could run on": NEEDS, "cost": NEEDS}])
+    if needed := missing(package, system.COMPUTE_PLAN):
+        return pd.DataFrame(
+            [{"operation": "all"} | dict.fromkeys(("runs on", "could run on", "cost"), needed)]
+        )
+    return placed(plan_of(package, unit))
 
 
 def load_core_ml(package: str, unit: str) -> Any:
@@ -148,10 +156,10 @@ ARMS = {PREDICTION: "prediction_arms", LOADING: "loading_arms"}
 def timings(
     packages: Mapping[str, Path], plan: timing.Plan, units: Sequence[str] = COMPUTE_UNITS
 ) -> Iterator[Timing]:
-    """Raw samples of predicting with and of loading every package, in fresh processes; none off macOS."""
-    if not available():
-        return
+    """Raw samples of predicting with and of loading each package that Core ML runs, in fresh processes."""
     for label, package in packages.items():
+        if missing(package):
+            continue
         for subject, arms in ARMS.items():
             arguments = {"package": str(package), "units": list(units)}
             runs = timing.measure(f"twins.coreml.placement:{arms}", arguments, plan)
@@ -159,13 +167,14 @@ def timings(
 
 
 def latency_table(
-    records: Sequence[Timing], packages: Sequence[str], units: Sequence[str] = COMPUTE_UNITS
+    records: Sequence[Timing], packages: Mapping[str, Path], units: Sequence[str] = COMPUTE_UNITS
 ) -> pd.DataFrame:
-    """Median milliseconds of predicting and loading by compute unit; "needs macOS" where there is none."""
+    """Median milliseconds of predicting and loading by compute unit, or what that needs."""
     rows = []
-    for label in packages:
+    for label, package in packages.items():
         for unit in units:
-            cells = {f"{subject}, ms": _told(records, subject, label, unit) for subject in ARMS}
+            told = {subject: _told(records, subject, label, unit) for subject in ARMS}
+            cells = {f"{subject}, ms": ms or missing(package) for subject, ms in told.items()}
             rows.append({"package": label, "compute units": unit} | cells)
     return pd.DataFrame(rows)
 
@@ -175,4 +184,4 @@ def _told(records: Sequence[Timing], subject: str, label: str, unit: str) -> str
         if each.subject == subject and each.case["package"] == label and unit in each.case["units"]:
             runs = [timing.run_from(run) for run in each.runs]
             return f"{1e3 * timing.median(runs, unit):.3g}"
-    return NEEDS
+    return ""

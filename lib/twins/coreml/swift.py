@@ -12,7 +12,6 @@ SwiftPM on the command line leaves it as it is.
 import argparse
 import importlib.util
 import json
-import platform
 import re
 import shutil
 import subprocess
@@ -24,6 +23,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from twins import macos
+from twins.coreml import system
 from twins.coreml.errors import ConversionError
 from twins.coreml.reference import Model, load
 from twins.coreml.reference.package import open_package
@@ -34,6 +35,7 @@ TEMPLATES = Path(__file__).with_name("templates")
 # by specification version; compiling where it runs, asynchronously, needs those of version 7
 SYSTEMS = {6: ("16.0", "13.0"), 7: ("16.0", "13.0"), 8: ("17.0", "14.0"), 9: ("18.0", "15.0")}
 LATEST = ("26.0", "26.0")
+STARTED = 60.0  # seconds that Swift may take to say its version; the first time is slow
 ASYNC, TENSORS = 8, 9  # the versions from which predictions are asynchronous, and MLTensor and MLState exist
 
 
@@ -202,7 +204,10 @@ def check(folder: str | Path) -> str:
     Errors: ConversionError naming the file and the place that is no Swift.
     """
     files = sorted(Path(folder).rglob("*.swift"))
-    if swift := shutil.which("swift"):
+    swift = shutil.which("swift")
+    if swift and macos.told(
+        swift, "--version", seconds=STARTED
+    ):  # a Mac without tools has a stub of this name
         return _compiled(swift, Path(folder), files)
     if importlib.util.find_spec("tree_sitter_swift") and importlib.util.find_spec("tree_sitter"):
         for path in files:
@@ -213,17 +218,20 @@ def check(folder: str | Path) -> str:
 
 
 def _compiled(swift: str, folder: Path, files: list[Path]) -> str:
-    """Build on a Mac; parse elsewhere, where there is no Core ML to build against."""
-    mac = platform.system() == "Darwin"
-    build = [swift, "build", "--build-tests", "--package-path", str(folder)]
+    """Build on a Mac, the test too where XCTest is; elsewhere parse, for there is no Core ML to build with."""
+    mac = system.here()
+    tested = mac and macos.xctest()
+    build = [swift, "build", *(["--build-tests"] if tested else []), "--package-path", str(folder)]
     command = build if mac else [f"{swift}c", "-frontend", "-parse", *map(str, files)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         told = next((x for x in (done.stdout + done.stderr).splitlines() if "error:" in x), "no message")
         raise ConversionError(f"Swift refuses it: {told.rpartition('/')[2]}")
-    told = subprocess.run([swift, "--version"], capture_output=True, text=True, check=True).stdout
-    number = re.search(r"Swift version (\S+)", told)
-    return f"{'compiled' if mac else 'parsed'} by Swift {number[1] if number else 'of unknown version'}"
+    number = re.search(r"Swift version (\S+)", macos.told(swift, "--version", seconds=STARTED))
+    by = f"by Swift {number[1] if number else 'of unknown version'}"
+    if not mac:
+        return f"parsed {by}"
+    return f"compiled {by}" + ("" if tested else "; its test was not built: XCTest comes with Xcode alone")
 
 
 def _unparsed(source: bytes) -> str:

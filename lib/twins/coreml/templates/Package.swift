@@ -6,8 +6,9 @@ let package = Package(
     platforms: [.iOS("__IOS__"), .macOS("__MACOS__")],
     products: [.library(name: "__NAME__", targets: ["__NAME__"])],
     targets: [
-        .target(name: "__NAME__", resources: [.copy("Resources")]),
+        .target(name: "__NAME__", resources: [.copy("Resources/Model.mlpackage")]),
         .executableTarget(name: "Demo", dependencies: ["__NAME__"]),
-        .testTarget(name: "__NAME__Tests", dependencies: ["__NAME__"], resources: [.copy("Resources")]),
+        .testTarget(
+            name: "__NAME__Tests", dependencies: ["__NAME__"], resources: [.copy("Resources/example.json")]),
     ]
 )

@@ -23,8 +23,7 @@ struct Example: Codable {
 
 final class ParityTests: XCTestCase {
     func testPredictionsEqualTheStoredOnes() async throws {
-        let found = Bundle.module.url(
-            forResource: "example", withExtension: "json", subdirectory: "Resources")
+        let found = Bundle.module.url(forResource: "example", withExtension: "json")
         let file = try XCTUnwrap(found)
         let example = try JSONDecoder().decode(Example.self, from: Data(contentsOf: file))
         let configuration = MLModelConfiguration()

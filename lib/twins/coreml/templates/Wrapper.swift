@@ -49,8 +49,7 @@ __READS__
     public static func load(
         configuration: MLModelConfiguration = MLModelConfiguration()
     ) async throws -> __NAME__ {
-        let found = Bundle.module.url(
-            forResource: "Model", withExtension: "mlpackage", subdirectory: "Resources")
+        let found = Bundle.module.url(forResource: "Model", withExtension: "mlpackage")
         guard let source = found else { throw Failure.missingResource("Model.mlpackage") }
         let compiled = try await MLModel.compileModel(at: source)
         return try await load(compiled: compiled, configuration: configuration)
