@@ -1,5 +1,6 @@
 """Ready the BLAS before any test imports mlx; run the whole report once, small, for those that look at it."""
 
+import platform
 import subprocess
 
 import pytest
@@ -27,3 +28,10 @@ def pytest_collection_modifyitems(items):
     for item in items:
         shared = "smoke" in item.fixturenames
         item.add_marker(pytest.mark.xdist_group("report" if shared else str(item.path)))
+
+
+@pytest.hookimpl(tryfirst=True)  # before anything is made for the test
+def pytest_runtest_setup(item):
+    """What the mark `mac` means; a pretended Mac calls itself Darwin and runs these tests, too."""
+    if item.get_closest_marker("mac") and platform.system() != "Darwin":
+        pytest.skip("not run here: needs macOS")
