@@ -18,7 +18,7 @@ import numpy as np
 
 from twins import trained
 from twins.coreml import system
-from twins.coreml.compressors import METHODS, Bench, named, quantized_module, quiet
+from twins.coreml.compressors import METHODS, Bench, named, quantized_module, quiet, unloaded
 from twins.coreml.conversions import line_of
 from twins.coreml.departure import rms_relative
 from twins.coreml.reference import Model, load
@@ -74,7 +74,7 @@ def _decompressed(bench: Bench, package: Path) -> str:
     """A compressed package against what coremltools' own decompression of it computes, in a line."""
     with tempfile.TemporaryDirectory() as folder:
         unpacked = Path(folder) / "unpacked.mlpackage"
-        cto.decompress_weights(ct.models.MLModel(str(package))).save(str(unpacked))
+        cto.decompress_weights(unloaded(package)).save(str(unpacked))
         found, wanted = ([_first(load(path), bench.model)] for path in (package, unpacked))
     row = compare("reference strict", "output", found, wanted, ROUNDING)
     return f"{line_of(Report(package.name, ROUNDING, (row,)))}; against coremltools' decompression"

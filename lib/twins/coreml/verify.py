@@ -21,6 +21,7 @@ import pandas as pd
 from twins.coreml import system
 from twins.coreml.departure import Departure, find_departure, rms_relative
 from twins.coreml.observe import FRAMEWORKS, as_numpy, call, framework_of, intermediates
+from twins.coreml.on_cpu import on_cpu
 from twins.coreml.reference import Model, load
 from twins.coreml.reference.model import PRECISIONS
 
@@ -116,7 +117,8 @@ def verify(
         tolerance = TOLERANCE["fp16" if first.uses_fp16 else "fp32"]
     fresh = copy.deepcopy(source) if len(calls) > 1 else source  # a series of calls may change it
     arrays = [{name: as_numpy(value) for name, value in each.items()} for each in calls]
-    wanted = _wanted(source, calls, framework, first)
+    with on_cpu(source, framework):  # as a whole: a state lasts over the calls
+        wanted = _wanted(source, calls, framework, first)
     missing = system.fault(package) if system.here() and compute_units else ""
     units = compute_units if system.here() and not missing else ()
     found = {f"reference {precision}": _series(model, arrays) for precision, model in models.items()}
