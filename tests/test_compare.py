@@ -8,7 +8,7 @@ import pytest
 import records
 from records import product, step, timed
 
-from twins import compare, machine, results
+from twins import ceilings, compare, results
 from twins.compare import Comparison
 from twins.show import table
 from twins.timing import AGAIN, Ratio
@@ -166,46 +166,16 @@ def test_the_ceiling_is_the_best_of_either_framework():
         product(200, "bfloat16", mlx=1e-6, torch=1e-6),
         timed("addition", {}, {"MLX": 1e-9, "PyTorch": 1e-9, "PyTorch" + AGAIN: 1e-9}),
     ]
-    assert compare.ceiling(probes) == pytest.approx(2e12)
-    assert compare.ceiling(probes, "bfloat16") == pytest.approx(1.6e13)
-    assert compare.ceiling(probes, "float16") == compare.ceiling([]) == 0.0
+    assert ceilings.ceiling(probes) == pytest.approx(2e12)
+    assert ceilings.ceiling(probes, "bfloat16") == pytest.approx(1.6e13)
+    assert ceilings.ceiling(probes, "float16") == ceilings.ceiling([]) == 0.0
 
 
 def test_utilisation():
     work = results.Work("transformer_lm", {"batch": 4}, 10**9)
-    made = compare.utilisation([step(4, mlx=2e-3, torch=1e-3)], [work], 4e12)
+    made = ceilings.utilisation([step(4, mlx=2e-3, torch=1e-3)], [work], 4e12)
     assert [row[:2] for row in rows(made)] == [(4, "MLX eager"), (4, "PyTorch eager")]  # no A/A arm
     assert np.allclose(made[["GFLOP/s", "share"]], [[500, 0.125], [1000, 0.25]])
-
-
-def test_probe_table():
-    twice = {"MLX": 0.5, "PyTorch": 1.0, "PyTorch" + AGAIN: 1.0}
-    waits = {
-        "MLX, empty": 1e-6,
-        "PyTorch, empty": 2e-6,
-        "MLX, one addition": 9e-6,
-        "PyTorch, one addition": 3e-6,
-        "PyTorch, empty" + AGAIN: 2e-6,
-    }
-    probes = [product(1000, "float32", mlx=0.2, torch=0.1), timed("addition", {}, twice)]
-    assert rows(compare.probe_table([*probes, timed("synchronisation", {}, waits)])) == [
-        ("1000 × 1000 float32 product", "GFLOP/s", 10.0, 20.0, "0.500 [0.500, 0.500]"),
-        ("addition", "GB/s", 0.403, 0.201, "2.000 [2.000, 2.000]"),
-        ("synchronisation, empty", "µs", 1.0, 2.0, "2.000 [2.000, 2.000]"),
-        ("synchronisation, one addition", "µs", 9.0, 3.0, "0.333 [0.333, 0.333]"),
-    ]
-    moved = 3 * 4 * machine.ADDED  # two vectors read and one written, in one second
-    assert float(f"{moved / 1e9:.3g}") == 0.201
-
-
-def test_the_blas_is_told_at_1024_or_the_largest_below():
-    probes = [product(n, "float32", mlx=1.0, torch=n / 1024) for n in (512, 1024, 2048)]
-    probes += [product(1024, "float16", mlx=1.0, torch=9.0)]
-    start = "Float32 product of {0} × {0}: PyTorch's time over MLX's is {1}. MLX's BLAS: libx.so."
-    assert compare.blas(probes, "libx.so") == start.format(1024, "1.000 [1.000, 1.000]")
-    assert compare.blas(probes[:1], "libx.so") == start.format(512, "0.500 [0.500, 0.500]")
-    assert compare.blas(probes[2:3], "libx.so") == start.format(2048, "2.000 [2.000, 2.000]")
-    assert compare.blas(probes[3:], "libx.so") == "No float32 product was timed."
 
 
 @pytest.mark.parametrize(
@@ -231,8 +201,8 @@ def test_a_page_without_timings_still_has_tables():
         compare.comparison_table([]),
         compare.part_table([]),
         compare.memory_table([]),
-        compare.utilisation([], [], 1e12),
-        compare.probe_table([]),
+        ceilings.utilisation([], [], 1e12),
+        ceilings.probe_table([]),
     ):
         assert len(made) == 0
         assert "<table" in table(made, "Nothing")._repr_mimebundle_()["text/html"]

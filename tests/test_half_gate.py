@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from twins import parity, precision, train
+from twins import precision, train
 from twins.frameworks import MLX, TORCH
 from twins.models import bert, vit
 from twins.models import transformer_lm as lm
 from twins.precision import HALF_TYPES
+from twins.thresholds import THRESHOLDS
 from twins.train import Recipe
 
 CONFIG = lm.tiny()
@@ -136,6 +137,6 @@ def test_a_planted_defect_is_caught(dtype, make, check):
 
 def test_the_limits_are_in_the_one_table():
     for name in ("outputs", "gradients", "losses"):
-        threshold = parity.THRESHOLDS[f"half type {name}"]
+        threshold = THRESHOLDS[f"half type {name}"]
         assert threshold.matched < threshold.limit
     assert {MLX.dtype(t).size for t in HALF_TYPES} == {TORCH.dtype(t).itemsize for t in HALF_TYPES} == {2}

@@ -7,15 +7,12 @@ import re
 from dataclasses import asdict
 from importlib.metadata import version
 
-import mlx.core as mx
 import psutil
 import pytest
-import torch
 
 from twins import frameworks, machine
-from twins.frameworks import MLX, TORCH
+from twins.frameworks import MLX
 from twins.results import Machine
-from twins.timing import AGAIN
 
 
 def test_the_fingerprint_is_this_machine():
@@ -62,48 +59,3 @@ def test_a_processor_without_a_model_name_still_has_one(monkeypatch):
     monkeypatch.setattr(machine.Path, "read_text", lambda path: "processor\t: 0\nFeatures\t: fp asimd\n")
     monkeypatch.setattr(machine.platform, "processor", lambda: "")
     assert machine.chip() == platform.machine()
-
-
-@pytest.mark.parametrize(
-    ("arms", "names"),
-    [
-        (machine.matmul_arms(8, "bfloat16"), {"MLX", "PyTorch", "PyTorch" + AGAIN}),
-        (
-            machine.synchronisation_arms(),
-            {f"{f}, {w}" for f in ("MLX", "PyTorch") for w in ("empty", "one addition")}
-            | {"PyTorch, empty" + AGAIN},
-        ),
-    ],
-    ids=["matmul", "synchronisation"],
-)
-def test_every_probe_runs_in_both_and_again(arms, names):
-    assert set(arms) == names
-    for arm in arms.values():
-        arm.call()
-        arm.synchronize()
-
-
-@pytest.fixture
-def computed(monkeypatch) -> dict:
-    """What arms hand over to be evaluated, by framework."""
-    caught = {}
-    for each in (MLX, TORCH):
-        monkeypatch.setattr(each, "evaluate", lambda value, key=each.key: caught.update({key: value}))
-    return caught
-
-
-def test_the_product_is_a_product(computed):
-    for arm in machine.matmul_arms(8, "float16").values():
-        arm.call()
-    assert (computed["mlx"].dtype, computed["torch"].dtype) == (mx.float16, torch.float16)
-    ours, theirs = MLX.numpy(computed["mlx"]), TORCH.numpy(computed["torch"])
-    assert ours.shape == theirs.shape == (8, 8)
-    assert abs(ours - theirs).max() < 0.02
-
-
-def test_the_sum_is_a_sum(computed, monkeypatch):
-    monkeypatch.setattr(machine, "ADDED", 5)
-    for arm in machine.addition_arms().values():
-        arm.call()
-    assert {key: value.tolist() for key, value in computed.items()} == {"mlx": [3.0] * 5, "torch": [3.0] * 5}
-    assert (computed["mlx"].dtype, computed["torch"].dtype) == (mx.float32, torch.float32)

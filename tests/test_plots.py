@@ -7,7 +7,7 @@ import pytest
 import records
 from records import product, step, timed
 
-from twins import compare, plots, results, timing
+from twins import ceilings, compare, plots, results, timing
 from twins.drawing import Figure, blank, duration
 
 PALETTE = {"#1b1f24", "#5f6b7a", "#d5dae1", "#ffffff", "#0072b2", "#c24e00"}
@@ -45,7 +45,7 @@ def products(mlx: float, torch: float) -> list:
 
 
 def shares(winner: str | None) -> Figure:
-    return plots.shares(compare.utilisation(steps(winner), works(), 4e9), 4e9)
+    return plots.shares(ceilings.utilisation(steps(winner), works(), 4e9), 4e9)
 
 
 def works() -> list[results.Work]:
@@ -176,11 +176,11 @@ def test_a_figure_without_alt_text_is_refused(alt):
         (lambda: plots.scaling([], "sequence"), "no timing was recorded"),
         (lambda: plots.parts([]), "no timing was recorded"),
         (
-            lambda: plots.shares(compare.utilisation([], [], 1e9), 1e9),
+            lambda: plots.shares(ceilings.utilisation([], [], 1e9), 1e9),
             "no timing, or no probed ceiling, was recorded",
         ),
         (
-            lambda: plots.shares(compare.utilisation(steps("MLX"), works(), 1e9), 0.0),
+            lambda: plots.shares(ceilings.utilisation(steps("MLX"), works(), 1e9), 0.0),
             "no timing, or",
         ),
         (lambda: plots.memory([]), "no memory was recorded"),

@@ -8,7 +8,7 @@ import numpy as np
 import psutil
 import pytest
 
-from twins import machine, processes, results, study, timing
+from twins import machine, probes, processes, results, study, timing
 from twins.models import transformer_lm as lm
 from twins.study import Study
 from twins.timing import Plan
@@ -208,14 +208,14 @@ def test_memory_is_read_in_both():
 
 @pytest.mark.usefixtures("here")
 def test_probes_name_what_they_measure(monkeypatch):
-    monkeypatch.setattr(machine, "ADDED", 1000)
-    made = list(study.probes([8, 16], [8], ONCE))
+    monkeypatch.setitem(probes.CEILINGS, "addition", {"numbers": 1000})
+    made = list(probes.probes([8, 16], [8], ONCE, grow=False))
     assert [(record.subject, record.case) for record in made] == [
         ("matmul", {"n": 8, "dtype": "float32"}),
         ("matmul", {"n": 16, "dtype": "float32"}),
         ("matmul", {"n": 8, "dtype": "float16"}),
         ("matmul", {"n": 8, "dtype": "bfloat16"}),
-        ("addition", {}),
+        ("addition", {"numbers": 1000}),
         ("synchronisation", {}),
     ]
 
@@ -226,12 +226,13 @@ def test_the_ceiling_is_read_where_it_was_measured(monkeypatch, tmp_path):
     timed = results.Timing("matmul", {"n": 4, "dtype": "float32"}, [])
     now = results.Timing("matmul", {"n": 1024, "dtype": "float32"}, [])
     monkeypatch.setattr(timing, "measure", lambda arms, case, plan: [])
-    assert study.ceiling_probes(fingerprint, ONCE) == [now]
+    monkeypatch.setattr(probes, "settled", lambda made: True)
+    assert probes.ceiling_probes(fingerprint, ONCE) == [now]
     book = results.Book("01_machine", fingerprint)
     book.extend([timed, results.Timing("addition", {}, [])])
-    assert study.ceiling_probes(fingerprint, ONCE) == [timed]
+    assert probes.ceiling_probes(fingerprint, ONCE) == [timed]
     other = replace(fingerprint, id="another-8gb"), replace(fingerprint, versions={"mlx": "0.1"})
-    assert [study.ceiling_probes(machine, ONCE) for machine in other] == [[now], [now]]
+    assert [probes.ceiling_probes(machine, ONCE) for machine in other] == [[now], [now]]
 
 
 def test_work_is_counted_by_batch_size():

@@ -73,14 +73,34 @@ def _compared(found: list[timing.Run], torch: str, mlx: str, label: str) -> Comp
     return Comparison(label, timing.ratio(found, torch, mlx), timing.band(found))
 
 
+def size(case: dict) -> str:
+    """A training step's size in words: "batch 16", or "batch 512, filled" where it fills the machine."""
+    return f"batch {case['batch']}{', filled' if case.get('filled') else ''}"
+
+
+def bound_by_computation(records: Iterable[results.Timing]) -> list[results.Timing]:
+    """The filled measurements of each twin that has any, and all of every other twin.
+
+    Records made before sizes were filled have none.
+    """
+    records = list(records)
+    filled = {record.case["twin"] for record in records if record.case.get("filled")}
+    return [r for r in records if r.case["twin"] not in filled or r.case.get("filled")]
+
+
+def batches(records: Iterable[results.Timing]) -> list[int]:
+    """The batch sizes of some measurements, in order."""
+    return list(dict.fromkeys(record.case["batch"] for record in records))
+
+
 def steps(records: Iterable[results.Timing]) -> list[Comparison]:
     """Comparisons of training-step records by batch size and mode."""
-    return [c for record in records for c in by_mode(record, f"batch {record.case['batch']}")]
+    return [c for record in records for c in by_mode(record, size(record.case))]
 
 
 def best_steps(records: Iterable[results.Timing]) -> list[Comparison]:
     """Comparisons of training-step records by batch size, each framework in its fastest mode."""
-    return [at_best(record, f"batch {record.case['batch']}, each at its best") for record in records]
+    return [at_best(record, f"{size(record.case)}, each at its best") for record in records]
 
 
 def reading(comparisons: list[Comparison]) -> str:
@@ -196,88 +216,10 @@ def memory_sources(records: Iterable[results.Memory]) -> str:
     return "\n".join(told) or "Nothing was measured."
 
 
-def ceiling(probes: Iterable[results.Timing], dtype: str = "float32") -> float:
-    """The machine's one ceiling for a precision: the most FLOP/s either framework's product reached."""
-    reached = [0.0]
-    for record in probes:
-        if record.subject == "matmul" and record.case["dtype"] == dtype:
-            found = runs(record)
-            reached += [2 * record.case["n"] ** 3 / timing.median(found, arm) for arm in arms(found)]
-    return max(reached)
-
-
-ADDITION_BYTES = 12 * 2**24  # of the probe of additions: two float32 vectors read, one written
-
-
-def bandwidth(probes: Iterable[results.Timing]) -> float:
-    """The machine's one ceiling for memory: the most bytes per second either framework's addition moved."""
-    found = [runs(record) for record in probes if record.subject == "addition"]
-    times = [timing.median(each, arm) for each in found for arm in arms(each)]
-    return max((ADDITION_BYTES / seconds for seconds in times), default=0.0)
-
-
-def utilisation(
-    records: Iterable[results.Timing], works: Iterable[results.Work], peak: float
-) -> pd.DataFrame:
-    """Share of the ceiling each step reaches: its counted operations over its time over `peak`, FLOP/s."""
-    flops = {work.case["batch"]: work.flops for work in works}
-    rows = []
-    for record in records:
-        found, batch = runs(record), record.case["batch"]
-        for arm in arms(found):
-            achieved = flops[batch] / timing.median(found, arm)
-            rows.append({"batch": batch, "step": arm, "GFLOP/s": achieved / 1e9, "share": achieved / peak})
-    return pd.DataFrame(rows, columns=["batch", "step", "GFLOP/s", "share"])
-
-
-def probe_table(probes: Iterable[results.Timing]) -> pd.DataFrame:
-    """The machine's probes: what each framework reaches, and their ratio."""
-    rows = []
-    for record in probes:
-        found = runs(record)
-        units = {
-            "matmul": ("GFLOP/s", lambda s, c=record.case: 2e-9 * c["n"] ** 3 / s),
-            "addition": ("GB/s", lambda s: 1e-9 * ADDITION_BYTES / s),
-            "synchronisation": ("µs", lambda s: 1e6 * s),
-        }
-        unit, scale = units[record.subject]
-        what = (
-            f"{record.case['n']} × {record.case['n']} {record.case['dtype']} product"
-            if record.case
-            else record.subject
-        )
-        for kind in dict.fromkeys(arm.split(",")[-1].strip() if "," in arm else "" for arm in arms(found)):
-            names = [f"{f}, {kind}" if kind else f for f in FRAMEWORKS]
-            mlx, torch = (float(scale(timing.median(found, name))) for name in names)
-            ratio = timing.ratio(found, names[1], names[0])
-            rows.append(
-                {
-                    "probe": f"{what}, {kind}" if kind else what,
-                    "unit": unit,
-                    "MLX": float(f"{mlx:.3g}"),
-                    "PyTorch": float(f"{torch:.3g}"),
-                    "time, PyTorch ÷ MLX": str(ratio),
-                }
-            )
-    return pd.DataFrame(rows, columns=["probe", "unit", "MLX", "PyTorch", "time, PyTorch ÷ MLX"])
-
-
 def losses_apart(fit: results.Fit) -> tuple[np.ndarray, np.ndarray]:
     """|MLX - PyTorch| and the floor |permuted - PyTorch| of a fit, per step, in nats."""
     mlx, torch, floor = (np.array(fit.losses[name]) for name in ("MLX", "PyTorch", "floor"))
     return np.abs(mlx - torch), np.abs(floor - torch)
-
-
-def blas(probes: Iterable[results.Timing], name: str) -> str:
-    """How far the float32 product of 1024, or the largest below, is apart, and which BLAS both use."""
-    products = [r for r in probes if r.subject == "matmul" and r.case["dtype"] == "float32"]
-    fitting = [r for r in products if r.case["n"] <= 1024] or products
-    if not fitting:
-        return "No float32 product was timed."
-    record = max(fitting, key=lambda r: r.case["n"])
-    ratio = timing.ratio(runs(record), "PyTorch", "MLX")
-    size = record.case["n"]
-    return f"Float32 product of {size} × {size}: PyTorch's time over MLX's is {ratio}. MLX's BLAS: {name}."
 
 
 def machine_table(machine: results.Machine) -> pd.DataFrame:

@@ -12,10 +12,22 @@ from twins.results import Record
 
 NOT_HERE = "not measured here"
 TASKS = {
-    "train a transformer language model": {"subjects": ["training step"], "twins": ["transformer_lm"]},
-    "train BERT": {"subjects": ["training step"], "twins": ["bert"]},
-    "train a convolutional net": {"subjects": ["training step"], "twins": ["resnet"]},
-    "train a vision transformer": {"subjects": ["training step"], "twins": ["vit"]},
+    "train a transformer language model": {
+        "subjects": ["training step"],
+        "twins": ["transformer_lm"],
+        "bound_by_computation": True,
+    },
+    "train BERT": {"subjects": ["training step"], "twins": ["bert"], "bound_by_computation": True},
+    "train a convolutional net": {
+        "subjects": ["training step"],
+        "twins": ["resnet"],
+        "bound_by_computation": True,
+    },
+    "train a vision transformer": {
+        "subjects": ["training step"],
+        "twins": ["vit"],
+        "bound_by_computation": True,
+    },
     "read a prompt": {"subjects": ["prefill"]},
     "generate text": {"subjects": ["run"]},
     "transcribe speech": {"subjects": ["encoder", "decoder step"]},

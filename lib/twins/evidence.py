@@ -10,10 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from twins import compare, published, timing
-from twins.kinds import Breadth, Conversion, Timing
+from twins.kinds import Breadth, Conversion, Precision, Timing
 from twins.results import Record
 
 DIRECT = "MLX direct"
+AS_SHIPPED, EQUAL = "as shipped", "as this report sets it"  # how float32 is computed
+FACTOR = 4.0  # an error this many times larger is another arithmetic; rounding differs by less
 CASE = ("twin", "dtype", "batch", "length", "frames")  # of a timing's case, what a label says
 UNITS = {"batch": "batch {}", "length": "{} tokens", "frames": "{} frames"}
 
@@ -52,16 +54,25 @@ def _timings(records: Iterable[Record], subjects: Iterable[str]) -> list[Timing]
     return [body for body in bodies if isinstance(body, Timing) and body.subject in subjects]
 
 
-def speed(records: list[Record], subjects: list[str], twins: list[str] | None = None) -> list[Figure]:
-    """PyTorch's time over MLX's, each at its best, for every case that both frameworks were timed in."""
-    figures = []
-    for body in _timings(records, subjects):
+def speed(
+    records: list[Record],
+    subjects: list[str],
+    twins: list[str] | None = None,
+    bound_by_computation: bool = False,
+) -> list[Figure]:
+    """PyTorch's time over MLX's, each at its best, for every case that both frameworks were timed in.
+
+    `bound_by_computation`: of a twin that was timed at a size that fills the machine, that size alone.
+    """
+    figures, found = [], _timings(records, subjects)
+    for body in compare.bound_by_computation(found) if bound_by_computation else found:
         if twins is not None and body.case["twin"] not in twins:
             continue
         if {arm.split()[0] for arm in body.runs[0]["arms"]} != set(compare.FRAMEWORKS):
             continue
         case = {"task": body.subject} | {name: str(body.case[name]) for name in CASE if name in body.case}
         words = [UNITS.get(name, "{}").format(value) for name, value in case.items() if name != "task"]
+        words += ["filled"] if body.case.get("filled") else []
         found = compare.at_best(body, ", ".join(words if "twin" in case else [body.subject, *words]))
         ratio = found.ratio
         figures.append(Figure(found.label, ratio.value, ratio.low, ratio.high, case, found.band))
@@ -190,6 +201,24 @@ def _counted(label: str, differences: np.ndarray, kind: str) -> Figure:
     return Figure(label, float(differences.sum()), float(low), float(high), {"against": kind})
 
 
+def differing(found: Iterable[Precision]) -> list[str]:
+    """The frameworks whose float32 is another arithmetic as shipped than as this report sets it."""
+    by = {(each.framework, each.setting): each for each in found}
+    pairs = {name: (by[name, AS_SHIPPED], by[name, EQUAL]) for name in dict.fromkeys(name for name, _ in by)}
+    return [
+        name
+        for name, (shipped, equal) in pairs.items()
+        if shipped.product > FACTOR * equal.product or shipped.gradients > FACTOR * equal.gradients
+    ]
+
+
+def shipped_precision(records: list[Record]) -> list[Figure]:
+    """By framework, 1 where float32 as shipped is as exact as this report sets it, else 0."""
+    found = [record.body for record in records if isinstance(record.body, Precision)]
+    names, other = dict.fromkeys(each.framework for each in found), differing(found)
+    return [_point(name, float(name not in other), framework=name) for name in names]
+
+
 def core_ml(records: list[Record]) -> list[Figure]:
     """Packages with which Core ML itself predicted, one each."""
     return [
@@ -207,5 +236,8 @@ QUERIES: dict[str, Query] = {
     "export_steps": Query(export_steps, "PyTorch's steps ÷ MLX's"),
     "export_time": Query(export_time, "PyTorch's seconds ÷ MLX's"),
     "export_failures": Query(export_failures, "failures from PyTorch − failures from MLX"),
+    "shipped_precision": Query(
+        shipped_precision, "frameworks whose float32 as shipped is exact (1) or not (0)"
+    ),
     "core_ml": Query(core_ml, "packages that Core ML itself ran (1)"),
 }

@@ -15,15 +15,22 @@ from twins import blas, macos
 
 THREADS = blas.limit_threads()
 BLAS = blas.fast()
-os.environ["MLX_ENABLE_TF32"] = "0"  # MLX's default is 1; torch's is "highest" for matmul, TF32 for cuDNN
+SHIPPED = (
+    "TWINS_FLOAT32_AS_SHIPPED"  # set: both frameworks keep their own defaults (shipped.py asks for that)
+)
+if os.environ.get(SHIPPED):
+    os.environ.pop("MLX_ENABLE_TF32", None)
+else:
+    os.environ["MLX_ENABLE_TF32"] = "0"  # MLX's default is 1; torch's: exact products, TF32 in cuDNN
 
 import mlx.core as mx  # noqa: E402
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 
 torch.set_num_threads(THREADS)
-torch.set_float32_matmul_precision("highest")
-torch.backends.cudnn.allow_tf32 = False
+if not os.environ.get(SHIPPED):
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = False
 
 DEVICES = ("cpu", "mps", "cuda")
 DEVICE_NAMES = {"cpu": "CPU", "mps": "Apple GPU", "cuda": "CUDA"}
@@ -229,9 +236,17 @@ def compiler() -> str | None:
     return shutil.which("clang++" if macos.here() else "g++")
 
 
+def is_compile_error(error: RuntimeError) -> bool:
+    """Whether torch's compiler or a back end of it raised this error."""
+    return type(error).__module__.startswith(("torch._dynamo", "torch._inductor"))
+
+
 @functools.cache
 def compile_fault() -> str:
-    """Why steps cannot be compiled in both frameworks here, in one sentence; empty when they can."""
+    """Why steps cannot be compiled in both frameworks here, in one sentence; empty when they can.
+
+    Only the smallest function is tried; a model may still be refused (study.gate).
+    """
     if MLX.device == "cpu" and compiler() is None:
         return "Compiled steps are left out: there is no C++ compiler."
     try:

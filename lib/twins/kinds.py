@@ -236,6 +236,20 @@ class Traffic:
     unfused: int
 
 
+@dataclass(frozen=True)
+class Precision:
+    """Relative L2 errors of float32 against float64: of a product of `size`, and of a step's gradients.
+
+    `setting` says whether the framework was left as it is shipped or set as this report sets it.
+    """
+
+    framework: str
+    setting: str
+    size: int
+    product: float
+    gradients: float
+
+
 Body = (
     Machine
     | Timing
@@ -252,5 +266,6 @@ Body = (
     | Breadth
     | Finding
     | Traffic
+    | Precision
 )
 KINDS = {kind.__name__.lower(): kind for kind in typing.get_args(Body)}

@@ -1,28 +1,22 @@
-"""Which machine this is, and what it can do at best: the ceilings every utilisation is a share of.
+"""Which machine this is: its fingerprint, and what a reader must know of it.
 
-The fingerprint names chip, memory and versions, never a host or a user. Probes are timed like
-everything else (timing.py): a matrix product for FLOP/s, an addition of long vectors for bytes/s as
-in STREAM (McCalpin 1995, https://www.cs.virginia.edu/stream/), and an empty synchronisation.
+The fingerprint names chip, memory and versions, never a host or a user.
 """
 
 import os
 import platform
 import re
-from functools import partial
 from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 
-import numpy as np
 import psutil
 
 from twins import conditions, frameworks, macos
-from twins.frameworks import BOTH, MLX, TORCH
+from twins.frameworks import MLX, TORCH
 from twins.results import Machine
-from twins.timing import AGAIN, Arm
 
 NEWEST_WHEEL = 26  # the newest macOS that MLX builds a wheel of its own for
 PACKAGES = ("mlx", "torch", "numpy", "coremltools")
-ADDED = 2**24  # numbers per vector of the bandwidth probe: 64 MB in float32, beyond any cache
 
 
 def chip() -> str:
@@ -92,35 +86,3 @@ def fingerprint() -> Machine:
         gpu_cores=cores,
         mlx_wheel=mlx_wheel(),
     )
-
-
-def _arm(framework, compute) -> Arm:
-    return Arm(lambda: framework.evaluate(compute()), framework.synchronize)
-
-
-def matmul_arms(n: int, dtype: str) -> dict[str, Arm]:
-    """A square product in both frameworks, and torch's again for A/A."""
-    numbers = np.random.default_rng(0).standard_normal((n, n)).astype(np.float32)
-    arms = {}
-    for name, framework in {"MLX": MLX, "PyTorch": TORCH, "PyTorch" + AGAIN: TORCH}.items():
-        x = framework.array(numbers, dtype)
-        arms[name] = _arm(framework, partial(lambda x: x @ x, x))
-    return arms
-
-
-def addition_arms() -> dict[str, Arm]:
-    """A sum of two long float32 vectors in both frameworks, and torch's again for A/A."""
-    arms = {}
-    for name, framework in {"MLX": MLX, "PyTorch": TORCH, "PyTorch" + AGAIN: TORCH}.items():
-        x, y = (framework.array(np.full(ADDED, value, np.float32)) for value in (1.0, 2.0))
-        arms[name] = _arm(framework, partial(lambda x, y: x + y, x, y))
-    return arms
-
-
-def synchronisation_arms() -> dict[str, Arm]:
-    """Waiting for nothing, and for the smallest operation there is, in both frameworks."""
-    arms = {f"{each.name}, empty": Arm(lambda: None, each.synchronize) for each in BOTH}
-    for each in BOTH:
-        one = each.array(np.ones(1, np.float32))
-        arms[f"{each.name}, one addition"] = _arm(each, partial(lambda x: x + x, one))
-    return arms | {"PyTorch, empty" + AGAIN: Arm(lambda: None, TORCH.synchronize)}

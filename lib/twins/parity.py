@@ -15,7 +15,7 @@ import numpy as np
 
 from twins import float64, train, weights
 from twins.frameworks import MLX, on
-from twins.thresholds import THRESHOLDS
+from twins.thresholds import limit as limit_of
 from twins.train import Half
 
 Batch = tuple[np.ndarray, ...]
@@ -107,12 +107,12 @@ def check_weights(mlx: Half, torch: Half) -> Check:
     """(a) The initial weights are the same numbers."""
     theirs = _as_mlx(weights.torch_weights(torch.model), mlx)
     ours = weights.mlx_weights(mlx.model)
-    return _worst("weights", {k: relative(ours[k], theirs[k]) for k in ours}, THRESHOLDS["weights"].limit)
+    return _worst("weights", {k: relative(ours[k], theirs[k]) for k in ours}, limit_of("weights"))
 
 
 def _alike(name: str, ours: np.ndarray, theirs: np.ndarray) -> Check:
     """The check made of two outputs; of other shapes they are infinitely far apart."""
-    limit = THRESHOLDS[name].limit
+    limit = limit_of(name)
     if ours.shape != theirs.shape:
         return Check(name, float("inf"), limit, f"MLX {ours.shape}, PyTorch {theirs.shape}")
     return Check(name, relative(ours, theirs), limit, f"{ours.shape}")
@@ -128,7 +128,7 @@ def check_outputs(mlx: Half, torch: Half, batch: Batch) -> Iterator[Check]:
     yield _alike("outputs", *outputs)
     if outputs[0].shape == outputs[1].shape:
         where = f"{float(losses[1]):.4f} nats"
-        yield Check("loss", relative(*losses), THRESHOLDS["outputs"].limit, where)
+        yield Check("loss", relative(*losses), limit_of("outputs"), where)
 
 
 def check_evaluation(mlx: Half, torch: Half, batch: Batch, kind: str = "") -> Iterator[Check]:
@@ -140,7 +140,7 @@ def check_evaluation(mlx: Half, torch: Half, batch: Batch, kind: str = "") -> It
     ours, theirs = _weights(mlx), _as_mlx({k: v for k, v in _weights(torch).items() if k in kept}, mlx)
     name = f"{kind}statistics"
     if theirs:
-        yield _worst(name, {k: relative(ours[k], theirs[k]) for k in theirs}, THRESHOLDS[name].limit)
+        yield _worst(name, {k: relative(ours[k], theirs[k]) for k in theirs}, limit_of(name))
     outputs = []
     for half in (mlx, torch):
         half.model.eval()
@@ -157,7 +157,7 @@ def check_gradients(mlx: Half, torch: Half, batch: Batch, name: str = "gradients
     empty = np.zeros(())
     pairs = {k: (ours.get(k, empty), theirs.get(k, empty)) for k in ours.keys() | theirs.keys()}
     real = {k: p for k, p in pairs.items() if max(np.linalg.norm(p[0]), np.linalg.norm(p[1])) > noise}
-    return _worst(name, {k: relative(*pair) for k, pair in real.items()}, THRESHOLDS[name].limit)
+    return _worst(name, {k: relative(*pair) for k, pair in real.items()}, limit_of(name))
 
 
 def _update(mlx: Half, torch: Half, batch: Batch) -> dict[str, float]:
@@ -176,7 +176,7 @@ def _median(name: str, differences: dict[str, float]) -> Check:
     """
     ordered = sorted(differences, key=differences.get)
     worst = f"worst {ordered[-1]}: {differences[ordered[-1]]:.2g}"
-    return Check(name, differences[ordered[len(ordered) // 2]], THRESHOLDS[name].limit, worst)
+    return Check(name, differences[ordered[len(ordered) // 2]], limit_of(name), worst)
 
 
 def check_update(mlx: Half, torch: Half, batch: Batch) -> Iterator[Check]:
@@ -252,7 +252,7 @@ def check_losses(make: Halves, batches: Sequence[Batch], torch_compiled: bool) -
         checks.append(_moved(name, half, start))
     reference = np.array(losses["PyTorch eager"])
     floor = float(np.abs(np.array(losses["floor"]) - reference).max())
-    limit = max(THRESHOLDS["losses"].limit, FLOOR_FACTOR * floor)
+    limit = max(limit_of("losses"), FLOOR_FACTOR * floor)
     for name in [run for run in losses if run not in ("floor", "PyTorch eager")]:
         apart = np.abs(np.array(losses[name]) - reference)
         checks.append(
@@ -271,7 +271,7 @@ def check_float64(make: Halves, batches: Sequence[Batch]) -> list[Check]:
         ours, theirs = (np.array(train.fit(half, batches)) for half in halves)
         left = list(check_evaluation(*halves, batches[0], "float64 "))
     apart = np.abs(ours - theirs)
-    limit = THRESHOLDS["float64 losses"].limit
+    limit = limit_of("float64 losses")
     losses = Check("float64 losses", float(apart.max()), limit, f"step {int(apart.argmax())}")
     return [gradients, losses, *left]
 

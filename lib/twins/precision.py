@@ -16,6 +16,7 @@ import numpy as np
 from twins import parity, train, weights
 from twins.frameworks import TORCH
 from twins.parity import Batch, Check, Halves, Verdict
+from twins.thresholds import limit as limit_of
 from twins.train import Half
 
 import mlx.core as mx  # isort: skip  (after frameworks: the BLAS)
@@ -125,5 +126,5 @@ def gate(twin: str, make: Halves, batches: Sequence[Batch], dtype: str) -> Verdi
         rounding = max(each[name] for each in moved)
         times = distance / rounding if rounding else float("inf")
         where = f"{distance:.2g} apart, {rounding:.2g} by rounding"
-        checks.append(Check(f"{dtype} {name}", times, parity.THRESHOLDS[f"half type {name}"].limit, where))
+        checks.append(Check(f"{dtype} {name}", times, limit_of(f"half type {name}"), where))
     return Verdict(twin, tuple(checks), {"MLX": low[0].losses, "PyTorch": low[1].losses})

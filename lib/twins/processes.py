@@ -5,15 +5,24 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 
 
-def call(target: str, arguments: dict) -> object:
+def call(target: str, arguments: dict, environment: Mapping[str, str] | None = None) -> object:
     """What `target` ("package.module:function") returns for these keyword arguments, in a new process.
 
-    Errors: RuntimeError with the last line the process wrote when it fails.
+    `environment` is added to this process's own. Errors: RuntimeError with the last line the process wrote
+    when it fails.
     """
     command = [sys.executable, "-m", "twins.processes", target]
-    done = subprocess.run(command, input=json.dumps(arguments), capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command,
+        input=json.dumps(arguments),
+        env={**os.environ, **(environment or {})},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise RuntimeError(f"{target} in a process of its own ended with {done.returncode}: {last}")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from twins import compare, results, timing
+from twins import ceilings, compare, results, timing
 from twins.published import Benchmark, Chip, Workload
 from twins.results import Timing, Traffic, Work
 
@@ -121,7 +121,7 @@ def timed(found: results.Found, machine: str) -> list[Timing]:
 
 def here(machine: results.Machine, products: list[Timing], additions: list[Timing]) -> Roof | None:
     """The probed roof of the machine at hand; None when a ceiling is missing."""
-    peak, width = compare.ceiling(products), compare.bandwidth(additions)
+    peak, width = ceilings.ceiling(products), ceilings.bandwidth(additions)
     return Roof(machine.chip, peak, width) if peak and width else None
 
 

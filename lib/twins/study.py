@@ -11,7 +11,7 @@ import numpy as np
 import psutil
 
 from twins import diagnosis, flops, parity, precision, processes, results, timing, train, weights
-from twins.frameworks import BOTH, compile_fault, on
+from twins.frameworks import BOTH, compile_fault, is_compile_error, on
 from twins.show import tell
 
 MEMORY_SHARE = 0.7  # of what is free; above it a system starts to compress or page
@@ -78,15 +78,24 @@ def room(study: Study, batch: int, models: int = 1) -> int:
     return needed
 
 
-def modes() -> list[str]:
-    """How a step can run here: as written, and compiled where both frameworks can compile."""
-    return ["eager"] if compile_fault() else ["eager", "compiled"]
+def modes(verdict: results.Gate | None = None) -> list[str]:
+    """How a step can run here: as written, and compiled where both frameworks can compile this twin."""
+    return ["eager"] if uncompiled(verdict) else ["eager", "compiled"]
+
+
+def uncompiled(verdict: results.Gate | None = None) -> str:
+    """Why steps of a twin are not compiled here, in one sentence; empty when they are."""
+    refused = verdict.case.get("uncompiled") if verdict else ""
+    if refused:
+        return f"Compiled steps are left out: torch.compile refuses this model ({refused})."
+    return compile_fault()
 
 
 def gate(study: Study, batches: Batches, torch_compiled: bool = True) -> results.Gate:
     """The fairness gate on the first batches of the data the twin will train on.
 
-    Halves whose weights differ in name or shape, and a half that refuses the batch, fail in one check.
+    Halves whose weights differ in name or shape, and a half that refuses the batch, fail in one check. A
+    model that torch's compiler refuses is judged by its eager steps; `case` says why it is not compiled.
     """
     names = parity.check_names(*study.apart())
     if not names.passed:
@@ -94,7 +103,13 @@ def gate(study: Study, batches: Batches, torch_compiled: bool = True) -> results
     if refused := diagnosis.refused(study.halves, batches[0]):
         check = parity.Check("batch", float("inf"), 0.0, refused.where)
         return _recorded(study, parity.Verdict(study.name, (names, check), {}))
-    return _recorded(study, parity.gate(study.name, study.halves, batches, torch_compiled))
+    try:
+        return _recorded(study, parity.gate(study.name, study.halves, batches, torch_compiled))
+    except RuntimeError as error:
+        if not (torch_compiled and is_compile_error(error)):
+            raise
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return _recorded(study, parity.gate(study.name, study.halves, batches, False), uncompiled=reason)
 
 
 def explained(study: Study, verdict: results.Gate, batches: Batches) -> str:
@@ -120,12 +135,12 @@ def half_type_gate(study: Study, batches: Batches, dtype: str) -> results.Gate:
 
 
 def _recorded(study: Study, verdict: parity.Verdict, **more: object) -> results.Gate:
-    checks = [asdict(c) | {"value": _finite(c.value), "passed": c.passed} for c in verdict.checks]
-    losses = {name: [_finite(loss) for loss in run] for name, run in verdict.losses.items()}
+    checks = [asdict(c) | {"value": finite(c.value), "passed": c.passed} for c in verdict.checks]
+    losses = {name: [finite(loss) for loss in run] for name, run in verdict.losses.items()}
     return results.Gate(study.name, study.config | more, verdict.passed, checks, losses)
 
 
-def _finite(value: float) -> float | None:
+def finite(value: float) -> float | None:
     """JSON has no nan and no infinity: None stands for both."""
     return value if np.isfinite(value) else None
 
@@ -200,12 +215,19 @@ def steps(
 ) -> Iterator[results.Timing]:
     """Time whole training steps at each batch size; nothing when the gate failed."""
     for batch in batch_sizes if verdict.passed else []:
-        room(study, batch, models=2 * len(modes) + 1)
-        arguments = {"model": study.model, "config": study.config, "batch": batch, "modes": list(modes)}
-        runs = timing.measure(
-            "twins.arms:step_arms", arguments, plan, lambda done, b=batch: tell(f"batch {b}, {done}")
-        )
-        yield _timing("training step", study, batch, runs)
+        yield from timed_steps(study, batch, modes, plan)
+
+
+def timed_steps(
+    study: Study, batch: int, modes: Sequence[str], plan: timing.Plan, **more: object
+) -> Iterator[results.Timing]:
+    """Time whole training steps at one batch size; `more` goes into the record's case."""
+    room(study, batch, models=2 * len(modes) + 1)
+    arguments = {"model": study.model, "config": study.config, "batch": batch, "modes": list(modes)}
+    runs = timing.measure(
+        "twins.arms:step_arms", arguments, plan, lambda done: tell(f"batch {batch}, {done}")
+    )
+    yield _timing("training step", study, batch, runs, **more)
 
 
 def half_types(
@@ -256,37 +278,6 @@ def works(study: Study, verdict: results.Gate, batch_sizes: Sequence[int]) -> It
         with on("cpu"):
             counted = flops.count(*study.halves(), study.example(batch))
         yield results.Work(study.name, study.config | {"batch": batch}, counted)
-
-
-def probes(sizes: Sequence[int], half_sizes: Sequence[int], plan: timing.Plan) -> Iterator[results.Timing]:
-    """The machine's ceilings: products in float32 and in both half types, long additions, synchronisation."""
-    jobs = [("matmul", {"n": n, "dtype": "float32"}) for n in sizes]
-    jobs += [("matmul", {"n": n, "dtype": dtype}) for dtype in ("float16", "bfloat16") for n in half_sizes]
-    for subject, case in [*jobs, ("addition", {}), ("synchronisation", {})]:
-        yield _probe(subject, case, plan)
-
-
-def _probe(subject: str, case: dict, plan: timing.Plan) -> results.Timing:
-    runs = timing.measure(f"twins.machine:{subject}_arms", case, plan)
-    tell(" ".join([subject, *map(str, case.values())]))
-    return results.Timing(subject, case, [asdict(run) for run in runs])
-
-
-CEILINGS = {"matmul": {"n": 1024, "dtype": "float32"}, "addition": {}}  # the probe and the case that give one
-
-
-def ceiling_probes(
-    machine: results.Machine, plan: timing.Plan, subject: str = "matmul"
-) -> list[results.Timing]:
-    """The probes that give this machine's ceiling: those of its newest 01_machine, or one timed now.
-
-    `subject` is "matmul" for arithmetic or "addition" for memory. Records made under other versions or on
-    another device do not count.
-    """
-    newest = results.latest(results.read().on(machine.device), machine.id, "01_machine")
-    same = [r for r in newest.records if r.versions == machine.versions]
-    known = results.Found(same, []).bodies(results.Timing, subject=subject)
-    return known or [_probe(subject, CEILINGS[subject], plan)]
 
 
 def next_token(windows: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:

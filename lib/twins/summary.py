@@ -61,13 +61,15 @@ def _steps(records: list[results.Record]) -> list[tuple[str, results.Timing]]:
     for record in records:
         if isinstance(record.body, results.Timing) and record.body.subject == "training step":
             case = record.body.case
-            found[case["twin"]].append((f"{case['twin']}, batch {case['batch']}", record.body))
+            found[case["twin"]].append((f"{case['twin']}, {compare.size(case)}", record.body))
     return [step for steps in found.values() for step in steps]
 
 
 def headline(records: list[results.Record]) -> list[Comparison]:
-    """Every twin at every batch size, each framework at its best."""
-    return [compare.at_best(timing, label) for label, timing in _steps(records)]
+    """Every twin where it fills the machine, else at every size; each framework at its best."""
+    found = _steps(records)
+    kept = compare.bound_by_computation([timing for _, timing in found])
+    return [compare.at_best(timing, label) for label, timing in found if timing in kept]
 
 
 def everything(records: list[results.Record]) -> list[Comparison]:
@@ -75,7 +77,7 @@ def everything(records: list[results.Record]) -> list[Comparison]:
     bodies = [r.body for r in records if isinstance(r.body, results.Timing) and r.body.subject in STEPS]
     rows = []
     for body in bodies:
-        found = compare.by_mode(body, f"{body.case['twin']}, batch {body.case['batch']}")
+        found = compare.by_mode(body, f"{body.case['twin']}, {compare.size(body.case)}")
         rows += [row for row in found if not row.label.endswith("float32")]  # the eager step, timed above
     return rows
 

@@ -8,7 +8,7 @@ processes are resampled, then rounds within them.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 
@@ -132,16 +132,23 @@ def timed(arms: str, arguments: dict, plan: dict, index: int) -> dict:
     return asdict(Run(samples, seen()))
 
 
-def measure(arms: str, arguments: dict, plan: Plan, tell: Callable[[str], None] | None = None) -> list[Run]:
+def measure(
+    arms: str,
+    arguments: dict,
+    plan: Plan,
+    tell: Callable[[str], None] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> list[Run]:
     """Time the arms that `arms` ("package.module:function") makes from `arguments`, in fresh processes.
 
     The function is imported and called in every process and returns {name: Arm}; `tell` hears of
-    every process done. Errors: RuntimeError with the child's last line when one fails.
+    every process done; `environment` is added to theirs. Errors: RuntimeError with the child's last line when
+    one fails.
     """
     job = {"arms": arms, "arguments": arguments, "plan": asdict(plan)}
     runs = []
     for index in range(plan.processes):
-        runs.append(run_from(processes.call("twins.timing:timed", job | {"index": index})))
+        runs.append(run_from(processes.call("twins.timing:timed", job | {"index": index}, environment)))
         if tell:
             tell(f"process {index + 1} of {plan.processes}")
     return runs

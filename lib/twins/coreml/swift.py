@@ -218,7 +218,7 @@ def check(folder: str | Path) -> str:
 
 
 def _compiled(swift: str, folder: Path, files: list[Path]) -> str:
-    """Build on a Mac, the test too where XCTest is; elsewhere parse, for there is no Core ML to build with."""
+    """Build on a Mac, the test too where XCTest is; elsewhere parse: there is no Core ML to build with."""
     mac = system.here()
     tested = mac and macos.xctest()
     build = [swift, "build", *(["--build-tests"] if tested else []), "--package-path", str(folder)]

@@ -9,7 +9,7 @@ from twins.frameworks import TORCH
 from twins.parity import Batch, Halves
 from twins.train import Half
 
-AGREE = 5e-6  # relative L2 between values that agree; correct twins reach 6e-7 (parity.THRESHOLDS)
+AGREE = 5e-6  # relative L2 between values that agree; correct twins reach 6e-7 (thresholds.py)
 
 
 @dataclass(frozen=True)

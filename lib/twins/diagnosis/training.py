@@ -8,6 +8,7 @@ from twins import parity, train, weights
 from twins.diagnosis.calls import Trace, pairs, record
 from twins.diagnosis.departures import AGREE
 from twins.parity import Batch, Halves, relative
+from twins.thresholds import limit as limit_of
 from twins.train import Half
 
 from mlx.utils import tree_flatten  # isort: skip  (after parity: the BLAS)
@@ -80,7 +81,7 @@ def gradients(make: Halves, batch: Batch) -> Told | None:
             return _missing(name, "MLX" if name in theirs else "PyTorch", mlx, torch_half)
     noise = parity.ZERO_GRADIENT * max((np.linalg.norm(g) for g in theirs.values()), default=0.0)
     real = [k for k in known if max(np.linalg.norm(ours[k]), np.linalg.norm(theirs[k])) > noise]
-    limit = parity.THRESHOLDS["gradients"].limit
+    limit = limit_of("gradients")
     wrong = [k for k in reversed(real) if relative(ours[k], theirs[k]) > limit]
     if not wrong:
         return None
@@ -142,7 +143,7 @@ def statistics(make: Halves, traces: tuple[Trace, Trace], batch: Batch) -> Told 
         after.append(read(half, mlx))
     for name in [k for k in before if k not in trained]:
         moved = [values[name] - before[name] for values in after]
-        if relative(*moved) > parity.THRESHOLDS["update"].limit:
+        if relative(*moved) > limit_of("update"):
             layer = name.rpartition(".")[0]
             departs = f"one pass moves `{name}` differently, by {relative(*moved):.2g} of the way"
             return f"`{name}`", departs, _running(layer, before, after, traces)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from twins import energy, flops, parity, process_memory, processes, results, timing
+from twins import energy, filling, flops, parity, process_memory, processes, results, timing
 from twins.frameworks import MLX, TORCH, on
 from twins.inference import folder as checkpoint
 from twins.inference import llama, whisper
@@ -19,6 +19,7 @@ from twins.timing import AGAIN, Arm
 
 LOGITS = 1e-4  # relative L2 in float32; 20 seeds of both models, and the quick size, stay below 1.1e-6
 MODELS = 3  # held at once while timing: MLX's, PyTorch's and one again; a compiled one is held beside them
+CASE = ("dtype", "batch", "length", "compiled")  # what of a case the arms are made from
 FIRST = np.array([[1, 2, 3]], np.int32)  # what a transcription starts from: any tokens will do
 
 
@@ -145,6 +146,12 @@ def cases(prompts: list[int], batch_sizes: list[int], types: list[str], compiled
     return lengths + sizes + [first | {"dtype": dtype} for dtype in types]
 
 
+def timed_cases(timed: list[results.Timing]) -> list[dict]:
+    """The cases of some measurements, in order."""
+    found = [{name: record.case[name] for name in CASE} for record in timed if record.subject == "prefill"]
+    return [case for place, case in enumerate(found) if case not in found[:place]]
+
+
 def works(folder: Path, gate: results.Gate, cases: list[dict]) -> Iterator[results.Work]:
     """Operations of the prefill of every float32 case; nothing when the gate failed."""
     for case in cases if gate.passed else []:
@@ -158,12 +165,48 @@ def llama_timings(
     """Prefill, tokens and runs of each of `cases`; nothing when the gate failed."""
     for case in cases if gate.passed else []:
         checkpoint.check_length(folder, case["length"], count)
-        models = MODELS + case["compiled"]
-        checkpoint.room(folder, case["dtype"], case["batch"], case["length"] + count, models)
+        room(folder, case, count)
         told = {"model": folder.name, **case, "tokens": count} | _bytes(folder, case)
-        arguments = {"folder": str(folder), "count": count, **case}
+        arguments = {"folder": str(folder), "count": count, **{name: case[name] for name in CASE}}
         tell(f"{case['dtype']}, batch {case['batch']}, {case['length']} tokens")
         yield from _parts(timing.measure("twins.inference.measure:llama_arms", arguments, plan, tell), told)
+
+
+def room(folder: Path, case: dict, count: int) -> int:
+    """Bytes that timing a case is estimated to hold. Errors: MemoryError when they are not free."""
+    models = MODELS + case["compiled"]
+    return checkpoint.room(folder, case["dtype"], case["batch"], case["length"] + count, models)
+
+
+def once(folder: str, count: int, arm: str, **case) -> float:
+    """The work of a fresh process: median seconds of a few tokens of one arm."""
+    return filling.median(llama_arms(folder, count=count, **case)[f"token: {arm}"])
+
+
+def filled(
+    folder: Path, gate: results.Gate, timed: list[results.Timing], count: int, plan: timing.Plan
+) -> Iterator[results.Timing]:
+    """The parts of a case whose batch fills this machine: a token of the faster framework takes long enough.
+
+    It begins at the largest float32 batch of `timed`; nothing where that is long enough or memory has no more.
+    """
+    tokens = [r for r in timed if r.subject == "token" and r.case["dtype"] == "float32"]
+    if not tokens or filling.full(largest := max(tokens, key=lambda r: r.case["batch"])):
+        return
+    first = {name: largest.case[name] for name in CASE} | {"compiled": False}
+    asked = {"folder": str(folder), "count": count, "arm": filling.fastest(largest)[0].split()[0] + " eager"}
+
+    def seconds(batch: int) -> float:
+        tell(f"decoding: is batch {batch} long enough?")
+        return processes.call("twins.inference.measure:once", {**asked, **first, "batch": batch})
+
+    def fits(batch: int) -> bool:
+        return filling.free(lambda: room(folder, first | {"batch": batch}, count))
+
+    batch, bound = filling.grow(largest.case["batch"], seconds, fits)
+    if batch > largest.case["batch"]:
+        case = first | {"batch": batch, "filled": True, "bound": bound}
+        yield from llama_timings(folder, gate, [case], count, plan)
 
 
 def _bytes(folder: Path, case: dict) -> dict:

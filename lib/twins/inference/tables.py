@@ -15,7 +15,8 @@ def _label(record: results.Timing) -> str:
     c = record.case
     if "frames" in c:
         return f"{record.subject}, {c['dtype']}"
-    return f"{record.subject}, {c['dtype']}, batch {c['batch']}, {c['length']} tokens"
+    filled = ", filled" if c.get("filled") else ""
+    return f"{record.subject}, {c['dtype']}, batch {c['batch']}, {c['length']} tokens{filled}"
 
 
 def both(records: Iterable[results.Timing]) -> list[results.Timing]:

@@ -1,0 +1,105 @@
+"""What a machine can do at best, out of its probes, and what share of that a step reaches."""
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from twins import results, timing
+from twins.compare import FRAMEWORKS, arms, runs
+
+ADDED = 2**24  # numbers per vector of the smallest probe of additions: 64 MB in float32, beyond most caches
+
+
+def ceiling(probes: Iterable[results.Timing], dtype: str = "float32") -> float:
+    """The machine's one ceiling for a precision: the most FLOP/s either framework's product reached."""
+    reached = [0.0]
+    for record in probes:
+        if record.subject == "matmul" and record.case["dtype"] == dtype:
+            found = runs(record)
+            reached += [2 * record.case["n"] ** 3 / timing.median(found, arm) for arm in arms(found)]
+    return max(reached)
+
+
+def _moved(case: dict) -> int:
+    """Bytes of one addition of float32 vectors: two are read, one is written."""
+    return 12 * case.get("numbers", ADDED)
+
+
+def bandwidth(probes: Iterable[results.Timing]) -> float:
+    """The machine's one ceiling for memory: the most bytes per second either framework's addition moved."""
+    found = [(_moved(record.case), runs(record)) for record in probes if record.subject == "addition"]
+    return max((size / timing.median(each, arm) for size, each in found for arm in arms(each)), default=0.0)
+
+
+def utilisation(
+    records: Iterable[results.Timing], works: Iterable[results.Work], peak: float
+) -> pd.DataFrame:
+    """Share of the ceiling each step reaches: its counted operations over its time over `peak`, FLOP/s."""
+    flops = {work.case["batch"]: work.flops for work in works}
+    rows = []
+    for record in records:
+        found, batch = runs(record), record.case["batch"]
+        for arm in arms(found):
+            achieved = flops[batch] / timing.median(found, arm)
+            rows.append({"batch": batch, "step": arm, "GFLOP/s": achieved / 1e9, "share": achieved / peak})
+    return pd.DataFrame(rows, columns=["batch", "step", "GFLOP/s", "share"])
+
+
+def probe_table(probes: Iterable[results.Timing]) -> pd.DataFrame:
+    """The machine's probes: what each framework reaches, and their ratio."""
+    rows = []
+    for record in probes:
+        found = runs(record)
+        units = {
+            "matmul": ("GFLOP/s", lambda s, c=record.case: 2e-9 * c["n"] ** 3 / s),
+            "addition": ("GB/s", lambda s, c=record.case: 1e-9 * _moved(c) / s),
+            "synchronisation": ("µs", lambda s: 1e6 * s),
+        }
+        unit, scale = units[record.subject]
+        what = (
+            f"{record.case['n']} × {record.case['n']} {record.case['dtype']} product"
+            if record.case
+            else record.subject
+        )
+        for kind in dict.fromkeys(arm.split(",")[-1].strip() if "," in arm else "" for arm in arms(found)):
+            names = [f"{f}, {kind}" if kind else f for f in FRAMEWORKS]
+            mlx, torch = (float(scale(timing.median(found, name))) for name in names)
+            ratio = timing.ratio(found, names[1], names[0])
+            rows.append(
+                {
+                    "probe": f"{what}, {kind}" if kind else what,
+                    "unit": unit,
+                    "MLX": float(f"{mlx:.3g}"),
+                    "PyTorch": float(f"{torch:.3g}"),
+                    "time, PyTorch ÷ MLX": str(ratio),
+                }
+            )
+    return pd.DataFrame(rows, columns=["probe", "unit", "MLX", "PyTorch", "time, PyTorch ÷ MLX"])
+
+
+def product_reading(probes: Iterable[results.Timing], machine: results.Machine) -> str:
+    """How far the float32 product of 1024, or the largest below, is apart, and what computed it."""
+    products = [r for r in probes if r.subject == "matmul" and r.case["dtype"] == "float32"]
+    fitting = [r for r in products if r.case["n"] <= 1024] or products
+    if not fitting:
+        return "No float32 product was timed."
+    record = max(fitting, key=lambda r: r.case["n"])
+    ratio = timing.ratio(runs(record), "PyTorch", "MLX")
+    size = record.case["n"]
+    by = (
+        f"MLX's BLAS: {machine.blas}"
+        if machine.device == "CPU"
+        else f"Computed on the {machine.device}, by no BLAS"
+    )
+    return f"Float32 product of {size} × {size}: PyTorch's time over MLX's is {ratio}. {by}."
+
+
+def over(shares: Iterable[float]) -> str:
+    """That a share above 1 is a fault of the ceiling, in one sentence; empty where none is."""
+    highest = max(shares, default=0.0)
+    if highest <= 1:
+        return ""
+    return (
+        f"The highest share is {100 * highest:.0f} % of the ceiling. No step exceeds what a machine can do: "
+        "the probe of the ceiling read too little, and every share here is too high by at least as much."
+    )

@@ -1,0 +1,101 @@
+"""A size that fills the machine: at it the faster framework is bound by computation, not by starting it.
+
+Fixed sizes are comparable between machines, but on a fast GPU they measure how long it takes to start
+operations. Beside them one size is timed that is doubled until a step of the faster framework takes FULL
+seconds, or until memory says stop; records and labels call it filled.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from twins import compare, processes, study, timing
+from twins.arms import step_arms
+from twins.results import Timing
+from twins.show import tell
+from twins.study import Study
+
+FULL = 0.02  # seconds of a step in which starting operations no longer shows
+MOST = 2**20  # examples; a step that is still shorter is no step
+CALLS = 5  # of which the median is taken while a size is sought
+
+
+def grow(size: int, seconds: Callable[[int], float], fits: Callable[[int], bool]) -> tuple[int, str]:
+    """The size, doubled until `seconds` of it reach FULL, and what ended that: "computation" or "memory"."""
+    while seconds(size) < FULL:
+        if 2 * size > MOST or not fits(2 * size):
+            return size, "memory"
+        size *= 2
+    return size, "computation"
+
+
+def full(record: Timing) -> bool:
+    """Whether the faster framework of a measurement is bound by computation at its size."""
+    return fastest(record)[1] >= FULL
+
+
+def fastest(record: Timing) -> tuple[str, float]:
+    """The fastest arm of a measurement, and its median seconds."""
+    found = compare.runs(record)
+    arm = min(compare.arms(found), key=lambda each: timing.median(found, each))
+    return arm, timing.median(found, arm)
+
+
+def once(model: str, config: dict, batch: int, mode: str, arm: str) -> float:
+    """The work of a fresh process: median seconds of a few steps of one arm."""
+    return median(step_arms(model, config, batch, [mode])[arm])
+
+
+def median(arm: timing.Arm) -> float:
+    """Median seconds of a few calls, the first left out."""
+    return float(np.median([timing.once(arm)[0] for _ in range(CALLS + 1)][1:]))
+
+
+def free(estimate: Callable[[], int]) -> bool:
+    """Whether an estimate of memory is free; it raises MemoryError where it is not."""
+    try:
+        return estimate() > 0
+    except MemoryError:
+        return False
+
+
+def steps(
+    twin: Study, timings: Sequence[Timing], modes: Sequence[str], plan: timing.Plan
+) -> Iterator[Timing]:
+    """Training steps at the size that fills this machine, where the largest of `timings` does not.
+
+    Nothing where nothing was timed, or where memory holds no larger size.
+    """
+    if not timings or full(timings[-1]):
+        return
+    first, arm = timings[-1].case["batch"], fastest(timings[-1])[0]
+    mode = arm.split()[-1]
+    asked = {"model": twin.model, "config": twin.config, "mode": mode, "arm": arm}
+
+    def seconds(batch: int) -> float:
+        tell(f"{twin.name}: is batch {batch} long enough?")
+        return processes.call("twins.filling:once", asked | {"batch": batch})
+
+    def fits(batch: int) -> bool:
+        return free(lambda: study.room(twin, batch, models=2 * len(modes) + 1))
+
+    batch, bound = grow(first, seconds, fits)
+    if batch > first:
+        yield from study.timed_steps(twin, batch, modes, plan, filled=True, bound=bound)
+
+
+def reading(timings: Sequence[Timing]) -> str:
+    """Which size fills this machine, and why it was taken, in one sentence."""
+    if not timings:
+        return "Nothing was timed."
+    last = timings[-1]
+    size, milliseconds = last.case["batch"], 1e3 * fastest(last)[1]
+    told = f"the faster framework's step takes {milliseconds:.3g} ms"
+    if not last.case.get("filled"):
+        more = "so it fills this machine" if full(last) else "and memory holds no larger size"
+        return f"At the largest fixed size, batch {size}, {told}, {more}."
+    if last.case["bound"] == "memory":
+        return (
+            f"Batch {size} is the largest that memory holds: {told}, so starting operations may still show."
+        )
+    return f"Batch {size} fills this machine: {told} and is bound by computation."

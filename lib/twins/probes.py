@@ -1,0 +1,128 @@
+"""The probes of a machine's ceilings, timed like everything else: products, long additions, empty waiting.
+
+A matrix product gives FLOP/s, an addition of long vectors bytes per second as in STREAM (McCalpin 1995,
+https://www.cs.virginia.edu/stream/). What is too short on a fast machine measures how long it takes to start
+an operation: a probe grows until two sizes agree, until it is long, or until memory says stop.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from functools import partial
+
+import numpy as np
+import psutil
+
+from twins import results, timing
+from twins.ceilings import ADDED, bandwidth, ceiling
+from twins.compare import arms, runs
+from twins.frameworks import BOTH, MLX, TORCH
+from twins.show import tell
+from twins.timing import AGAIN, Arm
+
+LONG = 0.02  # seconds; a call of this length is not a matter of starting it
+PATIENCE = 0.1  # seconds; where the slower framework takes longer, nothing is doubled again
+AGREE = 1.05  # two sizes whose best rates are within this factor have found the ceiling
+HELD = 12  # vectors or matrices that are alive at once: the inputs and results of three arms, and room
+MEMORY_SHARE = 0.5  # of what is free
+CEILINGS = {"matmul": {"n": 1024, "dtype": "float32"}, "addition": {}}  # the case that each begins with
+
+
+def _arm(framework, compute) -> Arm:
+    return Arm(lambda: framework.evaluate(compute()), framework.synchronize)
+
+
+def matmul_arms(n: int, dtype: str) -> dict[str, Arm]:
+    """A square product in both frameworks, and torch's again for A/A."""
+    numbers = np.random.default_rng(0).standard_normal((n, n)).astype(np.float32)
+    arms = {}
+    for name, framework in {"MLX": MLX, "PyTorch": TORCH, "PyTorch" + AGAIN: TORCH}.items():
+        x = framework.array(numbers, dtype)
+        arms[name] = _arm(framework, partial(lambda x: x @ x, x))
+    return arms
+
+
+def addition_arms(numbers: int = ADDED) -> dict[str, Arm]:
+    """A sum of two long float32 vectors in both frameworks, and torch's again for A/A."""
+    arms = {}
+    for name, framework in {"MLX": MLX, "PyTorch": TORCH, "PyTorch" + AGAIN: TORCH}.items():
+        x, y = (framework.array(np.full(numbers, value, np.float32)) for value in (1.0, 2.0))
+        arms[name] = _arm(framework, partial(lambda x, y: x + y, x, y))
+    return arms
+
+
+def synchronisation_arms() -> dict[str, Arm]:
+    """Waiting for nothing, and for the smallest operation there is, in both frameworks."""
+    arms = {f"{each.name}, empty": Arm(lambda: None, each.synchronize) for each in BOTH}
+    for each in BOTH:
+        one = each.array(np.ones(1, np.float32))
+        arms[f"{each.name}, one addition"] = _arm(each, partial(lambda x: x + x, one))
+    return arms | {"PyTorch, empty" + AGAIN: Arm(lambda: None, TORCH.synchronize)}
+
+
+def probes(
+    sizes: Sequence[int], half_sizes: Sequence[int], plan: timing.Plan, grow: bool = True
+) -> Iterator[results.Timing]:
+    """The machine's ceilings: products in float32 and in both half types, long additions, synchronisation."""
+    for dtype, sides in (("float32", sizes), ("float16", half_sizes), ("bfloat16", half_sizes)):
+        yield from _grown("matmul", [{"n": n, "dtype": dtype} for n in sides], plan, grow)
+    yield from _grown("addition", [CEILINGS["addition"]], plan, grow)
+    yield _probe("synchronisation", {}, plan)
+
+
+def _grown(subject: str, cases: list[dict], plan: timing.Plan, grow: bool) -> Iterator[results.Timing]:
+    """The probe of each case, and then of twice its size as long as that may find a higher rate."""
+    made = []
+    while cases:
+        made.append(_probe(subject, cases[0], plan))
+        yield made[-1]
+        cases = cases[1:]
+        if grow and not cases and not settled(made) and fits(larger := _larger(made[-1].case)):
+            cases = [larger]
+
+
+def _probe(subject: str, case: dict, plan: timing.Plan) -> results.Timing:
+    measured = timing.measure(f"twins.probes:{subject}_arms", case, plan)
+    tell(" ".join([subject, *map(str, case.values())]))
+    return results.Timing(subject, case, [asdict(run) for run in measured])
+
+
+def settled(made: Sequence[results.Timing]) -> bool:
+    """Whether the last probe found the ceiling: it is long, or its best rate is that of the one before."""
+    found = runs(made[-1])
+    seconds = [timing.median(found, arm) for arm in arms(found)]
+    if min(seconds) >= LONG or max(seconds) >= PATIENCE:
+        return True
+    rates = [_rate(record) for record in made[-2:]]
+    return len(rates) == 2 and rates[1] <= AGREE * rates[0]
+
+
+def _rate(record: results.Timing) -> float:
+    """The best FLOP/s or bytes per second of a probe."""
+    return ceiling([record], record.case["dtype"]) if "n" in record.case else bandwidth([record])
+
+
+def _larger(case: dict) -> dict:
+    """Twice the side of a product, or twice the numbers of a vector."""
+    if "n" in case:
+        return case | {"n": 2 * case["n"]}
+    return {"numbers": 2 * case.get("numbers", ADDED)}
+
+
+def fits(case: dict) -> bool:
+    """Whether a probe of this size fits into the memory that is free."""
+    numbers = case["n"] ** 2 if "n" in case else case.get("numbers", ADDED)
+    return 4 * HELD * numbers < MEMORY_SHARE * psutil.virtual_memory().available
+
+
+def ceiling_probes(
+    machine: results.Machine, plan: timing.Plan, subject: str = "matmul"
+) -> list[results.Timing]:
+    """The probes that give this machine's ceiling: those of its newest 01_machine, or some timed now.
+
+    `subject` is "matmul" for arithmetic or "addition" for memory. Records made under other versions or on
+    another device do not count.
+    """
+    newest = results.latest(results.read().on(machine.device), machine.id, "01_machine")
+    same = [r for r in newest.records if r.versions == machine.versions]
+    known = results.Found(same, []).bodies(results.Timing, subject=subject)
+    return known or list(_grown(subject, [CEILINGS[subject]], plan, grow=True))

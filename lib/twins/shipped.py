@@ -1,0 +1,137 @@
+"""Float32 as each framework is shipped, and as this report sets it: how exact it is, and what that costs.
+
+MLX computes float32 products in reduced precision (TF32) on CUDA and on the GPU of an M5 unless
+MLX_ENABLE_TF32=0 (https://github.com/ml-explore/mlx/issues/3534); PyTorch's products are exact unless asked
+otherwise. This report asks both for full precision; a public comparison may compare unequal work.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from functools import partial
+
+import numpy as np
+import pandas as pd
+
+from twins import compare, parity, processes, results, study, timing, train
+from twins.evidence import AS_SHIPPED, EQUAL, differing
+from twins.frameworks import BOTH, SHIPPED, TORCH, Mlx, Torch, on
+from twins.models import transformer_lm as lm
+from twins.results import Gate, Precision, Timing
+from twins.study import Study
+from twins.timing import AGAIN, Arm
+
+SETTINGS = {AS_SHIPPED: {SHIPPED: "1"}, EQUAL: {}}
+SUBJECT = "training step as shipped"
+
+
+def _numbers(n: int) -> np.ndarray:
+    return np.random.default_rng(0).standard_normal((n, n)).astype(np.float32)
+
+
+def errors(framework: str, n: int) -> dict[str, float]:
+    """The work of a fresh process: relative L2 errors of a float32 product and of a step's gradients.
+
+    Both against float64 on the CPU: an (n, n) product, and every gradient of the smallest language model.
+    """
+    one = next(each for each in BOTH if each.name == framework)
+    x, index = _numbers(n), BOTH.index(one)
+    product = one.numpy(one.array(x) @ one.array(x))
+    batch = lm.example(lm.tiny(), np.random.default_rng(0), 8)
+    halves = partial(train.halves, lm, lm.tiny(), train.Recipe(), 0)
+    found = _gradients(halves("float32")[index], batch)
+    with on("cpu"):
+        wanted = _gradients(halves("float64")[index], batch)
+    return {
+        "product": parity.relative(product, x.astype(np.float64) @ x.astype(np.float64)),
+        "gradients": parity.relative(found, wanted),
+    }
+
+
+def _gradients(half: train.Half, batch: tuple) -> np.ndarray:
+    """Every gradient of one batch in a row, by name."""
+    found = train.gradients(half, *half.batch(batch))[1]
+    return np.concatenate([half.framework.numpy(found[name]).ravel() for name in sorted(found)])
+
+
+def precisions(n: int = 512) -> Iterator[Precision]:
+    """The errors of each framework in each setting, every one in a fresh process."""
+    for setting, environment in SETTINGS.items():
+        for each in BOTH:
+            found = processes.call("twins.shipped:errors", {"framework": each.name, "n": n}, environment)
+            yield Precision(each.name, setting, n, **found)
+
+
+def arms(n: int) -> dict[str, Arm]:
+    """A product and a step of the smallest language model in both frameworks, and torch's product again."""
+    made = {f"{each.name} product": _product(each, n) for each in BOTH}
+    for each in BOTH:
+        half = train.half(lm, lm.tiny(), train.Recipe(), each)
+        batch = half.batch(lm.example(lm.tiny(), np.random.default_rng(0), 8))
+        made[f"{each.name} step"] = Arm(partial(train.step(half), *batch), each.synchronize)
+    return made | {f"{TORCH.name} product{AGAIN}": _product(TORCH, n)}
+
+
+def _product(framework: Mlx | Torch, n: int) -> Arm:
+    x = framework.array(_numbers(n))
+    return Arm(lambda: framework.evaluate(x @ x), framework.synchronize)
+
+
+def timings(found: Sequence[Precision], plan: timing.Plan) -> Iterator[Timing]:
+    """Products and steps timed in both settings, where they differ; nothing where they do not."""
+    for setting, environment in SETTINGS.items() if differing(found) else ():
+        arguments = {"n": found[0].size}
+        measured = timing.measure("twins.shipped:arms", arguments, plan, environment=environment)
+        yield Timing("precision", {"setting": setting, **arguments}, [asdict(run) for run in measured])
+
+
+def table(found: Sequence[Precision], timed: Sequence[Timing]) -> pd.DataFrame:
+    """By framework and setting: both errors, and milliseconds where they were timed."""
+    by = {record.case["setting"]: compare.runs(record) for record in timed}
+    rows = []
+    for each in found:
+        row = {"framework": each.framework, "float32": each.setting}
+        row |= {"error of a product": each.product, "error of gradients": each.gradients}
+        if runs := by.get(each.setting):
+            for what in ("product", "step"):
+                row[f"{what}, ms"] = 1e3 * timing.median(runs, f"{each.framework} {what}")
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def reading(found: Sequence[Precision]) -> str:
+    """Whether float32 as shipped is the float32 of this report, in one sentence."""
+    names = differing(found)
+    if not names:
+        return "Nothing differs here: as shipped, both frameworks compute float32 as this report sets it."
+    return (
+        f"As shipped, {' and '.join(names)} computes float32 less exactly than in this report: comparisons "
+        "that leave the defaults as they are do not compare equal work on this device."
+    )
+
+
+def known(machine: results.Machine) -> list[Precision]:
+    """What the newest 01_machine of this machine and device found; empty when it has not run."""
+    newest = results.latest(results.read().on(machine.device), machine.id, "01_machine")
+    return newest.bodies(Precision)
+
+
+def steps(
+    twin: Study, gate: Gate, batch: int, plan: timing.Plan, machine: results.Machine
+) -> Iterator[Timing]:
+    """Eager training steps with float32 as shipped, where 01_machine found that this is another float32."""
+    if gate.passed and differing(known(machine)):
+        study.room(twin, batch, models=3)
+        arguments = {"model": twin.model, "config": twin.config, "batch": batch, "modes": ["eager"]}
+        measured = timing.measure("twins.arms:step_arms", arguments, plan, environment=SETTINGS[AS_SHIPPED])
+        case = {"twin": twin.name, **twin.config, "batch": batch}
+        yield Timing(SUBJECT, case, [asdict(run) for run in measured])
+
+
+def step_reading(timed: Sequence[Timing], machine: results.Machine) -> str:
+    """How the step compares as shipped, in one sentence; or why it was not timed."""
+    if timed:
+        found = compare.by_mode(timed[0], f"batch {timed[0].case['batch']}, float32 as shipped")
+        return f"{compare.reading(found)} This is not equal work: see the page on this machine."
+    if not known(machine):
+        return "The page on this machine has not run: whether float32 as shipped differs here is not known."
+    return "As shipped, both frameworks compute float32 as on this page, so there is no other step to time."
