@@ -1,7 +1,7 @@
 """Core ML's own predictions on the CPU against the reference runtime: operations, networks, states, images.
 
-On macOS Core ML predicts. Everywhere a small part runs with the reference runtime in its place, which shows that
-these tests are written right and nothing about Core ML.
+On macOS Core ML predicts. Everywhere a small part runs with the reference runtime in its place, which shows
+that these tests are written right and nothing about Core ML.
 """
 
 import coremltools as ct

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import coremltools as ct
 import coremltools.optimize.coreml as cto
 import numpy as np
 
@@ -98,7 +97,7 @@ def runtimes(package: Path) -> dict[str, object]:
     """What can run a package here: the reference runtime, and Core ML's CPU where the system can."""
     found: dict[str, object] = {"reference": load(package)}
     if not system.fault(package):
-        found[CORE_ML] = ct.models.MLModel(str(package), compute_units=ct.ComputeUnit.CPU_ONLY)
+        found[CORE_ML] = system.model(package)
     return found
 
 

@@ -1,7 +1,7 @@
-"""Expected values are computed on the CPU, whatever device a model lies on and whatever the default device is.
+"""Expected values are computed on the CPU, whatever device a model lies on and whatever the default is.
 
-A GPU rounds in its own ways (Metal's Winograd convolutions, for one), and a package must not be called wrong for
-that. Afterwards everything is as it was.
+A GPU rounds in its own ways (Metal's Winograd convolutions, for one), and a package must not be called wrong
+for that. Afterwards everything is as it was.
 """
 
 import functools
