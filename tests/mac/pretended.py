@@ -1,0 +1,18 @@
+"""The environment of a process that takes this machine for a Mac."""
+
+import os
+from pathlib import Path
+
+from machines import install
+
+HERE = Path(__file__).parent
+LIBRARY = HERE.parents[1] / "lib"
+
+
+def environment(machine: str, folder: Path, **more: str) -> dict[str, str]:
+    """Variables for a process on the pretended machine; its tools are written into `folder`."""
+    tools = install(machine, folder / machine)
+    paths = [str(HERE / "pretend"), str(LIBRARY), *filter(None, [os.environ.get("PYTHONPATH")])]
+    own = {"TWINS_PRETEND_MAC": machine, "PYTHONPATH": os.pathsep.join(paths)}
+    kept = {name: value for name, value in os.environ.items() if name not in ("TWINS_DEVICE", "CONDA_PREFIX")}
+    return kept | own | {"PATH": f"{tools}{os.pathsep}{os.environ['PATH']}"} | more
