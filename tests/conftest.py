@@ -1,11 +1,11 @@
 """Ready the BLAS before any test imports mlx; run the whole report once, small, for those that look at it."""
 
-import platform
 import subprocess
 
 import pytest
 
 from twins import frameworks as frameworks
+from twins import macos
 from twins.results import ROOT
 
 
@@ -32,6 +32,6 @@ def pytest_collection_modifyitems(items):
 
 @pytest.hookimpl(tryfirst=True)  # before anything is made for the test
 def pytest_runtest_setup(item):
-    """What the mark `mac` means; a pretended Mac calls itself Darwin and runs these tests, too."""
-    if item.get_closest_marker("mac") and platform.system() != "Darwin":
+    """What the mark `mac` means; a pretended Mac runs these tests, too."""
+    if item.get_closest_marker("mac") and not macos.here():
         pytest.skip("not run here: needs macOS")
