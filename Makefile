@@ -86,9 +86,10 @@ lab: setup ## open the notebooks to change parameters by hand
 site: setup ## build the site again from what was run, and print its path
 	@$(RUN) -m twins.site build/$(PROFILE)/notebooks build/$(PROFILE)/site --profile $(PROFILE)
 
-lint: setup ## ruff on code and notebooks
+lint: setup ## ruff on code and notebooks, actionlint on workflows where it is installed
 	@$(RUN) -m ruff check lib tests notebooks
 	@$(RUN) -m ruff format --check lib tests notebooks
+	@sh .github/actionlint
 
 clean: ## remove everything that was made, except the environment and the records
 	rm -rf build
