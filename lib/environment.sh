@@ -31,12 +31,12 @@ choose() { # the first Python that can be used, in `chosen`; what is wrong with 
       return
     fi
     told=$(doctor "$candidate" --python 2>/dev/null || true)
-    [ -z "$told" ] || others="$others${others:+, }$candidate is $told"
+    [ -z "$told" ] || others="$others${others:+, }$candidate ($told)"
   done
 }
 
 need() { # stop in one sentence when no Python can be used
-  [ -n "$chosen" ] || stop "Python 3.11 or 3.12 is needed, found ${others:-none that runs}; \`brew install python@3.11\`, \
+  [ -n "$chosen" ] || stop "Python 3.11 or 3.12 is needed, on a Mac one for arm64, found ${others:-none that runs}; \`brew install python@3.11\`, \
 conda or https://www.python.org/downloads bring one, and PYTHON=path names one that is not on PATH; nothing was made"
 }
 
@@ -53,7 +53,8 @@ own() { [ "$environment" = .venv ]; }
 stale='' # why .venv is made anew; an installation that never finished may have left halves of packages
 if own && [ -e .venv ]; then
   if ! usable "$python"; then
-    stale="its Python is $(doctor "$python" --python 2>/dev/null || echo broken)"
+    told=$(doctor "$python" --python 2>/dev/null || true)
+    stale="its Python is ${told:-broken}"
   elif [ ! -e "$ready" ]; then
     stale='its installation was never finished'
   fi

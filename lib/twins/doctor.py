@@ -1,4 +1,4 @@
-"""`make doctor`: what will run on this machine, what will not and why, and how long, before anything is installed.
+"""`make doctor`: what will run on this machine, what will not and why, before anything is installed.
 
 Only the standard library, and only what Python 3.9 knows: it is the first thing a newcomer's Python runs.
 `look` reads the machine, `refusals` and `notes` judge what was read, and the rest writes it down.
@@ -30,7 +30,7 @@ SMALL = 8 * GIB  # bytes of memory below which the larger sizes are left out
 
 @dataclass(frozen=True)
 class Look:
-    """What was read; "" and None mean not readable or not there. Memory and disk in bytes, work in seconds."""
+    """Readings; "" and None mean not readable or not there. Memory and disk in bytes, work in seconds."""
 
     python: tuple[int, ...]
     system: str
@@ -172,10 +172,11 @@ def greeting(
     """One line: the machine, and how long the pages take here. Errors: ValueError where they cannot run."""
     if wrong := refusals(seen, install=False):
         raise ValueError("; ".join(wrong))
-    time_needed = estimate.minutes(seen.work, profile, pages, folder)
-    told = "no estimate of the time" if time_needed is None else f"about {max(1, round(time_needed))} minutes"
-    what = "all that was asked for" if time_needed is None else "all that was asked for, estimated"
-    return f"{machine(seen)}; {told} ({what} from recorded runs); `make doctor` tells more"
+    needed = estimate.minutes(seen.work, profile, pages, folder)
+    told = (
+        "" if needed is None else f"; a whole run takes about {max(1, round(needed))} minutes (an estimate)"
+    )
+    return f"{machine(seen)}{told}; `make doctor` says more"
 
 
 def machine(seen: Look) -> str:

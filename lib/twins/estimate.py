@@ -13,13 +13,13 @@ from pathlib import Path
 
 RECORDS = Path(__file__).resolve().parents[2] / "data" / "results"
 IDLE = 3600.0  # seconds; a longer gap between two pages is a pause and no page's duration
-# Seconds of `work`, under Python 3.11, on the machine of the reference run: those of an AMD EPYC, divided by how much faster that
-# machine ran the pages that both have records of (1.64).
+# Seconds of `work`, under Python 3.11, on the machine of the reference run: those of an AMD EPYC, divided by
+# how much faster that machine ran the pages that both have records of (1.64).
 REFERENCE = 0.0097
 
 
 def work() -> float:
-    """Seconds of a fixed piece of interpreted work, the fastest of five; CPU time, so that others do not count."""
+    """Seconds of a fixed piece of interpreted work, the fastest of five, by CPU time."""
     seconds = []
     for _ in range(5):
         start, total = time.process_time(), 0
@@ -38,7 +38,8 @@ def recorded(profile: str, folder: Path = RECORDS) -> dict[str, float]:
     for machine in sorted(path for path in folder.glob("*") if path.is_dir()):
         starts = sorted({start for path in machine.glob("*.jsonl") for start in _starts(path, profile)})
         seconds: dict[str, float] = {}
-        for (begin, page), (end, following) in zip(starts, starts[1:]):
+        for place, (end, following) in enumerate(starts[1:]):
+            begin, page = starts[place]
             passed = (_time(end) - _time(begin)).total_seconds()
             if page != following and passed < IDLE:
                 seconds[page] = min(passed, seconds.get(page, passed))
@@ -50,7 +51,7 @@ def recorded(profile: str, folder: Path = RECORDS) -> dict[str, float]:
 
 
 def _starts(path: Path, profile: str) -> set[tuple[str, str]]:
-    """When each run of a profile began and which page it was; lines that are no records are the report's to tell."""
+    """When each run of a profile began, and its page; what is no record is the report's to tell."""
     found = set()
     for line in path.read_text().splitlines():
         try:
