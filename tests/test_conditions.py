@@ -57,11 +57,7 @@ def test_what_could_not_be_read_disturbs_nothing():
     unread = replace(QUIET, swapped=None, pressure=None, low_power=None, power="not readable")
     assert conditions.warnings([unread]) == []
     assert conditions._grown(None, 5) is None
-    assert (conditions._grown(3, 5), conditions._worst(None, 1), conditions._worst(None, None)) == (
-        2,
-        1,
-        None,
-    )
+    assert (conditions._grown(3, 5), conditions._worst(None, 1), conditions._worst(None, None)) == (2, 1, None)
 
 
 def test_the_worst_of_a_disturbance_is_told():
