@@ -1,4 +1,4 @@
-"""What macOS tells about itself: a parser for each source, tried with what the tools print on several Macs."""
+"""macOS tells about itself: a parser for each source, tried with what the tools print on several Macs."""
 
 import ast
 import sys
