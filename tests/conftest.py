@@ -5,6 +5,7 @@ import subprocess
 import pytest
 
 from twins import frameworks as frameworks
+from twins import macos
 from twins.results import ROOT
 
 
@@ -27,3 +28,10 @@ def pytest_collection_modifyitems(items):
     for item in items:
         shared = "smoke" in item.fixturenames
         item.add_marker(pytest.mark.xdist_group("report" if shared else str(item.path)))
+
+
+@pytest.hookimpl(tryfirst=True)  # before anything is made for the test
+def pytest_runtest_setup(item):
+    """What the mark `mac` means; a pretended Mac runs these tests, too."""
+    if item.get_closest_marker("mac") and not macos.here():
+        pytest.skip("not run here: needs macOS")

@@ -57,6 +57,7 @@ def booleans(*shape: int, seed: int = 0) -> np.ndarray:
 
 
 CASES: list[Case] = []
+FAMILIES: dict[str, list[Case]] = {}  # the cases of each file, by what its name says
 
 
 def add(operation: str, label: str = "", opset: int = 17, expected=None, tolerance=1e-5, **arguments) -> None:
@@ -84,7 +85,9 @@ def assigned(x: np.ndarray, index: tuple, update: np.ndarray) -> np.ndarray:
 def all_cases() -> list[Case]:
     """Every case of the files `cases_*.py`, which file their own when imported."""
     for file in sorted(Path(__file__).parent.glob("cases_*.py")):
+        known = len(CASES)
         import_module(file.stem)
+        FAMILIES.setdefault(file.stem.removeprefix("cases_"), CASES[known:])
     return CASES
 
 

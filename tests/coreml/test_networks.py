@@ -26,7 +26,7 @@ def test_network(tmp_path, network, precision, limit):
     report = verify(module, package, inputs)
     assert report.tolerance == limit
     for row in report.rows:
-        assert row.rms_relative < limit and row.cosine > 0.9999, report
+        assert row.rms_relative < row.tolerance and row.cosine > 0.9999, report
 
 
 def test_decoder_carries_its_cache(tmp_path):

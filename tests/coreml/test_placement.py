@@ -14,6 +14,16 @@ from twins.frameworks import mx
 UNITS = ("CPU_ONLY", "ALL")
 
 
+@pytest.fixture
+def mac(monkeypatch):
+    """A Mac with Core ML, as far as this module asks."""
+    monkeypatch.setattr(placement, "available", lambda: True)
+    monkeypatch.setattr(placement.system, "version", lambda: (15, 5))
+    monkeypatch.setattr(placement.system, "library", lambda: "")
+    monkeypatch.setattr(placement.system, "virtual", lambda: False)
+    monkeypatch.setattr(placement.compute_plan, "_MLComputePlanProxy", object)
+
+
 class MLCPUComputeDevice:
     pass
 
@@ -79,6 +89,7 @@ def test_an_unknown_device_is_refused():
         placement.device(3)
 
 
+@pytest.mark.usefixtures("mac")
 def test_on_macos_the_plan_of_the_compiled_package_is_counted(monkeypatch, package):
     asked = []
 
@@ -86,7 +97,6 @@ def test_on_macos_the_plan_of_the_compiled_package_is_counted(monkeypatch, packa
         asked.append((compiled, compute_units.name))
         return Plan()
 
-    monkeypatch.setattr(placement, "available", lambda: True)
     monkeypatch.setattr(placement.ct.utils, "compile_model", lambda path: f"{path}c")
     monkeypatch.setattr(placement.compute_plan.MLComputePlan, "load_from_path", plan)
     table = placement.placement_table({"linear": package}, UNITS)
@@ -96,10 +106,10 @@ def test_on_macos_the_plan_of_the_compiled_package_is_counted(monkeypatch, packa
     assert list(table["GPU"]) == ["0", "0"]
 
 
+@pytest.mark.usefixtures("mac")
 def test_on_macos_raw_samples_are_recorded_by_unit(monkeypatch, package):
     here = {"twins.coreml.placement:prediction_arms": placement.prediction_arms}
     here["twins.coreml.placement:loading_arms"] = placement.loading_arms
-    monkeypatch.setattr(placement, "available", lambda: True)
     monkeypatch.setattr(placement, "load_core_ml", lambda path, unit: load(path))
 
     def in_this_process(arms, arguments, plan):
@@ -125,13 +135,44 @@ def test_on_macos_raw_samples_are_recorded_by_unit(monkeypatch, package):
         ((), "", ""),  # not readable: Core ML will say
     ],
 )
+@pytest.mark.usefixtures("mac")
 def test_what_an_older_macos_cannot_do_is_said(monkeypatch, package, version, plan, prediction):
-    monkeypatch.setattr(placement, "available", lambda: True)
     monkeypatch.setattr(placement.system, "version", lambda: version)
-    assert placement.missing(package, placement.system.COMPUTE_PLAN) == plan
+    assert placement.missing_for_plan(package, "ALL") == plan
     assert placement.missing(package) == prediction
     if plan:
         assert set(placement.placement_table({"a": package}, UNITS)["CPU"]) == {plan}
         assert placement.operation_table(package)["runs on"][0] == plan
     if prediction:
         assert list(placement.timings({"a": package}, timing.Plan(1, 1), UNITS)) == []
+
+
+@pytest.mark.usefixtures("mac")
+def test_a_virtual_mac_is_asked_for_its_cpu_alone(monkeypatch, package):
+    """Compiling for a Neural Engine that is not there can hang."""
+    asked = []
+    monkeypatch.setattr(placement.system, "virtual", lambda: True)
+    monkeypatch.setattr(placement, "plan_of", lambda path, unit: asked.append(unit) or Plan())
+    run = timing.Run({}, {})
+    monkeypatch.setattr(
+        timing, "measure", lambda arms, arguments, plan: asked.append(arguments["units"]) or [run]
+    )
+    assert list(placement.placement_table({"a": package}, UNITS)["CPU"]) == ["2", placement.NO_UNITS]
+    assert placement.operation_table(package)["runs on"][0] == placement.NO_UNITS
+    list(placement.timings({"a": package}, timing.Plan(1, 1), UNITS))
+    assert asked == ["CPU_ONLY", ["CPU_ONLY"], ["CPU_ONLY"]]
+    assert (
+        list(placement.latency_table([], {"a": package}, UNITS)["Core ML load, ms"])[1] == placement.NO_UNITS
+    )
+
+
+@pytest.mark.usefixtures("mac")
+def test_a_mac_without_coremltools_own_library_is_told(monkeypatch, package):
+    monkeypatch.setattr(placement.compute_plan, "_MLComputePlanProxy", None)
+    assert set(placement.placement_table({"a": package}, UNITS)["GPU"]) == {placement.system.LIBRARY}
+    monkeypatch.undo()
+    monkeypatch.setattr(placement, "available", lambda: True)
+    monkeypatch.setattr(placement.system.seam, "_MLModelProxy", None)
+    assert list(placement.timings({"a": package}, timing.Plan(1, 1), UNITS)) == []
+    table = placement.latency_table([], {"a": package}, UNITS)
+    assert set(table["Core ML load, ms"]) == {placement.system.LIBRARY}

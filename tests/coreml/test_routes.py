@@ -95,7 +95,7 @@ def test_onnx_runtime_runs_the_graph_where_it_has_core_ml(tmp_path, monkeypatch)
     value, _ = routes.follow("PyTorch, ONNX, ONNX Runtime", job, seconds)
     assert value is None  # no package comes of it
     assert list(seconds) == ["onnx_export", "run_in_onnxruntime"]
-    assert asked == [["CoreMLExecutionProvider"]]
+    assert asked == [[("CoreMLExecutionProvider", {"MLComputeUnits": "CPUOnly"})]]
 
 
 def test_the_test_network_is_one_in_both_frameworks():

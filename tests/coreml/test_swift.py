@@ -93,13 +93,12 @@ def test_writing_again_replaces_what_was_there(arrays):
     assert not (folder / "Sources" / "Old.swift").exists()
 
 
-def test_a_broken_file_is_named(arrays, tmp_path):
-    (tmp_path / "Broken.swift").write_text("struct A {\n    let x: Int = = 1\n}\n")
-    if swift.check(arrays[1]).startswith("unchecked"):
-        assert swift.check(tmp_path).startswith("unchecked")
-    else:
-        with pytest.raises(ConversionError, match=r"Broken\.swift|Swift refuses"):
-            swift.check(tmp_path)
+def test_a_broken_file_is_named(arrays, tmp_path, monkeypatch):
+    monkeypatch.setattr(swift.shutil, "which", lambda name: None)  # by the parser, on every machine
+    folder = swift.write(arrays[0], tmp_path / "ios")
+    (folder / "Sources/My_model_2/Broken.swift").write_text("struct A {\n    let x: Int = = 1\n}\n")
+    with pytest.raises(ConversionError, match=r"Broken\.swift is no Swift at line 2"):
+        swift.check(folder)
 
 
 def test_without_compiler_and_parser_it_says_so(arrays, monkeypatch):
@@ -134,6 +133,50 @@ def test_what_a_mac_lacks_is_a_note(arrays, monkeypatch, version, xctest, built,
     monkeypatch.setattr(swift.subprocess, "run", lambda command, **_: ran.append(command) or done)
     assert told in swift.check(arrays[1])
     assert [command[1 : 1 + len(built)] for command in ran] == [built] if built else ran == []
+
+
+TOLD = {
+    "/a b/My_model_2.swift:3:9: error: cannot find type 'MLSomething' in scope": True,
+    "error: 'ios': Invalid Resource 'Resources/Model.mlpackage': File not found.": True,
+    "error: 'ios': Invalid manifest (compiled with: ...)": True,
+    "error: unable to find sdk 'macosx'": False,
+    "xcrun: error: invalid active developer path (/Library/Developer/CommandLineTools)": False,
+    "": False,
+}
+
+
+@pytest.mark.parametrize("told", TOLD)
+def test_a_fault_of_the_files_is_an_error_and_one_of_the_tools_a_note(arrays, monkeypatch, told):
+    """The lines are those of Swift 6 and xcrun."""
+    monkeypatch.setattr(swift.system, "here", lambda: True)
+    monkeypatch.setattr(swift.shutil, "which", lambda name: name)
+    monkeypatch.setattr(swift.macos, "told", lambda *command, seconds: BUILT)
+    done = SimpleNamespace(returncode=1, stdout=f"Building for debugging...\n{told}\n", stderr="")
+    monkeypatch.setattr(swift.subprocess, "run", lambda command, **_: done)
+    if TOLD[told]:
+        with pytest.raises(ConversionError, match="Swift refuses it") as caught:
+            swift.check(arrays[1])
+        assert "/a b/" not in str(caught.value)
+    else:
+        assert swift.check(arrays[1]).startswith("not compiled by Swift 6.2, which could not build here: ")
+
+
+def test_a_build_that_does_not_end_is_a_note(arrays, monkeypatch):
+    def endless(command, timeout, **_):
+        raise swift.subprocess.TimeoutExpired(command, timeout)
+
+    monkeypatch.setattr(swift.system, "here", lambda: True)
+    monkeypatch.setattr(swift.shutil, "which", lambda name: name)
+    monkeypatch.setattr(swift.macos, "told", lambda *command, seconds: BUILT)
+    monkeypatch.setattr(swift.subprocess, "run", endless)
+    assert swift.check(arrays[1]).endswith("it took more than 600 seconds")
+
+
+def test_what_a_build_left_is_not_read(arrays):
+    left = arrays[1] / ".build" / "derived.swift"
+    left.parent.mkdir()
+    left.write_text("let x = = 1")
+    assert "refuses" not in swift.check(arrays[1])
 
 
 def test_resources_are_named_one_by_one(arrays):

@@ -8,9 +8,23 @@ import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-TOOLS = "sysctl ioreg pmset sw_vers system_profiler xcrun xcode-select vm_stat notifyutil swift caffeinate".split()
+TOOLS = [
+    "sysctl",
+    "ioreg",
+    "pmset",
+    "sw_vers",
+    "system_profiler",
+    "xcrun",
+    "xcode-select",
+    "vm_stat",
+    "notifyutil",
+    "swift",
+    "caffeinate",
+]
 NO_TOOLS = 'xcrun: error: unable to find utility "xctest", not a developer tool or in PATH'
-NO_DEVELOPER = "xcode-select: error: unable to get active developer directory, use `sudo xcode-select --switch`"
+NO_DEVELOPER = (
+    "xcode-select: error: unable to get active developer directory, use `sudo xcode-select --switch`"
+)
 
 
 @dataclass(frozen=True)
@@ -97,7 +111,9 @@ class Mac:
         """The developer tools: those of Xcode, of the Command Line Tools alone, or none."""
         if self.xcode == "none":
             return {}
-        folder = {"Xcode": "/Applications/Xcode.app/Contents/Developer"}.get(self.xcode, "/Library/Developer/CommandLineTools")
+        folder = {"Xcode": "/Applications/Xcode.app/Contents/Developer"}.get(
+            self.xcode, "/Library/Developer/CommandLineTools"
+        )
         told = {"xcode-select -p": folder, "swift --version": SWIFT, "swift build": "Build complete! (4.31s)"}
         if self.xcode == "Xcode":
             told["xcrun --find xctest"] = f"{folder}/usr/bin/xctest"
@@ -155,9 +171,19 @@ def _script(tool: str, told: dict[str, str]) -> str:
     """A shell script that prints what a tool prints; `swift build` may be told where, `caffeinate` runs a command."""
     if tool == "caffeinate":
         return '#!/bin/sh\nshift\nexec "$@"\n'
-    lines = ["#!/bin/sh", 'asked="$*"', 'case "$asked" in *--package-path*) asked="${asked%% --package-path*}";; esac']
+    lines = [
+        "#!/bin/sh",
+        'asked="$*"',
+        'case "$asked" in *--package-path*) asked="${asked%% --package-path*}";; esac',
+    ]
     lines += ['case "$asked" in']
     for command, text in told.items():
         lines.append(f"{shlex.quote(command.partition(' ')[2])}) printf '%s\\n' {shlex.quote(text)};;")
-    failure = NO_TOOLS if tool == "xcrun" else NO_DEVELOPER if tool in ("swift", "xcode-select") else f"{tool}: unknown"
+    failure = (
+        NO_TOOLS
+        if tool == "xcrun"
+        else NO_DEVELOPER
+        if tool in ("swift", "xcode-select")
+        else f"{tool}: unknown"
+    )
     return "\n".join([*lines, f"*) printf '%s\\n' {shlex.quote(failure)} >&2; exit 1;;", "esac", ""])

@@ -8,6 +8,7 @@ import numpy as np
 
 from twins.coreml.graph import Tensor
 from twins.coreml.images import CHANNELS, Image, from_pixels
+from twins.coreml.on_cpu import mlx_on_cpu
 from twins.coreml.states import Stateful
 from twins.coreml.verify import Report, verify
 from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
@@ -39,6 +40,7 @@ class Source:
         return fed | {n: _picture(fed[n].shape, image, rng) for n, image in self.images.items()}
 
 
+@mlx_on_cpu()
 def check_model(
     source: Source, package: str | Path, examples: Sequence[Sequence[mx.array]], precision: str
 ) -> Report:

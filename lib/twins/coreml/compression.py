@@ -12,13 +12,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import coremltools as ct
 import coremltools.optimize.coreml as cto
 import numpy as np
 
 from twins import trained
 from twins.coreml import system
-from twins.coreml.compressors import METHODS, Bench, named, quantized_module, quiet
+from twins.coreml.compressors import METHODS, Bench, named, quantized_module, quiet, unloaded
 from twins.coreml.conversions import line_of
 from twins.coreml.departure import rms_relative
 from twins.coreml.reference import Model, load
@@ -74,7 +73,7 @@ def _decompressed(bench: Bench, package: Path) -> str:
     """A compressed package against what coremltools' own decompression of it computes, in a line."""
     with tempfile.TemporaryDirectory() as folder:
         unpacked = Path(folder) / "unpacked.mlpackage"
-        cto.decompress_weights(ct.models.MLModel(str(package))).save(str(unpacked))
+        cto.decompress_weights(unloaded(package)).save(str(unpacked))
         found, wanted = ([_first(load(path), bench.model)] for path in (package, unpacked))
     row = compare("reference strict", "output", found, wanted, ROUNDING)
     return f"{line_of(Report(package.name, ROUNDING, (row,)))}; against coremltools' decompression"
@@ -98,7 +97,7 @@ def runtimes(package: Path) -> dict[str, object]:
     """What can run a package here: the reference runtime, and Core ML's CPU where the system can."""
     found: dict[str, object] = {"reference": load(package)}
     if not system.fault(package):
-        found[CORE_ML] = ct.models.MLModel(str(package), compute_units=ct.ComputeUnit.CPU_ONLY)
+        found[CORE_ML] = system.model(package)
     return found
 
 

@@ -22,6 +22,7 @@ from coremltools.optimize.coreml.experimental import _model_debugger, linear_qua
 from coremltools.optimize.coreml.experimental import _post_training_quantization as calibration
 
 from twins.coreml.convert import convert
+from twins.coreml.on_cpu import mlx_on_cpu
 from twins.coreml.reference import Model, load
 from twins.frameworks import MLX
 from twins.trained import Arrays, Trained
@@ -51,19 +52,25 @@ class Bench:
     @cached_property
     def plain(self) -> ct.models.MLModel:
         """The uncompressed package in half precision, which coremltools compresses."""
-        return ct.models.MLModel(str(self.saved(self.converted(self.model.mlx), "plain")))
+        return unloaded(self.saved(self.converted(self.model.mlx), "plain"))
 
     @cached_property
     def wanted(self) -> list[np.ndarray]:
-        """What MLX returns in float32 on every held-out batch."""
+        """What MLX returns in float32 on every held-out batch, computed on the CPU."""
         predict = self.model.predict("MLX")
-        return [predict(arrays[:-1]) for arrays in self.model.held_out]
+        with mlx_on_cpu():
+            return [predict(arrays[:-1]) for arrays in self.model.held_out]
 
     def saved(self, model: ct.models.MLModel, name: str) -> Path:
         """The package on disk."""
         path = self.folder / f"{name.replace(' ', '-').replace(',', '').replace('%', '')}.mlpackage"
         model.save(str(path))
         return path
+
+
+def unloaded(package: Path) -> ct.models.MLModel:
+    """A package for coremltools to change: on macOS, too, Core ML does not compile and load it for that."""
+    return ct.models.MLModel(str(package), skip_model_load=True)
 
 
 def quantized(bits: int, block: int | None = None) -> Callable[[Bench], ct.models.MLModel]:
@@ -182,6 +189,7 @@ METHODS = {
 }
 
 
+@mlx_on_cpu()
 def quantized_module(module: mnn.Module, bits: int, group: int) -> mnn.Module | None:
     """A copy with MLX's quantized layers where the width is a multiple of the group; None where none is."""
 

@@ -176,7 +176,7 @@ def _converted(route: str, task: Task, folder: Path) -> Conversion:
     except MISTAKES as error:
         line = f"the package does not run: {words(error)}"
         return Conversion(task.model, route, case, steps, None, None, None, False, line, "", "", told)
-    error = max(row.rms_relative for row in report.rows)
+    error = report.worst.rms_relative
     error = float(error) if np.isfinite(error) else None
     case["computes"] = "fp16" if held.halves else "fp32"
     measured = (held.size, held.count, error, report.passed, line_of(report))

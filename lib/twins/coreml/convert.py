@@ -22,6 +22,7 @@ from twins.coreml.lowering.merge import merge
 from twins.coreml.lowering.precision import PRECISIONS
 from twins.coreml.lowering.program import build
 from twins.coreml.mlmodel import assemble, describe, is_program, target_named
+from twins.coreml.on_cpu import mlx_on_cpu
 from twins.coreml.passes import simplify
 from twins.coreml.states import pair
 from twins.coreml.verify import Report
@@ -51,6 +52,7 @@ class Lowered:
     examples: Sequence[Sequence[mx.array]]
 
 
+@mlx_on_cpu()
 def convert(
     fn: Callable,
     *example: Any,
@@ -77,7 +79,8 @@ def convert(
     ML Program of iOS 15, because the reference runtime reads only those.
 
     Errors: ConversionError saying what cannot be converted; WrongModelError when `check` finds that the
-    model, run by the reference runtime, does not compute what MLX computes. `check=False` skips that.
+    model, run by the reference runtime, and on macOS by Core ML's CPU as well, does not compute what MLX
+    computes on the CPU. `check=False` skips that.
     """
     request = Request(
         *(fn, example, outputs, states or {}, flexible or {}, image_inputs or {}),

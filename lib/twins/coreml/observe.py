@@ -3,13 +3,14 @@
 What it computes is what a package is compared with, so it computes on the CPU: a GPU may round otherwise.
 """
 
-import copy
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 from unittest import mock
 
 import numpy as np
+
+from twins.coreml.on_cpu import on_cpu
 
 FRAMEWORKS = ("torch", "mlx")
 
@@ -50,28 +51,21 @@ def as_numpy(value: Any) -> Any:
 
 
 def _run(source: Callable, inputs: Mapping[str, Any], framework: str) -> Any:
-    if framework == "torch":
-        import torch
+    with on_cpu(source, framework):
+        if framework == "torch":
+            import torch
 
-        values = [
-            v.cpu() if isinstance(v, torch.Tensor) else torch.from_numpy(np.array(v)) for v in inputs.values()
-        ]
-        with torch.no_grad():
-            return _on_cpu(source)(*values)
-    from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
+            given = [
+                v.cpu() if isinstance(v, torch.Tensor) else torch.from_numpy(np.array(v))
+                for v in inputs.values()
+            ]
+            with torch.no_grad():
+                return source(*given)
+        from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
 
-    with mx.stream(mx.cpu):
         made = source(*[v if isinstance(v, mx.array) else mx.array(np.asarray(v)) for v in inputs.values()])
         mx.eval(list(_leaves(made)))
-    return made
-
-
-def _on_cpu(source: Callable) -> Callable:
-    """A torch module whose weights lie on a GPU, as a copy on the CPU; anything else as it is."""
-    import torch
-
-    held = source.parameters() if isinstance(source, torch.nn.Module) else ()
-    return copy.deepcopy(source).cpu() if any(each.device.type != "cpu" for each in held) else source
+        return made
 
 
 def _leaves(value: Any) -> Iterator[Any]:

@@ -24,6 +24,7 @@ from twins.kinds import Timing
 from twins.timing import AGAIN, Arm
 
 NEEDS = "needs macOS"
+NO_UNITS = "needs a Mac that is not virtual"
 PREDICTION, LOADING = "Core ML prediction", "Core ML load"
 DEVICES = {
     "MLCPUComputeDevice": "CPU",
@@ -92,9 +93,22 @@ def device(found: Any) -> str:
     return DEVICES[kind]
 
 
-def missing(package: str | Path, least: tuple[int, ...] = ()) -> str:
-    """What Core ML needs for a package that is not here, such as "needs macOS 15"; empty when nothing."""
-    return system.too_old(package, least) if available() else NEEDS
+def missing(package: str | Path, unit: str = "CPU_ONLY") -> str:
+    """What a package on a compute unit needs that is not here, such as "needs macOS 15"; else empty."""
+    if not available():
+        return NEEDS
+    if needed := system.too_old(package) or system.library():
+        return needed
+    return NO_UNITS if unit != "CPU_ONLY" and system.virtual() else ""
+
+
+def missing_for_plan(package: str | Path, unit: str) -> str:
+    """What Core ML's plan for a package on a compute unit needs that is not here; else empty."""
+    if not available():
+        return NEEDS
+    if needed := system.too_old(package, system.COMPUTE_PLAN):
+        return needed
+    return system.LIBRARY if compute_plan._MLComputePlanProxy is None else missing(package, unit)
 
 
 def placement_table(packages: Mapping[str, Path], units: Sequence[str] = COMPUTE_UNITS) -> pd.DataFrame:
@@ -102,8 +116,8 @@ def placement_table(packages: Mapping[str, Path], units: Sequence[str] = COMPUTE
     rows = []
     for label, package in packages.items():
         for unit in units:
-            named, needed = {"package": label, "compute units": unit}, missing(package, system.COMPUTE_PLAN)
-            if needed:
+            named = {"package": label, "compute units": unit}
+            if needed := missing_for_plan(package, unit):
                 rows.append(named | dict.fromkeys((*DEVICES.values(), "not told"), needed))
             else:
                 count = Counter(placed(plan_of(package, unit))["runs on"])
@@ -113,7 +127,7 @@ def placement_table(packages: Mapping[str, Path], units: Sequence[str] = COMPUTE
 
 def operation_table(package: Path, unit: str = "ALL") -> pd.DataFrame:
     """Every operation of one package with its device, where Core ML can tell; a row that says why not."""
-    if needed := missing(package, system.COMPUTE_PLAN):
+    if needed := missing_for_plan(package, unit):
         return pd.DataFrame(
             [{"operation": "all"} | dict.fromkeys(("runs on", "could run on", "cost"), needed)]
         )
@@ -122,7 +136,7 @@ def operation_table(package: Path, unit: str = "ALL") -> pd.DataFrame:
 
 def load_core_ml(package: str, unit: str) -> Any:
     """Core ML's own model of a package, compiled and ready."""
-    return ct.models.MLModel(package, compute_units=ct.ComputeUnit[unit])
+    return system.model(package, unit)
 
 
 def _inputs(package: str) -> dict[str, np.ndarray]:
@@ -158,12 +172,11 @@ def timings(
 ) -> Iterator[Timing]:
     """Raw samples of predicting with and of loading each package that Core ML runs, in fresh processes."""
     for label, package in packages.items():
-        if missing(package):
-            continue
-        for subject, arms in ARMS.items():
-            arguments = {"package": str(package), "units": list(units)}
+        there = [unit for unit in units if not missing(package, unit)]
+        for subject, arms in ARMS.items() if there else ():
+            arguments = {"package": str(package), "units": there}
             runs = timing.measure(f"twins.coreml.placement:{arms}", arguments, plan)
-            yield Timing(subject, {"package": label, "units": list(units)}, [asdict(run) for run in runs])
+            yield Timing(subject, {"package": label, "units": there}, [asdict(run) for run in runs])
 
 
 def latency_table(
@@ -174,7 +187,7 @@ def latency_table(
     for label, package in packages.items():
         for unit in units:
             told = {subject: _told(records, subject, label, unit) for subject in ARMS}
-            cells = {f"{subject}, ms": ms or missing(package) for subject, ms in told.items()}
+            cells = {f"{subject}, ms": ms or missing(package, unit) for subject, ms in told.items()}
             rows.append({"package": label, "compute units": unit} | cells)
     return pd.DataFrame(rows)
 

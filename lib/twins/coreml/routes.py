@@ -130,14 +130,15 @@ def onnx_front_end(job: Job, path: Path) -> ct.models.MLModel:
 
 
 def run_in_onnxruntime(job: Job, path: Path) -> None:
-    """Run the ONNX file by Core ML inside ONNX Runtime: no package comes of it."""
+    """Run the ONNX file by Core ML's CPU inside ONNX Runtime: no package comes of it."""
     import onnxruntime
 
     provider = "CoreMLExecutionProvider"
     there = onnxruntime.get_available_providers()
     if provider not in there:
         raise RuntimeError(f"needs macOS: ONNX Runtime has {', '.join(there)} here, not {provider}")
-    session = onnxruntime.InferenceSession(str(path), providers=[provider])
+    options = {"MLComputeUnits": "CPUOnly"}  # whether it runs, not where; other units may compile for minutes
+    session = onnxruntime.InferenceSession(str(path), providers=[(provider, options)])
     feeds = {i.name: x.numpy() for i, x in zip(session.get_inputs(), job.example, strict=True)}
     session.run(None, feeds)
 

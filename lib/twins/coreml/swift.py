@@ -1,10 +1,10 @@
 """A Swift package around a Core ML package: a typed wrapper, a command-line demo, and a test of parity.
 
-    folder = swift.write("Network.mlpackage", "build/quick/ios/Network")
+    folder = swift.write("Network.mlpackage", "build/shipped/ios/Network")
     print(swift.check(folder))   # how far a Swift compiler or parser could check it
 
 On a Mac, `swift test` in that folder compares Core ML with values that the reference runtime computed here;
-`swift run Demo` runs the model once; Xcode opens the folder as it is. Page 09 writes to build/<profile>/ios.
+`swift run Demo` runs the model once; Xcode opens the folder as it is. Page 09 writes to build/shipped/ios.
 The package is compiled where it runs (https://developer.apple.com/documentation/coreml/mlmodel), because
 SwiftPM on the command line leaves it as it is.
 """
@@ -36,6 +36,9 @@ TEMPLATES = Path(__file__).with_name("templates")
 SYSTEMS = {6: ("16.0", "13.0"), 7: ("16.0", "13.0"), 8: ("17.0", "14.0"), 9: ("18.0", "15.0")}
 LATEST = ("26.0", "26.0")
 STARTED = 60.0  # seconds that Swift may take to say its version; the first time is slow
+BUILT = 600.0  # seconds that a build may take; one takes a minute
+# What Swift says of the files it was given: of a place in a source, of the manifest and its resources.
+FAULT = re.compile(r"^(?:.*/)?([^/]+\.swift:\d+:\d+: error: .*|error: .*(?:[Rr]esource|manifest).*)$", re.M)
 ASYNC, TENSORS = 8, 9  # the versions from which predictions are asynchronous, and MLTensor and MLState exist
 
 
@@ -199,16 +202,17 @@ def _filled(text: str, words: Mapping[str, str]) -> str:
 
 
 def check(folder: str | Path) -> str:
-    """How far what was written could be checked on this machine, in one sentence.
+    """How far what was written could be checked here, in one sentence that says which tool is missing.
 
     Errors: ConversionError naming the file and the place that is no Swift.
     """
-    files = sorted(Path(folder).rglob("*.swift"))
+    built = Path(folder) / ".build"
+    files = sorted(path for path in Path(folder).rglob("*.swift") if built not in path.parents)
     swift = shutil.which("swift")
-    if swift and macos.told(
-        swift, "--version", seconds=STARTED
-    ):  # a Mac without tools has a stub of this name
-        return _compiled(swift, Path(folder), files)
+    version = macos.told(swift, "--version", seconds=STARTED) if swift else ""
+    if version:  # a Mac without tools has a stub of this name, which fails
+        number = re.search(r"Swift version (\S+)", version)
+        return _by_swift(swift, f"by Swift {number[1] if number else 'of unknown version'}", folder, files)
     if importlib.util.find_spec("tree_sitter_swift") and importlib.util.find_spec("tree_sitter"):
         for path in files:
             if place := _unparsed(path.read_bytes()):
@@ -217,21 +221,35 @@ def check(folder: str | Path) -> str:
     return "unchecked: no Swift compiler here"
 
 
-def _compiled(swift: str, folder: Path, files: list[Path]) -> str:
+def _by_swift(swift: str, by: str, folder: str | Path, files: list[Path]) -> str:
     """Build on a Mac, the test too where XCTest is; elsewhere parse: there is no Core ML to build with."""
-    mac = system.here()
-    tested = mac and macos.xctest()
-    build = [swift, "build", *(["--build-tests"] if tested else []), "--package-path", str(folder)]
-    command = build if mac else [f"{swift}c", "-frontend", "-parse", *map(str, files)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        told = next((x for x in (done.stdout + done.stderr).splitlines() if "error:" in x), "no message")
-        raise ConversionError(f"Swift refuses it: {told.rpartition('/')[2]}")
-    number = re.search(r"Swift version (\S+)", macos.told(swift, "--version", seconds=STARTED))
-    by = f"by Swift {number[1] if number else 'of unknown version'}"
-    if not mac:
-        return f"parsed {by}"
+    if not system.here():
+        failed = _ran([f"{swift}c", "-frontend", "-parse", *map(str, files)])
+        return f"not parsed {by}: {failed}" if failed else f"parsed {by}"
+    tested = macos.xctest()
+    more = ["--build-tests"] if tested else []
+    failed = _ran([swift, "build", *more, "--package-path", str(folder)])
+    if failed:
+        return f"not compiled {by}, which could not build here: {failed}"
     return f"compiled {by}" + ("" if tested else "; its test was not built: XCTest comes with Xcode alone")
+
+
+def _ran(command: list[str]) -> str:
+    """Run Swift; with which words it failed for want of a tool, an SDK or time, empty when it did not.
+
+    Errors: ConversionError in Swift's words when they are about the files.
+    """
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=BUILT, check=False)
+    except subprocess.TimeoutExpired:
+        return f"it took more than {BUILT:.0f} seconds"
+    if not done.returncode:
+        return ""
+    told = done.stdout + done.stderr
+    if fault := FAULT.search(told):
+        raise ConversionError(f"Swift refuses it: {fault[1]}")
+    words = [line.strip() for line in told.splitlines() if "error:" in line]
+    return words[0].rpartition("/")[2] if words else "it gave no reason"
 
 
 def _unparsed(source: bytes) -> str:

@@ -5,8 +5,10 @@ https://developer.apple.com/documentation/coreml/mlcomputeplan-1w21n
 """
 
 import platform
+import warnings
 from pathlib import Path
 
+import coremltools as ct
 from coremltools.models import model as seam
 
 from twins import macos
@@ -14,6 +16,7 @@ from twins.coreml.reference.package import open_package
 
 MACOS = {6: (12,), 7: (13,), 8: (14,), 9: (15,), 10: (26,)}  # by specification version, as Core ML added them
 COMPUTE_PLAN = (14, 4)
+LIBRARY = "needs coremltools' library of macOS, which is not in this installation"
 
 
 def here() -> bool:
@@ -23,12 +26,40 @@ def here() -> bool:
 
 def version() -> tuple[int, ...]:
     """The version of macOS here; empty where it cannot be read."""
-    return macos.product_version() or tuple(seam._macos_version() or ())
+    return actual(macos.product_version() or tuple(seam._macos_version() or ()))
+
+
+def actual(told: tuple[int, ...]) -> tuple[int, ...]:
+    """The version behind one told for compatibility: 26 is told as 16, and 10.16 is 11 or any later one."""
+    if told[:1] == (16,):
+        return (26, *told[1:])
+    return () if told[:2] == (10, 16) else told
+
+
+def virtual() -> bool:
+    """Whether this Mac is a virtual machine: no Neural Engine, and compiling for it can hang."""
+    return macos.sysctl("kern.hv_vmm_present") == "1"
+
+
+def model(package: str | Path, unit: str = "CPU_ONLY", function: str = "main") -> ct.models.MLModel:
+    """Core ML's own model of a package, compiled and loaded. Errors: RuntimeError in its words."""
+    chosen = {} if function == "main" else {"function_name": function}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # the same words
+        made = ct.models.MLModel(str(package), compute_units=ct.ComputeUnit[unit], **chosen)
+    if made.__proxy__ is None:
+        raise RuntimeError(str(made._framework_error or "Core ML did not load it and gave no reason"))
+    return made
 
 
 def fault(package: str | Path) -> str:
     """What Core ML needs to run a package that is not here, such as "needs macOS 15"; empty when it can."""
-    return too_old(package) if here() else "needs macOS"
+    return (too_old(package) or library()) if here() else "needs macOS"
+
+
+def library() -> str:
+    """What coremltools lacks to reach Core ML on this Mac; empty when it can."""
+    return LIBRARY if seam._MLModelProxy is None else ""
 
 
 def too_old(package: str | Path, least: tuple[int, ...] = ()) -> str:

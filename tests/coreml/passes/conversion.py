@@ -38,7 +38,7 @@ def converted(fn: Callable, *arrays: mx.array, precision: str = "float32") -> tu
         path = Path(folder, "model.mlpackage")
         model.save(str(path))
         inputs = dict(zip(names, arrays, strict=True))
-        report = verify(as_flat(fn, arrays), path, inputs, framework="mlx")
+        report = verify(as_flat(fn, arrays), path, inputs, framework="mlx", compute_units=())
     (block,) = model.get_spec().mlProgram.functions["main"].block_specializations.values()
     kinds = Counter(operation.type for operation in block.operations if operation.type != "const")
     return kinds, max(row.rms_relative for row in report.rows)

@@ -6,7 +6,13 @@ import shutil
 import sys
 from pathlib import Path
 
-OURS = ("twins", "coreml_runtime", "mlx_coreml", "test_", "__main__")  # only our own code is told that it is on a Mac
+OURS = (
+    "twins",
+    "coreml_runtime",
+    "mlx_coreml",
+    "test_",
+    "__main__",
+)  # only our own code is told that it is on a Mac
 KERN_SUCCESS = 0
 
 

@@ -7,13 +7,34 @@ operation, attention without gradients as one operation, and MLX arrays that arr
 import functools
 from pathlib import Path
 
-FACTORIES = """tensor as_tensor zeros ones empty full arange rand randn randint eye linspace zeros_like ones_like
-empty_like full_like rand_like randn_like tril_indices triu_indices scalar_tensor empty_strided randperm""".split()
+FACTORIES = [
+    "tensor",
+    "as_tensor",
+    "zeros",
+    "ones",
+    "empty",
+    "full",
+    "arange",
+    "rand",
+    "randn",
+    "randint",
+    "eye",
+    "linspace",
+    "zeros_like",
+    "ones_like",
+    "empty_like",
+    "full_like",
+    "rand_like",
+    "randn_like",
+    "tril_indices",
+    "triu_indices",
+    "scalar_tensor",
+    "empty_strided",
+    "randperm",
+]
 MIXING = {"aten::copy_", "aten::_to_copy", "aten::index", "aten::index_put_", "aten::index_put"}
 MIXING |= {"aten::_index_put_impl_"}
-NO_NUMPY = (
-    "can't convert mps:0 device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first."
-)
+NO_NUMPY = "can't convert mps:0 device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first."
 NO_FLOAT64 = (
     "Cannot convert a MPS Tensor to float64 dtype as the MPS framework doesn't support float64. "
     "Please use float32 instead."
@@ -27,6 +48,9 @@ def is_mps(torch, device) -> bool:
 
 def install(torch, allocates: bool = True) -> None:
     """Give torch the device; one that does not allocate raises as on hosted runners."""
+    from torch.utils import _device
+
+    _device._device_constructors()  # it keeps torch's own functions, by which `with torch.device("meta")` knows them
     kind = _subclass(torch, allocates)
     _moving(torch, kind)
     for name in FACTORIES:
@@ -37,6 +61,7 @@ def install(torch, allocates: bool = True) -> None:
     torch.accelerator.reset_peak_memory_stats = lambda *_: Path("/proc/self/clear_refs").write_text("5")
     torch.accelerator.max_memory_allocated = lambda *_: _peak()
     torch.compile = lambda function=None, **_: function
+    torch.inference_mode = torch.no_grad  # a wrapper cannot hold an inference tensor
     taken = torch.from_dlpack
 
     def from_dlpack(array, *arguments, **named):
@@ -64,7 +89,9 @@ def _subclass(torch, allocates: bool):
         @staticmethod
         def __new__(cls, inner, requires_grad=False):
             if not allocates:
-                raise RuntimeError("MPS backend out of memory (MPS allocated: 0 bytes, max allowed: 0 bytes).")
+                raise RuntimeError(
+                    "MPS backend out of memory (MPS allocated: 0 bytes, max allowed: 0 bytes)."
+                )
             if inner.dtype in (torch.float64, torch.complex128):
                 raise TypeError(NO_FLOAT64)
             made = torch.Tensor._make_wrapper_subclass(
@@ -113,14 +140,15 @@ def _subclass(torch, allocates: bool):
             flat, _ = tree_flatten((arguments, named))
             name = function._overloadpacket._qualified_op_name
             _refuse_mixing(torch, cls, name, flat)
-            to_cpu = named.get("device") is not None and not is_mps(torch, named["device"])
-            if named.get("device") is not None and not to_cpu:
+            if (
+                named.get("device") is not None
+            ):  # autograd asks for the device of `inner`; moving is _moving's
                 named["device"] = torch.device("cpu")
-            if named.get("dtype") in (torch.float64, torch.complex128) and not to_cpu:
+            if named.get("dtype") in (torch.float64, torch.complex128):
                 raise TypeError(NO_FLOAT64)
             plain = tree_map(lambda x: x.inner if isinstance(x, cls) else x, (arguments, named))
             made = function(*plain[0], **plain[1])
-            if to_cpu or (name == "aten::copy_" and not isinstance(arguments[0], cls)):
+            if name == "aten::copy_" and not isinstance(arguments[0], cls):
                 return made
             known = {id(x.inner): x for x in flat if isinstance(x, cls)}
 
@@ -252,7 +280,9 @@ def _operations(torch, kind) -> None:
     def on_device(x, weight, bias=None):
         return Linear.apply(x, weight, bias) if isinstance(x, kind) else linear(x, weight, bias)
 
-    def attention_on_device(q, k, v, attn_mask=None, dropout_p=0.0, is_causal=False, scale=None, enable_gqa=False):
+    def attention_on_device(
+        q, k, v, attn_mask=None, dropout_p=0.0, is_causal=False, scale=None, enable_gqa=False
+    ):
         if isinstance(q, kind) and not torch.is_grad_enabled() and not enable_gqa:
             whole = aten._scaled_dot_product_attention_math_for_mps
             return whole(q, k, v, attn_mask, dropout_p, is_causal, None, scale=scale)[0]

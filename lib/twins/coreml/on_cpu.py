@@ -1,0 +1,65 @@
+"""Expected values are computed on the CPU, whatever device a model lies on and whatever the default is.
+
+A GPU rounds in its own ways (Metal's Winograd convolutions, for one), and a package must not be called wrong
+for that. Afterwards everything is as it was.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+
+import torch
+
+
+@contextmanager
+def mlx_on_cpu() -> Iterator[None]:
+    """MLX's operations on its CPU stream; a decorator as well. Evaluated arrays stay where they are."""
+    from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
+
+    with mx.stream(mx.cpu):
+        yield
+
+
+@contextmanager
+def torch_on_cpu(source: Callable) -> Iterator[None]:
+    """PyTorch's new tensors on the CPU, and `source`'s modules with copies of their tensors there.
+
+    These modules are `source` itself, the one it is a method of, and those it refers to by name. Calls inside
+    one block share a module's state; the modules have their own tensors back after it. A tensor on a GPU that
+    `source` refers to itself is not moved: torch then refuses to mix the devices.
+    """
+    copies: dict[int, torch.Tensor] = {}
+    with torch.device("cpu"), ExitStack() as stack:
+        for module in _modules(source):
+            for name, tensor in [*module._parameters.items(), *module._buffers.items()]:
+                if tensor is not None and tensor.device.type != "cpu":
+                    copy = copies[id(tensor)] if id(tensor) in copies else _copied(tensor)
+                    copies[id(tensor)] = copy  # tied weights stay tied
+                    stack.callback(setattr, module, name, tensor)
+                    setattr(module, name, copy)
+        yield
+
+
+def _copied(tensor: torch.Tensor) -> torch.Tensor:
+    copy = tensor.detach().cpu().clone()
+    if isinstance(tensor, torch.nn.Parameter):
+        return torch.nn.Parameter(copy, requires_grad=tensor.requires_grad)
+    return copy
+
+
+def _modules(source: Callable) -> list[torch.nn.Module]:
+    """Every module in what a callable is, is bound to, or refers to, each once."""
+    while isinstance(source, functools.partial):
+        source = source.func
+    held = [source, getattr(source, "__self__", None)]
+    if inspect.isfunction(source):
+        named = inspect.getclosurevars(source)
+        held += [*named.nonlocals.values(), *named.globals.values()]
+    found = [module for each in held if isinstance(each, torch.nn.Module) for module in each.modules()]
+    return list(dict.fromkeys(found))
+
+
+def on_cpu(source: Callable, framework: str):
+    """The block in which `source` of "torch" or "mlx" computes on the CPU."""
+    return torch_on_cpu(source) if framework == "torch" else mlx_on_cpu()
