@@ -76,13 +76,20 @@ def test_nothing_is_timed_twice(machine, fixed):
     assert list(filling.steps(TWIN, fixed, ["eager"], ONCE)) == [] and machine == []
 
 
-def test_a_fixed_size_that_fills_the_machine_is_said_to(machine):
-    told = filling.reading([step(1, 0.001, 0.001), step(16, 0.5, 0.025)])
-    assert told == (
-        "At the largest fixed size, batch 16, the faster framework's step takes 25 ms, "
-        "so it fills this machine."
+@pytest.mark.parametrize(
+    ("seconds", "names", "told"),
+    [
+        (0.025, [None, True], "Batch 16 fills this machine: the faster framework's step takes 25 ms"),
+        (0.002, [None, None], "At the largest fixed size, batch 16, the faster framework's step takes 2 ms;"),
+    ],
+)
+def test_a_fixed_size_that_fills_the_machine_is_the_filled_one(monkeypatch, seconds, names, told):
+    monkeypatch.setattr(
+        study, "steps", lambda twin, gate, sizes, modes, plan: [step(b, 9.0, seconds) for b in sizes]
     )
-    assert "memory holds no larger size" in filling.reading([step(16, 0.002, 0.002)])
+    made = list(filling.fixed(TWIN, Gate("transformer_lm", {}, True, [], {}), [1, 16], ["eager"], ONCE))
+    assert [record.case.get("filled") for record in made] == names
+    assert filling.reading(made).startswith(told)
 
 
 def test_a_real_step_is_timed_in_a_fresh_process():
