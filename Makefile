@@ -1,14 +1,18 @@
 # Every target makes what it needs: an environment in .venv, unless a conda or virtual environment is active.
+# Only what GNU make 3.81 knows, which is macOS's; make splits names at spaces, so no target holds a whole path.
 PROFILE ?= quick
 SET ?=
 SINCE ?=
 FILES ?=
 PACKAGE ?=
-PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || echo python3)
 
-ENVIRONMENT := $(or $(VIRTUAL_ENV),$(CONDA_PREFIX),$(CURDIR)/.venv)
-RUN := $(ENVIRONMENT)/bin/python
-READY := $(ENVIRONMENT)/.twins-ready
+# An active environment is taken when its Python can run this. conda activates its base by itself: that is not taken.
+ACTIVE := $(or $(VIRTUAL_ENV),$(if $(filter-out base,$(CONDA_DEFAULT_ENV)),$(CONDA_PREFIX)))
+TAKEN := $(if $(ACTIVE),$(shell PYTHONPATH=lib "$(ACTIVE)/bin/python" -m twins.doctor --python >/dev/null 2>&1 && echo yes))
+ENVIRONMENT := $(if $(TAKEN),$(ACTIVE),.venv)
+RUN := "$(ENVIRONMENT)/bin/python"
+# A Mac that sleeps measures nothing: caffeinate holds it awake for as long as the shell's process lives.
+AWAKE = $(if $(shell command -v caffeinate),caffeinate -i -w $$$$ >/dev/null 2>&1 & exec)
 APPLE = PYTHONPATH=tests/coreml $(RUN) -m pytest -o addopts= -p apple -p no:cacheprovider -q --pyargs
 SETTINGS := $(foreach setting,$(SET),-p $(setting))
 
@@ -25,29 +29,26 @@ export MPLCONFIGDIR := $(CURDIR)/build/matplotlib
 export HF_HOME := $(CURDIR)/build/huggingface
 export PIP_NO_CACHE_DIR := 1
 
-.PHONY: help setup report publish share merge ios test oracle oracle-sample coverage bench lab site lint clean
+.PHONY: help setup doctor report publish share merge ios test oracle oracle-sample coverage bench lab site lint clean
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-zA-Z%-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo '  Variables: PROFILE=smoke|quick|full, SET="name=value ..." (parameters of the notebooks).'
+	@echo '  Variables: PROFILE=smoke|quick|full|share, SET="name=value ..." (parameters of the notebooks).'
 
-setup: $(READY) ## make the environment (.venv, or the active one)
-	@mkdir -p $(TMPDIR)
+setup: ## make the environment (.venv, or the active one)
+	@test -z "$(ACTIVE)" || test -n "$(TAKEN)" || echo 'the active environment has no Python 3.11 or 3.12 that works here: .venv is used'
+	@sh lib/environment.sh ready "$(ENVIRONMENT)"
 
-$(READY): pyproject.toml constraints.txt
-	@mkdir -p $(TMPDIR)
-	@test -x $(RUN) || $(PYTHON) -m venv $(ENVIRONMENT)
-	@echo "installing into $(ENVIRONMENT), about 2 GB"
-	@$(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
-	@touch $@
+doctor: ## what will run on this machine, what will not and why, and how long; installs nothing
+	@sh lib/environment.sh doctor "$(ENVIRONMENT)"
 
 report: setup ## run the notebooks that changed, build the site, print its path
-	@$(RUN) -m twins.report --profile $(PROFILE) $(SETTINGS)
+	@$(AWAKE) $(RUN) -m twins.report --profile $(PROFILE) $(SETTINGS)
 
 report-%: setup ## run one notebook, by its number
-	@$(RUN) -m twins.report --profile $(PROFILE) --only $* $(SETTINGS)
+	@$(AWAKE) $(RUN) -m twins.report --profile $(PROFILE) --only $* $(SETTINGS)
 
 publish: report ## put the executed notebooks into report/ and the headline into README.md
 	@$(RUN) -m twins.publish --profile $(PROFILE)
@@ -59,7 +60,7 @@ merge: setup ## add records that others shared: make merge FILES="one.jsonl two.
 	@$(RUN) -m twins.share --merge $(FILES)
 
 ios: setup ## write a Swift package around a Core ML package: make ios PACKAGE=Network.mlpackage
-	@$(RUN) -W ignore -m twins.coreml.swift "$(PACKAGE)" build/ios/$(basename $(notdir $(PACKAGE)))
+	@$(RUN) -W ignore -m twins.coreml.swift "$(PACKAGE)" "build/ios/$$(basename "$(PACKAGE)" .mlpackage)"
 
 test: setup ## check everything that can be checked on this machine
 	@$(RUN) -m pytest -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
@@ -76,9 +77,9 @@ coverage: setup ## how much of MLX converts to Core ML and agrees: a table by gr
 	@$(RUN) -m twins.coreml.zoo
 
 bench: setup ## our steps against their peers as interleaved ratios, and Core ML networks as a table
-	@$(RUN) -m twins.bench
-	@TQDM_DISABLE=1 $(RUN) -W ignore -m twins.coreml.bench
-	@TQDM_DISABLE=1 $(RUN) -W ignore -m twins.coreml.bench.conversion
+	@$(AWAKE) $(RUN) -m twins.bench
+	@export TQDM_DISABLE=1; $(AWAKE) $(RUN) -W ignore -m twins.coreml.bench
+	@export TQDM_DISABLE=1; $(AWAKE) $(RUN) -W ignore -m twins.coreml.bench.conversion
 
 lab: setup ## open the notebooks to change parameters by hand
 	@TWINS_PROFILE=interactive $(RUN) -m jupyter lab --ip=127.0.0.1 notebooks

@@ -23,7 +23,7 @@ COMMANDS = [
 
 
 def test_readme_commands_are_these():
-    assert COMMANDS[:2] == ["make report", "make test"]
+    assert COMMANDS[:3] == ["make report", "make test", "make doctor"]
     assert all(re.match(r"(TWINS_\w+=\S+ )*make [a-z0-9-]+", command) for command in COMMANDS)
 
 
@@ -49,7 +49,7 @@ def test_the_readme_example_runs(tmp_path, monkeypatch):
 
 def test_make_alone_lists_every_target():
     told = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for target in ("report", "report-%", "test", "bench", "lab", "site", "lint", "clean"):
+    for target in ("report", "report-%", "test", "doctor", "bench", "lab", "site", "lint", "clean"):
         assert f"make {target} " in told
 
 

@@ -12,12 +12,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from twins import notebooks, results, site
+from twins import doctor, notebooks, results, site
 from twins.results import ROOT
 from twins.show import PROGRESS
 
 SOURCES = ROOT / "notebooks"
 LAST = "00_summary"  # reads what every other notebook writes
+KEPT = ("quick", "full", "share")  # profiles whose records belong to data/results
+PART = ("share",)  # profiles that run only the pages they name
 TIMEOUT = 3600  # seconds a cell may take
 # What a kernel that is ended writes of its sockets is no word to a user; a cell's own errors are in its page.
 QUIET = ["--IPKernelApp.log_level=50", "--IPKernelApp.no_stderr=True"]
@@ -82,6 +84,13 @@ def chosen(paths: list[Path], only: list[str]) -> list[Path]:
             f"no notebook is called {unknown[0]!r}; there are {', '.join(p.stem for p in paths)}"
         )
     return picked
+
+
+def pages(profile: str, only: list[str]) -> list[Path]:
+    """The notebooks to run: those asked for, else all, or those that a profile of a part names."""
+    if profile in PART and not only:
+        only = list(notebooks.profile(SOURCES / "profiles", profile, sources()))
+    return chosen(sources(), only)
 
 
 def parameters(paths: list[Path], profile: str, given: list[str]) -> dict[str, dict]:
@@ -201,12 +210,13 @@ def main() -> None:
     name = f"{chosen_by.profile}-custom" if chosen_by.given else chosen_by.profile
     out = (chosen_by.out or ROOT / "build" / name).resolve()
     try:
-        paths = chosen(sources(), chosen_by.only)
-        kept = chosen_by.profile in ("quick", "full") and not chosen_by.out
+        paths = pages(chosen_by.profile, chosen_by.only)
+        kept = chosen_by.profile in KEPT and not chosen_by.out
         kept = kept and (not chosen_by.given or [path.stem for path in paths] == [LAST])  # it writes none
         folder = ROOT / "data" / "results" if kept else out / "results"
         os.environ |= {"TWINS_RESULTS": str(folder), "TWINS_PROFILE": chosen_by.profile}
         given = parameters(paths, chosen_by.profile, chosen_by.given)
+        print(doctor.greeting(doctor.look(), chosen_by.profile, [path.stem for path in paths]), flush=True)
         problems = results.read(folder).problems
         problems += run(paths, given, out / "notebooks", folder, lambda line: print(line, flush=True))
         if site.finished(out / "notebooks"):
