@@ -27,6 +27,9 @@ def is_mps(torch, device) -> bool:
 
 def install(torch, allocates: bool = True) -> None:
     """Give torch the device; one that does not allocate raises as on hosted runners."""
+    from torch.utils import _device
+
+    _device._device_constructors()  # it keeps torch's own functions, by which `with torch.device("meta")` knows them
     kind = _subclass(torch, allocates)
     _moving(torch, kind)
     for name in FACTORIES:
@@ -37,6 +40,7 @@ def install(torch, allocates: bool = True) -> None:
     torch.accelerator.reset_peak_memory_stats = lambda *_: Path("/proc/self/clear_refs").write_text("5")
     torch.accelerator.max_memory_allocated = lambda *_: _peak()
     torch.compile = lambda function=None, **_: function
+    torch.inference_mode = torch.no_grad  # a wrapper cannot hold an inference tensor
     taken = torch.from_dlpack
 
     def from_dlpack(array, *arguments, **named):
@@ -113,14 +117,13 @@ def _subclass(torch, allocates: bool):
             flat, _ = tree_flatten((arguments, named))
             name = function._overloadpacket._qualified_op_name
             _refuse_mixing(torch, cls, name, flat)
-            to_cpu = named.get("device") is not None and not is_mps(torch, named["device"])
-            if named.get("device") is not None and not to_cpu:
+            if named.get("device") is not None:  # autograd asks for the device of `inner`; moving is _moving's
                 named["device"] = torch.device("cpu")
-            if named.get("dtype") in (torch.float64, torch.complex128) and not to_cpu:
+            if named.get("dtype") in (torch.float64, torch.complex128):
                 raise TypeError(NO_FLOAT64)
             plain = tree_map(lambda x: x.inner if isinstance(x, cls) else x, (arguments, named))
             made = function(*plain[0], **plain[1])
-            if to_cpu or (name == "aten::copy_" and not isinstance(arguments[0], cls)):
+            if name == "aten::copy_" and not isinstance(arguments[0], cls):
                 return made
             known = {id(x.inner): x for x in flat if isinstance(x, cls)}
 
