@@ -7,6 +7,8 @@ operation, attention without gradients as one operation, and MLX arrays that arr
 import functools
 from pathlib import Path
 
+import metal
+
 FACTORIES = """tensor as_tensor zeros ones empty full arange rand randn randint eye linspace zeros_like ones_like
 empty_like full_like rand_like randn_like tril_indices triu_indices scalar_tensor empty_strided randperm""".split()
 MIXING = {"aten::copy_", "aten::_to_copy", "aten::index", "aten::index_put_", "aten::index_put"}
@@ -44,8 +46,9 @@ def install(torch, allocates: bool = True) -> None:
     taken = torch.from_dlpack
 
     def from_dlpack(array, *arguments, **named):
-        made = taken(array, *arguments, **named)
-        return kind(made) if type(array).__module__.startswith("mlx") else made
+        if type(array).__module__.startswith("mlx"):
+            return kind(taken(metal.capsule(array)))
+        return taken(array, *arguments, **named)
 
     torch.from_dlpack = torch.utils.dlpack.from_dlpack = from_dlpack
     torch.__future__.set_swap_module_params_on_conversion(True)
