@@ -4,14 +4,15 @@ import socket
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from types import SimpleNamespace
 
 import numpy as np
 import psutil
 import pytest
+from mac.machines import MACS, install
 
-from twins import conditions
+from twins import conditions, macos, timing
 from twins.conditions import Conditions
 
 QUIET = Conditions(
@@ -114,6 +115,7 @@ def test_a_child_that_ended_is_not_another_process():
     ],
 )
 def test_power(monkeypatch, battery, told):
+    monkeypatch.setattr(macos, "here", lambda: False)
     monkeypatch.setattr(psutil, "sensors_battery", lambda: battery, raising=False)
     assert conditions.power() == told
 
@@ -122,3 +124,37 @@ def test_the_system_is_named_without_the_host():
     named = conditions.system()
     assert named.endswith(")")
     assert socket.gethostname() not in named.split()
+
+
+@pytest.mark.parametrize("name", MACS)
+def test_a_mac_is_read_by_its_own_tools(monkeypatch, tmp_path, name):
+    """What psutil counts as swap on macOS is the reading of files: it is not asked there."""
+    monkeypatch.setenv("PATH", f"{install(name, tmp_path)}:/usr/bin:/bin")
+    monkeypatch.setattr(macos, "here", lambda: True)
+    monkeypatch.setattr(psutil, "swap_memory", lambda: pytest.fail("psutil was asked"))
+    machine = MACS[name]
+    with conditions.watch() as seen:
+        pass
+    read = seen()
+    assert read.power == {"AC Power": "mains", "Battery Power": "battery"}[machine.battery]
+    assert (read.pressure, read.swapped) == (machine.pressure, 0)
+    assert read.low_power is (bool(machine.low_power) if machine.portable else None)
+    assert conditions.system().startswith(f"macOS {machine.macos} (")
+    told = " ".join(conditions.warnings([read]))
+    spoiled = [f"up to level {machine.pressure}" in told, "on battery" in told, "Low power mode" in told]
+    assert spoiled == [name == "m1-on-battery"] * 3
+
+
+def test_a_mac_without_tools_is_not_readable_and_undisturbed(monkeypatch):
+    monkeypatch.setattr(macos, "here", lambda: True)
+    monkeypatch.setattr(macos, "told", lambda *command, **_: "")
+    with conditions.watch() as seen:
+        pass
+    read = seen()
+    assert (read.power, read.pressure, read.low_power, read.swapped) == ("not readable", None, None, None)
+
+
+def test_runs_of_before_there_was_thermal_pressure_are_read():
+    older = {k: v for k, v in asdict(QUIET).items() if k not in ("pressure", "low_power")}
+    arms = {"MLX eager": {"first": 1.0, "wall": [1.0], "cpu": [1.0]}}
+    assert timing.run_from({"arms": arms, "conditions": older}).conditions == QUIET

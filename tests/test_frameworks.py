@@ -172,3 +172,59 @@ def test_a_back_end_that_cannot_compile_is_named(monkeypatch):
     monkeypatch.setattr(frameworks.torch, "compile", refuse)
     told = "Compiled steps are left out: torch.compile cannot run on cpu (no such back end)."
     assert frameworks.compile_fault.__wrapped__() == told
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("MPS backend out of memory\nand more"), ValueError("no heap")]
+)
+def test_a_device_that_is_offered_but_cannot_allocate_does_not_count(monkeypatch, error):
+    """As on hosted Macs, which report an MPS."""
+
+    def refuse(*shape, **more):
+        raise error
+
+    first = str(error).splitlines()[0]
+    monkeypatch.setattr(frameworks, "LACKING", {})
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch, "ones", refuse)
+    TORCH._works.cache_clear()
+    try:
+        assert TORCH.available() == ("cpu",)
+    finally:
+        TORCH._works.cache_clear()
+    assert {"PyTorch on mps": first} == frameworks.LACKING
+    monkeypatch.setattr(frameworks, "compile_fault", lambda: "")
+    assert f"PyTorch on mps is offered here but does not work: {first}." in frameworks.caveats()
+
+
+def test_a_metal_that_cannot_compute_does_not_count(monkeypatch):
+    def refuse(*shape, **more):
+        raise RuntimeError("[metal::Device] Unable to load device")
+
+    monkeypatch.setattr(frameworks, "LACKING", {})
+    monkeypatch.setattr(mx.metal, "is_available", lambda: True)
+    monkeypatch.setattr(mx.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(mx, "ones", refuse)
+    MLX._works.cache_clear()
+    try:
+        assert MLX.available() == ("cpu",)
+    finally:
+        MLX._works.cache_clear()
+    assert frameworks.LACKING == {"MLX on mps": "[metal::Device] Unable to load device"}
+
+
+@each
+@pytest.mark.parametrize(
+    ("asked", "held"), [(None, "float32"), ("float64", "float64"), ("float32", "float32")]
+)
+def test_float64_stays_only_when_asked_for_by_name(framework, asked, held):
+    with on("cpu"):
+        array = framework.array(np.ones(2, np.float64), asked)
+    assert array.dtype == framework.dtype(held)
+
+
+def test_float64_on_mps_is_refused_in_one_sentence(monkeypatch):
+    monkeypatch.setattr(TORCH, "device", "mps")
+    with pytest.raises(ValueError, match=r"^float64 does not exist on mps; frameworks\.on\('cpu'\)"):
+        TORCH.array(np.ones(2, np.float32), "float64")

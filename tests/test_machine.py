@@ -4,13 +4,14 @@ import json
 import os
 import platform
 import re
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 
 import psutil
 import pytest
+from mac.machines import MACS, install
 
-from twins import frameworks, machine
+from twins import frameworks, machine, macos
 from twins.frameworks import MLX
 from twins.results import Machine
 
@@ -59,3 +60,63 @@ def test_a_processor_without_a_model_name_still_has_one(monkeypatch):
     monkeypatch.setattr(machine.Path, "read_text", lambda path: "processor\t: 0\nFeatures\t: fp asimd\n")
     monkeypatch.setattr(machine.platform, "processor", lambda: "")
     assert machine.chip() == platform.machine()
+
+
+def on_a_mac(monkeypatch, folder, name):
+    """Let this process take the machine for a Mac, by what its tools print."""
+    monkeypatch.setenv("PATH", f"{install(name, folder)}:/usr/bin:/bin")
+    monkeypatch.setattr(macos, "here", lambda: True)
+
+
+@pytest.mark.parametrize("name", ["m1", "m3-max-30", "m3-max-40", "m4-mini", "m5"])
+def test_a_macs_fingerprint_names_chip_gpu_cores_and_macos(monkeypatch, tmp_path, name):
+    on_a_mac(monkeypatch, tmp_path, name)
+    mac, here = MACS[name], machine.fingerprint()
+    assert (here.chip, here.gpu_cores) == (mac.chip, mac.gpu)
+    assert here.system.startswith(f"macOS {mac.macos} (")
+    slug = mac.chip.lower().replace(" ", "-")
+    assert here.id == f"{slug}-{mac.gpu}-core-gpu-{here.memory_gb}gb"
+    assert f"with {mac.gpu} GPU cores" in str(here)
+    assert Machine(**json.loads(json.dumps(asdict(here)))) == here
+
+
+def test_macs_that_differ_in_gpu_cores_alone_are_different_machines(monkeypatch, tmp_path):
+    ids = []
+    for name in ("m3-max-30", "m3-max-40"):
+        on_a_mac(monkeypatch, tmp_path / name, name)
+        ids.append(machine.fingerprint().id)
+    assert len(set(ids)) == 2
+
+
+def test_a_mac_without_readable_cores_keeps_the_id_of_chip_and_memory(monkeypatch, tmp_path):
+    on_a_mac(monkeypatch, tmp_path, "m1")
+    (tmp_path / "ioreg").write_text("#!/bin/sh\n")  # as on a hosted Mac, whose GPU is not Apple's driver
+    here = machine.fingerprint()
+    assert (here.gpu_cores, here.id) == (None, f"apple-m1-{here.memory_gb}gb")
+
+
+@pytest.mark.parametrize(
+    ("wheel", "name", "told"),
+    [
+        ("py3-none-macosx_15_0_arm64", "m5", True),
+        ("py3-none-macosx_26_0_arm64", "m5", False),
+        ("py3-none-macosx_14_0_arm64", "m3-max-30", False),  # macOS 15.1, where no wheel uses them
+        ("py3-none-macosx_15_0_arm64", "m3-max-40", True),  # whether it is an M5 is for the reader
+        ("py3-none-macosx_14_0_arm64", "m1", False),
+        ("", "m5", False),
+    ],
+)
+def test_an_mlx_that_is_built_for_an_older_macos_is_told(monkeypatch, tmp_path, wheel, name, told):
+    on_a_mac(monkeypatch, tmp_path, name)
+    here = replace(machine.fingerprint(), mlx_wheel=wheel)
+    found = [sentence for sentence in machine.caveats(here) if sentence.startswith("MLX is the build")]
+    assert [wheel in sentence for sentence in found] == [True] * told
+
+
+def test_the_wheel_of_mlx_is_read_from_what_pip_installed(monkeypatch, tmp_path):
+    info = tmp_path / "mlx_metal-0.32.4.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mlx-metal\nVersion: 0.32.4\n")
+    (info / "WHEEL").write_text("Wheel-Version: 1.0\nTag: py3-none-macosx_26_0_arm64\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert machine.mlx_wheel() == "py3-none-macosx_26_0_arm64"

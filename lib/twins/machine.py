@@ -15,7 +15,7 @@ from twins import conditions, frameworks, macos
 from twins.frameworks import MLX, TORCH
 from twins.results import Machine
 
-NEWEST_WHEEL = 26  # the newest macOS that MLX builds a wheel of its own for
+MATRIX_UNITS = 26  # the macOS from which MLX's wheels use an M5's matrix units (mlx#3821)
 PACKAGES = ("mlx", "torch", "numpy", "coremltools")
 
 
@@ -56,7 +56,7 @@ def caveats(machine: Machine) -> list[str]:
     """What a reader must know before believing a figure of this machine; one sentence each."""
     built, runs = macos.wheel_system(machine.mlx_wheel), macos.product_version() if macos.here() else None
     found = frameworks.caveats()
-    if built and runs and built[0] < min(runs[0], NEWEST_WHEEL):
+    if built and runs and built[0] < MATRIX_UNITS <= runs[0]:
         found.append(
             f"MLX is the build for macOS {built[0]} ({machine.mlx_wheel}) on macOS {runs[0]}: it cannot use "
             "the matrix units of an M5's GPU; `make setup` in a new environment installs the right one."
