@@ -1,6 +1,7 @@
 """What the tools of macOS print on Macs of five kinds, and on those that are set up in other ways.
 
-`install(machine, folder)` writes them as commands, for the front of PATH; a tool that a machine lacks fails as there.
+`install(machine, folder)` writes them as commands, for the front of PATH; a tool that a machine lacks fails
+as there.
 The shapes of the texts are those of macOS 14 to 26; numbers that nothing reads are made up.
 """
 
@@ -8,23 +9,17 @@ import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-TOOLS = [
-    "sysctl",
-    "ioreg",
-    "pmset",
-    "sw_vers",
-    "system_profiler",
-    "xcrun",
-    "xcode-select",
-    "vm_stat",
-    "notifyutil",
-    "swift",
-    "caffeinate",
-]
+TOOLS = ("sysctl", "ioreg", "pmset", "sw_vers", "system_profiler", "xcrun", "xcode-select", "vm_stat")
+TOOLS += ("notifyutil", "swift", "caffeinate")
 NO_TOOLS = 'xcrun: error: unable to find utility "xctest", not a developer tool or in PATH'
 NO_DEVELOPER = (
     "xcode-select: error: unable to get active developer directory, use `sudo xcode-select --switch`"
 )
+FOLDERS = {
+    "Xcode": "/Applications/Xcode.app/Contents/Developer",
+    "Command Line Tools": "/Library/Developer/CommandLineTools",
+}
+FAILURES = {"xcrun": NO_TOOLS, "swift": NO_DEVELOPER, "xcode-select": NO_DEVELOPER}
 
 
 @dataclass(frozen=True)
@@ -60,8 +55,7 @@ class Mac:
             "ioreg -rc AGXAccelerator": self._accelerator(),
             "pmset -g batt": self._battery(),
             "pmset -g": self._settings(),
-            "pmset -g therm": "Note: No thermal warning level has been recorded\n"
-            "Note: No performance warning level has been recorded\nNote: No CPU power status has been recorded",
+            "pmset -g therm": NOT_RECORDED,
             "sw_vers": f"ProductName:\t\tmacOS\nProductVersion:\t\t{self.macos}\nBuildVersion:\t\t25B78",
             "sw_vers -productVersion": self.macos,
             "system_profiler SPDisplaysDataType": self._displays(),
@@ -73,14 +67,14 @@ class Mac:
 
     def _accelerator(self) -> str:
         return f"""\
-+-o AGXAcceleratorG15X  <class AGXAcceleratorG15X, id 0x100000a5d, registered, matched, active, busy 0 (47 ms)>
++-o AGXAcceleratorG15X  <class AGXAcceleratorG15X, id 0x100000a5d, registered, matched, active>
     {{
       "CFBundleIdentifier" = "com.apple.AGXG15X"
       "IOClass" = "AGXAcceleratorG15X"
-      "GPUConfigurationVariable" = {{"num_gps"=4,"gpu_gen"=15,"usc_gen"=3,"num_cores"={self.gpu},"num_mgpus"=4}}
+      "GPUConfigurationVariable" = {{"num_gps"=4,"gpu_gen"=15,"usc_gen"=3,"num_cores"={self.gpu}}}
       "gpu-core-count" = {self.gpu}
       "model" = "{self.chip}"
-      "PerformanceStatistics" = {{"Device Utilization %"=7,"In use system memory"=715292672,"Tiler Utilization %"=4}}
+      "PerformanceStatistics" = {{"Device Utilization %"=7,"In use system memory"=715292672}}
       "MetalPluginName" = "AGXMetalG15X_C0"
     }}
 """
@@ -95,7 +89,7 @@ class Mac:
     def _settings(self) -> str:
         low = f" lowpowermode         {self.low_power}\n" if self.portable else ""
         return (
-            "System-wide power settings:\nCurrently in use:\n standby              1\n Sleep On Power Button 1\n"
+            "System-wide power settings:\nCurrently in use:\n standby              1\n"
             " hibernatemode        3\n powernap             1\n displaysleep         10\n"
             f" sleep                1 (sleep prevented by powerd)\n{low} tcpkeepalive         1\n"
         )
@@ -111,9 +105,7 @@ class Mac:
         """The developer tools: those of Xcode, of the Command Line Tools alone, or none."""
         if self.xcode == "none":
             return {}
-        folder = {"Xcode": "/Applications/Xcode.app/Contents/Developer"}.get(
-            self.xcode, "/Library/Developer/CommandLineTools"
-        )
+        folder = FOLDERS[self.xcode]
         told = {"xcode-select -p": folder, "swift --version": SWIFT, "swift build": "Build complete! (4.31s)"}
         if self.xcode == "Xcode":
             told["xcrun --find xctest"] = f"{folder}/usr/bin/xctest"
@@ -121,6 +113,10 @@ class Mac:
         return told
 
 
+NOT_RECORDED = """\
+Note: No thermal warning level has been recorded
+Note: No performance warning level has been recorded
+Note: No CPU power status has been recorded"""
 THERMAL = "com.apple.system.thermalpressurelevel"
 SWIFT = """\
 Apple Swift version 6.2 (swiftlang-6.2.0.19.9 clang-1700.3.19.1)
@@ -168,22 +164,11 @@ def install(machine: str, folder: Path) -> Path:
 
 
 def _script(tool: str, told: dict[str, str]) -> str:
-    """A shell script that prints what a tool prints; `swift build` may be told where, `caffeinate` runs a command."""
+    """A script that prints what a tool prints; `swift build` may be told where, `caffeinate` runs one."""
     if tool == "caffeinate":
         return '#!/bin/sh\nshift\nexec "$@"\n'
-    lines = [
-        "#!/bin/sh",
-        'asked="$*"',
-        'case "$asked" in *--package-path*) asked="${asked%% --package-path*}";; esac',
-    ]
-    lines += ['case "$asked" in']
+    lines = ["#!/bin/sh", "asked=$*", 'asked="${asked%% --package-path*}"', 'case "$asked" in']
     for command, text in told.items():
         lines.append(f"{shlex.quote(command.partition(' ')[2])}) printf '%s\\n' {shlex.quote(text)};;")
-    failure = (
-        NO_TOOLS
-        if tool == "xcrun"
-        else NO_DEVELOPER
-        if tool in ("swift", "xcode-select")
-        else f"{tool}: unknown"
-    )
+    failure = FAILURES.get(tool, f"{tool}: unknown")
     return "\n".join([*lines, f"*) printf '%s\\n' {shlex.quote(failure)} >&2; exit 1;;", "esac", ""])

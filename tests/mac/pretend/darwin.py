@@ -1,4 +1,4 @@
-"""The operating system of the pretended Mac: its name, its C library, and Core ML's predict by the reference runtime."""
+"""The pretended Mac's system: its name, its C library, and Core ML's predict by the reference runtime."""
 
 import ctypes
 import platform
@@ -6,18 +6,13 @@ import shutil
 import sys
 from pathlib import Path
 
-OURS = (
-    "twins",
-    "coreml_runtime",
-    "mlx_coreml",
-    "test_",
-    "__main__",
-)  # only our own code is told that it is on a Mac
+# Only our own code is told that it is on a Mac: libraries would look for its frameworks.
+OURS = ("twins", "coreml_runtime", "mlx_coreml", "test_", "conftest", "__main__")
 KERN_SUCCESS = 0
 
 
 def _told(pretended, real):
-    """A function of `platform` that answers our own modules with `pretended`, and every library with the truth."""
+    """A function of `platform`: `pretended` for our own modules, the truth for libraries."""
 
     def answer(*arguments):
         asks = sys._getframe(1).f_globals.get("__name__", "")
@@ -51,7 +46,7 @@ class Library:
 
 
 class Proxy:
-    """What coremltools expects of a loaded Core ML model; the reference runtime is loaded when it predicts."""
+    """What coremltools expects of a loaded Core ML model; the reference runtime predicts."""
 
     def __init__(self, path, compute_units, function_name, optimization_hints, asset):
         self.arguments = path, function_name or "main", "strict"

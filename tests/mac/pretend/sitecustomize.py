@@ -1,7 +1,8 @@
 """With TWINS_PRETEND_MAC set and this folder on PYTHONPATH, this Python takes a Linux machine for a Mac.
 
-Python imports a module of this name when it starts, so child processes and the kernels of notebooks pretend too. Each
-part is put in place when the module it changes is imported. README.md says what the pretence can and cannot show.
+Python imports a module of this name when it starts, so child processes and the kernels of notebooks pretend
+too. Each part is put in place when the module it changes is imported. ../README.md says what the pretence can
+and cannot show.
 """
 
 import importlib.abc
@@ -47,8 +48,9 @@ def _torch(module):
 
 
 def _mlx(module):
-    module.gpu = module.cpu
-    module.metal.is_available = lambda: True
+    import metal
+
+    metal.install(module)
 
 
 def _macos(module):
