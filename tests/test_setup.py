@@ -386,10 +386,11 @@ def test_durations_are_from_a_pages_start_to_the_next_ones(tmp_path):
     assert estimate.minutes(estimate.REFERENCE, "quick", None, tmp_path) == 6.0
     assert estimate.minutes(2 * estimate.REFERENCE, "quick", ["01_a"], tmp_path) == pytest.approx(2.0)
     assert estimate.minutes(estimate.REFERENCE, "share", ["02_b"], tmp_path) == 3.0
+    assert estimate.minutes(estimate.REFERENCE, "full", None, tmp_path) is None
     assert estimate.minutes(estimate.REFERENCE, "quick", None, tmp_path / "none") is None
     told = doctor.greeting(seen(), "quick", ["02_b"], tmp_path)
     assert told.startswith("Apple M3 Max, 40 GPU cores, 64 GB, macOS 26.1, Python 3.11.9; ")
-    assert "takes about 3 minutes (an estimate)" in told
+    assert "takes about 3 min (an estimate)" in told
 
 
 def test_the_committed_records_give_an_estimate_for_every_page_that_measures():

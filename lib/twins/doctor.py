@@ -173,9 +173,7 @@ def greeting(
     if wrong := refusals(seen, install=False):
         raise ValueError("; ".join(wrong))
     needed = estimate.minutes(seen.work, profile, pages, folder)
-    told = (
-        "" if needed is None else f"; a whole run takes about {max(1, round(needed))} minutes (an estimate)"
-    )
+    told = "" if needed is None else f"; a whole run takes about {max(1, round(needed))} min (an estimate)"
     return f"{machine(seen)}{told}; `make doctor` says more"
 
 
@@ -230,7 +228,7 @@ def page(seen: Look, install: bool) -> str:
     if told is not None:
         lines += [
             "",
-            f"`make report` takes about {max(1, round(told))} minutes here: an estimate from recorded runs.",
+            f"`make report` takes about {max(1, round(told))} min here: an estimate from recorded runs.",
         ]
     return "\n".join(lines)
 

@@ -16,7 +16,7 @@ def clamped(limits: tuple[int, int], hard: int) -> tuple[int, int]:
 
 
 def tolerate() -> None:
-    """From now on a request for more open files than allowed gets those that are; nothing where enough are."""
+    """From now on a request for more open files than allowed gets those that are."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     if hard == resource.RLIM_INFINITY or hard >= ASKED:
         return
