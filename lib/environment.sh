@@ -78,7 +78,10 @@ if [ -n "$stale" ]; then
   rm -rf .venv
 fi
 mkdir -p build/tmp
-[ -e "$python" ] || "$chosen" -m venv .venv
+if [ ! -e "$python" ] && ! "$chosen" -m venv .venv; then
+  rm -rf .venv
+  stop "$chosen cannot make an environment (on Debian the package python3-venv is needed); nothing was made"
+fi
 echo "installing into $environment, about 2 GB"
 # Some builds of Python take macOS 26 for "16.0", and pip then installs MLX's wheel for an older system.
 SYSTEM_VERSION_COMPAT=0 "$python" -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]' ||

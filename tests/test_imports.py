@@ -69,7 +69,7 @@ def test_the_oracle_shares_no_code_with_what_it_checks():
 
 def test_only_frameworks_branches_on_the_framework_at_import():
     assert "twins.frameworks" in used("twins.models")
-    assert used("twins.frameworks") == {"twins.blas", "twins.macos"}
+    assert used("twins.frameworks") == {"twins.blas", "twins.macos", "twins.open_files"}
 
 
 def ready(name: str) -> bool:

@@ -26,6 +26,7 @@ from twins.results import (
     Gate,
     Machine,
     Memory,
+    Precision,
     Record,
     Sharing,
     Timing,
@@ -68,6 +69,7 @@ BODIES = [
     Breadth("MLX", "layers", 100, ["LPPool1d"]),
     Finding("missing step", "largest change of a weight", 0.0, 0.001, True),
     Traffic("transformer_lm", {"batch": 4}, 10, 20),
+    Precision("MLX", "as shipped", 1024, 1e-7, 1e-6),
 ]
 
 
@@ -316,3 +318,15 @@ def test_nothing_written_names_the_user_the_host_or_a_folder(tmp_path):
     assert str(results.ROOT) not in written
     assert sys.prefix not in written
     assert '"/' not in written
+
+
+def test_a_field_that_came_later_may_be_missing_and_others_may_not():
+    body = {k: v for k, v in dataclasses.asdict(HERE).items() if k not in ("gpu_cores", "mlx_wheel")}
+    header = {"schema": 1, "kind": "machine", "machine": HERE.id, "device": "CPU", "versions": {}}
+    header |= {"notebook": "01_machine", "profile": "quick", "run": "2026-01-01"}
+    read = results.parse(json.dumps(header | {"body": body})).body
+    assert (read.gpu_cores, read.mlx_wheel) == (None, "")
+    with pytest.raises(ValueError, match="missing or unknown: chip"):
+        results.parse(json.dumps(header | {"body": {k: v for k, v in body.items() if k != "chip"}}))
+    with pytest.raises(ValueError, match=r"machine.gpu_cores is 'ten', it must be int \| None"):
+        results.parse(json.dumps(header | {"body": body | {"gpu_cores": "ten"}}))

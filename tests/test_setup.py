@@ -24,7 +24,7 @@ NEEDED += [f"lib/twins/{name}.py" for name in ("__init__", "doctor", "estimate",
 PYTHON = """#!/bin/sh
 echo "$0 $* compat=$SYSTEM_VERSION_COMPAT" >> "$LOG"
 case "$*" in
-  "-m venv .venv") mkdir -p .venv/bin && cp "$0" .venv/bin/python ;;
+  "-m venv .venv") [ -z "$NOVENV" ] && mkdir -p .venv/bin && cp "$0" .venv/bin/python ;;
   "-m pip "*) exit ${{PIP:-0}} ;;
   "-m twins.doctor"*)
     shift 2
@@ -207,6 +207,12 @@ def test_a_sound_environment_is_updated_in_place_when_the_pins_change(place):
     os.utime(place.root / ".venv" / ".twins-ready", (1, 1))
     assert place.make("setup").stdout == "installing into .venv, about 2 GB\n"
     assert (place.root / ".venv" / "old").exists() and place.made() == "3.12"
+
+
+def test_a_python_without_venv_is_one_sentence(place):
+    place.python("python3.11", "3.11.9")
+    assert "python3.11 cannot make an environment" in sentence(place.make("setup", NOVENV="1"))
+    assert not (place.root / ".venv").exists()
 
 
 def test_an_installation_that_fails_counts_as_none(place):
@@ -446,3 +452,24 @@ def test_a_macs_records_go_round_by_share_and_merge(tmp_path, monkeypatch):
     assert found.problems == [] and {record.profile for record in found.records} == {"share"}
     assert found.records[0].body == replace(mac, id=found.records[0].machine)
     assert [record.body for record in found.records[1:]] == [record.body for record in book.records[1:]]
+
+
+def test_few_open_files_are_enough_for_mlx_lm():
+    """Root may raise the limit, so what the system answers others is put in its place."""
+    code = """
+import resource
+resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
+real = resource.setrlimit
+def as_a_user(which, limits):
+    if limits[1] > 256:
+        raise ValueError("not allowed to raise maximum limit")
+    real(which, limits)
+resource.setrlimit = as_a_user
+from twins import open_files
+open_files.tolerate()
+from twins import frameworks
+import mlx_lm.utils
+print(resource.getrlimit(resource.RLIMIT_NOFILE))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == "(256, 256)\n", done.stderr

@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 import pytest
 import records
 
-from twins import publish, results, share
+from twins import publish, results, share, summary
 from twins.results import Accuracy, Breadth, Compressed, Energy, Machine, Memory, Record, Traffic, Work
 
 RUN = "2026-05-01T12:00:00.000001Z"
@@ -248,3 +248,39 @@ def test_the_committed_records_can_be_shared(tmp_path):
         assert len(share.read(path)) == sum(
             len(results.read_file(each).records) for each in folder.glob("*.jsonl")
         )
+
+
+def test_a_macs_records_of_two_devices_are_shared_and_merged(tmp_path):
+    """GPU cores, the wheel of MLX, the physical footprint and thermal pressure go there and come back."""
+    mac = replace(records.MACHINE, id="apple-m5-10-core-gpu-24gb", chip="Apple M5", gpu_cores=10)
+    mac = replace(mac, mlx_wheel="py3-none-macosx_26_0_arm64")
+    memory = Memory("vit", {}, "MLX eager", 5, 3, "mx.get_peak_memory", "physical footprint")
+    warm = replace(records.QUIET, pressure=1, low_power=False, swapped=None)
+    made = []
+    for device, hour in (("Apple GPU", 12), ("CPU", 13)):
+        bodies = [replace(mac, device=device), memory, records.step(4, 0.01, 0.02, conditions=warm)]
+        run = f"2026-05-01T{hour}:00:00.000001Z"
+        made += [replace(record(body, run=run, machine=mac.id), device=device) for body in bodies]
+    results.append(tmp_path / "mine" / mac.id / "02_transformer_lm.jsonl", made)
+    path = share.share(mac.id, folder=tmp_path / "mine", target=tmp_path / "out")
+    written, refused = share.merge([path], tmp_path / "theirs")
+    found = results.read(tmp_path / "theirs")
+    assert (refused, found.problems, len(written)) == ([], [], 1)
+    name = f"{mac.id}-{share.tag()}"
+    assert found.bodies(Machine) == [replace(mac, id=name, device=d) for d in ("Apple GPU", "CPU")]
+    assert found.bodies(Memory) == [memory, memory]
+    assert [r.device for r in found.records] == ["Apple GPU"] * 3 + ["CPU"] * 3
+    assert found.bodies(results.Timing)[0].runs[0]["conditions"]["pressure"] == 1
+    assert list(summary.machines(found)) == [name, f"{name} (CPU)"]
+
+
+def test_an_error_below_zero_is_impossible(tmp_path):
+    wrong = record(results.Precision("MLX", "as shipped", 64, -1e-7, 1e-6))
+    path = shared(tmp_path, [*good(), wrong])
+    assert "precision.product is -1e-07, it must be at least 0" in refusal(tmp_path, path)
+
+
+def test_a_gpu_without_a_core_is_impossible(tmp_path):
+    mac = replace(records.MACHINE, gpu_cores=0)
+    path = shared(tmp_path, [record(mac)])
+    assert "machine.gpu_cores is 0, it must be at least 1" in refusal(tmp_path, path)

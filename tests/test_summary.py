@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 import pytest
 from records import MACHINE, step, timed
 
-from twins import results, summary
+from twins import claims, results, summary
 from twins.results import Found, Gate, Record
 from twins.timing import AGAIN
 
@@ -170,3 +170,56 @@ def test_records_written_by_a_book_are_read_by_the_summary(tmp_path, monkeypatch
     book.add(step(4, 1.0, 2.0))
     (row,) = summary.headline(summary.newest(results.read(tmp_path), MACHINE.id))
     assert str(row) == "transformer_lm, batch 4: MLX is 2.00× faster [2.00, 2.00]"
+
+
+# --- two devices of one machine --------------------------------------------------------------------
+
+ON_CPU = replace(APPLE, device="CPU")
+
+
+def two_devices():
+    """`make report`, then one page again with TWINS_DEVICE=cpu, on a Mac."""
+    return Found(
+        [
+            *written(APPLE, step(4, 1.0, 2.0), machine=APPLE),
+            *written(APPLE, machine=APPLE, notebook="01_machine"),
+            *written(ON_CPU, step(4, 3.0, 1.0), machine=ON_CPU, run="2026-01-03"),
+        ],
+        [],
+    )
+
+
+def test_two_devices_of_a_machine_stand_side_by_side():
+    found = two_devices()
+    records = summary.machines(found)
+    assert list(records) == [APPLE.id, f"{APPLE.id} (CPU)"]
+    rows = summary.side_by_side(records, "transformer_lm, batch 4")
+    assert {row.label: row.ratio.value for row in rows} == {APPLE.id: 2.0, f"{APPLE.id} (CPU)": 1 / 3}
+    assert {r.device for r in records[APPLE.id]} == {"Apple GPU"}
+    assert [len(own) for own in records.values()] == [3, 2]
+
+
+def test_a_machines_own_records_are_those_of_its_gpu_or_of_the_device_in_use():
+    records = summary.machines(two_devices())
+    assert summary.newest(two_devices(), APPLE.id) == records[APPLE.id]
+    assert summary.newest(two_devices(), APPLE.id, device="CPU") == records[f"{APPLE.id} (CPU)"]
+    assert summary.named(records, APPLE) == APPLE.id
+    assert summary.named(records, ON_CPU) == f"{APPLE.id} (CPU)"
+    assert summary.chosen(records, APPLE.id, "") == records[APPLE.id]
+
+
+def test_the_evidence_and_the_claims_of_two_devices_are_told_apart():
+    table = summary.evidence(two_devices())
+    assert [tuple(row) for row in table[["device", "notebook", "records"]].itertuples(index=False)] == [
+        ("Apple GPU", "01_machine", 1),
+        ("Apple GPU", "02_transformer_lm", 2),
+        ("CPU", "02_transformer_lm", 2),
+    ]
+    verdicts = claims.by_machine(claims.load(), summary.machines(two_devices()))
+    assert list(verdicts.columns) == ["claim", APPLE.id, f"{APPLE.id} (CPU)"]
+
+
+def test_the_committed_records_keep_their_names():
+    found = results.read(results.ROOT / "data" / "results")
+    assert found.problems == []
+    assert list(summary.machines(found, mixed=True)) == sorted({r.machine for r in found.records})

@@ -2,16 +2,18 @@
 
 Fixed sizes are comparable between machines, but on a fast GPU they measure how long it takes to start
 operations. Beside them one size is timed that is doubled until a step of the faster framework takes FULL
-seconds, or until memory says stop; records and labels call it filled.
+seconds, or until memory says stop; records and labels call it filled. Where the largest fixed size takes as
+long, it is the filled one and nothing is timed twice.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from twins import compare, processes, study, timing
 from twins.arms import step_arms
-from twins.results import Timing
+from twins.results import Gate, Timing
 from twins.show import tell
 from twins.study import Study
 
@@ -59,6 +61,16 @@ def free(estimate: Callable[[], int]) -> bool:
         return False
 
 
+def fixed(
+    twin: Study, gate: Gate, batch_sizes: Sequence[int], modes: Sequence[str], plan: timing.Plan
+) -> Iterator[Timing]:
+    """Training steps at the fixed sizes; the largest is named filled where it fills this machine already."""
+    for record in study.steps(twin, gate, batch_sizes, modes, plan):
+        if record.case["batch"] == max(batch_sizes) and full(record):
+            record = replace(record, case=record.case | {"filled": True, "bound": "computation"})
+        yield record
+
+
 def steps(
     twin: Study, timings: Sequence[Timing], modes: Sequence[str], plan: timing.Plan
 ) -> Iterator[Timing]:
@@ -92,8 +104,8 @@ def reading(timings: Sequence[Timing]) -> str:
     size, milliseconds = last.case["batch"], 1e3 * fastest(last)[1]
     told = f"the faster framework's step takes {milliseconds:.3g} ms"
     if not last.case.get("filled"):
-        more = "so it fills this machine" if full(last) else "and memory holds no larger size"
-        return f"At the largest fixed size, batch {size}, {told}, {more}."
+        more = "" if full(last) else "; no larger size was timed, so starting operations may still show"
+        return f"At the largest fixed size, batch {size}, {told}{more}."
     if last.case["bound"] == "memory":
         return (
             f"Batch {size} is the largest that memory holds: {told}, so starting operations may still show."

@@ -11,10 +11,11 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from twins import blas, macos
+from twins import blas, macos, open_files
 
 THREADS = blas.limit_threads()
 BLAS = blas.fast()
+open_files.tolerate()
 SHIPPED = (
     "TWINS_FLOAT32_AS_SHIPPED"  # set: both frameworks keep their own defaults (shipped.py asks for that)
 )

@@ -147,12 +147,17 @@ def _traffic(body: results.Traffic) -> Iterator[str]:
         yield f"traffic: {body.unfused} bytes unfused are fewer than the {body.compulsory} that must be moved"
 
 
+def _precision(body: results.Precision) -> Iterator[str]:
+    yield from _outside(body, 1, "size")
+    yield from _outside(body, 0, "product", "gradients")
+
+
 def _memory(body: results.Memory) -> Iterator[str]:
     return _outside(body, 0, "resident", "allocator")
 
 
 _CHECKS = {
-    results.Machine: lambda body: _outside(body, 1, "cores", "memory_gb", "threads"),
+    results.Machine: lambda body: _outside(body, 1, "cores", "memory_gb", "threads", "gpu_cores"),
     results.Timing: _timing,
     results.Accuracy: _accuracy,
     results.Fit: _fit,
@@ -165,6 +170,7 @@ _CHECKS = {
     results.Compressed: _compressed,
     results.Breadth: _breadth,
     results.Traffic: _traffic,
+    results.Precision: _precision,
 }
 
 

@@ -84,7 +84,9 @@ def largest(found: Iterable[Load]) -> list[Load]:
 
 
 def _key(twin: str, case: dict) -> tuple:
-    return twin, *sorted((name, str(value)) for name, value in case.items() if name != "twin")
+    """A step's twin and sizes; that a timing is the filled one, and what bounds it, is no size."""
+    left_out = ("twin", "filled", "bound")
+    return twin, *sorted((name, str(value)) for name, value in case.items() if name not in left_out)
 
 
 def same_step(load: Load, timed: Timing) -> bool:

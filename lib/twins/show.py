@@ -65,8 +65,8 @@ def table(frame, caption: str | None = None) -> Shown:
     """A pandas DataFrame as an accessible table: every column named, numbers on the right.
 
     A named index becomes the first columns, a numbered one is left out. Floats show four significant digits
-    and keep the full value for sorting; a missing value shows as a dash. A frame without columns holds nothing
-    and says so. ValueError where a column or an index has no name.
+    and keep the full value for sorting; a missing value shows as a dash. A frame without columns says that
+    nothing was measured. ValueError where a column or an index has no name.
     """
     frame = named(frame)
     if not frame.shape[1]:

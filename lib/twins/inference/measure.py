@@ -188,7 +188,7 @@ def filled(
 ) -> Iterator[results.Timing]:
     """The parts of a case whose batch fills this machine: a token of the faster framework takes long enough.
 
-    It begins at the largest float32 batch of `timed`; nothing where that is long enough or memory has no more.
+    It begins at the largest float32 batch of `timed`; nothing where that is long enough or memory is short.
     """
     tokens = [r for r in timed if r.subject == "token" and r.case["dtype"] == "float32"]
     if not tokens or filling.full(largest := max(tokens, key=lambda r: r.case["batch"])):

@@ -9,13 +9,34 @@ from pathlib import Path
 
 import metal
 
-FACTORIES = """tensor as_tensor zeros ones empty full arange rand randn randint eye linspace zeros_like ones_like
-empty_like full_like rand_like randn_like tril_indices triu_indices scalar_tensor empty_strided randperm""".split()
+FACTORIES = [
+    "tensor",
+    "as_tensor",
+    "zeros",
+    "ones",
+    "empty",
+    "full",
+    "arange",
+    "rand",
+    "randn",
+    "randint",
+    "eye",
+    "linspace",
+    "zeros_like",
+    "ones_like",
+    "empty_like",
+    "full_like",
+    "rand_like",
+    "randn_like",
+    "tril_indices",
+    "triu_indices",
+    "scalar_tensor",
+    "empty_strided",
+    "randperm",
+]
 MIXING = {"aten::copy_", "aten::_to_copy", "aten::index", "aten::index_put_", "aten::index_put"}
 MIXING |= {"aten::_index_put_impl_"}
-NO_NUMPY = (
-    "can't convert mps:0 device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first."
-)
+NO_NUMPY = "can't convert mps:0 device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first."
 NO_FLOAT64 = (
     "Cannot convert a MPS Tensor to float64 dtype as the MPS framework doesn't support float64. "
     "Please use float32 instead."
@@ -71,7 +92,9 @@ def _subclass(torch, allocates: bool):
         @staticmethod
         def __new__(cls, inner, requires_grad=False):
             if not allocates:
-                raise RuntimeError("MPS backend out of memory (MPS allocated: 0 bytes, max allowed: 0 bytes).")
+                raise RuntimeError(
+                    "MPS backend out of memory (MPS allocated: 0 bytes, max allowed: 0 bytes)."
+                )
             if inner.dtype in (torch.float64, torch.complex128):
                 raise TypeError(NO_FLOAT64)
             made = torch.Tensor._make_wrapper_subclass(
@@ -120,7 +143,9 @@ def _subclass(torch, allocates: bool):
             flat, _ = tree_flatten((arguments, named))
             name = function._overloadpacket._qualified_op_name
             _refuse_mixing(torch, cls, name, flat)
-            if named.get("device") is not None:  # autograd asks for the device of `inner`; moving is _moving's
+            if (
+                named.get("device") is not None
+            ):  # autograd asks for the device of `inner`; moving is _moving's
                 named["device"] = torch.device("cpu")
             if named.get("dtype") in (torch.float64, torch.complex128):
                 raise TypeError(NO_FLOAT64)
@@ -258,7 +283,9 @@ def _operations(torch, kind) -> None:
     def on_device(x, weight, bias=None):
         return Linear.apply(x, weight, bias) if isinstance(x, kind) else linear(x, weight, bias)
 
-    def attention_on_device(q, k, v, attn_mask=None, dropout_p=0.0, is_causal=False, scale=None, enable_gqa=False):
+    def attention_on_device(
+        q, k, v, attn_mask=None, dropout_p=0.0, is_causal=False, scale=None, enable_gqa=False
+    ):
         if isinstance(q, kind) and not torch.is_grad_enabled() and not enable_gqa:
             whole = aten._scaled_dot_product_attention_math_for_mps
             return whole(q, k, v, attn_mask, dropout_p, is_causal, None, scale=scale)[0]
