@@ -1,6 +1,7 @@
 """The tests that touch a device, once more on a pretended Mac, in a process of their own.
 
-EXCUSED are those that cannot pass there, by the pretence's fault and not the code's. Minutes long: `make oracle`.
+EXCUSED are those that cannot pass there, by the pretence's fault and not the code's. Minutes long, so marked
+`oracle`.
 """
 
 import subprocess

@@ -1,7 +1,7 @@
-"""torch's device "mps", made of a tensor subclass: every operation computes on the CPU and says it was the GPU.
+"""torch's device "mps", made of a tensor subclass: operations compute on the CPU and say that it was the GPU.
 
-As on the real device: no float64, no mixing with CPU tensors, no NumPy view, a linear layer whose backward pass is one
-operation, attention without gradients as one operation, and MLX arrays that arrive on it through DLPack.
+As on the real device: no float64, no mixing with CPU tensors, no NumPy view, a linear layer whose backward pass
+is one operation, attention without gradients as one operation, MLX arrays that arrive on it through DLPack.
 """
 
 import functools
@@ -36,7 +36,10 @@ FACTORIES = [
 ]
 MIXING = {"aten::copy_", "aten::_to_copy", "aten::index", "aten::index_put_", "aten::index_put"}
 MIXING |= {"aten::_index_put_impl_"}
-NO_NUMPY = "can't convert mps:0 device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first."
+NO_NUMPY = (
+    "can't convert mps:0 device type tensor to numpy. "
+    "Use Tensor.cpu() to copy the tensor to host memory first."
+)
 NO_FLOAT64 = (
     "Cannot convert a MPS Tensor to float64 dtype as the MPS framework doesn't support float64. "
     "Please use float32 instead."
@@ -52,7 +55,7 @@ def install(torch, allocates: bool = True) -> None:
     """Give torch the device; one that does not allocate raises as on hosted runners."""
     from torch.utils import _device
 
-    _device._device_constructors()  # it keeps torch's own functions, by which `with torch.device("meta")` knows them
+    _device._device_constructors()  # keeps torch's own functions, which `with torch.device("meta")` looks for
     kind = _subclass(torch, allocates)
     _moving(torch, kind)
     for name in FACTORIES:
@@ -170,8 +173,8 @@ def _refuse_mixing(torch, kind, name, values) -> None:
         plain = isinstance(value, torch.Tensor) and not isinstance(value, kind)
         if plain and value.dim() and not value.is_meta and name not in MIXING:
             raise RuntimeError(
-                "Expected all tensors to be on the same device, but found at least two devices, mps:0 and cpu! "
-                f"(in {name})"
+                "Expected all tensors to be on the same device, "
+                f"but found at least two devices, mps:0 and cpu! (in {name})"
             )
 
 
