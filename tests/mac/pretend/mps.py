@@ -1,7 +1,7 @@
 """torch's device "mps", made of a tensor subclass: operations compute on the CPU and say that it was the GPU.
 
-As on the real device: no float64, no mixing with CPU tensors, no NumPy view, a linear layer whose backward
-pass is one operation, attention without gradients as one operation, MLX arrays that arrive on it through DLPack.
+As on the real device: no float64, no mixing with CPU tensors, no NumPy view, linear layers with a backward pass
+of one operation, attention without gradients as one, MLX arrays that arrive on it through DLPack.
 """
 
 import functools
