@@ -1,6 +1,6 @@
 """The smoke report from end to end on pretended Macs, from a copy of the project in a folder with a space.
 
-One Mac belongs to every run of the tests: Command Line Tools alone and few open files, what most goes wrong with.
+With the Command Line Tools alone and few open files: what most Macs have.
 """
 
 import shutil

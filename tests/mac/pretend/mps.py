@@ -1,7 +1,7 @@
 """torch's device "mps", made of a tensor subclass: operations compute on the CPU and say that it was the GPU.
 
-As on the real device: no float64, no mixing with CPU tensors, no NumPy view, linear layers with a backward pass
-of one operation, attention without gradients as one, MLX arrays that arrive on it through DLPack.
+As on the real device: no float64, no mixing with CPU tensors, no NumPy view, linear layers with a whole
+backward pass, attention without gradients as one operation, MLX arrays that arrive on it through DLPack.
 """
 
 import functools
@@ -66,7 +66,7 @@ def install(torch, allocates: bool = True) -> None:
     torch.accelerator.reset_peak_memory_stats = lambda *_: Path("/proc/self/clear_refs").write_text("5")
     torch.accelerator.max_memory_allocated = lambda *_: _peak()
     torch.compile = lambda function=None, **_: function
-    torch.inference_mode = torch.no_grad  # a wrapper cannot hold an inference tensor
+    torch.inference_mode = _inference_mode(torch, torch.inference_mode)
     taken = torch.from_dlpack
 
     def from_dlpack(array, *arguments, **named):
@@ -76,6 +76,17 @@ def install(torch, allocates: bool = True) -> None:
 
     torch.from_dlpack = torch.utils.dlpack.from_dlpack = from_dlpack
     torch.__future__.set_swap_module_params_on_conversion(True)
+
+
+def _inference_mode(torch, real):
+    """torch.inference_mode without inference tensors, which a wrapper cannot hold."""
+
+    def mode(wanted=True):
+        if callable(wanted):  # as a decorator without brackets
+            return torch.no_grad()(wanted)
+        return torch.no_grad() if wanted else real(False)
+
+    return mode
 
 
 def _peak() -> int:
