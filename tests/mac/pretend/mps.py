@@ -9,31 +9,10 @@ from pathlib import Path
 
 import metal
 
-FACTORIES = [
-    "tensor",
-    "as_tensor",
-    "zeros",
-    "ones",
-    "empty",
-    "full",
-    "arange",
-    "rand",
-    "randn",
-    "randint",
-    "eye",
-    "linspace",
-    "zeros_like",
-    "ones_like",
-    "empty_like",
-    "full_like",
-    "rand_like",
-    "randn_like",
-    "tril_indices",
-    "triu_indices",
-    "scalar_tensor",
-    "empty_strided",
-    "randperm",
-]
+FACTORIES = ("tensor", "as_tensor", "zeros", "ones", "empty", "full", "arange", "rand", "randn")
+FACTORIES += ("randint", "eye", "linspace", "zeros_like", "ones_like", "empty_like", "full_like")
+FACTORIES += ("rand_like", "randn_like", "tril_indices", "triu_indices", "scalar_tensor")
+FACTORIES += ("empty_strided", "randperm")
 MIXING = {"aten::copy_", "aten::_to_copy", "aten::index", "aten::index_put_", "aten::index_put"}
 MIXING |= {"aten::_index_put_impl_"}
 NO_NUMPY = (
@@ -157,9 +136,8 @@ def _subclass(torch, allocates: bool):
             flat, _ = tree_flatten((arguments, named))
             name = function._overloadpacket._qualified_op_name
             _refuse_mixing(torch, cls, name, flat)
-            if (
-                named.get("device") is not None
-            ):  # autograd asks for the device of `inner`; moving is _moving's
+            # Autograd asks for the device of `inner`; moving is _moving's.
+            if named.get("device") is not None:
                 named["device"] = torch.device("cpu")
             if named.get("dtype") in (torch.float64, torch.complex128):
                 raise TypeError(NO_FLOAT64)
@@ -303,6 +281,9 @@ def _operations(torch, kind) -> None:
         if isinstance(q, kind) and not torch.is_grad_enabled() and not enable_gqa:
             whole = aten._scaled_dot_product_attention_math_for_mps
             return whole(q, k, v, attn_mask, dropout_p, is_causal, None, scale=scale)[0]
+        if isinstance(q, kind) and is_causal:  # torch itself would make the mask on the CPU
+            attn_mask = kind(torch.ones(q.shape[-2], k.shape[-2], dtype=torch.bool).tril())
+            is_causal = False
         more = {"attn_mask": attn_mask, "dropout_p": dropout_p, "is_causal": is_causal, "scale": scale}
         return attend(q, k, v, **more, enable_gqa=enable_gqa)
 
