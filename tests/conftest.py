@@ -22,9 +22,9 @@ def smoke():
 def pytest_collection_modifyitems(items):
     """For tests spread over processes: a file's tests share one, and so do all that need the report.
 
-    These begin first, because the report takes longest.
+    These begin first, because the report takes longest; after them the report of the pretended Mac.
     """
-    items.sort(key=lambda item: "smoke" not in item.fixturenames)
+    items.sort(key=lambda item: ("smoke" not in item.fixturenames, item.path.parent.name != "mac"))
     for item in items:
         shared = "smoke" in item.fixturenames
         item.add_marker(pytest.mark.xdist_group("report" if shared else str(item.path)))

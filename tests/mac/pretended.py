@@ -9,10 +9,13 @@ HERE = Path(__file__).parent
 LIBRARY = HERE.parents[1] / "lib"
 
 
-def environment(machine: str, folder: Path, **more: str) -> dict[str, str]:
-    """Variables for a process on the pretended machine; its tools are written into `folder`."""
+def environment(machine: str, folder: Path, library: Path = LIBRARY, **more: str) -> dict[str, str]:
+    """Variables for a process on the pretended machine; its tools are written into `folder`.
+
+    `library` is the folder of the package that the process imports.
+    """
     tools = install(machine, folder / machine)
-    paths = [str(HERE / "pretend"), str(LIBRARY), *filter(None, [os.environ.get("PYTHONPATH")])]
+    paths = [str(HERE / "pretend"), str(library), *filter(None, [os.environ.get("PYTHONPATH")])]
     own = {"TWINS_PRETEND_MAC": machine, "PYTHONPATH": os.pathsep.join(paths)}
     kept = {name: value for name, value in os.environ.items() if name not in ("TWINS_DEVICE", "CONDA_PREFIX")}
     return kept | own | {"PATH": f"{tools}{os.pathsep}{os.environ['PATH']}"} | more

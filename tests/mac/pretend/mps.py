@@ -1,7 +1,7 @@
-"""torch's device "mps", made of a tensor subclass: every operation computes on the CPU and says it was the GPU.
+"""torch's device "mps", made of a tensor subclass: operations compute on the CPU and say that it was the GPU.
 
-As on the real device: no float64, no mixing with CPU tensors, no NumPy view, a linear layer whose backward pass is one
-operation, attention without gradients as one operation, and MLX arrays that arrive on it through DLPack.
+As on the real device: no float64, no mixing with CPU tensors, no NumPy view, linear layers with a whole
+backward pass, attention without gradients as one operation, MLX arrays that arrive on it through DLPack.
 """
 
 import functools
@@ -9,34 +9,16 @@ from pathlib import Path
 
 import metal
 
-FACTORIES = [
-    "tensor",
-    "as_tensor",
-    "zeros",
-    "ones",
-    "empty",
-    "full",
-    "arange",
-    "rand",
-    "randn",
-    "randint",
-    "eye",
-    "linspace",
-    "zeros_like",
-    "ones_like",
-    "empty_like",
-    "full_like",
-    "rand_like",
-    "randn_like",
-    "tril_indices",
-    "triu_indices",
-    "scalar_tensor",
-    "empty_strided",
-    "randperm",
-]
+FACTORIES = ("tensor", "as_tensor", "zeros", "ones", "empty", "full", "arange", "rand", "randn")
+FACTORIES += ("randint", "eye", "linspace", "zeros_like", "ones_like", "empty_like", "full_like")
+FACTORIES += ("rand_like", "randn_like", "tril_indices", "triu_indices", "scalar_tensor")
+FACTORIES += ("empty_strided", "randperm")
 MIXING = {"aten::copy_", "aten::_to_copy", "aten::index", "aten::index_put_", "aten::index_put"}
 MIXING |= {"aten::_index_put_impl_"}
-NO_NUMPY = "can't convert mps:0 device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first."
+NO_NUMPY = (
+    "can't convert mps:0 device type tensor to numpy. "
+    "Use Tensor.cpu() to copy the tensor to host memory first."
+)
 NO_FLOAT64 = (
     "Cannot convert a MPS Tensor to float64 dtype as the MPS framework doesn't support float64. "
     "Please use float32 instead."
@@ -52,7 +34,7 @@ def install(torch, allocates: bool = True) -> None:
     """Give torch the device; one that does not allocate raises as on hosted runners."""
     from torch.utils import _device
 
-    _device._device_constructors()  # it keeps torch's own functions, by which `with torch.device("meta")` knows them
+    _device._device_constructors()  # keeps torch's own functions, which `with torch.device("meta")` looks for
     kind = _subclass(torch, allocates)
     _moving(torch, kind)
     for name in FACTORIES:
@@ -63,7 +45,7 @@ def install(torch, allocates: bool = True) -> None:
     torch.accelerator.reset_peak_memory_stats = lambda *_: Path("/proc/self/clear_refs").write_text("5")
     torch.accelerator.max_memory_allocated = lambda *_: _peak()
     torch.compile = lambda function=None, **_: function
-    torch.inference_mode = torch.no_grad  # a wrapper cannot hold an inference tensor
+    torch.inference_mode = _inference_mode(torch, torch.inference_mode)
     taken = torch.from_dlpack
 
     def from_dlpack(array, *arguments, **named):
@@ -73,6 +55,17 @@ def install(torch, allocates: bool = True) -> None:
 
     torch.from_dlpack = torch.utils.dlpack.from_dlpack = from_dlpack
     torch.__future__.set_swap_module_params_on_conversion(True)
+
+
+def _inference_mode(torch, real):
+    """torch.inference_mode without inference tensors, which a wrapper cannot hold."""
+
+    def mode(wanted=True):
+        if callable(wanted):  # as a decorator without brackets
+            return torch.no_grad()(wanted)
+        return torch.no_grad() if wanted else real(False)
+
+    return mode
 
 
 def _peak() -> int:
@@ -143,9 +136,8 @@ def _subclass(torch, allocates: bool):
             flat, _ = tree_flatten((arguments, named))
             name = function._overloadpacket._qualified_op_name
             _refuse_mixing(torch, cls, name, flat)
-            if (
-                named.get("device") is not None
-            ):  # autograd asks for the device of `inner`; moving is _moving's
+            # Autograd asks for the device of `inner`; moving is _moving's.
+            if named.get("device") is not None:
                 named["device"] = torch.device("cpu")
             if named.get("dtype") in (torch.float64, torch.complex128):
                 raise TypeError(NO_FLOAT64)
@@ -170,8 +162,8 @@ def _refuse_mixing(torch, kind, name, values) -> None:
         plain = isinstance(value, torch.Tensor) and not isinstance(value, kind)
         if plain and value.dim() and not value.is_meta and name not in MIXING:
             raise RuntimeError(
-                "Expected all tensors to be on the same device, but found at least two devices, mps:0 and cpu! "
-                f"(in {name})"
+                "Expected all tensors to be on the same device, "
+                f"but found at least two devices, mps:0 and cpu! (in {name})"
             )
 
 
@@ -289,6 +281,9 @@ def _operations(torch, kind) -> None:
         if isinstance(q, kind) and not torch.is_grad_enabled() and not enable_gqa:
             whole = aten._scaled_dot_product_attention_math_for_mps
             return whole(q, k, v, attn_mask, dropout_p, is_causal, None, scale=scale)[0]
+        if isinstance(q, kind) and is_causal:  # torch itself would make the mask on the CPU
+            attn_mask = kind(torch.ones(q.shape[-2], k.shape[-2], dtype=torch.bool).tril())
+            is_causal = False
         more = {"attn_mask": attn_mask, "dropout_p": dropout_p, "is_causal": is_causal, "scale": scale}
         return attend(q, k, v, **more, enable_gqa=enable_gqa)
 
