@@ -1,113 +1,169 @@
-"""Each framework's GPU against its own CPU: a wrong operation is named, and limits are those of the device."""
+"""Each GPU against its own CPU: a right one passes, wrong operations are caught and named.
 
-import numpy as np
+There is no GPU here: an operation is changed while `devices.on("cpu")` is left, which is when the device's
+own values are computed.
+"""
+
+from contextlib import contextmanager
+from dataclasses import asdict
+
+import mlx.core as mx
 import pytest
+import torch
 
-from twins import devices, parity, study, thresholds
+from twins import devices, results
 from twins.frameworks import BOTH, MLX, TORCH
+from twins.study import Study
+from twins.train import named
+
+each = pytest.mark.parametrize("framework", BOTH, ids=lambda framework: framework.key)
+GRADIENT = "blocks.0.norm1.weight"
 
 
-def lm() -> study.Study:
-    return devices.studies()[0]
+@pytest.fixture
+def plant(monkeypatch):
+    """Replaces an operation by `change(own)` for the device, and leaves the CPU its own."""
+    away = [True]
+
+    @contextmanager
+    def on(device):
+        away[0] = False
+        yield
+        away[0] = True
+
+    def planted(owner: object, name: str, change) -> None:
+        own = getattr(owner, name)
+        wrong = change(own)
+        monkeypatch.setattr(owner, name, lambda *a, **k: (wrong if away[0] else own)(*a, **k))
+
+    monkeypatch.setattr(devices, "on", on)
+    return planted
 
 
-def test_every_twin_is_compared_at_its_smallest_size():
-    assert [each.name for each in devices.studies()] == list(devices.TWINS)
+def checked(framework, name: str) -> dict[str, devices.Check]:
+    twin = Study(name, asdict(named(name).tiny()))
+    return {c.name: c for c in devices.checks(framework, twin, twin.examples(4, devices.STEPS))}
 
 
-def test_on_a_cpu_there_is_nothing_to_compare(monkeypatch):
+def failed(found: dict[str, devices.Check]) -> set[str]:
+    return {name for name, check in found.items() if not check.passed}
+
+
+def scaled(factor: float):
+    return lambda own: lambda *a, **k: own(*a, **k) * factor
+
+
+@each
+@pytest.mark.parametrize("name", devices.TWINS)
+def test_a_device_that_computes_the_same_passes(framework, name):
+    found = checked(framework, name)
+    assert list(found) == ["outputs", "gradients", "losses"]
+    assert [check.value for check in found.values()] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("name", ["resnet", "transformer_lm"])
+@pytest.mark.parametrize("error", [2e-7, -4e-7])
+def test_rounding_passes(plant, name, error):
+    """A switched ReLU moves gradients further than their limit; then rounding's own effect is the limit."""
+    operation = {"resnet": "conv2d", "transformer_lm": "linear"}[name]
+    plant(torch.nn.functional, operation, scaled(1 + error))
+    found = checked(TORCH, name)
+    assert failed(found) == set() and found["outputs"].value > 0
+
+
+@pytest.mark.parametrize(
+    ("framework", "owner", "operation", "layer"),
+    [
+        (TORCH, torch.nn.functional, "layer_norm", "`blocks.0.norm1`, a LayerNorm"),
+        (MLX, mx.fast, "layer_norm", "`blocks.0.norm1`, a LayerNorm"),
+        (TORCH, torch.nn.functional, "gelu", "`blocks.0`, a TorchBlock"),
+    ],
+)
+def test_a_wrong_operation_is_caught_and_its_layer_is_named(plant, framework, owner, operation, layer):
+    plant(owner, operation, scaled(1.001))
+    outputs = checked(framework, "transformer_lm")["outputs"]
+    assert not outputs.passed
+    assert outputs.where.startswith(f"first in {layer}: "), outputs.where
+
+
+def test_a_wrong_gradient_alone_is_caught_and_its_tensor_is_named(plant):
+    def hooked(own):
+        def embedding(*arguments, **named):
+            found = own(*arguments, **named)
+            found.register_hook(lambda gradient: 1.01 * gradient)
+            return found
+
+        return embedding
+
+    plant(torch.nn.functional, "embedding", hooked)
+    found = checked(TORCH, "transformer_lm")
+    assert failed(found) == {"gradients", "losses"} or failed(found) == {"gradients"}
+    assert "embed" in found["gradients"].where
+
+
+def test_a_wrong_update_alone_is_caught_by_the_losses(plant):
+    def stepped(own):
+        def step(optimizer, *arguments):
+            own(optimizer, *arguments)
+            for group in optimizer.param_groups:
+                for weight in group["params"]:
+                    weight.data *= 1.01
+
+        return step
+
+    plant(torch.optim.AdamW, "step", stepped)
+    found = checked(TORCH, "transformer_lm")
+    assert failed(found) == {"losses"}
+    assert found["losses"].where.startswith("step ")
+
+
+@each
+def test_long_products_are_right_here(framework):
+    found = list(devices.long_products(framework))
+    assert [check.name for check in found] == [
+        "product of rows of 32,767",
+        "batched product of rows of 32,767",
+        "product of rows of 40,000",
+        "batched product of rows of 40,000",
+    ]
+    assert all(check.value < devices.LONG_PRODUCT / 100 for check in found)
+
+
+@pytest.mark.parametrize(("framework", "kind"), [(MLX, mx.array), (TORCH, torch.Tensor)])
+def test_one_number_of_a_long_row_too_many_is_caught(monkeypatch, framework, kind):
+    """As on M1 and M2 where a row has 32,767 numbers and both sides of the result at least 16."""
+    own = kind.__matmul__
+
+    def product(x, y):
+        found = own(x, y)
+        wide = min(found.shape[-2:]) >= 16 and x.shape[-1] >= 32_767
+        return found + x[..., -1:] * y[..., -1:, :] if wide else found
+
+    monkeypatch.setattr(kind, "__matmul__", product)
+    assert not any(check.passed for check in devices.long_products(framework))
+
+
+def gates(*failures: str) -> list[results.Gate]:
+    right = devices.Check("outputs", 1e-7, 1e-5, "the whole model")
+    wrong = devices.Check("gradients", 0.3, 1e-5, "out.weight")
+    return [devices.gate("bert", each, [right] + ([wrong] if each.name in failures else [])) for each in BOTH]
+
+
+def test_the_page_says_what_was_found():
+    assert devices.reading([]) == (
+        "Both frameworks compute on the CPU here: there is no GPU to compare with it."
+    )
+    told = "In all of 2 comparisons each framework's GPU computes what its CPU computes. Limits: measured on"
+    assert devices.reading(gates()).startswith(told)
+    assert devices.reading(gates("MLX")) == (
+        "**The GPU does not compute what the CPU computes**, and times of it are void: "
+        "MLX, bert, gradients: 0.3, limit 1e-05, out.weight."
+    )
+    table = devices.table(gates("PyTorch"))
+    assert list(table["verdict"]) == ["passed", "passed", "FAILED"]
+    assert list(table["framework"]) == ["MLX", "PyTorch", "PyTorch"]
+
+
+def test_without_a_gpu_nothing_is_computed(monkeypatch):
     monkeypatch.setattr(MLX, "device", "cpu")
     assert list(devices.gates()) == []
-    assert devices.reading([]).startswith("Both frameworks compute on the CPU here")
-
-
-@pytest.mark.parametrize("framework", BOTH, ids=lambda each: each.key)
-def test_a_device_that_computes_the_same_passes(framework):
-    found = devices.checks(framework, lm(), lm().examples(4, 2))
-    assert [check.name for check in found] == [
-        f"{framework.name} {kind}" for kind in ("outputs", "gradients", "losses")
-    ]
-    assert all(check.passed for check in found)
-
-
-@pytest.mark.parametrize("kind", ["outputs", "gradients", "losses"])
-def test_what_the_gpu_gets_wrong_is_named(monkeypatch, kind):
-    """Of what is computed the second time, on the GPU, one tensor is 1 % off."""
-    calls, computed = [], devices.computed
-
-    def wrong(framework, twin, batches):
-        made = computed(framework, twin, batches)
-        calls.append(kind)
-        if len(calls) == 2:
-            name = sorted(made[kind])[-1]
-            made[kind][name] = 1.01 * made[kind][name]
-        return made
-
-    monkeypatch.setattr(devices, "computed", wrong)
-    found = devices.checks(TORCH, lm(), lm().examples(4, 2))
-    assert [check.name for check in found if not check.passed] == [f"PyTorch {kind}"]
-    record = devices.gate("transformer_lm", TORCH, found)
-    assert not record.passed and record.case["framework"] == "PyTorch"
-    assert "transformer_lm, PyTorch" in devices.reading([record])
-
-
-def test_a_long_row_that_is_summed_wrongly_is_found(monkeypatch):
-    right = devices.long_product(TORCH)
-    assert right.passed and right.value < 1e-4
-    numpy = TORCH.numpy
-    monkeypatch.setattr(TORCH, "numpy", lambda x: numpy(x) * np.where(np.arange(8) == 7, 0.5, 1.0))
-    assert not devices.long_product(TORCH).passed
-
-
-@pytest.mark.parametrize("name", ["outputs", "evaluation"])
-def test_limits_on_a_gpu_know_winograds_rounding_and_no_planted_defect(monkeypatch, name):
-    """Correct ResNets of the full profile reached 1.1e-5 by Winograd's arithmetic (thresholds.py)."""
-    monkeypatch.setattr(thresholds.MLX, "device", "cpu")
-    cpu = thresholds.limit(name)
-    monkeypatch.setattr(thresholds.MLX, "device", "mps")
-    gpu = thresholds.limit(name)
-    smallest = float(thresholds.THRESHOLDS[name].defect.rpartition(" ")[2])
-    assert cpu < 1.1e-5 < gpu / 4 and 10 * gpu < smallest
-
-
-def test_checks_of_float64_keep_their_limits(monkeypatch):
-    monkeypatch.setattr(thresholds.MLX, "device", "mps")
-    for name, threshold in thresholds.THRESHOLDS.items():
-        if threshold.gpu is None:
-            assert thresholds.limit(name) == threshold.limit
-    assert parity.limit_of is thresholds.limit
-
-
-class CompilerError(RuntimeError):
-    """As torch's compiler raises it."""
-
-
-CompilerError.__module__ = "torch._inductor.exc"
-
-
-def test_a_model_that_cannot_be_compiled_keeps_its_page(monkeypatch):
-    asked = []
-
-    def gate(name, make, batches, torch_compiled):
-        asked.append(torch_compiled)
-        if torch_compiled:
-            raise CompilerError("no lowering for aten.strange\nand more")
-        return parity.Verdict(name, (), {})
-
-    monkeypatch.setattr(study.parity, "gate", gate)
-    monkeypatch.setattr(study.diagnosis, "refused", lambda *_: None)
-    twin = lm()
-    verdict = study.gate(twin, twin.examples(2, 1))
-    assert asked == [True, False]
-    assert study.modes(verdict) == ["eager"]
-    assert study.uncompiled(verdict).endswith("refuses this model (no lowering for aten.strange).")
-
-
-def test_another_error_of_a_model_is_not_taken_for_the_compilers(monkeypatch):
-    def gate(*_):
-        raise RuntimeError("out of memory")
-
-    monkeypatch.setattr(study.parity, "gate", gate)
-    monkeypatch.setattr(study.diagnosis, "refused", lambda *_: None)
-    with pytest.raises(RuntimeError, match="out of memory"):
-        study.gate(lm(), lm().examples(2, 1))

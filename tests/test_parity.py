@@ -171,7 +171,7 @@ def test_compiled_torch_step_agrees():
 
 def test_nan_never_passes():
     assert not parity.Check("outputs", float("nan"), 1.0, "").passed
-    assert parity._worst("gradients", {"a": 1.0, "b": float("nan")}, 2.0).where == "b"
+    assert parity.worst("gradients", {"a": 1.0, "b": float("nan")}, 2.0).where == "b"
 
 
 def test_every_threshold_lies_between_correct_and_defective():

@@ -8,7 +8,7 @@ import numpy as np
 import psutil
 import pytest
 
-from twins import machine, probes, processes, results, study, timing
+from twins import machine, parity, probes, processes, results, study, timing
 from twins.models import transformer_lm as lm
 from twins.study import Study
 from twins.timing import Plan
@@ -277,3 +277,37 @@ def test_next_tokens_are_one_ahead():
     for ids, targets in pairs:
         assert ids.shape == targets.shape == (3, 3)
         assert np.array_equal(ids + 1, targets)
+
+
+class CompilerError(RuntimeError):
+    """As torch's compiler raises it."""
+
+
+CompilerError.__module__ = "torch._inductor.exc"
+
+
+def test_a_model_that_cannot_be_compiled_keeps_its_page(monkeypatch):
+    asked = []
+
+    def gate(name, make, batches, torch_compiled):
+        asked.append(torch_compiled)
+        if torch_compiled:
+            raise CompilerError("no lowering for aten.strange\nand more")
+        return parity.Verdict(name, (), {})
+
+    monkeypatch.setattr(study.parity, "gate", gate)
+    monkeypatch.setattr(study.diagnosis, "refused", lambda *_: None)
+    verdict = study.gate(TINY, TINY.examples(2, 1))
+    assert asked == [True, False]
+    assert study.modes(verdict) == ["eager"]
+    assert study.uncompiled(verdict).endswith("refuses this model (no lowering for aten.strange).")
+
+
+def test_another_error_of_a_model_is_not_taken_for_the_compilers(monkeypatch):
+    def gate(*_):
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(study.parity, "gate", gate)
+    monkeypatch.setattr(study.diagnosis, "refused", lambda *_: None)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        study.gate(TINY, TINY.examples(2, 1))

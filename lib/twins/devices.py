@@ -2,15 +2,17 @@
 
 The fairness gate compares two frameworks on one device. A GPU that computes something else than the CPU would
 pass it whenever both frameworks err alike, and would blame the wrong side when one of them does.
-Known faults: https://github.com/pytorch/pytorch/issues/193487 (products of long rows on M1 and M2).
+Known faults: https://github.com/pytorch/pytorch/issues/193487 and 195163 (long products on M1 and M2).
 """
 
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
+import pandas as pd
 
-from twins import parity, results, study, train
+from twins import parity, results, study, thresholds, train
+from twins.diagnosis.calls import record
 from twins.frameworks import BOTH, DEVICE_NAMES, MLX, Mlx, Torch, on
 from twins.parity import Check
 from twins.study import Batches, Study
@@ -18,8 +20,10 @@ from twins.thresholds import limit
 
 TWINS = ("transformer_lm", "bert", "resnet", "vit")
 STEPS = 5  # of training whose losses are compared; rounding has not grown by then
-LONG_ROW = 40_000  # numbers that one element of the long product sums
-LONG_PRODUCT = 1e-3  # relative L2; a sum taken number by number stays below 1e-4, the fault is far above
+LONG_ROWS = (32_767, 40_000)  # numbers summed by one element: the fault begins at the first
+SIDE = 64  # rows and columns of the long products: the fault needs 16 of each
+BEHIND = 1e3  # what lies in memory behind the operands, so that reading past their end shows
+LONG_PRODUCT = 1e-3  # relative L2; one number of a row too many moves it by 5e-3, float32 by 1e-6
 Values = dict[str, np.ndarray]
 
 
@@ -33,7 +37,7 @@ def gates() -> Iterator[results.Gate]:
     if MLX.device == "cpu":
         return
     for framework in BOTH:
-        yield gate("long product", framework, [long_product(framework)])
+        yield gate("long products", framework, list(long_products(framework)))
         for twin in studies():
             yield gate(twin.name, framework, checks(framework, twin, twin.examples(8, STEPS)))
 
@@ -42,64 +46,140 @@ def gate(name: str, framework: Mlx | Torch, found: list[Check]) -> results.Gate:
     """The record of some checks."""
     case = {"framework": framework.name, "between": f"CPU and {DEVICE_NAMES[MLX.device]}"}
     plain = [asdict(c) | {"value": study.finite(c.value), "passed": c.passed} for c in found]
-    return results.Gate(f"{name}, {framework.name}", case, all(c.passed for c in found), plain, {})
+    passed = all(c.passed for c in found)
+    return results.Gate(f"{name}, {framework.name}", case, passed, plain, {}, thresholds.measured())
 
 
 def checks(framework: Mlx | Torch, twin: Study, batches: Batches) -> list[Check]:
-    """Outputs, every gradient and the first losses of one half on the GPU in use against its own CPU."""
+    """Outputs, every gradient and the first losses of one half on the GPU in use against its own CPU.
+
+    Wrong outputs are told with the first layer that makes them. As in the gate, gradients and losses that
+    part further than their limit are compared with what rounding alone does to them on the CPU.
+    """
     with on("cpu"):
         wanted = computed(framework, twin, batches)
     found = computed(framework, twin, batches)
-    kinds = {"outputs": "outputs", "gradients": "gradients", "losses": "losses"}
-    return [
-        _worst(f"{framework.name} {kind}", found[kind], wanted[kind], limit(name))
-        for kind, name in kinds.items()
-    ]
+    outputs, gradients, losses = (_worst(name, found[name], wanted[name]) for name in wanted)
+    if not outputs.passed:
+        outputs = replace(outputs, where=first_layer(framework, twin, batches[0]))
+    if not gradients.passed:
+        with on("cpu"):
+            (gradients,) = parity.relaxed([gradients], parity.floors(twin.halves, batches[0]))
+    if not losses.passed:
+        with on("cpu"):
+            losses = _above_floor(losses, _floor(twin, batches))
+    return [outputs, gradients, losses]
 
 
-def _worst(name: str, found: Values, wanted: Values, most: float) -> Check:
-    """The largest difference of some values from those wanted, and where it is."""
+def _worst(name: str, found: Values, wanted: Values) -> Check:
+    """The largest difference of some values from those wanted, and where it is; losses differ in nats."""
+    if name == "losses":
+        apart = {key: float(np.abs(found[key] - value).max()) for key, value in wanted.items()}
+        return parity.worst(name, apart, limit(name))
     noise = parity.ZERO_GRADIENT * max(np.linalg.norm(value) for value in wanted.values())
-    apart = {
-        key: parity.relative(found[key], value)
-        for key, value in wanted.items()
-        if max(np.linalg.norm(value), np.linalg.norm(found[key])) > noise
-    }
-    where = max(apart, key=lambda key: np.inf if np.isnan(apart[key]) else apart[key])
-    return Check(name, apart[where], most, where)
+    real = {k: v for k, v in wanted.items() if max(np.linalg.norm(v), np.linalg.norm(found[k])) > noise}
+    return parity.worst(name, {k: parity.relative(found[k], v) for k, v in real.items()}, limit(name))
+
+
+def _above_floor(check: Check, floor: float) -> Check:
+    most = max(check.limit, parity.FLOOR_FACTOR * floor)
+    return replace(check, limit=most, where=f"{check.where}, floor {floor:.2g}")
+
+
+def _floor(twin: Study, batches: Batches) -> float:
+    """How far rounding moves the first losses on the device in use: torch against itself shaken, in nats."""
+    halves = twin.halves()[1], parity.shaken(twin.halves()[1], 0)
+    plain, moved = (train.fit(half, batches) for half in halves)
+    return float(np.abs(np.array(plain) - np.array(moved)).max())
+
+
+def _half(framework: Mlx | Torch, twin: Study) -> train.Half:
+    return twin.halves()[BOTH.index(framework)]
 
 
 def computed(framework: Mlx | Torch, twin: Study, batches: Batches) -> dict[str, Values]:
     """What one half computes on the device in use: outputs, gradients by name, losses by step."""
-    index = BOTH.index(framework)
-    half = twin.halves()[index]
+    half = _half(framework, twin)
     ready = half.batch(batches[0])
-    outputs = {"outputs": framework.numpy(half.model(*ready[:-1]))}
+    outputs = framework.numpy(half.model(*ready[:-1]))
     gradients = train.gradients(half, *ready)[1]
-    named = {name: framework.numpy(value) for name, value in gradients.items()}
-    losses = train.fit(twin.halves()[index], batches)
+    losses = train.fit(_half(framework, twin), batches)
     return {
-        "outputs": outputs,
-        "gradients": named,
+        "outputs": {"the whole model": outputs},
+        "gradients": {name: framework.numpy(value) for name, value in gradients.items()},
         "losses": {f"step {step}": np.array([loss]) for step, loss in enumerate(losses)},
     }
 
 
-def long_product(framework: Mlx | Torch, length: int = LONG_ROW) -> Check:
-    """A product whose elements sum `length` numbers, on the device in use, against float64."""
+def first_layer(framework: Mlx | Torch, twin: Study, batch: tuple[np.ndarray, ...]) -> str:
+    """The first layer whose output on the GPU in use is not that of its own CPU, in words."""
+    with on("cpu"):
+        wanted = record(_half(framework, twin), batch)
+    half = _half(framework, twin)
+    kinds = {path: type(module).__name__ for path, module in half.model.named_modules()}
+    for there, here in zip(wanted.calls, record(half, batch).calls, strict=True):
+        apart = parity.relative(here.output, there.output)
+        if not apart <= limit("outputs"):
+            return f"first in `{here.path or 'the whole model'}`, a {kinds[here.path]}: {apart:.2g}"
+    return "in no layer alone"
+
+
+def long_products(framework: Mlx | Torch) -> Iterator[Check]:
+    """Products whose elements sum LONG_ROWS numbers, alone and batched, on the device in use.
+
+    They are compared with float64. A kernel that reads past the end of an operand sums what lies behind it:
+    large numbers here.
+    """
     rng = np.random.default_rng(0)
-    x, y = rng.standard_normal((8, length)), rng.standard_normal((length, 8))
-    a, b = (framework.array(each.astype(np.float32)) for each in (x, y))
-    wanted = x.astype(np.float32).astype(np.float64) @ y.astype(np.float32).astype(np.float64)
-    error = parity.relative(framework.numpy(a @ b), wanted)
-    return Check(f"{framework.name} product", error, LONG_PRODUCT, f"(8, {length:,}) by ({length:,}, 8)")
+    for length in LONG_ROWS:
+        for count, kind in ((1, "product"), (2, "batched product")):
+            x, wanted_x = _operand(framework, rng, count, (SIDE, length))
+            y, wanted_y = _operand(framework, rng, count, (length, SIDE))
+            error = parity.relative(framework.numpy(x @ y), wanted_x @ wanted_y)
+            shapes = f"{tuple(wanted_x.shape)} by {tuple(wanted_y.shape)}"
+            yield Check(f"{kind} of rows of {length:,}", error, LONG_PRODUCT, shapes)
+
+
+def _operand(framework: Mlx | Torch, rng: np.random.Generator, count: int, shape: tuple[int, int]) -> tuple:
+    """Random (count, *shape) on the device, the first numbers of a longer array, and the same in float64."""
+    rows = count * shape[0]
+    numbers = rng.standard_normal((rows + SIDE, shape[1])).astype(np.float32)
+    numbers[rows:] = BEHIND
+    wanted = shape if count == 1 else (count, *shape)
+    array = framework.array(numbers)[:rows].reshape(wanted)
+    return array, numbers[:rows].reshape(wanted).astype(np.float64)
+
+
+def table(found: list[results.Gate]) -> pd.DataFrame:
+    """Every check between a framework's two devices, with its limit on this device."""
+    rows = [
+        {
+            "what": gate.twin.partition(",")[0],
+            "framework": gate.case["framework"],
+            "check": check["name"],
+            "worst": "not finite" if check["value"] is None else f"{check['value']:.2g}",
+            "limit": f"{check['limit']:.2g}",
+            "where": check["where"],
+            "verdict": "passed" if check["passed"] else "FAILED",
+        }
+        for gate in found
+        for check in gate.checks
+    ]
+    return pd.DataFrame(rows, columns=["what", "framework", "check", "worst", "limit", "where", "verdict"])
 
 
 def reading(found: list[results.Gate]) -> str:
-    """What the gates between the devices say, in one sentence."""
+    """What the gates between the devices say, each failed check in a sentence of its own."""
     if not found:
         return "Both frameworks compute on the CPU here: there is no GPU to compare with it."
-    failed = [gate.twin for gate in found if not gate.passed]
-    if not failed:
-        return f"In all of {len(found)} comparisons each framework's GPU computes what its CPU computes."
-    return f"**The GPU does not compute what the CPU computes** in {', '.join(failed)}: times are void there."
+    if all(gate.passed for gate in found):
+        return (
+            f"In all of {len(found)} comparisons each framework's GPU computes what its CPU computes. "
+            f"Limits: {found[0].limits}."
+        )
+    rows = table(found)
+    told = [
+        f"{row.framework}, {row.what}, {row.check}: {row.worst}, limit {row.limit}, {row.where}"
+        for row in rows[rows["verdict"] == "FAILED"].itertuples()
+    ]
+    return f"**The GPU does not compute what the CPU computes**, and times of it are void: {'; '.join(told)}."

@@ -44,13 +44,17 @@ class Timing:
 
 @dataclass(frozen=True)
 class Gate:
-    """A fairness gate's verdict: every check, and the first losses of every run."""
+    """A fairness gate's verdict: every check, and the first losses of every run.
+
+    `limits` says where its limits come from; empty in records made before a device had limits of its own.
+    """
 
     twin: str
     case: dict
     passed: bool
     checks: list[dict]
     losses: dict[str, list[float | None]]
+    limits: str = ""
 
 
 @dataclass(frozen=True)

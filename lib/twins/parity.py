@@ -85,7 +85,7 @@ def _numpy(half: Half, tensors: dict) -> dict[str, np.ndarray]:
     return {name: half.framework.numpy(value) for name, value in tensors.items()}
 
 
-def _worst(name: str, differences: dict[str, float], limit: float) -> Check:
+def worst(name: str, differences: dict[str, float], limit: float) -> Check:
     """The check made of the largest difference and the tensor it is at (nan counts as largest)."""
     if not differences:
         return Check(name, float("inf"), limit, "no tensor to compare")
@@ -107,7 +107,7 @@ def check_weights(mlx: Half, torch: Half) -> Check:
     """(a) The initial weights are the same numbers."""
     theirs = _as_mlx(weights.torch_weights(torch.model), mlx)
     ours = weights.mlx_weights(mlx.model)
-    return _worst("weights", {k: relative(ours[k], theirs[k]) for k in ours}, limit_of("weights"))
+    return worst("weights", {k: relative(ours[k], theirs[k]) for k in ours}, limit_of("weights"))
 
 
 def _alike(name: str, ours: np.ndarray, theirs: np.ndarray) -> Check:
@@ -140,7 +140,7 @@ def check_evaluation(mlx: Half, torch: Half, batch: Batch, kind: str = "") -> It
     ours, theirs = _weights(mlx), _as_mlx({k: v for k, v in _weights(torch).items() if k in kept}, mlx)
     name = f"{kind}statistics"
     if theirs:
-        yield _worst(name, {k: relative(ours[k], theirs[k]) for k in theirs}, limit_of(name))
+        yield worst(name, {k: relative(ours[k], theirs[k]) for k in theirs}, limit_of(name))
     outputs = []
     for half in (mlx, torch):
         half.model.eval()
@@ -157,7 +157,7 @@ def check_gradients(mlx: Half, torch: Half, batch: Batch, name: str = "gradients
     empty = np.zeros(())
     pairs = {k: (ours.get(k, empty), theirs.get(k, empty)) for k in ours.keys() | theirs.keys()}
     real = {k: p for k, p in pairs.items() if max(np.linalg.norm(p[0]), np.linalg.norm(p[1])) > noise}
-    return _worst(name, {k: relative(*pair) for k, pair in real.items()}, limit_of(name))
+    return worst(name, {k: relative(*pair) for k, pair in real.items()}, limit_of(name))
 
 
 def _update(mlx: Half, torch: Half, batch: Batch) -> dict[str, float]:
@@ -175,8 +175,8 @@ def _median(name: str, differences: dict[str, float]) -> Check:
     The median, because Adam normalises the noise in a gradient that is truly zero to full size.
     """
     ordered = sorted(differences, key=differences.get)
-    worst = f"worst {ordered[-1]}: {differences[ordered[-1]]:.2g}"
-    return Check(name, differences[ordered[len(ordered) // 2]], limit_of(name), worst)
+    largest = f"worst {ordered[-1]}: {differences[ordered[-1]]:.2g}"
+    return Check(name, differences[ordered[len(ordered) // 2]], limit_of(name), largest)
 
 
 def check_update(mlx: Half, torch: Half, batch: Batch) -> Iterator[Check]:
@@ -210,7 +210,7 @@ def shaken(half: Half, draw: int) -> Half:
     return half
 
 
-def _floors(make: Halves, batch: Batch) -> dict[str, float]:
+def floors(make: Halves, batch: Batch) -> dict[str, float]:
     """By check, what rounding alone can do to torch: against itself shaken, the largest of DRAWS."""
     largest: dict[str, float] = {}
     for draw in range(DRAWS):
@@ -291,7 +291,7 @@ def gate(
     gradients = check_gradients(*halves, batches[0])
     checks += check_evaluation(*halves, batches[0])
     first = [gradients, *check_update(*halves, batches[0])]
-    checks += relaxed(first, _floors(make, batches[0]))
+    checks += relaxed(first, floors(make, batches[0]))
     more, losses = check_losses(make, batches, torch_compiled)
     checks += more + (check_float64(make, batches) if float64 else [])
     return Verdict(twin, tuple(checks), losses)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from twins import diagnosis, flops, parity, precision, processes, results, timing, train, weights
+from twins import diagnosis, flops, parity, precision, processes, results, thresholds, timing, train, weights
 from twins.frameworks import BOTH, compile_fault, is_compile_error, on
 from twins.show import tell
 
@@ -137,7 +137,8 @@ def half_type_gate(study: Study, batches: Batches, dtype: str) -> results.Gate:
 def _recorded(study: Study, verdict: parity.Verdict, **more: object) -> results.Gate:
     checks = [asdict(c) | {"value": finite(c.value), "passed": c.passed} for c in verdict.checks]
     losses = {name: [finite(loss) for loss in run] for name, run in verdict.losses.items()}
-    return results.Gate(study.name, study.config | more, verdict.passed, checks, losses)
+    case = study.config | more
+    return results.Gate(study.name, case, verdict.passed, checks, losses, thresholds.measured())
 
 
 def finite(value: float) -> float | None:

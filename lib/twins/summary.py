@@ -9,7 +9,7 @@ from twins import compare, results
 from twins.compare import Comparison
 from twins.results import Found, Machine
 
-PROFILES = ("quick", "full", "smoke")  # runs of the report; what was tried by hand is not evidence
+PROFILES = ("quick", "full", "share", "smoke")  # runs of the report; what was tried by hand is not evidence
 STEPS = ("training step", "training step by type")
 CPU = "CPU"  # a machine's last device
 COLUMNS = 6  # machines side by side in a table; a figure takes any number
