@@ -1,7 +1,7 @@
 """The arithmetic of Metal's Winograd convolution, on the CPU: what a correct MLX half gives on an Apple GPU.
 
 MLX computes a 3 x 3 convolution of stride 1 by F(6 x 6, 3 x 3) of Lavin and Gray 2015
-(https://arxiv.org/abs/1509.09308) where C and O are multiples of 32, C + O is at least 256, and batch x height
+(https://arxiv.org/abs/1509.09308) where C and O are multiples of 32, C + O at least 256, and batch x height
 x width at least 4096 (mlx/backend/metal/conv.cpp); gradients of convolutions are computed directly.
 """
 
