@@ -10,6 +10,7 @@ from pathlib import Path
 
 import machines
 import pretended
+import pytest
 
 from twins import notebooks, results
 from twins.results import ROOT
@@ -65,5 +66,13 @@ def check(machine: str, made: Path, device: str) -> None:
     assert {(body.chip, body.gpu_cores) for body in told} == {(mac.chip, mac.gpu)}
 
 
-def test_the_report_on_a_mac(tmp_path):
-    check("m3-max-40-tools-alone", report("m3-max-40-tools-alone", tmp_path), "mps")
+@pytest.mark.parametrize(
+    "machine",
+    [
+        "m3-max-40-tools-alone",
+        pytest.param("m1", marks=pytest.mark.oracle),  # macOS 14 and Xcode: as long again
+        pytest.param("m5", marks=pytest.mark.oracle),
+    ],
+)
+def test_the_report_on_a_mac(machine, tmp_path):
+    check(machine, report(machine, tmp_path), "mps")
