@@ -19,6 +19,7 @@ FOLDERS = {
     "Xcode": "/Applications/Xcode.app/Contents/Developer",
     "Command Line Tools": "/Library/Developer/CommandLineTools",
 }
+NO_XCTEST = "error: no such module 'XCTest'"  # of the compiler that the Command Line Tools bring
 FAILURES = {"xcrun": NO_TOOLS, "swift": NO_DEVELOPER, "xcode-select": NO_DEVELOPER}
 
 
@@ -158,17 +159,17 @@ def install(machine: str, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for tool in TOOLS:
         own = {command: text for command, text in told.items() if command.split()[0] == tool}
-        (folder / tool).write_text(_script(tool, own))
+        failure = NO_XCTEST if tool == "swift" and own else FAILURES.get(tool, f"{tool}: unknown")
+        (folder / tool).write_text(_script(tool, own, failure))
         (folder / tool).chmod(0o755)
     return folder
 
 
-def _script(tool: str, told: dict[str, str]) -> str:
+def _script(tool: str, told: dict[str, str], failure: str) -> str:
     """A script that prints what a tool prints; `swift build` may be told where, `caffeinate` runs one."""
     if tool == "caffeinate":
         return '#!/bin/sh\nshift\nexec "$@"\n'
     lines = ["#!/bin/sh", "asked=$*", 'asked="${asked%% --package-path*}"', 'case "$asked" in']
     for command, text in told.items():
         lines.append(f"{shlex.quote(command.partition(' ')[2])}) printf '%s\\n' {shlex.quote(text)};;")
-    failure = FAILURES.get(tool, f"{tool}: unknown")
     return "\n".join([*lines, f"*) printf '%s\\n' {shlex.quote(failure)} >&2; exit 1;;", "esac", ""])

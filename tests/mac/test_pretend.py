@@ -128,6 +128,19 @@ def test_the_tools_are_those_of_the_machine(machine, tmp_path, monkeypatch):
     assert (macos.rosetta(), macos.xctest()) == (bool(mac.translated), mac.xcode == "Xcode")
 
 
+def test_without_xcode_swift_builds_and_has_no_xctest(tmp_path):
+    folder = machines.install("m3-max-40-tools-alone", tmp_path)
+
+    def swift(*words):
+        return subprocess.run(
+            [folder / "swift", "build", *words], capture_output=True, text=True, check=False
+        )
+
+    assert swift("--package-path", "a folder").stdout.startswith("Build complete!")
+    refused = swift("--build-tests", "--package-path", "a folder")
+    assert (refused.returncode, refused.stderr) == (1, "error: no such module 'XCTest'\n")
+
+
 def test_the_process_is_on_that_machine(tmp_path):
     found = told(SYSTEM, tmp_path, machine="m3-max-30")
     assert found["system"] == "Darwin" and found["libraries"].startswith("linux")
