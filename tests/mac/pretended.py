@@ -17,5 +17,8 @@ def environment(machine: str, folder: Path, library: Path = LIBRARY, **more: str
     tools = install(machine, folder / machine)
     paths = [str(HERE / "pretend"), str(library), *filter(None, [os.environ.get("PYTHONPATH")])]
     own = {"TWINS_PRETEND_MAC": machine, "PYTHONPATH": os.pathsep.join(paths)}
+    own["MLX_DISABLE_COMPILE"] = (
+        "1"  # it would be the CPU's C++, which no Mac's GPU compiles and which takes long
+    )
     kept = {name: value for name, value in os.environ.items() if name not in ("TWINS_DEVICE", "CONDA_PREFIX")}
     return kept | own | {"PATH": f"{tools}{os.pathsep}{os.environ['PATH']}"} | more
