@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import replace
 
 import pytest
@@ -295,7 +296,10 @@ def test_a_mac_stays_awake_as_long_as_the_report_runs_and_its_status_is_the_repo
     place.python("python3.11", "3.11.9")
     assert place.make("report").returncode == 2
     assert len(place.logged("-m twins.report --profile quick")) == 1
-    assert re.fullmatch(r"caffeinate -i -w \d+", place.logged("caffeinate")[0])
+    end = time.monotonic() + 30  # it runs beside the report, and may write after it
+    while not (told := place.logged("caffeinate")) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert re.fullmatch(r"caffeinate -i -w \d+", told[0])
 
 
 def seen(**changes):
