@@ -13,6 +13,7 @@ import pretended
 import pytest
 
 from twins import notebooks, results
+from twins.frameworks import DEVICE_NAMES
 from twins.results import ROOT
 
 NEEDED = ["lib", "notebooks", "data", "tests/mac", "constraints.txt", "pyproject.toml", "Makefile"]
@@ -75,4 +76,4 @@ def check(machine: str, made: Path, device: str) -> None:
     ],
 )
 def test_the_report_on_a_mac(machine, tmp_path):
-    check(machine, report(machine, tmp_path), "mps")
+    check(machine, report(machine, tmp_path), DEVICE_NAMES["mps"])
