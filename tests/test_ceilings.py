@@ -45,6 +45,14 @@ def test_the_blas_is_told_at_1024_or_the_largest_below():
     assert ceilings.product_reading(probes[3:], HERE) == "No float32 product was timed."
 
 
-def test_on_a_gpu_no_blas_computes_products():
+def test_on_a_gpu_the_cpus_blas_computes_no_product():
     told = ceilings.product_reading([product(8, "float32", 1.0, 1.0)], replace(HERE, device="Apple GPU"))
-    assert told.endswith("Computed on the Apple GPU, by no BLAS.")
+    assert told.endswith("Computed by Apple GPU, not by the CPU's BLAS.")
+
+
+def test_a_probe_that_grew_is_named_with_its_size():
+    arms = {"MLX": 0.5, "PyTorch": 1.0, "PyTorch" + AGAIN: 1.0}
+    grown = [timed("addition", {}, arms), timed("addition", {"numbers": 2 * ceilings.ADDED}, arms)]
+    table = ceilings.probe_table(grown)
+    assert list(table["probe"]) == ["addition", "addition of 33,554,432 numbers"]
+    assert list(table["PyTorch"]) == [0.201, 0.403]

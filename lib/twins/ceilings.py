@@ -56,11 +56,7 @@ def probe_table(probes: Iterable[results.Timing]) -> pd.DataFrame:
             "synchronisation": ("µs", lambda s: 1e6 * s),
         }
         unit, scale = units[record.subject]
-        what = (
-            f"{record.case['n']} × {record.case['n']} {record.case['dtype']} product"
-            if record.case
-            else record.subject
-        )
+        what = _named(record)
         for kind in dict.fromkeys(arm.split(",")[-1].strip() if "," in arm else "" for arm in arms(found)):
             names = [f"{f}, {kind}" if kind else f for f in FRAMEWORKS]
             mlx, torch = (float(scale(timing.median(found, name))) for name in names)
@@ -77,6 +73,14 @@ def probe_table(probes: Iterable[results.Timing]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["probe", "unit", "MLX", "PyTorch", "time, PyTorch ÷ MLX"])
 
 
+def _named(record: results.Timing) -> str:
+    """A probe in words, with its size where it has several."""
+    case = record.case
+    if "n" in case:
+        return f"{case['n']} × {case['n']} {case['dtype']} product"
+    return f"{record.subject} of {case['numbers']:,} numbers" if "numbers" in case else record.subject
+
+
 def product_reading(probes: Iterable[results.Timing], machine: results.Machine) -> str:
     """How far the float32 product of 1024, or the largest below, is apart, and what computed it."""
     products = [r for r in probes if r.subject == "matmul" and r.case["dtype"] == "float32"]
@@ -86,11 +90,8 @@ def product_reading(probes: Iterable[results.Timing], machine: results.Machine) 
     record = max(fitting, key=lambda r: r.case["n"])
     ratio = timing.ratio(runs(record), "PyTorch", "MLX")
     size = record.case["n"]
-    by = (
-        f"MLX's BLAS: {machine.blas}"
-        if machine.device == "CPU"
-        else f"Computed on the {machine.device}, by no BLAS"
-    )
+    on_cpu = machine.device == "CPU"
+    by = f"MLX's BLAS: {machine.blas}" if on_cpu else f"Computed by {machine.device}, not by the CPU's BLAS"
     return f"Float32 product of {size} × {size}: PyTorch's time over MLX's is {ratio}. {by}."
 
 

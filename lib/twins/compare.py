@@ -161,17 +161,18 @@ def comparison_table(comparisons: Iterable[Comparison]) -> pd.DataFrame:
 
 def gate_table(*gates: results.Gate) -> pd.DataFrame:
     """Every check of a fairness gate, or of several."""
-    return pd.DataFrame(
-        {
-            "check": c["name"],
-            "worst": "not finite" if c["value"] is None else f"{c['value']:.2g}",
-            "limit": f"{c['limit']:.2g}",
-            "where": c["where"],
-            "verdict": "passed" if c["passed"] else "FAILED",
-        }
-        for gate in gates
-        for c in gate.checks
-    )
+    return pd.DataFrame(check_row(check) for gate in gates for check in gate.checks)
+
+
+def check_row(check: dict) -> dict[str, str]:
+    """One check of a gate as a row of a table."""
+    return {
+        "check": check["name"],
+        "worst": "not finite" if check["value"] is None else f"{check['value']:.2g}",
+        "limit": f"{check['limit']:.2g}",
+        "where": check["where"],
+        "verdict": "passed" if check["passed"] else "FAILED",
+    }
 
 
 def part_table(records: Iterable[results.Timing]) -> pd.DataFrame:

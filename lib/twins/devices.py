@@ -11,7 +11,7 @@ from dataclasses import asdict, replace
 import numpy as np
 import pandas as pd
 
-from twins import parity, results, study, thresholds, train
+from twins import compare, parity, results, study, thresholds, train
 from twins.diagnosis.calls import record
 from twins.frameworks import BOTH, DEVICE_NAMES, MLX, Mlx, Torch, on
 from twins.parity import Check
@@ -153,15 +153,7 @@ def _operand(framework: Mlx | Torch, rng: np.random.Generator, count: int, shape
 def table(found: list[results.Gate]) -> pd.DataFrame:
     """Every check between a framework's two devices, with its limit on this device."""
     rows = [
-        {
-            "what": gate.twin.partition(",")[0],
-            "framework": gate.case["framework"],
-            "check": check["name"],
-            "worst": "not finite" if check["value"] is None else f"{check['value']:.2g}",
-            "limit": f"{check['limit']:.2g}",
-            "where": check["where"],
-            "verdict": "passed" if check["passed"] else "FAILED",
-        }
+        {"what": gate.twin.partition(",")[0], "framework": gate.case["framework"]} | compare.check_row(check)
         for gate in found
         for check in gate.checks
     ]

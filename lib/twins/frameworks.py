@@ -16,9 +16,7 @@ from twins import blas, macos, open_files
 THREADS = blas.limit_threads()
 BLAS = blas.fast()
 open_files.tolerate()
-SHIPPED = (
-    "TWINS_FLOAT32_AS_SHIPPED"  # set: both frameworks keep their own defaults (shipped.py asks for that)
-)
+SHIPPED = "TWINS_FLOAT32_AS_SHIPPED"  # set by shipped.py: both frameworks keep their own defaults
 if os.environ.get(SHIPPED):
     os.environ.pop("MLX_ENABLE_TF32", None)
 else:
