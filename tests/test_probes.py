@@ -96,5 +96,6 @@ def test_memory_ends_the_growth_and_a_slow_framework_too(monkeypatch):
 
 
 def test_a_share_above_the_ceiling_is_the_ceilings_fault():
-    assert ceilings.over([0.4, 1.0]) == ceilings.over([]) == ""
+    assert ceilings.over([0.4, 1.0]) == "No share is above the ceiling."
+    assert ceilings.over([]) == "There is no share to compare with the ceiling."
     assert ceilings.over([0.4, 1.5]).startswith("The highest share is 150 % of the ceiling. No step")

@@ -96,10 +96,12 @@ def product_reading(probes: Iterable[results.Timing], machine: results.Machine) 
 
 
 def over(shares: Iterable[float]) -> str:
-    """That a share above 1 is a fault of the ceiling, in one sentence; empty where none is."""
-    highest = max(shares, default=0.0)
+    """Whether a share is above 1, which is a fault of the ceiling, in one sentence."""
+    highest = max(shares, default=None)
+    if highest is None:
+        return "There is no share to compare with the ceiling."
     if highest <= 1:
-        return ""
+        return "No share is above the ceiling."
     return (
         f"The highest share is {100 * highest:.0f} % of the ceiling. No step exceeds what a machine can do: "
         "the probe of the ceiling read too little, and every share here is too high by at least as much."

@@ -32,7 +32,7 @@ COMPARED = ("array", "image", "dictionary")
 COMPUTE_UNITS = ("CPU_ONLY", "CPU_AND_GPU", "CPU_AND_NE", "ALL")
 DECIDING = COMPUTE_UNITS[:1]
 CORE_ML = "Core ML "
-# Core ML has kernels of its own; for outputs of about one this is what coremltools' own tests allow it in float32
+# Core ML has kernels of its own; for outputs of about one this is what coremltools allows it in float32
 # (coremltools.converters.mil.frontend.torch.test.testing_utils, convert_and_compare: atol 1e-4).
 KERNELS = 1e-4
 
