@@ -8,12 +8,12 @@ PACKAGE ?=
 
 # An active environment is taken when its Python can run this. conda activates its base by itself: that is not taken.
 ACTIVE := $(or $(VIRTUAL_ENV),$(if $(filter-out base,$(CONDA_DEFAULT_ENV)),$(CONDA_PREFIX)))
-TAKEN := $(if $(ACTIVE),$(shell PYTHONPATH=lib "$(ACTIVE)/bin/python" -m twins.doctor --python >/dev/null 2>&1 && echo yes))
+TAKEN := $(if $(ACTIVE),$(shell PYTHONPATH=lib "$(ACTIVE)/bin/python" -m twins.machine.doctor --python >/dev/null 2>&1 && echo yes))
 ENVIRONMENT := $(if $(TAKEN),$(ACTIVE),.venv)
 RUN := "$(ENVIRONMENT)/bin/python"
 # A Mac that sleeps measures nothing: caffeinate holds it awake for as long as the shell's process lives.
 AWAKE = $(if $(shell command -v caffeinate),caffeinate -i -w $$$$ >/dev/null 2>&1 & exec)
-APPLE = PYTHONPATH=tests/coreml $(RUN) -m pytest -o addopts= -p apple -p no:cacheprovider -q --pyargs
+APPLE = PYTHONPATH=tests/coreml_runtime $(RUN) -m pytest -o addopts= -p apple -p no:cacheprovider -q --pyargs
 SETTINGS := $(foreach setting,$(SET),-p $(setting))
 
 # Nothing is written outside this folder.
@@ -45,28 +45,28 @@ doctor: ## what will run on this machine, what will not and why, and how long; i
 	@sh lib/environment.sh doctor "$(ENVIRONMENT)"
 
 report: setup ## run the notebooks that changed, build the site, print its path
-	@$(AWAKE) $(RUN) -m twins.report --profile $(PROFILE) $(SETTINGS)
+	@$(AWAKE) $(RUN) -m twins.series.runner --profile $(PROFILE) $(SETTINGS)
 
 report-%: setup ## run one notebook, by its number
-	@$(AWAKE) $(RUN) -m twins.report --profile $(PROFILE) --only $* $(SETTINGS)
+	@$(AWAKE) $(RUN) -m twins.series.runner --profile $(PROFILE) --only $* $(SETTINGS)
 
 publish: report ## put the executed notebooks into report/ and the headline into README.md
-	@$(RUN) -m twins.publish --profile $(PROFILE)
+	@$(RUN) -m twins.series.publish --profile $(PROFILE)
 
 share: setup ## write this machine's records into one file for others (SINCE=time: only later runs)
-	@$(RUN) -m twins.share --since '$(SINCE)'
+	@$(RUN) -m twins.series.sharing --since '$(SINCE)'
 
 merge: setup ## add records that others shared: make merge FILES="one.jsonl two.jsonl"
-	@$(RUN) -m twins.share --merge $(FILES)
+	@$(RUN) -m twins.series.sharing --merge $(FILES)
 
 ios: setup ## write a Swift package around a Core ML package: make ios PACKAGE=Network.mlpackage
-	@$(RUN) -W ignore -m twins.coreml.swift "$(PACKAGE)" "build/ios/$$(basename "$(PACKAGE)" .mlpackage)"
+	@$(RUN) -W ignore -m mlx_coreml.swift.swift_package "$(PACKAGE)" "build/ios/$$(basename "$(PACKAGE)" .mlpackage)"
 
 test: setup ## check everything that can be checked on this machine
 	@$(RUN) -m pytest -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 
 oracle: setup ## the Core ML runtime against Apple's own tests and 2,000 random programs, device tests on a pretended Mac (an hour)
-	@$(RUN) -m pytest tests/coreml tests/mac -m oracle
+	@$(RUN) -m pytest tests/coreml_runtime tests/mlx_coreml tests/mac -m oracle
 	@$(APPLE) coremltools.converters.mil.mil.ops.tests --sample 8
 	@$(APPLE) coremltools.converters.mil.frontend.torch.test.test_torch_ops --sample 2
 
@@ -74,18 +74,18 @@ oracle-sample: setup ## a minute of Apple's own tests
 	@$(APPLE) coremltools.converters.mil.mil.ops.tests --sample 1 --limit 150
 
 coverage: setup ## how much of MLX converts to Core ML and agrees: a table by group, and why the rest does not
-	@$(RUN) -m twins.coreml.zoo
+	@$(RUN) -m mlx_coreml.coverage
 
 bench: setup ## our steps against their peers as interleaved ratios, and Core ML networks as a table
-	@$(AWAKE) $(RUN) -m twins.bench
-	@export TQDM_DISABLE=1; $(AWAKE) $(RUN) -W ignore -m twins.coreml.bench
-	@export TQDM_DISABLE=1; $(AWAKE) $(RUN) -W ignore -m twins.coreml.bench.conversion
+	@$(AWAKE) $(RUN) -m twins.timing.peers.bench
+	@export TQDM_DISABLE=1; $(AWAKE) $(RUN) -W ignore -m twins.export.bench
+	@export TQDM_DISABLE=1; $(AWAKE) $(RUN) -W ignore -m twins.export.bench.conversion
 
 lab: setup ## open the notebooks to change parameters by hand
 	@TWINS_PROFILE=interactive $(RUN) -m jupyter lab --ip=127.0.0.1 notebooks
 
 site: setup ## build the site again from what was run, and print its path
-	@$(RUN) -m twins.site build/$(PROFILE)/notebooks build/$(PROFILE)/site --profile $(PROFILE)
+	@$(RUN) -m twins.series.site build/$(PROFILE)/notebooks build/$(PROFILE)/site --profile $(PROFILE)
 
 lint: setup ## ruff on code and notebooks, actionlint on workflows where it is installed
 	@$(RUN) -m ruff check lib tests notebooks

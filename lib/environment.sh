@@ -15,7 +15,7 @@ stop() {
 doctor() { # PYTHON ARGUMENTS: the one module that runs before anything is installed
   found=$1
   shift
-  PYTHONPATH=lib "$found" -m twins.doctor "$@"
+  PYTHONPATH=lib "$found" -m twins.machine.doctor "$@"
 }
 
 usable() { # a Python that does not start at all, as pyenv's for versions that are not chosen, is not one
@@ -59,7 +59,7 @@ if own && [ -e .venv ]; then
     stale='its installation was never finished'
   fi
 fi
-if [ -z "$stale" ] && [ -e "$ready" ] && [ ! pyproject.toml -nt "$ready" ] && [ ! constraints.txt -nt "$ready" ]; then
+if [ -z "$stale" ] && [ -e "$ready" ] && [ -z "$(find lib/*/pyproject.toml constraints.txt -newer "$ready")" ]; then
   mkdir -p build/tmp
   exit
 fi
@@ -84,6 +84,7 @@ if [ ! -e "$python" ] && ! "$chosen" -m venv .venv; then
 fi
 echo "installing into $environment, about 2 GB"
 # Some builds of Python take macOS 26 for "16.0", and pip then installs MLX's wheel for an older system.
-SYSTEM_VERSION_COMPAT=0 "$python" -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]' ||
+SYSTEM_VERSION_COMPAT=0 "$python" -m pip install --quiet --disable-pip-version-check -c constraints.txt \
+  -e lib/mlx_startup -e lib/coreml_runtime -e lib/mlx_coreml -e 'lib/twins[test]' ||
   stop "the installation did not finish, so nothing counts as ready; \`make setup\` begins it again"
 touch "$ready"

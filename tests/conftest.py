@@ -5,8 +5,8 @@ import subprocess
 import pytest
 
 from twins import frameworks as frameworks
-from twins import macos
-from twins.results import ROOT
+from twins.machine import macos
+from twins.records.store import ROOT
 
 
 @pytest.fixture(scope="session")

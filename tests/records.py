@@ -2,12 +2,12 @@
 
 from dataclasses import asdict
 
-from twins import results
-from twins.conditions import Conditions
-from twins.timing import AGAIN, Run, Samples
+from twins.machine.conditions import Conditions
+from twins.records import store
+from twins.timing.statistics import AGAIN, Run, Samples
 
 QUIET = Conditions(2, 0.5, 0.1, 0, 0.3, 1.0, 0, "mains")
-MACHINE = results.Machine(
+MACHINE = store.Machine(
     id="chip-8gb",
     chip="Chip",
     gpu="",
@@ -26,7 +26,7 @@ MACHINE = results.Machine(
 
 def timed(
     subject: str, case: dict, seconds: dict[str, float], spread: float = 0.0, conditions=QUIET
-) -> results.Timing:
+) -> store.Timing:
     """Three processes of five calls by arm: the median is `seconds`, the rest within `spread` of it.
 
     CPU time is twice the wall time and the first call ten times it.
@@ -36,12 +36,10 @@ def timed(
         name: Samples(10 * s, [s * f for f in factors], [2 * s * f for f in factors])
         for name, s in seconds.items()
     }
-    return results.Timing(subject, case, [asdict(Run(arms, conditions))] * 3)
+    return store.Timing(subject, case, [asdict(Run(arms, conditions))] * 3)
 
 
-def step(
-    batch: int, mlx: float, torch: float, modes=("eager",), again: float = 1.0, **more
-) -> results.Timing:
+def step(batch: int, mlx: float, torch: float, modes=("eager",), again: float = 1.0, **more) -> store.Timing:
     """A training-step record; compiled steps take half the time of eager ones."""
     seconds = {}
     for mode in modes:
@@ -51,13 +49,13 @@ def step(
     return timed("training step", {"twin": "transformer_lm", "batch": batch}, seconds, **more)
 
 
-def product(n: int, dtype: str, mlx: float, torch: float) -> results.Timing:
+def product(n: int, dtype: str, mlx: float, torch: float) -> store.Timing:
     """A matrix-product record."""
     seconds = {"MLX": mlx, "PyTorch": torch, "PyTorch" + AGAIN: torch}
     return timed("matmul", {"n": n, "dtype": dtype}, seconds)
 
 
-def parts(mlx: tuple[float, ...], torch: tuple[float, ...]) -> results.Timing:
+def parts(mlx: tuple[float, ...], torch: tuple[float, ...]) -> store.Timing:
     """Seconds of data, forward, forward and backward, optimizer."""
     names = ("data", "forward", "forward and backward", "optimizer")
     seconds = {f"MLX {n}": s for n, s in zip(names, mlx, strict=True)}
@@ -65,17 +63,17 @@ def parts(mlx: tuple[float, ...], torch: tuple[float, ...]) -> results.Timing:
     return timed("parts", {"batch": 4}, seconds | {"PyTorch forward" + AGAIN: torch[1]})
 
 
-def fit(entropy: float | None = None, apart: float = 0.0) -> results.Fit:
+def fit(entropy: float | None = None, apart: float = 0.0) -> store.Fit:
     """Three steps, the halves `apart` at the last and torch's floor 0.001."""
     losses = {"MLX": [3.0, 2.0, 1.0 + apart], "PyTorch": [3.0, 2.0, 1.0], "floor": [3.0, 2.0, 1.001]}
     held_out = {"MLX": 1.2 + apart, "PyTorch": 1.2, "floor": 1.201}
     case = {"batch": 4, "steps": 3}
-    return results.Fit("transformer_lm", case, "stdlib", "digest", entropy, losses, held_out)
+    return store.Fit("transformer_lm", case, "stdlib", "digest", entropy, losses, held_out)
 
 
-def memory(**megabytes: int) -> list[results.Memory]:
+def memory(**megabytes: int) -> list[store.Memory]:
     """Memory records by arm, written as MLX_eager=200."""
     return [
-        results.Memory("transformer_lm", {}, arm.replace("_", " "), size * 2**20, None, "nothing")
+        store.Memory("transformer_lm", {}, arm.replace("_", " "), size * 2**20, None, "nothing")
         for arm, size in megabytes.items()
     ]

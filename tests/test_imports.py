@@ -5,21 +5,23 @@ from pathlib import Path
 
 import pytest
 
-from twins import sources
+from twins.series import source_digest
 
-KNOWN = sources.modules()
-ORACLE, LOWERING = "twins.coreml.reference", "twins.coreml.lowering"
+KNOWN = source_digest.modules()
+ORACLE, LOWERING = "coreml_runtime", "mlx_coreml.backends.mil.lowering"
 
 
 def used(name: str) -> set[str]:
     """Modules of twins that a module imports itself."""
     path = KNOWN[name]
-    return {found for found in sources.imported(path.read_text()) if found in KNOWN and found != "twins"}
+    return {
+        found for found in source_digest.imported(path.read_text()) if found in KNOWN and found != "twins"
+    }
 
 
 def outside(name: str) -> set[str]:
     """Top-level packages a module imports."""
-    return {found.partition(".")[0] for found in sources.imported(KNOWN[name].read_text())}
+    return {found.partition(".")[0] for found in source_digest.imported(KNOWN[name].read_text())}
 
 
 @pytest.mark.parametrize("name", [n for n in KNOWN if n.startswith("twins.models.")])
@@ -31,33 +33,39 @@ def test_models_import_only_the_frameworks(name):
 @pytest.mark.parametrize(
     "name",
     [
-        "twins.plots",
-        "twins.plots_vision",
-        "twins.compare",
-        "twins.accuracy",
-        "twins.half_types",
-        "twins.summary",
-        "twins.claims",
-        "twins.decisions",
-        "twins.evidence",
-        "twins.published",
-        "twins.published_tables",
-        "twins.plots_published",
-        "twins.plots_roofline",
-        "twins.beside",
-        "twins.roofline",
-        "twins.show",
-        "twins.results",
+        "twins.figures.training_figures",
+        "twins.figures.vision_figures",
+        "twins.timing.comparison",
+        "twins.evidence.accuracy",
+        "twins.evidence.half_types",
+        "twins.evidence.summary",
+        "twins.evidence.claims",
+        "twins.evidence.decisions",
+        "twins.evidence.queries",
+        "twins.evidence.published.published_benchmarks",
+        "twins.evidence.published.published_tables",
+        "twins.figures.published_figures",
+        "twins.figures.roofline_figures",
+        "twins.evidence.published.published_comparison",
+        "twins.evidence.roofline",
+        "twins.series.show",
+        "twins.records.store",
     ],
 )
 def test_what_reads_records_loads_no_framework(name):
-    reached = {name} | sources.reached(KNOWN[name].read_text())
+    reached = {name} | source_digest.reached(KNOWN[name].read_text())
     assert {n for n in reached if outside(n) & {"mlx", "torch"}} == set()
 
 
 def test_nothing_below_imports_the_runner_or_the_notebooks():
-    above = {"twins.report", "twins.notebooks", "twins.site", "twins.bench", "twins.publish"}
-    above |= {"twins.share", "twins.coreml.bench.conversion"}
+    above = {
+        "twins.series.runner",
+        "twins.series.notebook_files",
+        "twins.series.site",
+        "twins.timing.peers.bench",
+        "twins.series.publish",
+    }
+    above |= {"twins.series.sharing", "twins.export.bench.conversion"}
     found = {name: used(name) & above for name in KNOWN if name not in above}
     assert {name: hit for name, hit in found.items() if hit} == {}
 
@@ -69,12 +77,12 @@ def test_the_oracle_shares_no_code_with_what_it_checks():
 
 def test_only_frameworks_branches_on_the_framework_at_import():
     assert "twins.frameworks" in used("twins.models")
-    assert used("twins.frameworks") == {"twins.blas", "twins.macos", "twins.open_files"}
+    assert used("twins.frameworks") == {"mlx_startup.blas", "twins.machine.macos", "mlx_startup.open_files"}
 
 
 def ready(name: str) -> bool:
     """Whether importing a module of twins imports twins.frameworks."""
-    return name in KNOWN and "twins.frameworks" in {name} | sources.reached(KNOWN[name].read_text())
+    return name in KNOWN and "twins.frameworks" in {name} | source_digest.reached(KNOWN[name].read_text())
 
 
 @pytest.mark.parametrize("name", [n for n in KNOWN if "mlx" in outside(n) and n != "twins.frameworks"])
@@ -83,7 +91,7 @@ def test_the_fast_blas_is_readied_before_mlx_is_imported(name):
     before = [name.rpartition(".")[0]]
     for node in ast.parse(KNOWN[name].read_text()).body:
         if isinstance(node, ast.Import | ast.ImportFrom):
-            found = list(sources.imported(ast.unparse(node)))
+            found = list(source_digest.imported(ast.unparse(node)))
             if any(each.partition(".")[0] == "mlx" for each in found):
                 break
             before += found
@@ -117,12 +125,18 @@ def test_nothing_catches_everything_or_loads_a_pickle(name):
 
 
 def test_reached_follows_strings_and_parents():
-    reached = sources.reached("from twins import study")
-    assert {"twins.study", "twins.arms", "twins.timing", "twins.frameworks", "twins"} <= reached
-    assert "twins.report" not in reached
+    reached = source_digest.reached("from twins import study")
+    assert {
+        "twins.timing.study",
+        "twins.timing.variants",
+        "twins.timing.harness",
+        "twins.frameworks",
+        "twins",
+    } <= reached
+    assert "twins.series.runner" not in reached
 
 
 def test_digest_changes_with_the_code_it_depends_on_only():
-    plots = sources.digest("from twins import plots")
-    assert plots == sources.digest("from twins import plots")
-    assert plots != sources.digest("from twins import results")
+    plots = source_digest.digest("from twins import plots")
+    assert plots == source_digest.digest("from twins import plots")
+    assert plots != source_digest.digest("from twins import results")

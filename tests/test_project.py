@@ -11,8 +11,9 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
-from twins import publish, report, results, site
-from twins.results import ROOT
+from twins.records import leaks, store
+from twins.records.store import ROOT
+from twins.series import publish, runner, site
 
 README = (ROOT / "README.md").read_text()
 COMMANDS = [
@@ -32,11 +33,11 @@ def test_readme_commands_name_targets_and_parameters_there_are(command):
     dry = subprocess.run(f"{command} -n", shell=True, cwd=ROOT, capture_output=True, text=True, check=False)
     assert dry.returncode == 0, dry.stderr
     number = re.search(r"make report-(\d\d)", command)
-    paths = report.chosen(report.sources(), [number[1]] if number else [])
+    paths = runner.chosen(runner.sources(), [number[1]] if number else [])
     given = re.search(r"SET=(?:\"(.*?)\"|(\S+))", command)
     values = (given[1] or given[2]).split() if given else []
     profile = re.search(r"PROFILE=(\w+)", command)
-    assert report.parameters(paths, profile[1] if profile else "quick", values)
+    assert runner.parameters(paths, profile[1] if profile else "quick", values)
 
 
 def test_the_readme_example_runs(tmp_path, monkeypatch):
@@ -57,7 +58,7 @@ def test_a_second_report_executes_nothing_and_prints_its_path(smoke):
     command = ["make", "--no-print-directory", "report", "PROFILE=smoke"]  # make may run these tests
     again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     states = [line.split()[-1] for line in again.stdout.splitlines() if line.startswith("[")]
-    assert states == ["unchanged"] * len(report.sources())
+    assert states == ["unchanged"] * len(runner.sources())
     assert again.stdout.splitlines()[-1] == f"the report: {smoke / 'site' / 'index.html'}"
     assert (smoke / "site" / "index.html").is_file()
 
@@ -73,18 +74,18 @@ def test_every_page_names_the_machine_and_what_its_figures_are_not(smoke):
 
 def test_pages_and_records_leak_nothing(smoke):
     for path in [*site.finished(smoke / "notebooks"), *smoke.glob("results/*/*.jsonl")]:
-        assert publish.leaks(path.read_text()) == [], path.name
+        assert leaks.leaks(path.read_text()) == [], path.name
     committed = [
         *(ROOT / "report").glob("*"),
         *(ROOT / "data").glob("apart/*"),
         *(ROOT / "data").glob("results/*/*"),
     ]
     for path in committed:
-        assert publish.leaks(path.read_text("utf-8", errors="replace")) == [], path.name
+        assert leaks.leaks(path.read_text("utf-8", errors="replace")) == [], path.name
 
 
 def test_smoke_records_are_whole(smoke):
-    found = results.read(smoke / "results")
+    found = store.read(smoke / "results")
     assert found.problems == []
     kinds = {type(record.body).__name__ for record in found.records}
     assert {"Machine", "Timing", "Gate", "Fit", "Accuracy", "Work", "Memory"} <= kinds
@@ -106,7 +107,7 @@ def test_smoke_records_are_whole(smoke):
     ],
 )
 def test_bad_values_are_one_sentence(given, sentence, tmp_path):
-    command = [sys.executable, "-m", "twins.report", "--profile", "smoke", "--only", "02", "-p", given]
+    command = [sys.executable, "-m", "twins.series.runner", "--profile", "smoke", "--only", "02", "-p", given]
     done = subprocess.run(
         [*command, "--out", tmp_path], capture_output=True, text=True, check=False, timeout=120
     )
@@ -116,7 +117,17 @@ def test_bad_values_are_one_sentence(given, sentence, tmp_path):
 
 
 def test_an_absent_device_is_one_sentence(tmp_path):
-    command = [sys.executable, "-m", "twins.report", "--profile", "smoke", "--only", "01", "--out", tmp_path]
+    command = [
+        sys.executable,
+        "-m",
+        "twins.series.runner",
+        "--profile",
+        "smoke",
+        "--only",
+        "01",
+        "--out",
+        tmp_path,
+    ]
     environment = os.environ | {"TWINS_DEVICE": "tpu"}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 1
@@ -143,7 +154,7 @@ def test_constraints_are_exact_and_hold_what_must_hold():
 
 
 def test_the_readme_headline_is_what_the_records_say():
-    found = results.read(ROOT / "data" / "results")
+    found = store.read(ROOT / "data" / "results")
     machine = re.search(r"\(machine `([\w-]+)`", README)
     assert machine, "README.md holds no headline; `make publish` makes it"
     text = publish.headline(found, machine[1])

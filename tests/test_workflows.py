@@ -7,7 +7,7 @@ import subprocess
 import pytest
 import yaml
 
-from twins.results import ROOT
+from twins.records.store import ROOT
 
 PATHS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 LINTER = ROOT / ".github" / "actionlint"

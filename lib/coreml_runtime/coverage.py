@@ -1,6 +1,6 @@
 """Which MIL operations the reference runtime implements, in which file, and which test covers each.
 
-python -m twins.coreml.coverage [--tests tests/coreml]
+python -m coreml_runtime.coverage [--tests tests/coreml]
 
 The operations are the ones registered in the installed coremltools; the tests are read from their table of
 cases and, for programs of several operations, from calls of the MIL builder in their source.
@@ -17,8 +17,8 @@ import pandas as pd
 from coremltools.converters.mil.mil.ops import defs  # noqa: F401  (registers the operations)
 from coremltools.converters.mil.mil.ops.registry import SSAOpRegistry
 
-from twins.coreml.reference.control import CONTROL
-from twins.coreml.reference.registry import RULES
+from coreml_runtime.execution.control_flow import CONTROL
+from coreml_runtime.operations.registry import RULES
 
 # coremltools' number of the target that introduced a definition.
 OPSETS = {4: "iOS15", 5: "iOS15", 6: "iOS15", 7: "iOS16", 8: "iOS17", 9: "iOS18", 10: "iOS26"}
@@ -57,7 +57,7 @@ def _implemented(name: str) -> str:
     if name in INTERNAL:
         return INTERNAL[name]
     if name in CONTROL:
-        return "control.py"
+        return "control_flow.py"
     if name not in RULES:
         return ""
     return RULES[name].function.__module__.split(".reference.")[1].replace(".", "/") + ".py"
@@ -104,7 +104,7 @@ def _cases(folder: Path) -> list:
 
 def main() -> int:
     """Print the table and the totals; 1 when an operation lacks a rule or a test."""
-    parser = argparse.ArgumentParser(prog="python -m twins.coreml.coverage", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m coreml_runtime.coverage", description=__doc__)
     parser.add_argument("--tests", type=Path, default=Path("tests/coreml"))
     records = coverage(parser.parse_args().tests)
     print(pd.DataFrame([asdict(record) for record in records]).to_string(index=False))

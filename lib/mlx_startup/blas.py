@@ -46,7 +46,7 @@ def _torch_libraries() -> list[Path]:
     """The files of torch that may define `sgemm_`, likeliest first (aarch64 wheels keep it in NVPL)."""
     spec = importlib.util.find_spec("torch")
     if spec is None:
-        raise ImportError("PyTorch is not installed; `make setup` installs torch 2.13.0")
+        return []
     folder = Path(spec.submodule_search_locations[0]) / "lib"
     return [folder / "libtorch_cpu.so", *sorted(folder.glob("*blas*.so*")), *sorted(folder.glob("*mkl*.so*"))]
 
@@ -70,8 +70,8 @@ def fast() -> str:
         return "Accelerate"
     if "mlx.core" in sys.modules:
         warnings.warn(
-            "MLX was imported before twins.frameworks, so it keeps the reference BLAS of its wheel "
-            "(about 20 times slower); restart and import twins first.",
+            "MLX was imported before mlx_startup, so it keeps the reference BLAS of its wheel "
+            "(about 20 times slower); restart and import mlx_startup first.",
             RuntimeWarning,
             stacklevel=3,
         )
@@ -99,8 +99,8 @@ def limit_threads() -> int:
     count = threads()
     if "torch" in sys.modules and os.environ.get("OMP_NUM_THREADS") != str(count):
         warnings.warn(
-            f"torch was imported before twins.frameworks without OMP_NUM_THREADS={count}, so MLX and torch "
-            "may use different numbers of threads; restart and import twins first.",
+            f"torch was imported before mlx_startup without OMP_NUM_THREADS={count}, so MLX and torch "
+            "may use different numbers of threads; restart and import mlx_startup first.",
             RuntimeWarning,
             stacklevel=3,
         )

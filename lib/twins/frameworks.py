@@ -7,16 +7,15 @@ Sources: https://ml-explore.github.io/mlx and https://docs.pytorch.org/docs/2.13
 
 import functools
 import os
+import platform
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from twins import blas, macos, open_files
+from mlx_startup import BLAS as BLAS
+from mlx_startup import THREADS
 
-THREADS = blas.limit_threads()
-BLAS = blas.fast()
-open_files.tolerate()
-SHIPPED = "TWINS_FLOAT32_AS_SHIPPED"  # set by shipped.py: both frameworks keep their own defaults
+SHIPPED = "TWINS_FLOAT32_AS_SHIPPED"  # set by float32_as_shipped.py: both frameworks keep their own defaults
 if os.environ.get(SHIPPED):
     os.environ.pop("MLX_ENABLE_TF32", None)
 else:
@@ -232,7 +231,7 @@ def compiler() -> str | None:
 
     torch.compile uses the same one on Linux and raises without it.
     """
-    return shutil.which("clang++" if macos.here() else "g++")
+    return shutil.which("clang++" if platform.system() == "Darwin" else "g++")
 
 
 def is_compile_error(error: RuntimeError) -> bool:

@@ -22,7 +22,7 @@ import torch
 import yaml
 from coremltools.models import MLModel
 
-from twins.coreml.emulation import ReferenceProxy, reference_predictions
+from coreml_runtime.execution.emulation import ReferenceProxy, reference_predictions
 
 CAUSES = yaml.safe_load((Path(__file__).parent / "apple_causes.yaml").read_text())
 GOAL = 0.99

@@ -11,10 +11,13 @@ from cases import FAMILIES, Case, all_cases
 from packages import feeds, save_cases
 from PIL import Image
 
-from twins.coreml import convert, emulation, shipping, system
-from twins.coreml.bench import networks
-from twins.coreml.reference import load
-from twins.coreml.verify import verify
+from coreml_runtime import load
+from coreml_runtime.execution import emulation
+from coreml_runtime.verification import native_core_ml
+from coreml_runtime.verification.comparison import verify
+from mlx_coreml import convert
+from twins.export import shipping
+from twins.export.networks import networks
 from twins.frameworks import mx
 
 # Of the largest value: both compute in float32, but Core ML has kernels of its own for exp and tanh.
@@ -39,15 +42,15 @@ def runtime(request, monkeypatch):
     if request.param == "Core ML":
         yield request.param
         return
-    monkeypatch.setattr(system, "here", lambda: True)
-    monkeypatch.setattr(system, "version", lambda: (26, 0))
+    monkeypatch.setattr(native_core_ml, "here", lambda: True)
+    monkeypatch.setattr(native_core_ml, "version", lambda: (26, 0))
     with emulation.reference_predictions():
         yield request.param
 
 
 def core_ml(path, function=None):
     """Core ML's own model of a package, on the CPU; a macOS that is too old for it cannot run the test."""
-    if missing := system.fault(path):
+    if missing := native_core_ml.fault(path):
         pytest.skip(f"not run here: {missing}")
     return ct.models.MLModel(str(path), compute_units=ct.ComputeUnit.CPU_ONLY, function_name=function)
 
@@ -171,8 +174,8 @@ def test_a_conversion_loads_its_package_once_and_on_the_cpu(monkeypatch):
             super().__init__(path, compute_units, *rest, **options)
 
     monkeypatch.setattr(emulation, "ReferenceProxy", Counted)
-    monkeypatch.setattr(system, "here", lambda: True)
-    monkeypatch.setattr(system, "version", lambda: (26, 0))
+    monkeypatch.setattr(native_core_ml, "here", lambda: True)
+    monkeypatch.setattr(native_core_ml, "version", lambda: (26, 0))
     with emulation.reference_predictions():
         convert(lambda x: mx.exp(x) @ mx.ones((3, 2)), mx.zeros((2, 3)))
     assert units == ["CPU_ONLY"]

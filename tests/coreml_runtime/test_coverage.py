@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from coremltools.converters.mil.mil.ops.registry import SSAOpRegistry
 
-from twins.coreml.coverage import INTERNAL, coverage
-from twins.coreml.reference import program
-from twins.coreml.reference.control import CONTROL
-from twins.coreml.reference.registry import RULES, Tensor, operation, rule_of
+from coreml_runtime.coverage import INTERNAL, coverage
+from coreml_runtime.execution import program
+from coreml_runtime.execution.control_flow import CONTROL
+from coreml_runtime.operations.registry import RULES, Tensor, operation, rule_of
 
 assert program  # preparing programs files the rules
 

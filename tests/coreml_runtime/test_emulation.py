@@ -19,8 +19,8 @@ from coremltools.optimize import coreml as optimize
 from packages import OPSETS, save
 from torch import nn
 
-from twins.coreml.emulation import reference_predictions
-from twins.coreml.reference import load
+from coreml_runtime import load
+from coreml_runtime.execution.emulation import reference_predictions
 
 pytestmark = pytest.mark.skipif(seam._MLModelProxy is not None, reason="Core ML itself predicts here")
 

@@ -10,7 +10,7 @@ from coremltools.converters.mil.mil import types
 from packages import OPSETS, save
 from PIL import Image
 
-from twins.coreml.reference import load
+from coreml_runtime import load
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,8 @@ import pytest
 import torch
 from coremltools.optimize.coreml import decompress_weights
 
-from twins.coreml.bench import networks
-from twins.coreml.verify import verify
+from coreml_runtime.verification.comparison import verify
+from twins.export.networks import networks
 
 FAST = {"mobilenet", "llama", "lstm"}
 pytest.importorskip("transformers", reason="the sequence networks are transformers' (pip install .[bench])")

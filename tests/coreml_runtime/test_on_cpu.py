@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from twins.coreml import convert, on_cpu
-from twins.coreml.observe import call
+from coreml_runtime.verification import source_on_cpu
+from coreml_runtime.verification.observation import call
+from mlx_coreml import convert
 from twins.frameworks import mx
 
 ELSEWHERE = torch.device("meta")  # every torch has it; it stands for a GPU
@@ -25,7 +26,7 @@ def copied(monkeypatch):
         made = torch.full(tensor.shape, 0.5)
         return nn.Parameter(made) if isinstance(tensor, nn.Parameter) else made
 
-    monkeypatch.setattr(on_cpu, "_copied", halves)
+    monkeypatch.setattr(source_on_cpu, "_copied", halves)
 
 
 class Tied(nn.Module):
@@ -60,7 +61,7 @@ def tensors(module):
 def test_a_module_elsewhere_computes_here_and_is_as_before(copied, source):
     module = Tied().eval()
     before = tensors(module)
-    with torch.no_grad(), on_cpu.torch_on_cpu(source(module)):
+    with torch.no_grad(), source_on_cpu.torch_on_cpu(source(module)):
         assert module.down.weight is module.up.weight
         assert {value.device.type for _, value in tensors(module)} == {"cpu"}
         found = [source(module)(X) for _ in range(2)]  # a state lasts over the calls of one block

@@ -7,7 +7,7 @@ import pytest
 from cases import Case, all_cases
 from packages import feeds, flat_inputs, folded, save_cases
 
-from twins.coreml.reference import load
+from coreml_runtime import load
 
 CASES = all_cases()
 

@@ -9,8 +9,8 @@ import pytest
 from coremltools.converters.mil.mil import Builder as mb
 from packages import OPSETS, save
 
-from twins.coreml.reference import load
-from twins.coreml.reference.weights import WeightFile, unpack_bits
+from coreml_runtime import load
+from coreml_runtime.format.package import WeightFile, unpack_bits
 
 WEIGHT = np.random.default_rng(0).standard_normal((32, 32)).astype(np.float32)
 

@@ -8,7 +8,7 @@ from coremltools.converters.mil.mil import Builder as mb
 from coremltools.converters.mil.mil import types
 from packages import OPSETS, save
 
-from twins.coreml.reference import load
+from coreml_runtime import load
 
 
 def built(tmp_path, build, shapes, opset=17, dtypes=None, **options):

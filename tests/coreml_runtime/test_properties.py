@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from packages import OPSETS, save
 
-from twins.coreml.reference import load
+from coreml_runtime import load
 
 SAMPLE, FULL = 40, 2000
 SETTINGS = {

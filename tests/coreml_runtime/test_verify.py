@@ -11,10 +11,10 @@ from coremltools.converters.mil.mil import Builder as mb
 from packages import OPSETS, save
 from torch import nn
 
-from twins.coreml import system
-from twins.coreml.observe import call
-from twins.coreml.reference import load
-from twins.coreml.verify import COMPUTE_UNITS, verify
+from coreml_runtime import load
+from coreml_runtime.verification import native_core_ml
+from coreml_runtime.verification.comparison import COMPUTE_UNITS, verify
+from coreml_runtime.verification.observation import call
 
 
 class Function(nn.Module):
@@ -62,7 +62,7 @@ def test_a_right_package_passes(tmp_path):
         nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 36, 5)
     )
     report = report_of(tmp_path, network, T(floats(2, 3, 8, 8)))
-    assert report.passed and report.departure is None
+    assert report.passed and report.divergence is None
     assert [row.runtime for row in report.rows[:2]] == ["reference strict", "reference exact"]
     assert max(row.rms_relative for row in report.rows[:2]) < 1e-6
     assert min(row.cosine for row in report.rows) > 0.999999
@@ -125,16 +125,16 @@ def test_silent_conversion_errors_are_caught(tmp_path, bug):
     function, examples, options, operation = SILENT[bug]
     report = report_of(tmp_path, Function(function), *map(T, examples), **options)
     assert not report.passed
-    assert report.departure is not None
+    assert report.divergence is not None
     if operation:
-        assert report.departure.type == operation
-    assert report.departure.name in str(report) and str(report.departure.shape) in str(report)
+        assert report.divergence.type == operation
+    assert report.divergence.name in str(report) and str(report.divergence.shape) in str(report)
 
 
 def test_integer_inputs_without_a_declared_type_become_fp16(tmp_path):
     network, ids = nn.Embedding(3000, 4), torch.tensor([[2049, 5]])
     report = report_of(tmp_path, network, ids, dtypes=[None], precision="FLOAT16")
-    assert not report.passed and report.departure is not None  # fp16 has no 2049
+    assert not report.passed and report.divergence is not None  # fp16 has no 2049
     assert report_of(tmp_path, network, ids, dtypes=[np.int32], precision="FLOAT16").passed
 
 
@@ -145,7 +145,7 @@ def test_overflow_in_fp16_is_located(tmp_path):
     report = report_of(tmp_path, Function(rms_norm), T(400 * floats(2, 64)), precision="FLOAT16")
     strict, exact, *_ = report.rows  # and Core ML's, on a Mac
     assert not strict.passed and exact.rms_relative < 1e-3
-    assert not report.departure.finite
+    assert not report.divergence.finite
 
 
 @mb.program(input_specs=[mb.TensorSpec(shape=(2, 4))], opset_version=OPSETS[17])
@@ -159,7 +159,7 @@ def test_mlx_function(tmp_path):
     assert verify(lambda x: mx.sigmoid((x + 1) * 3), package, {"x": mx.array(x)}).passed
     assert verify(lambda x: mx.sigmoid((x + 1) * 3), package, {"x": x}, framework="mlx").passed
     report = verify(lambda x: mx.sigmoid((x + 1) * 2), package, {"x": x}, framework="mlx")
-    assert not report.passed and (report.departure.type, report.departure.name) == ("mul", "scaled")
+    assert not report.passed and (report.divergence.type, report.divergence.name) == ("mul", "scaled")
 
 
 def test_mlx_module(tmp_path):
@@ -174,7 +174,7 @@ def test_mlx_module(tmp_path):
     assert verify(network, save(built, 17, tmp_path / "m.mlpackage"), {"x": floats(2, 4)}).passed
     layer.bias = layer.bias + 1
     report = verify(network, tmp_path / "m.mlpackage", {"x": floats(2, 4)})
-    assert report.departure.name == "product"
+    assert report.divergence.name == "product"
 
 
 def test_outputs_by_name_and_by_order(tmp_path):
@@ -245,10 +245,10 @@ def asked(monkeypatch):
         found = [load(package, function).predict(each) for each in calls]
         return [{name: factor * value for name, value in each.items()} for each in found]
 
-    monkeypatch.setattr("twins.coreml.verify._core_ml", core_ml)
-    monkeypatch.setattr(system, "here", lambda: True)
-    monkeypatch.setattr(system, "version", lambda: (15, 0))
-    monkeypatch.setattr(system, "library", lambda: "")
+    monkeypatch.setattr("coreml_runtime.verification.comparison._core_ml", core_ml)
+    monkeypatch.setattr(native_core_ml, "here", lambda: True)
+    monkeypatch.setattr(native_core_ml, "version", lambda: (15, 0))
+    monkeypatch.setattr(native_core_ml, "library", lambda: "")
     return units
 
 
@@ -272,7 +272,7 @@ def test_other_units_are_shown_and_do_not_decide(tmp_path, asked):
 
 
 def test_a_package_newer_than_the_system_is_judged_by_the_reference_alone(tmp_path, asked, monkeypatch):
-    monkeypatch.setattr(system, "version", lambda: (14, 6))
+    monkeypatch.setattr(native_core_ml, "version", lambda: (14, 6))
     package, x = save(mlx_like, 18, tmp_path / "m.mlpackage"), {"x": floats(2, 4)}
     report = verify(lambda x: mx.sigmoid((x + 1) * 3), package, x, framework="mlx")
     assert asked == [] and report.passed
@@ -295,11 +295,11 @@ def test_a_refusal_of_core_ml_fails_and_is_told(tmp_path, asked, monkeypatch):
     def refused(package, calls, unit, function):
         raise RuntimeError("Unable to compute the prediction\nusing ML Program.")
 
-    monkeypatch.setattr("twins.coreml.verify._core_ml", refused)
+    monkeypatch.setattr("coreml_runtime.verification.comparison._core_ml", refused)
     package, x = save(mlx_like, 17, tmp_path / "m.mlpackage"), {"x": floats(2, 4)}
     given = (lambda x: mx.sigmoid((x + 1) * 3), package, x)
     report = verify(*given, framework="mlx")
-    assert not report.passed and report.departure is None
+    assert not report.passed and report.divergence is None
     assert str(report).endswith(
         "Core ML CPU_ONLY refuses it: Unable to compute the prediction using ML Program."
     )
@@ -315,7 +315,7 @@ def test_the_cpu_of_core_ml_may_have_kernels_of_its_own(tmp_path, asked, monkeyp
             found = [load(package, function).predict(each) for each in calls]
             return [{name: (1 + error) * value for name, value in each.items()} for each in found]
 
-        monkeypatch.setattr("twins.coreml.verify._core_ml", core_ml)
+        monkeypatch.setattr("coreml_runtime.verification.comparison._core_ml", core_ml)
         report = verify(lambda x: mx.sigmoid((x + 1) * 3), package, x, framework="mlx")
         assert report.passed is passed
         assert [row.tolerance for row in report.rows] == [1e-5, 1e-5, 1e-4]
@@ -343,4 +343,4 @@ VERSIONS = {
 
 @pytest.mark.parametrize("told", VERSIONS)
 def test_a_version_told_for_compatibility_is_another(told):
-    assert system.actual(told) == VERSIONS[told]
+    assert native_core_ml.actual(told) == VERSIONS[told]

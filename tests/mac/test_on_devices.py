@@ -10,25 +10,31 @@ import sys
 import pretended
 import pytest
 
-from twins.results import ROOT
+from twins.records.store import ROOT
 
 SHORT = (
-    "tiny",
-    "frameworks",
-    "flops",
-    "handover",
-    "energy",
-    "float64",
-    "half_types",
-    "convolutions",
-    "study",
+    "coreml_runtime/test_verify",
+    "twins/test_frameworks",
+    "twins/models/test_tiny",
+    "twins/parity/test_float64_stand_ins",
+    "twins/timing/test_convolutions",
+    "twins/timing/test_energy",
+    "twins/timing/test_flops",
+    "twins/timing/test_half_types",
+    "twins/transfer/test_transfers",
+    "twins/inference/test_inference",
 )
-SHORT += ("inference", "shipped")
-LONG = ("parity", "train", "own", "half_gate")
+LONG = (
+    "twins/timing/test_study",
+    "twins/timing/test_float32_as_shipped",
+    "twins/parity/test_fairness_gate",
+    "twins/parity/test_half_precision",
+    "twins/training/test_train",
+    "twins/models/test_user_model",
+)
 FRESH = "starts a Python with a clean environment, which is not on the pretended Mac"
-EXCUSED = {"test_frameworks.py::test_an_absent_device_is_refused_with_what_is_there": FRESH}
-FILES = [f"test_{name}" for name in SHORT] + ["coreml/test_verify"]
-FILES += [pytest.param(f"test_{name}", marks=pytest.mark.oracle) for name in LONG]
+EXCUSED = {"twins/test_frameworks.py::test_an_absent_device_is_refused_with_what_is_there": FRESH}
+FILES = [*SHORT, *(pytest.param(name, marks=pytest.mark.oracle) for name in LONG)]
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -9,8 +9,8 @@ import machines
 import pretended
 import pytest
 
-from twins import macos
-from twins.results import ROOT
+from twins.machine import macos
+from twins.records.store import ROOT
 
 TORCH = """
 import json, torch

@@ -12,9 +12,10 @@ import machines
 import pretended
 import pytest
 
-from twins import notebooks, results
 from twins.frameworks import DEVICE_NAMES
-from twins.results import ROOT
+from twins.records import store
+from twins.records.store import ROOT
+from twins.series import notebook_files
 
 NEEDED = ["lib", "notebooks", "data", "tests/mac", "constraints.txt", "pyproject.toml", "Makefile"]
 FEW = 256  # open files, macOS's default of a shell
@@ -37,7 +38,7 @@ def report(machine: str, folder: Path, **more: str) -> Path:
     root = clone(folder / "a clone")
     (root / "build" / "tmp").mkdir(parents=True)
     command = ["sh", "-c", f'ulimit -n {FEW} && exec "$@"', "sh"]
-    command += [sys.executable, "-m", "twins.report", "--profile", "smoke"]
+    command += [sys.executable, "-m", "twins.series.runner", "--profile", "smoke"]
     given = pretended.environment(machine, folder, library=root / "lib", **more)
     given["TMPDIR"] = str(root / "build" / "tmp")
     done = subprocess.run(command, cwd=root, env=given, capture_output=True, text=True, check=False)
@@ -47,7 +48,7 @@ def report(machine: str, folder: Path, **more: str) -> Path:
 
 def outputs(path: Path) -> str:
     """All that a page shows."""
-    cells = [cell for cell in notebooks.read(path).cells if cell.cell_type == "code"]
+    cells = [cell for cell in notebook_files.read(path).cells if cell.cell_type == "code"]
     assert [o for cell in cells for o in cell.outputs if o.output_type == "error"] == [], path.name
     return "".join(str(output) for cell in cells for output in cell.outputs)
 
@@ -60,7 +61,7 @@ def check(machine: str, made: Path, device: str) -> None:
     shown = {name[:2]: outputs(made / "notebooks" / name) for name in sources}
     assert f"{mac.chip} with {mac.gpu} GPU cores" in shown["01"]
     assert ("XCTest comes with Xcode alone" in shown["09"]) == (mac.xcode == "Command Line Tools")
-    found = results.read(made / "results")
+    found = store.read(made / "results")
     assert found.problems == []
     assert {record.device for record in found.records} == {device}
     told = [record.body for record in found.records if type(record.body).__name__ == "Machine"]

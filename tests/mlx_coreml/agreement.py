@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from twins.coreml.convert import convert
-from twins.coreml.reference import load
+from coreml_runtime import load
+from mlx_coreml.conversion.convert import convert
 from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
 
 Cases = Mapping[str, tuple[Callable, tuple[mx.array, ...]]]

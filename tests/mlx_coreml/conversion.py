@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from twins.coreml.capture import as_flat, capture
-from twins.coreml.convert import convert
-from twins.coreml.graph import Graph
-from twins.coreml.passes.simplify import simplify
-from twins.coreml.verify import verify
+from coreml_runtime.verification.comparison import verify
+from mlx_coreml.capture.tracing import as_flat, capture
+from mlx_coreml.conversion.convert import convert
+from mlx_coreml.ir.graph import Graph
+from mlx_coreml.passes.simplify import simplify
 from twins.frameworks import mx
 
 

@@ -3,9 +3,9 @@
 from collections import Counter
 from collections.abc import Callable
 
-from twins.coreml.capture import capture
-from twins.coreml.graph import Graph, Node
-from twins.coreml.passes import simplify
+from mlx_coreml.capture.tracing import capture
+from mlx_coreml.ir.graph import Graph, Node
+from mlx_coreml.passes import simplify
 
 
 def simplified(fn: Callable, *arrays) -> Graph:

@@ -6,7 +6,8 @@ import mlx.nn as nn
 import numpy as np
 import pytest
 
-from twins.coreml import CaptureError, capture
+from mlx_coreml import CaptureError
+from mlx_coreml.capture.tracing import capture
 from twins.frameworks import mx
 
 X = mx.array([[1.0, -2.0, 3.0], [0.5, 4.0, -1.0]])

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from compositions import Composition, compose
 
-from twins.coreml import ConversionError, convert
-from twins.coreml.departure import rms_relative
-from twins.coreml.reference import load
+from coreml_runtime import load
+from coreml_runtime.verification.divergence import rms_relative
+from mlx_coreml import ConversionError, convert
 from twins.frameworks import mx
 
 SHAPES = [

@@ -4,11 +4,11 @@ import mlx.nn as nn
 import numpy as np
 import pytest
 
-from twins.coreml import CaptureError, ConversionError, WrongModelError, convert
-from twins.coreml.capture import capture
-from twins.coreml.flexible import independent, probes, read_axes, tied
-from twins.coreml.mlmodel import target_named
-from twins.coreml.reference import load
+from coreml_runtime import load
+from mlx_coreml import CaptureError, ConversionError, WrongModelError, convert
+from mlx_coreml.backends.mil.assemble import target_named
+from mlx_coreml.backends.mil.flexible_shapes import independent, probes, read_axes, tied
+from mlx_coreml.capture.tracing import capture
 from twins.frameworks import mx
 from twins.models.transformer_lm import Config, MlxTransformerLM
 

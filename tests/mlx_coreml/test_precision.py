@@ -5,11 +5,11 @@ import mlx.nn as nn
 import numpy as np
 import pytest
 
-from twins.coreml import WrongModelError, convert
-from twins.coreml.capture import capture
-from twins.coreml.lowering.program import build
-from twins.coreml.passes import simplify
-from twins.coreml.reference import load
+from coreml_runtime import load
+from mlx_coreml import WrongModelError, convert
+from mlx_coreml.backends.mil.program import build
+from mlx_coreml.capture.tracing import capture
+from mlx_coreml.passes import simplify
 from twins.frameworks import mx
 
 RNG = np.random.default_rng(0)

@@ -2,9 +2,9 @@
 
 import pytest
 
-from twins.coreml.graph import Node, Tensor
-from twins.coreml.passes.evaluate import EVALUATE
-from twins.coreml.releases import divmod_truncates, settled
+from mlx_coreml.capture.releases import divmod_truncates, settled
+from mlx_coreml.ir.graph import Node, Tensor
+from mlx_coreml.passes.fold.evaluate import EVALUATE
 from twins.frameworks import mx
 
 ROWS = Tensor("x", (3, 5), "float32")

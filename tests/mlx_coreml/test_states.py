@@ -4,12 +4,12 @@ import mlx.nn as nn
 import numpy as np
 import pytest
 
-from twins.coreml import ConversionError, convert
-from twins.coreml.capture import as_flat, capture
-from twins.coreml.mlmodel import target_named
-from twins.coreml.reference import load
-from twins.coreml.states import Stateful, pair
-from twins.coreml.verify import verify
+from coreml_runtime import load
+from coreml_runtime.verification.comparison import verify
+from mlx_coreml import ConversionError, convert
+from mlx_coreml.backends.mil.assemble import target_named
+from mlx_coreml.backends.mil.states import Stateful, pair
+from mlx_coreml.capture.tracing import as_flat, capture
 from twins.frameworks import mx
 
 X, ZEROS = mx.array([1.0, -2.0, 0.5]), mx.zeros((3,))

@@ -14,7 +14,9 @@ from coremltools.converters.mil.mil import types
 from hypothesis import given, settings
 from PIL import Image
 
-from twins.coreml import ConversionError, convert, reference, swift, swift_ports
+import coreml_runtime
+from mlx_coreml import ConversionError, convert
+from mlx_coreml.swift import swift_package, swift_ports
 from twins.frameworks import mx
 
 WORDS = st.sampled_from(["class", "in", "x", "x_1", "state", "Input"])
@@ -37,7 +39,7 @@ def stored(folder):
 
 
 def no_mistake(folder):
-    assert swift.check(folder).startswith(("parsed by", "compiled by", "unchecked:"))
+    assert swift_package.check(folder).startswith(("parsed by", "compiled by", "unchecked:"))
     for path in folder.rglob("*.swift"):
         assert not re.search(r"__[A-Z_]+__", path.read_text())
         assert str(folder) not in path.read_text()
@@ -49,7 +51,7 @@ def arrays(tmp_path_factory):
     folder = tmp_path_factory.mktemp("arrays")
     model = convert(lambda x, rows: x @ x.T + rows, mx.zeros((3, 4)), mx.zeros((3,), mx.int32))
     package = saved(model, folder)
-    return package, swift.write(package, folder / "ios")
+    return package, swift_package.write(package, folder / "ios")
 
 
 @given(NAMES)
@@ -73,7 +75,7 @@ def test_type_names_hide_nothing(wanted):
 def test_arrays_are_declared_and_their_values_stored(arrays):
     package, folder = arrays
     no_mistake(folder)
-    step, model = stored(folder)["steps"][0], reference.load(package)
+    step, model = stored(folder)["steps"][0], coreml_runtime.load(package)
     inputs = {
         name: np.array(step["inputs"][name]["values"], feature.dtype).reshape(step["inputs"][name]["shape"])
         for name, feature in model.inputs.items()
@@ -89,22 +91,22 @@ def test_arrays_are_declared_and_their_values_stored(arrays):
 def test_writing_again_replaces_what_was_there(arrays):
     package, folder = arrays
     (folder / "Sources" / "Old.swift").write_text("let x = ")
-    swift.write(package, folder)
+    swift_package.write(package, folder)
     assert not (folder / "Sources" / "Old.swift").exists()
 
 
 def test_a_broken_file_is_named(arrays, tmp_path, monkeypatch):
-    monkeypatch.setattr(swift.shutil, "which", lambda name: None)  # by the parser, on every machine
-    folder = swift.write(arrays[0], tmp_path / "ios")
+    monkeypatch.setattr(swift_package.shutil, "which", lambda name: None)  # by the parser, on every machine
+    folder = swift_package.write(arrays[0], tmp_path / "ios")
     (folder / "Sources/My_model_2/Broken.swift").write_text("struct A {\n    let x: Int = = 1\n}\n")
     with pytest.raises(ConversionError, match=r"Broken\.swift is no Swift at line 2"):
-        swift.check(folder)
+        swift_package.check(folder)
 
 
 def test_without_compiler_and_parser_it_says_so(arrays, monkeypatch):
-    monkeypatch.setattr(swift.shutil, "which", lambda name: None)
-    monkeypatch.setattr(swift.importlib.util, "find_spec", lambda name: None)
-    assert swift.check(arrays[1]) == "unchecked: no Swift compiler here"
+    monkeypatch.setattr(swift_package.shutil, "which", lambda name: None)
+    monkeypatch.setattr(swift_package.importlib.util, "find_spec", lambda name: None)
+    assert swift_package.check(arrays[1]) == "unchecked: no Swift compiler here"
 
 
 BUILT = "Swift version 6.2 (swiftlang-6.2.0.19.9)"
@@ -126,12 +128,12 @@ BUILT = "Swift version 6.2 (swiftlang-6.2.0.19.9)"
 def test_what_a_mac_lacks_is_a_note(arrays, monkeypatch, version, xctest, built, told):
     """Only the choice of commands is tested here, with the tools' answers given."""
     answers, ran = {"--version": version, "--find": xctest}, []
-    monkeypatch.setattr(swift.system, "here", lambda: True)
-    monkeypatch.setattr(swift.shutil, "which", lambda name: name)
-    monkeypatch.setattr(swift.macos, "told", lambda *command, seconds: answers[command[1]])
+    monkeypatch.setattr(swift_package.system, "here", lambda: True)
+    monkeypatch.setattr(swift_package.shutil, "which", lambda name: name)
+    monkeypatch.setattr(swift_package.macos, "told", lambda *command, seconds: answers[command[1]])
     done = SimpleNamespace(returncode=0, stdout="", stderr="")
-    monkeypatch.setattr(swift.subprocess, "run", lambda command, **_: ran.append(command) or done)
-    assert told in swift.check(arrays[1])
+    monkeypatch.setattr(swift_package.subprocess, "run", lambda command, **_: ran.append(command) or done)
+    assert told in swift_package.check(arrays[1])
     assert [command[1 : 1 + len(built)] for command in ran] == [built] if built else ran == []
 
 
@@ -148,35 +150,37 @@ TOLD = {
 @pytest.mark.parametrize("told", TOLD)
 def test_a_fault_of_the_files_is_an_error_and_one_of_the_tools_a_note(arrays, monkeypatch, told):
     """The lines are those of Swift 6 and xcrun."""
-    monkeypatch.setattr(swift.system, "here", lambda: True)
-    monkeypatch.setattr(swift.shutil, "which", lambda name: name)
-    monkeypatch.setattr(swift.macos, "told", lambda *command, seconds: BUILT)
+    monkeypatch.setattr(swift_package.system, "here", lambda: True)
+    monkeypatch.setattr(swift_package.shutil, "which", lambda name: name)
+    monkeypatch.setattr(swift_package.macos, "told", lambda *command, seconds: BUILT)
     done = SimpleNamespace(returncode=1, stdout=f"Building for debugging...\n{told}\n", stderr="")
-    monkeypatch.setattr(swift.subprocess, "run", lambda command, **_: done)
+    monkeypatch.setattr(swift_package.subprocess, "run", lambda command, **_: done)
     if TOLD[told]:
         with pytest.raises(ConversionError, match="Swift refuses it") as caught:
-            swift.check(arrays[1])
+            swift_package.check(arrays[1])
         assert "/a b/" not in str(caught.value)
     else:
-        assert swift.check(arrays[1]).startswith("not compiled by Swift 6.2, which could not build here: ")
+        assert swift_package.check(arrays[1]).startswith(
+            "not compiled by Swift 6.2, which could not build here: "
+        )
 
 
 def test_a_build_that_does_not_end_is_a_note(arrays, monkeypatch):
     def endless(command, timeout, **_):
-        raise swift.subprocess.TimeoutExpired(command, timeout)
+        raise swift_package.subprocess.TimeoutExpired(command, timeout)
 
-    monkeypatch.setattr(swift.system, "here", lambda: True)
-    monkeypatch.setattr(swift.shutil, "which", lambda name: name)
-    monkeypatch.setattr(swift.macos, "told", lambda *command, seconds: BUILT)
-    monkeypatch.setattr(swift.subprocess, "run", endless)
-    assert swift.check(arrays[1]).endswith("it took more than 600 seconds")
+    monkeypatch.setattr(swift_package.system, "here", lambda: True)
+    monkeypatch.setattr(swift_package.shutil, "which", lambda name: name)
+    monkeypatch.setattr(swift_package.macos, "told", lambda *command, seconds: BUILT)
+    monkeypatch.setattr(swift_package.subprocess, "run", endless)
+    assert swift_package.check(arrays[1]).endswith("it took more than 600 seconds")
 
 
 def test_what_a_build_left_is_not_read(arrays):
     left = arrays[1] / ".build" / "derived.swift"
     left.parent.mkdir()
     left.write_text("let x = = 1")
-    assert "refuses" not in swift.check(arrays[1])
+    assert "refuses" not in swift_package.check(arrays[1])
 
 
 def test_resources_are_named_one_by_one(arrays):
@@ -189,7 +193,7 @@ def test_resources_are_named_one_by_one(arrays):
 @pytest.mark.parametrize(("target", "system"), [("iOS15", "16.0"), ("iOS17", "17.0"), ("iOS18", "18.0")])
 def test_the_platform_follows_the_target(tmp_path, target, system):
     model = convert(lambda x: x * 2, mx.zeros((2,)), deployment_target=target)
-    folder = swift.write(saved(model, tmp_path), tmp_path / "ios")
+    folder = swift_package.write(saved(model, tmp_path), tmp_path / "ios")
     assert f'.iOS("{system}")' in (folder / "Package.swift").read_text()
     assert ("MLTensor" in text(folder)) == (target == "iOS18")
     no_mistake(folder)
@@ -204,7 +208,7 @@ def test_a_state_is_kept_over_the_stored_steps(tmp_path):
         deployment_target="iOS18",
     )
     inputs = {"x": np.array([1, 2], np.float32)}
-    folder = swift.write(saved(model, tmp_path), tmp_path / "ios", examples=[inputs, inputs])
+    folder = swift_package.write(saved(model, tmp_path), tmp_path / "ios", examples=[inputs, inputs])
     found = [next(iter(step["outputs"].values()))["values"] for step in stored(folder)["steps"]]
     assert found == [[1, 2], [2, 4]]
     assert "using state: MLState" in text(folder) and "using: state" in text(folder, "Tests")
@@ -215,7 +219,9 @@ def test_an_image_is_a_pixel_buffer(tmp_path):
     image = {"x": {"scale": 1 / 255, "color": "RGB"}}
     model = convert(lambda x: x.sum(axis=(1, 2)), mx.zeros((1, 2, 3, 3)), image_inputs=image)
     pixels = np.arange(18, dtype=np.uint8).reshape(2, 3, 3)
-    folder = swift.write(saved(model, tmp_path), tmp_path / "ios", examples={"x": Image.fromarray(pixels)})
+    folder = swift_package.write(
+        saved(model, tmp_path), tmp_path / "ios", examples={"x": Image.fromarray(pixels)}
+    )
     entry = stored(folder)["steps"][0]["inputs"]["x"]
     assert entry["shape"] == [2, 3, 3] and entry["values"] == list(range(18))
     assert "public var x: CVPixelBuffer" in text(folder) and "width: 3, height: 2" in text(folder)
@@ -232,7 +238,7 @@ def classifier():
 
 
 def test_a_classifier_has_a_label_and_probabilities(tmp_path):
-    folder = swift.write(
+    folder = swift_package.write(
         saved(classifier(), tmp_path), tmp_path / "ios", examples={"x": np.float32([[0, 2]])}
     )
     outputs = stored(folder)["steps"][0]["outputs"]
@@ -259,7 +265,7 @@ def two_functions(folder):
 def test_a_function_is_chosen_by_name(tmp_path):
     package = two_functions(tmp_path)
     example = {"x": np.array([1, 2], np.float32)}
-    folder = swift.write(package, tmp_path / "ios", examples=example, function="triple")
+    folder = swift_package.write(package, tmp_path / "ios", examples=example, function="triple")
     assert next(iter(stored(folder)["steps"][0]["outputs"].values()))["values"] == [3, 6]
     assert 'configuration.functionName = "triple"' in text(folder)
     no_mistake(folder)
@@ -268,7 +274,7 @@ def test_a_function_is_chosen_by_name(tmp_path):
 def test_flexible_shapes_are_told_and_taken(tmp_path):
     model = convert(lambda x: x * 2, mx.zeros((2, 3)), flexible={"x": {0: (1, 8)}})
     example = {"x": np.ones((5, 3), np.float32)}
-    folder = swift.write(saved(model, tmp_path), tmp_path / "ios", examples=example)
+    folder = swift_package.write(saved(model, tmp_path), tmp_path / "ios", examples=example)
     assert stored(folder)["steps"][0]["inputs"]["x"]["shape"] == [5, 3]
     assert "x: float32 (1 to 8, 3)" in text(folder)
     no_mistake(folder)
@@ -277,10 +283,12 @@ def test_flexible_shapes_are_told_and_taken(tmp_path):
 def test_what_does_not_fit_is_refused(arrays, tmp_path):
     package, _ = arrays
     with pytest.raises(ValueError, match="shape"):
-        swift.write(package, tmp_path, examples={"x": np.zeros((9, 9)), "rows": np.zeros(3, np.int32)})
+        swift_package.write(
+            package, tmp_path, examples={"x": np.zeros((9, 9)), "rows": np.zeros(3, np.int32)}
+        )
     endless = {"x": np.full((3, 4), np.inf, np.float32), "rows": np.zeros(3, np.int32)}
     with pytest.raises(ConversionError, match="not finite"):
-        swift.write(package, tmp_path, examples=endless)
+        swift_package.write(package, tmp_path, examples=endless)
     with pytest.raises(ValueError, match="no function"):
-        swift.write(package, tmp_path, function="other")
+        swift_package.write(package, tmp_path, function="other")
     assert not any(tmp_path.iterdir())

@@ -7,19 +7,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from twins.coreml import zoo
-from twins.coreml.convert import convert
-from twins.coreml.zoo import architectures, inventory, judge, layers, operations
-from twins.coreml.zoo.__main__ import main
-from twins.coreml.zoo.case import Case, normal, texts
-from twins.coreml.zoo.judge import difference
-from twins.coreml.zoo.outcomes import Outcome, causes, shares, write
-from twins.coreml.zoo.pool import Worker, judge_all
+from mlx_coreml import coverage
+from mlx_coreml.conversion.convert import convert
+from mlx_coreml.coverage import inventory, judge
+from mlx_coreml.coverage.__main__ import main
+from mlx_coreml.coverage.cases import architectures, layers
+from mlx_coreml.coverage.cases.case import Case, normal, texts
+from mlx_coreml.coverage.judge import difference
+from mlx_coreml.coverage.operation_cases import operations
+from mlx_coreml.coverage.outcomes import Outcome, causes, shares, write
+from mlx_coreml.coverage.pool import Worker, judge_all
 from twins.frameworks import mx
 
 import mlx.nn as nn  # isort: skip
 
-CASES = list(zoo.find())
+CASES = list(coverage.find())
 # The shares of cases that must convert and agree; no case may be wrong or crash.
 LEAST = {"layer": 95, "loss": 95, "operation": 90, "architecture": 95, "model": 100}
 
@@ -51,7 +53,7 @@ def test_case_names_are_unique():
 
 def test_an_unknown_group_lists_the_groups():
     with pytest.raises(KeyError, match="'layers' is not known; known are layer, loss"):
-        list(zoo.find(["layers"]))
+        list(coverage.find(["layers"]))
 
 
 def test_draws_differ_and_parameters_do_not():
@@ -192,7 +194,7 @@ def test_a_sample_of_all_groups_converts_and_agrees(tmp_path):
 
 
 @pytest.mark.oracle
-@pytest.mark.parametrize("group", list(zoo.GROUPS))
+@pytest.mark.parametrize("group", list(coverage.GROUPS))
 def test_coverage(group, tmp_path):
     outcomes = judged([c for c in CASES if c.group == group], 2, tmp_path)
     share = shares(outcomes).loc[group, "right %"]

@@ -1,11 +1,15 @@
-"""Operations that run blocks or touch state: cond, while_loop, read_state, write_state.
+"""Operations that run blocks, touch state or keep lists: cond, while_loop, read_state, make_list and their kin.
 
-Each takes the protobuf operation, its prepared blocks and the scope, and returns the step.
+A list holds tensors of one shape. Writing returns a new list, which grows when written past its end.
 """
 
 from collections.abc import Callable
 
-from twins.coreml.reference.scope import Frame, Scope, Step, getter, storing
+import torch
+
+from coreml_runtime.execution.scope import Frame, Scope, Step, getter, storing
+from coreml_runtime.format.dtypes import dtype_named
+from coreml_runtime.operations.registry import Ints, Parts, Tensor, operation
 
 Block = Callable[[Frame, tuple], tuple]
 
@@ -58,3 +62,55 @@ CONTROL: dict[str, Callable[..., Step]] = {
 
 def _name(operation, parameter: str) -> str:
     return operation.inputs[parameter].arguments[0].name
+
+
+@operation("make_list")
+def make_list(elem_shape: Parts, init_length: int = 1, dynamic_length: bool = True, dtype: str = "fp32"):
+    # A dimension that is a string is known only when something is written; such slots start empty.
+    known = all(not isinstance(size, str) for size in elem_shape)
+    shape = [int(size) for size in elem_shape] if known else []
+    blank = torch.zeros(shape, dtype=dtype_named(dtype).carrier) if known else None
+    return [blank] * init_length
+
+
+@operation("list_length")
+def list_length(ls: list):
+    return torch.tensor(len(ls), dtype=torch.int32)
+
+
+@operation("list_write")
+def list_write(ls: list, index: int, value: Tensor):
+    return _written(ls, {index: value})
+
+
+@operation("list_scatter")
+def list_scatter(ls: list, indices: Ints, value: Tensor):
+    return _written(ls, dict(zip(indices, value, strict=True)))
+
+
+@operation("list_read", arithmetic=False)
+def list_read(ls: list, index: int):
+    return _element(ls, index)
+
+
+@operation("list_gather", arithmetic=False)
+def list_gather(ls: list, indices: Ints):
+    return torch.stack([_element(ls, index) for index in indices])
+
+
+def _written(ls: list, changes: dict[int, Tensor]) -> list:
+    blank = torch.zeros_like(next(iter(changes.values()))) if changes else None
+    longer = ls + [blank] * (max(changes, default=-1) + 1 - len(ls))
+    return [changes.get(i, item) for i, item in enumerate(longer)]
+
+
+def _element(ls: list, index: int) -> Tensor:
+    """The element, or zeros in the shape of another one where nothing was written."""
+    if not -len(ls) <= index < len(ls):
+        raise IndexError(f"index {index} of a list of {len(ls)}")
+    if ls[index] is not None:
+        return ls[index]
+    written = [item for item in ls if item is not None]
+    if not written:
+        raise ValueError(f"element {index} is read before anything is written, and its shape is not declared")
+    return torch.zeros_like(written[0])

@@ -13,10 +13,9 @@ from contextlib import contextmanager
 from functools import cached_property, partial
 from unittest import mock
 
-from coremltools.models import model as seam
-
-from twins.coreml.reference import Model, State, load
-from twins.coreml.reference.package import SPECIFICATION_VERSIONS
+from coreml_runtime.execution.model import Model, State, load
+from coreml_runtime.format.package import SPECIFICATION_VERSIONS
+from coreml_runtime.format.specification import model_module
 
 
 class ReferenceProxy:
@@ -59,11 +58,12 @@ def reference_predictions(precision: str = "strict") -> Iterator[None]:
     Programs only: predicting with another type of model raises what `load` raises. On macOS the block takes
     Core ML's place.
     """
+    seam = model_module()
     predict, make_state = seam.MLModel.predict, seam.MLModel.make_state
     proxy = partial(ReferenceProxy, precision=precision)
     proxy.maximum_supported_specification_version = ReferenceProxy.maximum_supported_specification_version
 
-    def attached(model: seam.MLModel) -> seam.MLModel:
+    def attached(model):
         if model.__proxy__ is None:
             model.__proxy__ = proxy(model.package_path, "ALL", model.function_name, {}, None)
         return model

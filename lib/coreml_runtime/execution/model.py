@@ -4,17 +4,22 @@ Core ML promises fp16 types as a minimum precision (coremltools guide, "Typed Ex
 readings: `strict` rounds every fp16 value to fp16, `exact` keeps them in float32. Both compute in float32.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
-from twins.coreml.reference.features import Feature, read_features, tensor_from, value_for
-from twins.coreml.reference.package import Package, open_package
-from twins.coreml.reference.program import Program, prepare
-from twins.coreml.reference.scope import Frame, Hook, Operation, run_steps
+from coreml_runtime.format.features import Feature, read_features, tensor_from, value_for
+from coreml_runtime.format.package import Package, described, open_package
+
+if TYPE_CHECKING:
+    import torch
+
+    from coreml_runtime.execution.program import Program
+    from coreml_runtime.execution.scope import Hook, Operation
 
 PRECISIONS = ("strict", "exact")
 
@@ -23,6 +28,8 @@ class State:
     """The memory of a stateful model between predictions: one tensor per state, zero at first."""
 
     def __init__(self, program: Program):
+        import torch
+
         self._declared = program.states
         self.tensors = {
             name: torch.zeros(declared.shape, dtype=declared.dtype.carrier)
@@ -36,6 +43,8 @@ class State:
 
     def write_state(self, name: str, value: np.ndarray) -> None:
         """Replace a state; KeyError lists the states, ValueError for another shape."""
+        import torch
+
         self._check(name)
         declared, array = self._declared[name], np.asarray(value)
         if not declared.matches(array.shape):
@@ -51,9 +60,11 @@ class Model:
     """A prepared function of a package; made by `load`."""
 
     def __init__(self, package: Package, function: str, precision: str):
+        from coreml_runtime.execution.program import prepare  # with torch: importing this package stays fast
+
         self.path, self.function, self.precision = package.path, function, precision
         description = package.specification.description
-        shown = _function_description(description, function)
+        shown = described(description, function)
         self.inputs: dict[str, Feature] = read_features(shown.input)
         self.outputs: dict[str, Feature] = read_features(shown.output)
         self._classifier = (description.predictedFeatureName, description.predictedProbabilitiesName)
@@ -90,6 +101,10 @@ class Model:
         value)` sees each value as it is made. Errors are one ValueError or TypeError that names the input
         and what is allowed.
         """
+        import torch
+
+        from coreml_runtime.execution.scope import Frame, run_steps
+
         seen: dict[str, Any] = {}
         frame = Frame([None] * self._program.size, self._tensors_of(state), hook)
         if intermediates:
@@ -129,7 +144,7 @@ class Model:
             arguments[name] = tensor_from(value, feature, self._program.inputs[name][1])
         return arguments
 
-    def _results(self, frame: Frame) -> dict[str, Any]:
+    def _results(self, frame) -> dict[str, Any]:
         values = {name: get(frame) for name, get in self._program.outputs.items()}
         label, probabilities = self._classifier
         for name in list(values):  # `classify` names its results by its own rules
@@ -153,16 +168,9 @@ def load(path: str | Path, function: str = "main", precision: str = "strict") ->
     return Model(package, function, precision)
 
 
-def _function_description(description, function: str):
-    for candidate in description.functions:
-        if candidate.name == function:
-            return candidate
-    return description
-
-
 def _collecting(seen: dict[str, Any], hook: Hook | None) -> Hook:
     def collect(operation: Operation, name: str, value: Any) -> None:
-        seen[name] = np.array(value.numpy()) if isinstance(value, torch.Tensor) else value
+        seen[name] = np.array(value.numpy()) if hasattr(value, "numpy") else value
         if hook is not None:
             hook(operation, name, value)
 

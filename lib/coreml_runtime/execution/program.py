@@ -9,12 +9,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from twins.coreml.reference import operations  # noqa: F401  (files the rules)
-from twins.coreml.reference.control import CONTROL
-from twins.coreml.reference.dtypes import TensorType, tensor_type
-from twins.coreml.reference.package import Package
-from twins.coreml.reference.registry import RULES, Rule, rule_of
-from twins.coreml.reference.scope import (
+from coreml_runtime import operations  # noqa: F401  (files the rules)
+from coreml_runtime.execution.control_flow import CONTROL
+from coreml_runtime.execution.scope import (
     Frame,
     Scope,
     Step,
@@ -25,8 +22,10 @@ from twins.coreml.reference.scope import (
     run_steps,
     storing,
 )
-from twins.coreml.reference.settle import settler
-from twins.coreml.reference.values import check_value, read_value
+from coreml_runtime.format.dtypes import TensorType, settler, tensor_type
+from coreml_runtime.format.package import Package, every_operation
+from coreml_runtime.format.values import check_value, read_value
+from coreml_runtime.operations.registry import RULES, Rule, rule_of
 
 OPSETS = {"CoreML5": 15, "CoreML6": 16, "CoreML7": 17, "CoreML8": 18, "CoreML9": 26}
 
@@ -65,7 +64,7 @@ def prepare(function, package: Package, strict: bool) -> Program:
     steps = prepare_block(block, scope)
     outputs = {name: getter(name, scope) for name in block.outputs}
     results = (
-        tensor_type(result.type) for operation in _all_operations(block) for result in operation.outputs
+        tensor_type(result.type) for operation in every_operation(block) for result in operation.outputs
     )
     uses_fp16 = any(kind is not None and kind.dtype.name == "FLOAT16" for kind in results)
     return Program(steps, inputs, outputs, scope.states, scope.counter[0], uses_fp16)
@@ -74,7 +73,7 @@ def prepare(function, package: Package, strict: bool) -> Program:
 def check_operations(block, package: Package) -> None:
     """Raise one error for all operations and parameters without a rule, counted; check weight files."""
     missing: Counter[str] = Counter()
-    for operation in _all_operations(block):
+    for operation in every_operation(block):
         for constant in _constants_of(operation):
             check_value(constant, package)
         if operation.type == "const" or operation.type in CONTROL:
@@ -95,13 +94,6 @@ def _kind_of(operation) -> str:
         return operation.type
     name = operation.attributes["class_name"].immediateValue.tensor.strings.values
     return f"custom layer {name[0] if name else ''}".rstrip()
-
-
-def _all_operations(block) -> Iterator:
-    for operation in block.operations:
-        yield operation
-        for nested in operation.blocks:
-            yield from _all_operations(nested)
 
 
 def _constants_of(operation) -> Iterator:

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from twins.coreml.reference.dtypes import TensorType
-from twins.coreml.reference.package import Package
+from coreml_runtime.format.dtypes import TensorType
+from coreml_runtime.format.package import Package
 
 _UNSET = object()
 

@@ -7,20 +7,23 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
-
-from twins.coreml.reference import load
-from twins.coreml.reference.package import open_package
+from coreml_runtime.format.dtypes import tensor_type
+from coreml_runtime.format.features import Feature, read_features
+from coreml_runtime.format.package import described, every_operation, open_package
 
 
 @dataclass(frozen=True)
 class Contents:
-    """A package: bytes on disk, how often each operation occurs (constants left out), inputs and outputs."""
+    """A package: bytes on disk, its functions, and of one of them the operations (constants left out), inputs
+    and outputs. `halves` says whether an operation results in fp16, `version` is that of the specification.
+    """
 
     size: int
-    operations: Counter
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
+    version: int
+    functions: tuple[str, ...]
+    operations: Counter[str]
+    inputs: tuple[Feature, ...]
+    outputs: tuple[Feature, ...]
     halves: bool
 
     @property
@@ -28,42 +31,33 @@ class Contents:
         """How many operations there are."""
         return self.operations.total()
 
-
-def contents(path: Path) -> Contents:
-    """What a package holds. Errors: ValueError for what is no ML Program."""
-    model = load(path)
-    function = open_package(path).specification.mlProgram.functions[model.function]
-    block = function.block_specializations[function.opset]
-    operations = Counter(each.type for each in block.operations if each.type != "const")
-    size = sum(file.stat().st_size for file in Path(path).rglob("*") if file.is_file())
-    features = (tuple(map(str, each.values())) for each in (model.inputs, model.outputs))
-    return Contents(size, operations, *features, model.uses_fp16)
-
-
-def table(packages: dict[str, Path]) -> pd.DataFrame:
-    """A row per package, by its label: size, operations, how it computes, what goes in and comes out."""
-    rows = []
-    for label, path in packages.items():
-        found = contents(path)
-        rows.append(
-            {
-                "package": label,
-                "KiB": found.size / 1024,
-                "operations": found.count,
-                "computes in": "fp16" if found.halves else "fp32",
-                "inputs": ", ".join(found.inputs),
-                "outputs": ", ".join(found.outputs),
-            }
-        )
-    return pd.DataFrame(rows)
+    def __str__(self) -> str:
+        lines = [
+            f"specification {self.version}, {self.size:,} bytes, computes in {'fp16' if self.halves else 'fp32'}"
+        ]
+        lines += [f"functions: {', '.join(self.functions)}"]
+        for label, features in (("inputs", self.inputs), ("outputs", self.outputs)):
+            lines += [f"{label}: {', '.join(map(str, features)) or 'none'}"]
+        names = ", ".join(f"{name} ({count})" for name, count in self.operations.most_common())
+        return "\n".join([*lines, f"{self.count} operations: {names}"])
 
 
-def operation_table(packages: dict[str, Path]) -> pd.DataFrame:
-    """How often each operation occurs in each package, the most frequent first."""
-    counts = {label: contents(path).operations for label, path in packages.items()}
-    names = sum(counts.values(), Counter())
-    rows = [
-        {"operation": name} | {label: own[name] for label, own in counts.items()}
-        for name, _ in names.most_common()
-    ]
-    return pd.DataFrame(rows)
+def inspect(path: str | Path, function: str = "main") -> Contents:
+    """What a package holds; torch is not loaded. Errors: ValueError and FileNotFoundError, as `load` has."""
+    package = open_package(path)
+    functions = package.specification.mlProgram.functions
+    if function not in functions:
+        raise ValueError(f"{path} has no function '{function}'; it has {', '.join(sorted(functions))}")
+    program = functions[function]
+    block = program.block_specializations[program.opset]
+    results = [tensor_type(result.type) for each in every_operation(block) for result in each.outputs]
+    declared = described(package.specification.description, function)
+    return Contents(
+        size=sum(file.stat().st_size for file in Path(path).rglob("*") if file.is_file()),
+        version=package.specification.specificationVersion,
+        functions=tuple(sorted(functions)),
+        operations=Counter(each.type for each in every_operation(block) if each.type != "const"),
+        inputs=tuple(read_features(declared.input).values()),
+        outputs=tuple(read_features(declared.output).values()),
+        halves=any(kind is not None and kind.dtype.name == "FLOAT16" for kind in results),
+    )

@@ -1,45 +1,57 @@
 """The element types of MIL tensors: how they are stored, and the torch type that carries them.
 
-torch computes with neither uint16 nor uint32, so a wider signed type carries them; fp16 is carried as
-float32, because half precision kernels on a CPU are 15 to 50 times slower. Source: mlmodel/format/MIL.proto,
-enum DataType.
+Every result is brought to its declared type: carrier type, fp16 rounding in strict mode, declared shape.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from coremltools.proto import MIL_pb2
+
+from coreml_runtime.format.specification import MIL_pb2
+
+if TYPE_CHECKING:
+    import torch  # loaded by the first value, not by reading a package
 
 
 @dataclass(frozen=True)
 class DType:
-    """One element type: `bits` as stored, `stored` in NumPy (None below a byte), `carrier` in torch."""
+    """One element type: `bits` as stored, `stored` in NumPy (None below a byte), `carried` the name in torch."""
 
     name: str
     bits: int
     stored: np.dtype | None
-    carrier: torch.dtype | None
+    carried: str
+
+    @property
+    def carrier(self) -> torch.dtype:
+        """The torch type that carries its values; strings have none."""
+        import torch
+
+        return getattr(torch, self.carried)
 
 
 _CARRIERS = {
-    "BOOL": torch.bool,
-    "FLOAT16": torch.float32,
-    "FLOAT32": torch.float32,
-    "FLOAT64": torch.float64,
-    "INT8": torch.int8,
-    "INT16": torch.int16,
-    "INT32": torch.int32,
-    "INT64": torch.int64,
-    "UINT8": torch.uint8,
-    "UINT16": torch.int32,
-    "UINT32": torch.int64,
-    "UINT64": torch.int64,
+    "BOOL": "bool",
+    "FLOAT16": "float32",
+    "FLOAT32": "float32",
+    "FLOAT64": "float64",
+    "INT8": "int8",
+    "INT16": "int16",
+    "INT32": "int32",
+    "INT64": "int64",
+    "UINT8": "uint8",
+    "UINT16": "int32",
+    "UINT32": "int64",
+    "UINT64": "int64",
 }
-_SUB_BYTE = {"INT4": torch.int8} | {f"UINT{bits}": torch.uint8 for bits in (1, 2, 3, 4, 6)}
+_SUB_BYTE = {"INT4": "int8"} | {f"UINT{bits}": "uint8" for bits in (1, 2, 3, 4, 6)}
 
 
-def _whole_bytes(name: str, carrier: torch.dtype) -> DType:
+def _whole_bytes(name: str, carrier: str) -> DType:
     stored = np.dtype(name.lower())
     return DType(name, 8 * stored.itemsize, stored, carrier)
 
@@ -47,7 +59,7 @@ def _whole_bytes(name: str, carrier: torch.dtype) -> DType:
 DTYPES = (
     {name: _whole_bytes(name, carrier) for name, carrier in _CARRIERS.items()}
     | {name: DType(name, int(name.lstrip("UINT")), None, carrier) for name, carrier in _SUB_BYTE.items()}
-    | {"STRING": DType("STRING", 0, None, None)}
+    | {"STRING": DType("STRING", 0, None, "")}
 )
 
 # What a `dtype` or `output_dtype` parameter may say.
@@ -113,3 +125,27 @@ def tensor_type(value_type) -> TensorType | None:
         d.constant.size if d.WhichOneof("dimension") == "constant" else None for d in declared.dimensions
     )
     return TensorType(dtype_of(declared.dataType), tuple(sizes))
+
+
+def settler(declared: TensorType | None, strict: bool, arithmetic: bool) -> Callable:
+    """A function that converts and checks one result; with `arithmetic` and `strict`, fp16 results are
+    rounded.
+
+    ValueError when the shape is not the declared one.
+    """
+    if declared is None or not declared.dtype.carried:
+        return lambda value: value
+    carrier = declared.dtype.carrier
+    rounds = strict and arithmetic and declared.dtype.name == "FLOAT16"
+    exact_shape = declared.shape if declared.shape is not None and None not in declared.shape else None
+
+    def settle(value: torch.Tensor) -> torch.Tensor:
+        if value.dtype != carrier:
+            value = value.to(carrier)
+        if rounds:
+            value = value.half().float()
+        if value.shape != exact_shape and not declared.matches(value.shape):
+            raise ValueError(f"the result has shape {tuple(value.shape)}, the program declares {declared}")
+        return value
+
+    return settle

@@ -3,13 +3,18 @@
 Source: https://github.com/apple/coremltools/blob/main/mlmodel/format/FeatureTypes.proto.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from coremltools.proto import FeatureTypes_pb2
 
-from twins.coreml.reference.dtypes import TensorType
+from coreml_runtime.format.dtypes import TensorType
+from coreml_runtime.format.specification import FeatureTypes_pb2
+
+if TYPE_CHECKING:
+    import torch  # loaded by the first value, not by reading a package
 
 _ARRAY_TYPES = {
     "DOUBLE": "float64",
@@ -124,6 +129,8 @@ def tensor_from(value, feature: Feature, declared: TensorType) -> torch.Tensor:
     """What a caller passed for an input, as a tensor; ValueError or TypeError when it does not fit."""
     if feature.kind == "image":
         return _from_image(value, feature, declared)
+    import torch
+
     array = value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
     if array.dtype.kind not in "biuf":
         raise TypeError(
@@ -142,6 +149,8 @@ def tensor_from(value, feature: Feature, declared: TensorType) -> torch.Tensor:
 
 
 def _from_image(value, feature: Feature, declared: TensorType) -> torch.Tensor:
+    import torch
+
     mode = _IMAGE_MODES[feature.colour]
     if not hasattr(value, "getbands"):
         raise TypeError(
@@ -165,6 +174,8 @@ def value_for(result, feature: Feature):
     """A result of the program in the form the model declares: array, PIL image, label or dictionary."""
     if feature.kind == "image":
         return _to_image(result, feature)
+    import torch
+
     if not isinstance(result, torch.Tensor):
         return result
     if feature.kind in ("int64", "double", "string"):

@@ -1,20 +1,65 @@
 """Opens what Core ML saves: the manifest of an `.mlpackage`, the specification it names, its weight files.
 
-Source of the format: https://github.com/apple/coremltools/blob/main/mlmodel/format/Model.proto.
+Weight files are little-endian records, memory-mapped, so that nothing is copied before it is used.
 """
 
 import json
+import struct
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from coremltools.proto import Model_pb2
+import numpy as np
 from google.protobuf.message import DecodeError
 
-from twins.coreml.reference.weights import WeightFile
+from coreml_runtime.format.specification import Model_pb2
 
 # iOS15 introduced ML Programs with version 6; iOS26 writes 10.
 SPECIFICATION_VERSIONS = range(6, 11)
 _PREFIX = "@model_path/"
+SENTINEL = 0xDEADBEEF
+RECORD = struct.Struct("<IIQQ")
+
+
+class WeightFile:
+    """One memory-mapped weight file; `record` returns what a metadata offset points to, uncopied."""
+
+    def __init__(self, path: Path):
+        if not path.is_file():
+            raise FileNotFoundError(f"weight file {path} is missing; the program stores constants in it")
+        self.path = path
+        self.bytes = np.zeros(0, np.uint8)
+        if path.stat().st_size:
+            # Copy on write: torch wants writable memory, the file is never changed.
+            self.bytes = np.memmap(path, np.uint8, mode="c")
+
+    def record(self, offset: int) -> np.ndarray:
+        """The bytes of a record; ValueError when the file is cut short or has no record at `offset`."""
+        if offset + RECORD.size > self.bytes.size:
+            raise ValueError(self._truncated(offset, offset + RECORD.size))
+        sentinel, _, size, start = RECORD.unpack(self.bytes[offset : offset + RECORD.size].tobytes())
+        if sentinel != SENTINEL:
+            raise ValueError(
+                f"weight file {self.path} has no record at byte {offset}: found {sentinel:#010x}"
+            )
+        if start + size > self.bytes.size:
+            raise ValueError(self._truncated(offset, start + size))
+        return self.bytes[start : start + size]
+
+    def _truncated(self, offset: int, needed: int) -> str:
+        return (
+            f"weight file {self.path} is truncated: the record at byte {offset} needs {needed} bytes, "
+            f"the file has {self.bytes.size}"
+        )
+
+
+def unpack_bits(packed: np.ndarray, count: int, bits: int, signed: bool) -> np.ndarray:
+    """`count` integers of `bits` bits each, stored lowest bit first, as int8 or uint8."""
+    digits = np.unpackbits(packed, count=count * bits, bitorder="little").reshape(count, bits)
+    values = digits @ (1 << np.arange(bits, dtype=np.uint8))
+    if not signed:
+        return values.astype(np.uint8)
+    return np.where(values >= 1 << (bits - 1), values.astype(np.int16) - (1 << bits), values).astype(np.int8)
 
 
 @dataclass(frozen=True)
@@ -88,3 +133,17 @@ def _check(specification: Model_pb2.Model, path: Path) -> None:
     if version not in SPECIFICATION_VERSIONS:
         first, last = SPECIFICATION_VERSIONS[0], SPECIFICATION_VERSIONS[-1]
         raise ValueError(f"{path} has specification version {version}; supported are {first} to {last}")
+
+
+def every_operation(block) -> Iterator:
+    """The operations of a block, each followed by those of the blocks inside it."""
+    for operation in block.operations:
+        yield operation
+        for nested in operation.blocks:
+            yield from every_operation(nested)
+
+
+def described(description, function: str):
+    """The part of a model's description that declares the inputs and outputs of one function."""
+    named = (candidate for candidate in description.functions if candidate.name == function)
+    return next(named, description)

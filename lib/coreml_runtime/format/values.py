@@ -1,11 +1,16 @@
 """Turns a protobuf `Value` into what operations compute with: tensors, strings, lists, dictionaries."""
 
-import numpy as np
-import torch
+from __future__ import annotations
 
-from twins.coreml.reference.dtypes import TensorType, tensor_type
-from twins.coreml.reference.package import Package
-from twins.coreml.reference.weights import unpack_bits
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from coreml_runtime.format.dtypes import TensorType, tensor_type
+from coreml_runtime.format.package import Package, unpack_bits
+
+if TYPE_CHECKING:
+    import torch  # loaded by the first value, not by reading a package
 
 
 def read_value(value, package: Package):
@@ -38,12 +43,14 @@ def check_value(value, package: Package) -> None:
 
 def carry(array: np.ndarray, declared: TensorType) -> torch.Tensor:
     """`array` as a tensor of the declared shape and carrier type, sharing memory when it can."""
+    import torch
+
     tensor = torch.from_numpy(array.astype(_numpy_carrier(declared), copy=False))
     return tensor if declared.shape is None else tensor.reshape(declared.shape)
 
 
 def _numpy_carrier(declared: TensorType) -> np.dtype:
-    return np.dtype(str(declared.dtype.carrier).removeprefix("torch."))
+    return np.dtype(declared.dtype.carried)
 
 
 def _in_file(value) -> bool:

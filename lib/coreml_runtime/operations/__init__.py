@@ -1,8 +1,10 @@
-"""One file per family of MIL operations; importing this package files every rule."""
+"""The MIL operations computed with torch, one file per family; a new operation goes into the file of its family.
 
-from twins.coreml.reference.operations import (
+It may import coreml_runtime.format.
+"""
+
+from coreml_runtime.operations import (
     activation,
-    compression,
     construction,
     convolution,
     detection,
@@ -10,22 +12,16 @@ from twins.coreml.reference.operations import (
     image,
     indexing,
     linear,
-    lists,
     normalization,
-    ordering,
     pooling,
     quantization,
-    random,
     recurrent,
     reduction,
-    resizing,
     shape,
-    slicing,
 )
 
 __all__ = [
     "activation",
-    "compression",
     "construction",
     "convolution",
     "detection",
@@ -33,15 +29,10 @@ __all__ = [
     "image",
     "indexing",
     "linear",
-    "lists",
     "normalization",
-    "ordering",
     "pooling",
     "quantization",
-    "random",
     "recurrent",
     "reduction",
-    "resizing",
     "shape",
-    "slicing",
 ]

@@ -5,9 +5,9 @@ import math
 import torch
 import torch.nn.functional as F
 
-from twins.coreml.reference.operations.activation import per_channel
-from twins.coreml.reference.registry import Ints, Tensor, operation
-from twins.coreml.reference.weights import unpack_bits
+from coreml_runtime.format.package import unpack_bits
+from coreml_runtime.operations.activation import per_channel
+from coreml_runtime.operations.registry import Ints, Tensor, operation
 
 CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 CONV_TRANSPOSE = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}

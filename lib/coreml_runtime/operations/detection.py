@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from twins.coreml.reference.registry import Tensor, operation
+from coreml_runtime.operations.registry import Tensor, operation
 
 
 @operation("non_maximum_suppression", arithmetic=False)

@@ -6,8 +6,8 @@
 
 import torch
 
-from twins.coreml.reference.dtypes import DType, dtype_named
-from twins.coreml.reference.registry import Tensor, operation
+from coreml_runtime.format.dtypes import DType, dtype_named
+from coreml_runtime.operations.registry import Tensor, operation
 
 UNARY = {
     "abs": torch.abs,

@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from twins.coreml.reference.registry import Tensor, Tensors, operation
+from coreml_runtime.operations.registry import Tensor, Tensors, operation
 
 
 @operation("linear")

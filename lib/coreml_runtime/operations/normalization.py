@@ -3,8 +3,8 @@
 import torch
 import torch.nn.functional as F
 
-from twins.coreml.reference.operations.activation import per_channel
-from twins.coreml.reference.registry import Ints, Tensor, operation
+from coreml_runtime.operations.activation import per_channel
+from coreml_runtime.operations.registry import Ints, Tensor, operation
 
 
 @operation("batch_norm")

@@ -5,8 +5,8 @@ import math
 import torch
 import torch.nn.functional as F
 
-from twins.coreml.reference.operations.convolution import last_axis_first, window_padding
-from twins.coreml.reference.registry import Ints, Tensor, operation
+from coreml_runtime.operations.convolution import last_axis_first, window_padding
+from coreml_runtime.operations.registry import Ints, Tensor, operation
 
 MAX_POOL = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
 AVG_POOL = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}

@@ -7,7 +7,7 @@ Gate order in the weights: LSTM input, forget, output, cell; GRU reset, output, 
 import torch
 import torch.nn.functional as F
 
-from twins.coreml.reference.registry import Tensor, operation
+from coreml_runtime.operations.registry import Tensor, operation
 
 
 def _hard_sigmoid(x: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from twins.coreml.reference.dtypes import TensorType
+from coreml_runtime.format.dtypes import TensorType
 
 Tensor = torch.Tensor
 Tensors = list[torch.Tensor]

@@ -5,8 +5,8 @@ import math
 import torch
 import torch.nn.functional as F
 
-from twins.coreml.reference.operations.convolution import last_axis_first
-from twins.coreml.reference.registry import Ints, Tensor, Tensors, operation
+from coreml_runtime.operations.convolution import last_axis_first
+from coreml_runtime.operations.registry import Ints, Tensor, Tensors, operation
 
 
 @operation("reshape", arithmetic=False)

@@ -9,21 +9,24 @@ print(report)            # one line
 report.table()           # one row per runtime and output
 """
 
+from __future__ import annotations
+
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
-from twins.coreml import system
-from twins.coreml.departure import Departure, find_departure, rms_relative
-from twins.coreml.observe import FRAMEWORKS, as_numpy, call, framework_of, intermediates
-from twins.coreml.on_cpu import on_cpu
-from twins.coreml.reference import Model, load
-from twins.coreml.reference.model import PRECISIONS
+from coreml_runtime.execution.model import PRECISIONS, Model, load
+from coreml_runtime.verification import native_core_ml
+from coreml_runtime.verification.divergence import Divergence, find_divergence, rms_relative
+from coreml_runtime.verification.observation import FRAMEWORKS, as_numpy, call, framework_of, intermediates
+from coreml_runtime.verification.source_on_cpu import on_cpu
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # rms-relative. fp16 has 11 bits: a network of some tens of layers stays within ten units in the last place.
 TOLERANCE = {"fp32": 1e-5, "fp16": 5e-3}
@@ -58,7 +61,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Report:
-    """The outcome: rows, the rms-relative tolerance for them, where a failing package departs.
+    """The outcome: rows, the rms-relative tolerance for them, where a failing package diverges.
 
     `note` says what Core ML itself would need, where it was asked for and could not run the package, or with
     which words it refused it.
@@ -67,7 +70,7 @@ class Report:
     package: str
     tolerance: float
     rows: tuple[Row, ...]
-    departure: Departure | None = None
+    divergence: Divergence | None = None
     note: str = ""
 
     @property
@@ -87,11 +90,13 @@ class Report:
             f"{self.package} {verdict}: worst rms-relative error {worst.rms_relative:.1e} "
             f"(output '{worst.output}', {worst.runtime}), tolerance {worst.tolerance:.0e}"
         )
-        told = [text, f"departs at {self.departure}" if self.departure else "", self.note]
+        told = [text, f"diverges at {self.divergence}" if self.divergence else "", self.note]
         return "; ".join(filter(None, told))
 
     def table(self) -> pd.DataFrame:
         """One row per runtime and output, which says whether it decides."""
+        import pandas as pd
+
         said = {True: "yes", False: "for information"}
         return pd.DataFrame([asdict(row) | {"decides": said[row.decides]} for row in self.rows])
 
@@ -137,8 +142,8 @@ def verify(
     report = Report(str(package), tolerance, rows, note=note)
     if report.passed:
         return report
-    departure = _departure(fresh, calls[0], arrays[0], framework, models, report)
-    return replace(report, departure=departure)
+    divergence = _divergence(fresh, calls[0], arrays[0], framework, models, report)
+    return replace(report, divergence=divergence)
 
 
 def _rows(found: Mapping[str, list | None], wanted: Mapping[str, list], tolerance: float) -> tuple[Row, ...]:
@@ -223,9 +228,9 @@ def _series(model: Model, calls: Sequence[Mapping[str, Any]]) -> list[dict[str, 
 
 def _by_core_ml(package, calls, units, function: str) -> tuple[dict[str, list[dict] | None], str]:
     """What Core ML returns for each call, by compute units, None where it refuses; a note that says why."""
-    if not system.here() or not units:
+    if not native_core_ml.here() or not units:
         return {}, ""
-    if missing := system.fault(package):
+    if missing := native_core_ml.fault(package):
         return {}, f"Core ML itself {missing}"
     found, notes = {}, []
     for unit in units:
@@ -239,19 +244,19 @@ def _by_core_ml(package, calls, units, function: str) -> tuple[dict[str, list[di
 
 def _core_ml(package, calls, unit: str, function: str) -> list[dict[str, Any]]:
     """What Core ML returns for each call. Errors: RuntimeError, in its own words, when it refuses."""
-    model = system.model(package, unit, function)
+    model = native_core_ml.model(package, unit, function)
     state = model.make_state() if model.get_spec().description.state else None
     return [model.predict(dict(each), state=state) for each in calls]
 
 
-def _departure(
+def _divergence(
     source, inputs, arrays, framework, models: dict[str, Model], report: Report
-) -> Departure | None:
-    """Where the first failing precision departs, on the first call; Core ML itself shows no intermediates."""
+) -> Divergence | None:
+    """Where the first failing precision diverges, on the first call; Core ML itself shows no intermediates."""
     failing = [p for p in models if any(r.runtime == f"reference {p}" and not r.passed for r in report.rows)]
     if not failing:
         return None
     model = models[failing[0]]
     known = [*arrays.values(), *intermediates(source, inputs, framework)]
     state = model.make_state() if model.states else None
-    return find_departure(model, arrays, known, report.tolerance, state)
+    return find_divergence(model, arrays, known, report.tolerance, state)

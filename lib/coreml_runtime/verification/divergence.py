@@ -1,26 +1,29 @@
-"""Finds the first operation of a package whose value departs from the source it was converted from.
+"""Finds the first operation of a package whose value diverges from the source it was converted from.
 
 A value of the program agrees when the source made one with the same elements, in any layout. Converters
-split and merge operations, so values in between need not agree: an operation departs when neither its value
+split and merge operations, so values in between need not agree: an operation diverges when neither its value
 nor any value computed from it agrees, and it is named when it is the first such operation that an output in
 question depends on.
 """
 
+from __future__ import annotations
+
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
-from twins.coreml.reference import Model
-from twins.coreml.reference.scope import Operation
+from coreml_runtime.execution.model import Model
+
+if TYPE_CHECKING:
+    from coreml_runtime.execution.scope import Operation
 
 
 @dataclass(frozen=True)
-class Departure:
-    """The operation that departs: its MIL type, the name and shape of its value, the least rms-relative
+class Divergence:
+    """The operation that diverges: its MIL type, the name and shape of its value, the least rms-relative
     error to any value of the source of its size (inf: there is none), and whether the value is finite.
     """
 
@@ -37,18 +40,18 @@ class Departure:
         return f"{self.type} '{self.name}' {self.shape}{value}: rms-relative error {self.error:.1e}"
 
 
-def find_departure(
+def find_divergence(
     model: Model,
     inputs: dict[str, Any],
     known: Iterable[np.ndarray],
     tolerance: float,
     state: Any = None,
-) -> Departure | None:
-    """The first operation of `model` that departs from the `known` values of the source, or None."""
+) -> Divergence | None:
+    """The first operation of `model` that diverges from the `known` values of the source, or None."""
     steps: list[tuple[Operation, str, np.ndarray]] = []
 
     def record(operation: Operation, name: str, value: Any) -> None:
-        if isinstance(value, torch.Tensor):
+        if hasattr(value, "numpy"):
             steps.append((operation, name, np.array(value.numpy(), np.float64)))
 
     model.predict(inputs, state, hook=record)
@@ -58,9 +61,9 @@ def find_departure(
         by_size[flat.size].append(flat)
     errors = {name: least_error(value, by_size[value.size], tolerance) for _, name, value in steps}
     operation_of = {name: (operation, value) for operation, name, value in steps}
-    for name in _departing(model, steps, errors, tolerance):
+    for name in _diverging(model, steps, errors, tolerance):
         operation, value = operation_of[name]
-        return Departure(operation.type, name, value.shape, errors[name], bool(np.isfinite(value).all()))
+        return Divergence(operation.type, name, value.shape, errors[name], bool(np.isfinite(value).all()))
     return None
 
 
@@ -87,7 +90,7 @@ def rms_relative(found: np.ndarray, wanted: np.ndarray) -> float:
     return float(np.sqrt(np.mean(np.square(difference))) / max(size, 1e-30))
 
 
-def _departing(model: Model, steps, errors: dict[str, float], tolerance: float) -> Iterable[str]:
+def _diverging(model: Model, steps, errors: dict[str, float], tolerance: float) -> Iterable[str]:
     """The values that no agreeing value depends on but an output in doubt does, in program order."""
     reaches = {name for name, error in errors.items() if error <= tolerance}
     doubtful = {name for name in model.outputs if errors.get(name, np.inf) > tolerance}

@@ -5,17 +5,19 @@ https://developer.apple.com/documentation/coreml/mlcomputeplan-1w21n
 """
 
 import platform
+import re
+import shutil
+import subprocess
 import warnings
 from pathlib import Path
+from typing import Any
 
-import coremltools as ct
-from coremltools.models import model as seam
-
-from twins import macos
-from twins.coreml.reference.package import open_package
+from coreml_runtime.format.package import open_package
+from coreml_runtime.format.specification import coremltools, model_module
 
 MACOS = {6: (12,), 7: (13,), 8: (14,), 9: (15,), 10: (26,)}  # by specification version, as Core ML added them
 COMPUTE_PLAN = (14, 4)
+PATIENCE = 5.0  # seconds a tool may take; the system's tools answer in a tenth of one
 LIBRARY = "needs coremltools' library of macOS, which is not in this installation"
 
 
@@ -24,9 +26,23 @@ def here() -> bool:
     return platform.system() == "Darwin"
 
 
+def told(*command: str, seconds: float = PATIENCE) -> str:
+    """What a tool prints; empty when it is missing, fails or takes longer than `seconds`."""
+    if shutil.which(command[0]) is None:
+        return ""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
 def version() -> tuple[int, ...]:
     """The version of macOS here; empty where it cannot be read."""
-    return actual(macos.product_version() or tuple(seam._macos_version() or ()))
+    found = re.fullmatch(r"\d+(?:\.\d+)*", told("sysctl", "-n", "kern.osproductversion"))
+    return actual(
+        tuple(map(int, found[0].split("."))) if found else tuple(model_module()._macos_version() or ())
+    )
 
 
 def actual(told: tuple[int, ...]) -> tuple[int, ...]:
@@ -38,12 +54,13 @@ def actual(told: tuple[int, ...]) -> tuple[int, ...]:
 
 def virtual() -> bool:
     """Whether this Mac is a virtual machine: no Neural Engine, and compiling for it can hang."""
-    return macos.sysctl("kern.hv_vmm_present") == "1"
+    return told("sysctl", "-n", "kern.hv_vmm_present") == "1"
 
 
-def model(package: str | Path, unit: str = "CPU_ONLY", function: str = "main") -> ct.models.MLModel:
-    """Core ML's own model of a package, compiled and loaded. Errors: RuntimeError in its words."""
+def model(package: str | Path, unit: str = "CPU_ONLY", function: str = "main") -> Any:
+    """Core ML's own model of a package (a coremltools MLModel), compiled and loaded. Errors: RuntimeError in its words."""
     chosen = {} if function == "main" else {"function_name": function}
+    ct = coremltools()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # the same words
         made = ct.models.MLModel(str(package), compute_units=ct.ComputeUnit[unit], **chosen)
@@ -59,7 +76,7 @@ def fault(package: str | Path) -> str:
 
 def library() -> str:
     """What coremltools lacks to reach Core ML on this Mac; empty when it can."""
-    return LIBRARY if seam._MLModelProxy is None else ""
+    return LIBRARY if model_module()._MLModelProxy is None else ""
 
 
 def too_old(package: str | Path, least: tuple[int, ...] = ()) -> str:

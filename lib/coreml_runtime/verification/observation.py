@@ -10,7 +10,7 @@ from unittest import mock
 
 import numpy as np
 
-from twins.coreml.on_cpu import on_cpu
+from coreml_runtime.verification.source_on_cpu import mlx, on_cpu
 
 FRAMEWORKS = ("torch", "mlx")
 
@@ -61,7 +61,7 @@ def _run(source: Callable, inputs: Mapping[str, Any], framework: str) -> Any:
             ]
             with torch.no_grad():
                 return source(*given)
-        from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
+        mx = mlx()
 
         made = source(*[v if isinstance(v, mx.array) else mx.array(np.asarray(v)) for v in inputs.values()])
         mx.eval(list(_leaves(made)))
@@ -83,7 +83,7 @@ def _numpy(value: Any) -> np.ndarray:
         value = value.detach().cpu()
         return (value.float() if value.dtype.itemsize == 2 and value.is_floating_point() else value).numpy()
     if type(value).__module__.startswith("mlx"):
-        from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
+        mx = mlx()
 
         value = value.astype(mx.float32) if value.dtype == mx.bfloat16 else value
     return np.array(value)
@@ -110,7 +110,7 @@ def _torch_recording() -> Iterator[list]:
 @contextmanager
 def _mlx_recording() -> Iterator[list]:
     """Wraps MLX's functions and the methods of its arrays: it has no dispatch hook of its own."""
-    from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
+    mx = mlx()
 
     made: list = []
 

@@ -4,19 +4,29 @@ A GPU rounds in its own ways (Metal's Winograd convolutions, for one), and a pac
 for that. Afterwards everything is as it was.
 """
 
+from __future__ import annotations
+
 import functools
+import importlib
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from types import ModuleType
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
+
+
+def mlx() -> ModuleType:
+    """mlx.core, which only sources written in MLX need; whoever passes one has imported it."""
+    return importlib.import_module("mlx.core")
 
 
 @contextmanager
 def mlx_on_cpu() -> Iterator[None]:
     """MLX's operations on its CPU stream; a decorator as well. Evaluated arrays stay where they are."""
-    from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
-
+    mx = mlx()
     with mx.stream(mx.cpu):
         yield
 
@@ -29,6 +39,8 @@ def torch_on_cpu(source: Callable) -> Iterator[None]:
     one block share a module's state; the modules have their own tensors back after it. A tensor on a GPU that
     `source` refers to itself is not moved: torch then refuses to mix the devices.
     """
+    import torch
+
     copies: dict[int, torch.Tensor] = {}
     with torch.device("cpu"), ExitStack() as stack:
         for module in _modules(source):
@@ -42,6 +54,8 @@ def torch_on_cpu(source: Callable) -> Iterator[None]:
 
 
 def _copied(tensor: torch.Tensor) -> torch.Tensor:
+    import torch
+
     copy = tensor.detach().cpu().clone()
     if isinstance(tensor, torch.nn.Parameter):
         return torch.nn.Parameter(copy, requires_grad=tensor.requires_grad)
@@ -50,6 +64,8 @@ def _copied(tensor: torch.Tensor) -> torch.Tensor:
 
 def _modules(source: Callable) -> list[torch.nn.Module]:
     """Every module in what a callable is, is bound to, or refers to, each once."""
+    import torch
+
     while isinstance(source, functools.partial):
         source = source.func
     held = [source, getattr(source, "__self__", None)]

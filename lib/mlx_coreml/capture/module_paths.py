@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 from unittest import mock
 
-from twins.coreml.graph import Tensor
-from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
+import mlx.core as mx
+
+from mlx_coreml.ir.graph import Tensor
 
 import mlx.nn as mnn  # isort: skip
 from mlx.utils import tree_flatten  # isort: skip

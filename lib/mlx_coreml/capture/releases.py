@@ -6,8 +6,9 @@ https://github.com/ml-explore/mlx/releases
 import functools
 from collections.abc import Sequence
 
-from twins.coreml.graph import Tensor
-from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
+import mlx.core as mx
+
+from mlx_coreml.ir.graph import Tensor
 
 
 def settled(kind: str, arguments: Sequence, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> tuple:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
+import mlx.core as mx
 
 
 def contiguous(a: mx.array, allow_col_major: bool = False, *, stream=None) -> mx.array:

@@ -13,14 +13,15 @@ from dataclasses import dataclass, field
 from typing import Any
 from unittest import mock
 
-from twins.coreml.attribution import Calls, attribute
-from twins.coreml.errors import CaptureError
-from twins.coreml.graph import Graph, Node, Tensor, dtype_name
-from twins.coreml.held import Held, held
-from twins.coreml.names import identifiers
-from twins.coreml.releases import settled
-from twins.coreml.stand_ins import STAND_INS
-from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
+import mlx.core as mx
+
+from mlx_coreml.capture.captured_state import Held, held
+from mlx_coreml.capture.module_paths import Calls, attribute
+from mlx_coreml.capture.releases import settled
+from mlx_coreml.capture.stand_ins import STAND_INS
+from mlx_coreml.ir.errors import CaptureError
+from mlx_coreml.ir.graph import Graph, Node, Tensor, dtype_name
+from mlx_coreml.ir.names import identifiers
 
 import mlx.nn as mnn  # isort: skip
 from mlx.utils import tree_flatten, tree_map  # isort: skip

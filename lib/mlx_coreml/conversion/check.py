@@ -1,17 +1,23 @@
 """Checks a converted model against MLX: on the example, other numbers, other sizes, over several calls."""
 
-from collections.abc import Callable, Mapping, Sequence
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import mlx.core as mx
 import numpy as np
 
-from twins.coreml.graph import Tensor
-from twins.coreml.images import CHANNELS, Image, from_pixels
-from twins.coreml.on_cpu import mlx_on_cpu
-from twins.coreml.states import Stateful
-from twins.coreml.verify import Report, verify
-from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
+from mlx_coreml.backends.mil.images import CHANNELS, Image, from_pixels
+from mlx_coreml.backends.mil.states import Stateful
+from mlx_coreml.ir.errors import ConversionError
+from mlx_coreml.ir.graph import Tensor
+
+if TYPE_CHECKING:
+    from coreml_runtime import Report
 
 TOLERANCE = {"float32": 1e-4, "float16": 2e-2, "mixed": 2e-2}  # rms-relative
 MASKING = 1e30  # numbers this large, or infinite, say only that something is left out
@@ -40,6 +46,13 @@ class Source:
         return fed | {n: _picture(fed[n].shape, image, rng) for n, image in self.images.items()}
 
 
+@contextmanager
+def mlx_on_cpu() -> Iterator[None]:
+    """MLX's operations on its CPU stream; a decorator as well. Evaluated arrays stay where they are."""
+    with mx.stream(mx.cpu):
+        yield
+
+
 @mlx_on_cpu()
 def check_model(
     source: Source, package: str | Path, examples: Sequence[Sequence[mx.array]], precision: str
@@ -48,6 +61,13 @@ def check_model(
 
     A constant that was baked from an example shows on the others. A model with states is called in turn.
     """
+    try:
+        from coreml_runtime import verify
+    except ModuleNotFoundError as error:
+        raise ConversionError(
+            f"the check needs {error.name}, which is not installed: `pip install mlx-coreml[check]`, or "
+            "convert with check=False"
+        ) from None
     rng = np.random.default_rng(0)
     series = [*examples, [like(array, rng) for array in examples[0]]]
     if source.states:

@@ -4,29 +4,32 @@ model = convert(network, mx.zeros((1, 28, 28, 1)))
 model.save("Network.mlpackage")
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import coremltools as ct
-from coremltools.converters.mil import mil
+from mlx_coreml.backends.mil import flexible_shapes as shapes
+from mlx_coreml.backends.mil.assemble import assemble, describe, is_program, target_named
+from mlx_coreml.backends.mil.images import channels_first, read_images
+from mlx_coreml.backends.mil.merge_lengths import merge
+from mlx_coreml.backends.mil.precision import PRECISIONS
+from mlx_coreml.backends.mil.program import build
+from mlx_coreml.backends.mil.states import pair
+from mlx_coreml.capture.captured_state import held
+from mlx_coreml.capture.tracing import as_example, as_flat, capture, flat_inputs, function_name
+from mlx_coreml.conversion.check import Source, check_model, mlx_on_cpu
+from mlx_coreml.ir.errors import CaptureError, ConversionError, WrongModelError
+from mlx_coreml.ir.graph import Graph
+from mlx_coreml.passes import simplify
 
-from twins.coreml import flexible as shapes
-from twins.coreml.capture import as_example, as_flat, capture, flat_inputs, function_name
-from twins.coreml.checking import Source, check_model
-from twins.coreml.errors import CaptureError, ConversionError, WrongModelError
-from twins.coreml.graph import Graph
-from twins.coreml.held import held
-from twins.coreml.images import channels_first, read_images
-from twins.coreml.lowering.merge import merge
-from twins.coreml.lowering.precision import PRECISIONS
-from twins.coreml.lowering.program import build
-from twins.coreml.mlmodel import assemble, describe, is_program, target_named
-from twins.coreml.on_cpu import mlx_on_cpu
-from twins.coreml.passes import simplify
-from twins.coreml.states import pair
-from twins.coreml.verify import Report
-from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
+if TYPE_CHECKING:
+    import coremltools as ct
+    import mlx.core as mx
+    from coremltools.converters.mil import mil
+
+    from coreml_runtime import Report
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,14 @@
-"""The coverage of the converter: cases from all of MLX and mlx-lm, each converted, run and compared with MLX.
+"""How much of MLX converts: every case converted, run and compared, and the table of the outcome.
 
-python -m twins.coreml.zoo --group layer
+It may import coreml_runtime, coreml_runtime.verification, mlx_coreml.capture, mlx_coreml.conversion,
+mlx_coreml.coverage.cases, mlx_coreml.coverage.operation_cases and mlx_coreml.ir.
 """
 
 from collections.abc import Iterable, Iterator
 
-from twins.coreml.zoo import architectures, layers, losses, models, operations
-from twins.coreml.zoo.case import Case
+from mlx_coreml.coverage.cases import architectures, layers, losses, models
+from mlx_coreml.coverage.cases.case import Case
+from mlx_coreml.coverage.operation_cases import operations
 
 GROUPS = {
     "layer": layers.cases,

@@ -6,10 +6,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from twins.coreml import zoo
-from twins.coreml.zoo.case import Case
-from twins.coreml.zoo.outcomes import Outcome, causes, shares, write
-from twins.coreml.zoo.pool import judge_all
+from mlx_coreml import coverage
+from mlx_coreml.coverage.cases.case import Case
+from mlx_coreml.coverage.outcomes import Outcome, causes, shares, write
+from mlx_coreml.coverage.pool import judge_all
 
 RESULTS = Path("build/coverage/mlx.csv")
 
@@ -17,8 +17,8 @@ RESULTS = Path("build/coverage/mlx.csv")
 def main() -> None:
     """The command line."""
     options = _options()
-    groups = options.group or zoo.GROUPS
-    cases = list(zoo.find(groups, options.name))[:: options.every]
+    groups = options.group or coverage.GROUPS
+    cases = list(coverage.find(groups, options.name))[:: options.every]
     if not cases:
         sys.exit(f"no case of {', '.join(groups)} has '{options.name}' in its name")
     outcomes = run(cases, options)
@@ -42,8 +42,10 @@ def run(cases: Sequence[Case], options: argparse.Namespace) -> list[Outcome]:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m twins.coreml.zoo", description=__doc__)
-    parser.add_argument("--group", action="append", choices=list(zoo.GROUPS), help="default: all; may repeat")
+    parser = argparse.ArgumentParser(prog="python -m mlx_coreml.coverage", description=__doc__)
+    parser.add_argument(
+        "--group", action="append", choices=list(coverage.GROUPS), help="default: all; may repeat"
+    )
     parser.add_argument("--name", default="", help="only cases whose name contains this")
     parser.add_argument("--every", type=int, default=1, help="only every n-th case")
     parser.add_argument("--jobs", type=int, default=1, help="worker processes")

@@ -5,9 +5,11 @@ import re
 from collections.abc import Iterable
 from types import ModuleType
 
-from twins.coreml.zoo import architectures, layers, operations
-from twins.coreml.zoo.case import Case
-from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
+import mlx.core as mx
+
+from mlx_coreml.coverage.cases import architectures, layers
+from mlx_coreml.coverage.cases.case import Case
+from mlx_coreml.coverage.operation_cases import operations
 
 import mlx.nn as nn  # isort: skip
 

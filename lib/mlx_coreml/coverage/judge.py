@@ -6,18 +6,18 @@ import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import mlx.core as mx
 import numpy as np
 from coremltools.models import MLModel
 
-from twins.coreml.capture import as_flat
-from twins.coreml.convert import convert
-from twins.coreml.departure import rms_relative
-from twins.coreml.errors import ConversionError
-from twins.coreml.observe import as_numpy
-from twins.coreml.reference import Model, load
-from twins.coreml.zoo.case import Case
-from twins.coreml.zoo.outcomes import Outcome
-from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
+from coreml_runtime import Model, load
+from coreml_runtime.verification.divergence import rms_relative
+from coreml_runtime.verification.observation import as_numpy
+from mlx_coreml.capture.tracing import as_flat
+from mlx_coreml.conversion.convert import convert
+from mlx_coreml.coverage.cases.case import Case
+from mlx_coreml.coverage.outcomes import Outcome
+from mlx_coreml.ir.errors import ConversionError
 
 from mlx.utils import tree_flatten  # isort: skip
 

@@ -12,8 +12,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from queue import SimpleQueue
 
-from twins.coreml.zoo.case import Case
-from twins.coreml.zoo.outcomes import Outcome
+from mlx_coreml.coverage.cases.case import Case
+from mlx_coreml.coverage.outcomes import Outcome
 
 START = 120.0  # seconds a worker may take to begin
 
@@ -89,10 +89,10 @@ def serve(pipe: Connection, precision: str, log: str) -> None:
     os.dup2(file, 2)
     os.environ["TQDM_DISABLE"] = "1"
     faulthandler.enable(file)
-    from twins.coreml import zoo
-    from twins.coreml.zoo.judge import judge
+    from mlx_coreml import coverage
+    from mlx_coreml.coverage.judge import judge
 
-    known = {(case.group, case.name): case for case in zoo.find()}
+    known = {(case.group, case.name): case for case in coverage.find()}
     pipe.send("ready")
     while True:
         try:

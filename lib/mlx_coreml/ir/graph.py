@@ -9,9 +9,8 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+import mlx.core as mx
 import numpy as np
-
-from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
 
 FLOATS = ("float16", "bfloat16", "float32", "float64")
 

@@ -1,5 +1,9 @@
-"""Clean-up of a captured graph: what depends on constants is folded, high-level operations are recovered."""
+"""The order in which a captured graph is cleaned up before it is lowered.
 
-from twins.coreml.passes.simplify import simplify
+It may import mlx_coreml.ir, mlx_coreml.passes.canonicalize, mlx_coreml.passes.fold, mlx_coreml.passes.fuse
+and mlx_coreml.passes.layout.
+"""
+
+from mlx_coreml.passes.simplify import simplify
 
 __all__ = ["simplify"]

@@ -1,30 +1,30 @@
 """The order in which a captured graph is cleaned up."""
 
-from twins.coreml.graph import Graph
-from twins.coreml.passes.activations import recover_activations
-from twins.coreml.passes.affine import fold_affine
-from twins.coreml.passes.attention import recover_attention
-from twins.coreml.passes.broadcasts import drop_broadcasts
-from twins.coreml.passes.convolution import recover_convolutions
-from twins.coreml.passes.duplicates import merge_duplicates
-from twins.coreml.passes.fold import fold
-from twins.coreml.passes.gathers import recover_gathers
-from twins.coreml.passes.layout import keep_channels_first
-from twins.coreml.passes.linear import recover_linear
-from twins.coreml.passes.norms import recover_norms
-from twins.coreml.passes.padding import recover_edge_padding
-from twins.coreml.passes.pooling import recover_means, recover_pooling
-from twins.coreml.passes.quantized import recover_quantized
-from twins.coreml.passes.rank import lower_ranks
-from twins.coreml.passes.recurrent import recover_recurrent
-from twins.coreml.passes.reshapes import drop_identities, merge_reshapes
-from twins.coreml.passes.rotary import recover_rotary
-from twins.coreml.passes.shuffles import recover_shuffles
-from twins.coreml.passes.spectra import separate_spectra
-from twins.coreml.passes.strides import rewrite_strides
-from twins.coreml.passes.top_k import recover_top_k
-from twins.coreml.passes.unbind import split_in_place
-from twins.coreml.passes.upsampling import recover_upsampling
+from mlx_coreml.ir.graph import Graph
+from mlx_coreml.passes.canonicalize.complex_numbers import separate_spectra
+from mlx_coreml.passes.canonicalize.duplicates import merge_duplicates
+from mlx_coreml.passes.canonicalize.gathers import recover_gathers
+from mlx_coreml.passes.canonicalize.quantized_weights import recover_quantized
+from mlx_coreml.passes.canonicalize.rotary_embedding import recover_rotary
+from mlx_coreml.passes.canonicalize.strides import rewrite_strides
+from mlx_coreml.passes.fold.constants import fold
+from mlx_coreml.passes.fuse.activations import recover_activations
+from mlx_coreml.passes.fuse.attention import recover_attention
+from mlx_coreml.passes.fuse.batch_norm import fold_affine
+from mlx_coreml.passes.fuse.convolution import recover_convolutions
+from mlx_coreml.passes.fuse.linear import recover_linear
+from mlx_coreml.passes.fuse.normalization import recover_norms
+from mlx_coreml.passes.fuse.padding import recover_edge_padding
+from mlx_coreml.passes.fuse.pixel_shuffle import recover_shuffles
+from mlx_coreml.passes.fuse.pooling import recover_means, recover_pooling
+from mlx_coreml.passes.fuse.recurrent import recover_recurrent
+from mlx_coreml.passes.fuse.top_k import recover_top_k
+from mlx_coreml.passes.fuse.upsampling import recover_upsampling
+from mlx_coreml.passes.layout.broadcasts import drop_broadcasts
+from mlx_coreml.passes.layout.channels_first import keep_channels_first
+from mlx_coreml.passes.layout.rank import lower_ranks
+from mlx_coreml.passes.layout.reshapes import drop_identities, merge_reshapes
+from mlx_coreml.passes.layout.unbind import split_in_place
 
 PASSES = [drop_broadcasts, fold, separate_spectra, drop_identities, merge_duplicates]
 PASSES += [recover_upsampling, recover_gathers, recover_quantized, recover_top_k]

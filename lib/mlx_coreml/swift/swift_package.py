@@ -23,13 +23,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from twins import macos
-from twins.coreml import system
-from twins.coreml.errors import ConversionError
-from twins.coreml.reference import Model, load
-from twins.coreml.reference.package import open_package
-from twins.coreml.swift_ports import Port, ports, quoted, type_name
-from twins.coreml.verify import TOLERANCE
+from coreml_runtime import Model, load
+from coreml_runtime.format.package import open_package
+from coreml_runtime.verification import native_core_ml
+from coreml_runtime.verification.comparison import TOLERANCE
+from mlx_coreml.ir.errors import ConversionError
+from mlx_coreml.swift.swift_ports import Port, ports, quoted, type_name
 
 TEMPLATES = Path(__file__).with_name("templates")
 # by specification version; compiling where it runs, asynchronously, needs those of version 7
@@ -209,7 +208,7 @@ def check(folder: str | Path) -> str:
     built = Path(folder) / ".build"
     files = sorted(path for path in Path(folder).rglob("*.swift") if built not in path.parents)
     swift = shutil.which("swift")
-    version = macos.told(swift, "--version", seconds=STARTED) if swift else ""
+    version = native_core_ml.told(swift, "--version", seconds=STARTED) if swift else ""
     if version:  # a Mac without tools has a stub of this name, which fails
         number = re.search(r"Swift version (\S+)", version)
         return _by_swift(swift, f"by Swift {number[1] if number else 'of unknown version'}", folder, files)
@@ -223,10 +222,10 @@ def check(folder: str | Path) -> str:
 
 def _by_swift(swift: str, by: str, folder: str | Path, files: list[Path]) -> str:
     """Build on a Mac, the test too where XCTest is; elsewhere parse: there is no Core ML to build with."""
-    if not system.here():
+    if not native_core_ml.here():
         failed = _ran([f"{swift}c", "-frontend", "-parse", *map(str, files)])
         return f"not parsed {by}: {failed}" if failed else f"parsed {by}"
-    tested = macos.xctest()
+    tested = bool(native_core_ml.told("xcrun", "--find", "xctest", seconds=30))  # Xcode brings XCTest
     more = ["--build-tests"] if tested else []
     failed = _ran([swift, "build", *more, "--package-path", str(folder)])
     if failed:
@@ -269,7 +268,9 @@ def _unparsed(source: bytes) -> str:
 
 def main() -> None:
     """The command line: write a Swift package around a Core ML package, with noise as its example."""
-    parser = argparse.ArgumentParser(prog="python -m twins.coreml.swift", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m mlx_coreml.swift.swift_package", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("package", type=Path, help="the .mlpackage")
     parser.add_argument("folder", type=Path, help="where the Swift package goes")
     given = parser.parse_args()

@@ -6,9 +6,9 @@ https://developer.apple.com/documentation/coreml/mlshapedarray
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from twins.coreml.errors import ConversionError
-from twins.coreml.names import identifiers
-from twins.coreml.reference.features import Feature
+from coreml_runtime.format.features import Feature
+from mlx_coreml.ir.errors import ConversionError
+from mlx_coreml.ir.names import identifiers
 
 # https://docs.swift.org/swift-book/documentation/the-swift-programming-language/lexicalstructure/
 WORDS = """associatedtype borrowing class consuming deinit enum extension fileprivate func import init inout

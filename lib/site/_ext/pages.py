@@ -15,7 +15,7 @@ from itertools import accumulate
 import nbformat
 from sphinx.util import logging
 
-from twins.show import PAIR, fence
+from twins.series.show import PAIR, fence
 
 LIGHT = {
     "ink": "#1b1f24",

@@ -1,1 +1,4 @@
-"""Data that needs no download by default: this machine's own text, synthetic sources, checked downloads."""
+"""Data as arrays: real data without a download, synthetic sources, and downloads with checksums.
+
+It may import none of the packages here.
+"""

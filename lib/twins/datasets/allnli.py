@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Iterator
 from itertools import islice
 
-from twins.data import download
+from twins.datasets import download
 
 CLASSES = ("entailment", "neutral", "contradiction")
 MOST = 100_000  # pairs taken of each training set; more than any page trains on

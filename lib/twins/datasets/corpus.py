@@ -21,7 +21,7 @@ from typing import BinaryIO
 import numpy as np
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from twins.data import download, markov
+from twins.datasets import download, markov
 
 SPLITS = ("train", "valid", "test")
 FEWEST_TOKENS = 257  # 256 bytes and one merge

@@ -14,7 +14,7 @@ from itertools import product
 
 import numpy as np
 
-from twins.data import markov
+from twins.datasets import markov
 
 CLASSES = ("entailment", "neutral", "contradiction")
 QUANTIFIERS = ("all", "no", "some", "not all")

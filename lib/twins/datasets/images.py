@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.datasets import load_digits
 
-from twins.data import download, markov
+from twins.datasets import download, markov
 
 SPLITS = ("train", "valid", "test")
 DIGITS_SPLITS = (0.7, 0.8)  # ends of train and valid, as shares

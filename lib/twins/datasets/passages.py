@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from twins.data import markov
+from twins.datasets import markov
 
 CLASSES = ("next", "same file", "other file")
 LINES = 4  # of a passage; blank ones are left out

@@ -13,7 +13,7 @@ from itertools import islice
 import numpy as np
 import pandas as pd
 
-from twins.data import allnli, corpus, inference, markov, passages
+from twins.datasets import allnli, corpus, entailment, markov, passages
 
 PAD, CLS, SEP = range(3)
 SPECIAL = 3  # how many tokens come before those of the text
@@ -189,7 +189,7 @@ def _passages(context: int, vocabulary: int) -> Pairs:
 
 
 def _inference(context: int, _: int) -> Pairs:
-    rows = inference.pairs()
+    rows = entailment.pairs()
     words = sorted({word for one, other, _ in rows for word in f"{one} {other}".split()})
     number = {word: place for place, word in enumerate(words)}
     texts = [[number[word] for word in text.split()] for row in rows for text in row[:2]]
@@ -200,11 +200,11 @@ def _inference(context: int, _: int) -> Pairs:
         test=Part(ids[:size], labels[:size]),
         train=Part(ids[size:], labels[size:]),
         name="inference",
-        classes=inference.CLASSES,
+        classes=entailment.CLASSES,
         vocabulary=len(words) + SPECIAL,
         source=f"Sentences of {len(words)} words with exact labels, the same on every machine:",
         entropy=0.0,
-        examples=_examples(rows, inference.CLASSES, str),
+        examples=_examples(rows, entailment.CLASSES, str),
     )
 
 

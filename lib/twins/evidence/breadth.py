@@ -22,8 +22,8 @@ from mlx_lm.utils import MODEL_REMAPPING
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
-from twins.breadth_names import ALIASES, ELSEWHERE, NO_MODELS, NO_OPERATIONS, OPERATIONS
-from twins.kinds import Breadth
+from twins.evidence.breadth_names import ALIASES, ELSEWHERE, NO_MODELS, NO_OPERATIONS, OPERATIONS
+from twins.records.record_types import Breadth
 
 # PyTorch's name -> MLX's name, where they differ. Review these: they decide what counts as lacking.
 LAYERS = {

@@ -13,11 +13,13 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from twins import evidence, published, results
-from twins.evidence import Figure
-from twins.results import Record
+from twins.evidence import queries
+from twins.evidence.published import published_benchmarks
+from twins.evidence.queries import Figure
+from twins.records import store
+from twins.records.store import Record
 
-FILE = results.ROOT / "data" / "claims.yaml"
+FILE = store.ROOT / "data" / "claims.yaml"
 SUPPORTED, CONTRADICTED, DEPENDS, NOT_HERE = "supported", "contradicted", "depends", "not measured here"
 FOR, AGAINST, UNDECIDED = "for", "against", "undecided"
 RULES = {"every": all, "any": any}
@@ -44,7 +46,7 @@ class Claim:
     @property
     def measure(self) -> str:
         """What the figures are, in words."""
-        return evidence.QUERIES[self.query].measure
+        return queries.QUERIES[self.query].measure
 
     @property
     def decision(self) -> str:
@@ -88,7 +90,7 @@ def _claim(path: Path, entry: dict) -> Claim:
     known = [field.name for field in fields(Claim)]
     if wrong := sorted(values.keys() ^ set(known)):
         raise ClaimError(f"{where}: fields missing or unknown: {', '.join(wrong)}; known: {', '.join(known)}")
-    for name, allowed in (("query", evidence.QUERIES), ("rule", RULES), ("device", DEVICES)):
+    for name, allowed in (("query", queries.QUERIES), ("rule", RULES), ("device", DEVICES)):
         if values[name] not in allowed:
             raise ClaimError(f"{where}: {name} is {values[name]!r}; allowed: {', '.join(map(repr, allowed))}")
     if not isinstance(values["above"], int | float):
@@ -155,7 +157,7 @@ def verdict(claim: Claim, records: list[Record]) -> Verdict:
 
     A claim about another device is not measured here; what its figures read on this one is said beside.
     """
-    figures = evidence.QUERIES[claim.query].find(records, **claim.of)
+    figures = queries.QUERIES[claim.query].find(records, **claim.of)
     devices = {record.device for record in records}
     word, why = judge(claim, figures)
     if claim.device and claim.device not in devices:
@@ -166,7 +168,7 @@ def verdict(claim: Claim, records: list[Record]) -> Verdict:
 
 def others(claim: Claim) -> str:
     """What published ratios say of a claim, in words: points without intervals, as their authors gave."""
-    rows = [row for row in published.benchmarks() if row.task == claim.published["task"]]
+    rows = [row for row in published_benchmarks.benchmarks() if row.task == claim.published["task"]]
     rows = [row for row in rows if re.search(claim.published["workload"], row.workload) and row.ratio]
     rows = [row for row in rows if row.on_gpu and "NVIDIA" not in row.chip]
     if not rows:

@@ -5,10 +5,12 @@ from statistics import median
 
 import pandas as pd
 
-from twins import evidence, published, timing
-from twins.evidence import Figure
-from twins.kinds import Conversion
-from twins.results import Record
+from twins.evidence import queries
+from twins.evidence.published import published_benchmarks
+from twins.evidence.queries import Figure
+from twins.records.record_types import Conversion
+from twins.records.store import Record
+from twins.timing import statistics
 
 NOT_HERE = "not measured here"
 TASKS = {
@@ -36,14 +38,14 @@ TASKS = {
 
 def table(records: list[Record]) -> pd.DataFrame:
     """Tasks down: what to use on the machine of these records, and because of which figures."""
-    rows = [(task, *_faster(evidence.speed(records, **asked))) for task, asked in TASKS.items()]
+    rows = [(task, *_faster(queries.speed(records, **asked))) for task, asked in TASKS.items()]
     rows += [("get a model to Core ML", *_route(records)), ("run on other platforms", *_platforms())]
     return pd.DataFrame(rows, columns=["to", "use", "because"])
 
 
 def _winner(figure: Figure) -> str:
     """The faster framework of a ratio PyTorch ÷ MLX, or "either" for a tie."""
-    band = max(timing.TIE, figure.band)
+    band = max(statistics.TIE, figure.band)
     if figure.low >= band:
         return "MLX"
     return "PyTorch" if figure.high <= 1 / band else "either"
@@ -90,7 +92,7 @@ def _told(route: str, rows: list[Conversion]) -> str:
 
 def _platforms() -> tuple[str, str]:
     """What only one framework reaches, of the platforms that were looked up."""
-    rows = [row for row in published.platforms() if None not in (row.pytorch, row.mlx)]
+    rows = [row for row in published_benchmarks.platforms() if None not in (row.pytorch, row.mlx)]
     alone = {
         "PyTorch": [row.platform for row in rows if row.pytorch and not row.mlx],
         "MLX": [row.platform for row in rows if row.mlx and not row.pytorch],

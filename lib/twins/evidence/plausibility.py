@@ -1,6 +1,6 @@
 """Which records cannot be true: a time below zero, more right than there were, faster than any chip.
 
-Records from other machines are checked with this before they are added (share.py). It finds mistakes and
+Records from other machines are checked with this before they are added (sharing.py). It finds mistakes and
 clumsy edits; a careful forgery it cannot find.
 """
 
@@ -9,8 +9,9 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-from twins import results, timing
-from twins.results import Record
+from twins.records import store
+from twins.records.store import Record
+from twins.timing import statistics
 
 FASTEST = 1e16  # FLOP/s: above twice what the fastest accelerator on sale does in half precision
 WIDEST = 2e13  # bytes/s: above twice the widest memory on sale
@@ -34,7 +35,7 @@ def _problems(record: Record) -> Iterator[str]:
     yield from _date(record.run)
     yield from (f"{place} is not a finite number" for place in _endless(record.body.__dict__, record.kind))
     yield from _CHECKS.get(type(record.body), lambda _: ())(record.body)
-    if isinstance(record.body, results.Machine) and record.body.id != record.machine:
+    if isinstance(record.body, store.Machine) and record.body.id != record.machine:
         yield f"machine.id is {record.body.id!r}, the record's machine {record.machine!r}"
 
 
@@ -69,9 +70,9 @@ def _outside(body: object, low: float, *names: str) -> Iterator[str]:
             yield f"{type(body).__name__.lower()}.{name} is {value!r}, it must be at least {low:g}"
 
 
-def _timing(body: results.Timing) -> Iterator[str]:
+def _timing(body: store.Timing) -> Iterator[str]:
     try:
-        runs = [timing.run_from(run) for run in body.runs]
+        runs = [statistics.run_from(run) for run in body.runs]
         if not runs or not all(run.arms for run in runs):
             yield "timing.runs hold no sample"
         yield from _samples(runs)
@@ -79,7 +80,7 @@ def _timing(body: results.Timing) -> Iterator[str]:
         yield f"timing.runs are not runs of a measurement ({error})"
 
 
-def _samples(runs: list[timing.Run]) -> Iterator[str]:
+def _samples(runs: list[statistics.Run]) -> Iterator[str]:
     """Samples of a measurement, arm by arm."""
     for run in runs:
         for arm, samples in run.arms.items():
@@ -98,20 +99,20 @@ def _samples(runs: list[timing.Run]) -> Iterator[str]:
                 yield f"timing: arm {arm!r} has a CPU time of {min(samples.cpu):g} s, below 0"
 
 
-def _accuracy(body: results.Accuracy) -> Iterator[str]:
+def _accuracy(body: store.Accuracy) -> Iterator[str]:
     yield from _outside(body, 1, "total")
     for who, right in {**body.right, "majority": body.majority}.items():
         if not 0 <= right <= body.total:
             yield f"accuracy: {who} is right on {right} of {body.total}"
 
 
-def _fit(body: results.Fit) -> Iterator[str]:
+def _fit(body: store.Fit) -> Iterator[str]:
     lowest = min([*body.held_out.values(), *(x for each in body.losses.values() for x in each)], default=0)
     if lowest < 0:
         yield f"fit: a loss is {lowest:g} nats, below 0"
 
 
-def _conversion(body: results.Conversion) -> Iterator[str]:
+def _conversion(body: store.Conversion) -> Iterator[str]:
     yield from _outside(body, 1, "size", "operations")
     yield from _outside(body, 0, "error")
     for step, seconds in body.steps.items():
@@ -121,13 +122,13 @@ def _conversion(body: results.Conversion) -> Iterator[str]:
         yield f"conversion: step {body.failed!r} failed, but the package is right"
 
 
-def _coverage(body: results.Coverage) -> Iterator[str]:
+def _coverage(body: store.Coverage) -> Iterator[str]:
     for name, count in {**body.outcomes, **body.reasons}.items():
         if count < 0:
             yield f"coverage: {name!r} is counted {count} times, below 0"
 
 
-def _compressed(body: results.Compressed) -> Iterator[str]:
+def _compressed(body: store.Compressed) -> Iterator[str]:
     yield from _outside(body, 1, "size", "weights", "total")
     yield from _outside(body, 0, "value", "error")
     if body.weights > body.size:
@@ -136,41 +137,41 @@ def _compressed(body: results.Compressed) -> Iterator[str]:
         yield f"compressed: accuracy is {body.value:g}, above 1"
 
 
-def _breadth(body: results.Breadth) -> Iterator[str]:
+def _breadth(body: store.Breadth) -> Iterator[str]:
     if not len(body.lacking) <= body.total or body.total < 1:
         yield f"breadth: {len(body.lacking)} of {body.total} are lacking"
 
 
-def _traffic(body: results.Traffic) -> Iterator[str]:
+def _traffic(body: store.Traffic) -> Iterator[str]:
     yield from _outside(body, 1, "compulsory")
     if body.unfused < body.compulsory:
         yield f"traffic: {body.unfused} bytes unfused are fewer than the {body.compulsory} that must be moved"
 
 
-def _precision(body: results.Precision) -> Iterator[str]:
+def _precision(body: store.Precision) -> Iterator[str]:
     yield from _outside(body, 1, "size")
     yield from _outside(body, 0, "product", "gradients")
 
 
-def _memory(body: results.Memory) -> Iterator[str]:
+def _memory(body: store.Memory) -> Iterator[str]:
     return _outside(body, 0, "resident", "allocator")
 
 
 _CHECKS = {
-    results.Machine: lambda body: _outside(body, 1, "cores", "memory_gb", "threads", "gpu_cores"),
-    results.Timing: _timing,
-    results.Accuracy: _accuracy,
-    results.Fit: _fit,
-    results.Work: lambda body: _outside(body, 1, "flops"),
-    results.Memory: _memory,
-    results.Sharing: lambda body: _outside(body, 1, "size"),
-    results.Energy: lambda body: _outside(body, 0, "joules"),
-    results.Conversion: _conversion,
-    results.Coverage: _coverage,
-    results.Compressed: _compressed,
-    results.Breadth: _breadth,
-    results.Traffic: _traffic,
-    results.Precision: _precision,
+    store.Machine: lambda body: _outside(body, 1, "cores", "memory_gb", "threads", "gpu_cores"),
+    store.Timing: _timing,
+    store.Accuracy: _accuracy,
+    store.Fit: _fit,
+    store.Work: lambda body: _outside(body, 1, "flops"),
+    store.Memory: _memory,
+    store.Sharing: lambda body: _outside(body, 1, "size"),
+    store.Energy: lambda body: _outside(body, 0, "joules"),
+    store.Conversion: _conversion,
+    store.Coverage: _coverage,
+    store.Compressed: _compressed,
+    store.Breadth: _breadth,
+    store.Traffic: _traffic,
+    store.Precision: _precision,
 }
 
 
@@ -181,10 +182,8 @@ def rates(records: list[Record]) -> Iterator[tuple[int, str]]:
     counted work against 1.5 times the fastest product that the same machine was probed with.
     """
     probed: list[float] = []
-    work = {
-        _case(r.body.twin, r.body.case): r.body.flops for r in records if isinstance(r.body, results.Work)
-    }
-    timed = [(i, r.body) for i, r in enumerate(records) if isinstance(r.body, results.Timing)]
+    work = {_case(r.body.twin, r.body.case): r.body.flops for r in records if isinstance(r.body, store.Work)}
+    timed = [(i, r.body) for i, r in enumerate(records) if isinstance(r.body, store.Timing)]
     for i, body in timed:
         if body.subject == "matmul" and "n" in body.case:
             probed.append(rate := 2 * body.case["n"] ** 3 / _fastest(body))
@@ -204,7 +203,7 @@ def _case(twin: object, case: dict) -> str:
     return str((twin, sorted((k, str(v)) for k, v in case.items() if k != "twin")))
 
 
-def _fastest(body: results.Timing) -> float:
+def _fastest(body: store.Timing) -> float:
     """The median of the fastest arm, in seconds."""
-    runs = [timing.run_from(run) for run in body.runs]
-    return min(timing.median(runs, arm) for arm in timing.arm_names(runs))
+    runs = [statistics.run_from(run) for run in body.runs]
+    return min(statistics.median(runs, arm) for arm in statistics.arm_names(runs))

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twins import compare, published, timing
-from twins.kinds import Breadth, Conversion, Precision, Timing
-from twins.results import Record
+from twins.evidence.published import published_benchmarks
+from twins.records.record_types import Breadth, Conversion, Precision, Timing
+from twins.records.store import Record
+from twins.timing import comparison, statistics
 
 DIRECT = "MLX direct"
-AS_SHIPPED, EQUAL = "as shipped", "as this report sets it"  # how float32 is computed
-FACTOR = 4.0  # an error this many times larger is another arithmetic; rounding differs by less
 CASE = ("twin", "dtype", "batch", "length", "frames")  # of a timing's case, what a label says
 UNITS = {"batch": "batch {}", "length": "{} tokens", "frames": "{} frames"}
 
@@ -65,15 +64,15 @@ def speed(
     `bound_by_computation`: of a twin that was timed at a size that fills the machine, that size alone.
     """
     figures, found = [], _timings(records, subjects)
-    for body in compare.bound_by_computation(found) if bound_by_computation else found:
+    for body in comparison.bound_by_computation(found) if bound_by_computation else found:
         if twins is not None and body.case["twin"] not in twins:
             continue
-        if {arm.split()[0] for arm in body.runs[0]["arms"]} != set(compare.FRAMEWORKS):
+        if {arm.split()[0] for arm in body.runs[0]["arms"]} != set(comparison.FRAMEWORKS):
             continue
         case = {"task": body.subject} | {name: str(body.case[name]) for name in CASE if name in body.case}
         words = [UNITS.get(name, "{}").format(value) for name, value in case.items() if name != "task"]
         words += ["filled"] if body.case.get("filled") else []
-        found = compare.at_best(body, ", ".join(words if "twin" in case else [body.subject, *words]))
+        found = comparison.at_best(body, ", ".join(words if "twin" in case else [body.subject, *words]))
         ratio = found.ratio
         figures.append(Figure(found.label, ratio.value, ratio.low, ratio.high, case, found.band))
     return figures
@@ -83,9 +82,9 @@ def copying(records: list[Record]) -> list[Figure]:
     """What share of work that changes sides is the copying of its hand-over."""
     figures = []
     for body in _timings(records, ["switching"]):
-        runs = compare.runs(body)
-        whole = next(arm for arm in compare.arms(runs) if "then" in arm and arm.endswith("copied"))
-        ratio = timing.ratio(runs, "hand-over alone, copied", whole)
+        runs = comparison.runs(body)
+        whole = next(arm for arm in comparison.arms(runs) if "then" in arm and arm.endswith("copied"))
+        ratio = statistics.ratio(runs, "hand-over alone, copied", whole)
         figures.append(Figure(whole, ratio.value, ratio.low, ratio.high, {"size": str(body.case["n"])}))
     return figures
 
@@ -93,7 +92,7 @@ def copying(records: list[Record]) -> list[Figure]:
 def platforms(records: list[Record]) -> list[Figure]:
     """Platforms that one framework reaches and the other does not, of those known; read from a table."""
     figures = []
-    for row in published.platforms():
+    for row in published_benchmarks.platforms():
         if None not in (row.pytorch, row.mlx) and row.pytorch != row.mlx:
             figures.append(_point(row.platform, float(row.pytorch), platform=row.platform))
     return figures
@@ -196,20 +195,9 @@ def _differences(taken: dict[tuple[str, str], list[Conversion]], route: str) -> 
 
 def _counted(label: str, differences: np.ndarray, kind: str) -> Figure:
     """The sum of differences, with a 95 % bootstrap interval."""
-    picks = np.random.default_rng(0).choice(differences, (timing.RESAMPLES, len(differences)))
+    picks = np.random.default_rng(0).choice(differences, (statistics.RESAMPLES, len(differences)))
     low, high = np.percentile(picks.sum(axis=1), [2.5, 97.5])
     return Figure(label, float(differences.sum()), float(low), float(high), {"against": kind})
-
-
-def differing(found: Iterable[Precision]) -> list[str]:
-    """The frameworks whose float32 is another arithmetic as shipped than as this report sets it."""
-    by = {(each.framework, each.setting): each for each in found}
-    pairs = {name: (by[name, AS_SHIPPED], by[name, EQUAL]) for name in dict.fromkeys(name for name, _ in by)}
-    return [
-        name
-        for name, (shipped, equal) in pairs.items()
-        if shipped.product > FACTOR * equal.product or shipped.gradients > FACTOR * equal.gradients
-    ]
 
 
 def shipped_precision(records: list[Record]) -> list[Figure]:
@@ -217,7 +205,7 @@ def shipped_precision(records: list[Record]) -> list[Figure]:
     found = [record.body for record in records if isinstance(record.body, Precision)]
     if not found:
         return []
-    other = differing(found)
+    other = comparison.differing(found)
     label = f"{' and '.join(other)} less exact" if other else "both as exact"
     return [_point(f"float32 as shipped, {label}", float(not other))]
 

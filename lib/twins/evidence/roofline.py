@@ -2,7 +2,7 @@
 
 Williams, Waterman and Patterson 2009, https://doi.org/10.1145/1498765.1498785: time is at least operations
 over peak and at least bytes over bandwidth; the larger of the two binds. Bytes are compulsory ones
-(traffic.py), float32. A chip's ceilings are figures on paper, which no program reaches; a machine at hand
+(memory_traffic.py), float32. A chip's ceilings are figures on paper, which no program reaches; a machine at hand
 uses probed ones.
 """
 
@@ -11,12 +11,13 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from twins import ceilings, compare, results, timing
-from twins.published import Benchmark, Chip, Workload
-from twins.results import Timing, Traffic, Work
+from twins.evidence.published.published_benchmarks import Benchmark, Chip, Workload
+from twins.records import store
+from twins.records.store import Timing, Traffic, Work
+from twins.timing import comparison, statistics
+from twins.timing.ceilings import ceilings
 
 WORD = 4  # bytes of a float32
-SERIES = ("02_transformer_lm", "03_bert", "04_vision", "12_your_model")  # where training steps are timed
 ARITHMETIC, MEMORY = "arithmetic", "memory"
 SHARE = "bound, % of the time"
 MARK = " *"  # after the name of a chip with a figure that was inferred
@@ -115,13 +116,13 @@ def roofs(chips: Iterable[Chip], names: list[str] | None = None) -> list[Roof]:
     return [made[each] for each in names or made]
 
 
-def timed(found: results.Found, machine: str) -> list[Timing]:
+def timed(found: store.Found, machine: str) -> list[Timing]:
     """The training steps of this machine's newest runs."""
-    newest = [results.latest(found, machine, name) for name in SERIES]
+    newest = [store.latest(found, machine, name) for name in comparison.SERIES]
     return [record for each in newest for record in each.bodies(Timing, subject="training step")]
 
 
-def here(machine: results.Machine, products: list[Timing], additions: list[Timing]) -> Roof | None:
+def here(machine: store.Machine, products: list[Timing], additions: list[Timing]) -> Roof | None:
     """The probed roof of the machine at hand; None when a ceiling is missing."""
     peak, width = ceilings.ceiling(products), ceilings.bandwidth(additions)
     return Roof(machine.chip, peak, width) if peak and width else None
@@ -170,7 +171,7 @@ def inferred(chips: Iterable[Chip]) -> pd.DataFrame:
 
 
 def least_bytes(workload: Workload) -> int:
-    """Compulsory bytes of a published workload: as in traffic.py, with AdamW's two moments.
+    """Compulsory bytes of a published workload: as in memory_traffic.py, with AdamW's two moments.
 
     Without an update: two reads and the gradient's write. A forward pass alone reads the weights once.
     """
@@ -199,7 +200,7 @@ def published_shares(
         for row in (b for b in same if b.chip in table and _reduced(table[b.chip], b)):
             roof = _reduced(table[row.chip], row)
             least, side = bound(work.flops, least_bytes(work), roof)
-            for framework in compare.FRAMEWORKS:
+            for framework in comparison.FRAMEWORKS:
                 if seconds := row.seconds(framework):
                     rows.append(
                         {
@@ -219,14 +220,14 @@ def published_shares(
 
 def here_table(found: Iterable[Load], timings: Iterable[Timing], roof: Roof | None) -> pd.DataFrame:
     """This machine's measured steps: the bound under its probed ceilings, and each framework's share."""
-    timed, rows = {_key(t.case["twin"], t.case): compare.runs(t) for t in timings}, []
+    timed, rows = {_key(t.case["twin"], t.case): comparison.runs(t) for t in timings}, []
     for load in found:
         runs = timed.get(_key(load.twin, load.case))
         if runs is None or roof is None:
             continue
         least, side = bound(load.flops, load.compulsory, roof)
-        for framework in compare.FRAMEWORKS:
-            seconds = timing.median(runs, compare.best(runs, framework))
+        for framework in comparison.FRAMEWORKS:
+            seconds = statistics.median(runs, comparison.best(runs, framework))
             row = {"training step": load.label, "framework": framework, "measured ms": 1e3 * seconds}
             row |= {"bound ms": 1e3 * least, "binds": side, SHARE: 100 * least / seconds}
             rows.append(row)

@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 
 import pandas as pd
 
-from twins import compare, results
-from twins.compare import Comparison
-from twins.results import Found, Machine
+from twins.records import store
+from twins.records.store import Found, Machine
+from twins.timing import comparison
+from twins.timing.comparison import Comparison
 
 PROFILES = ("quick", "full", "share", "smoke")  # runs of the report; what was tried by hand is not evidence
 STEPS = ("training step", "training step by type")
@@ -15,9 +16,7 @@ CPU = "CPU"  # a machine's last device
 COLUMNS = 6  # machines side by side in a table; a figure takes any number
 
 
-def newest(
-    found: Found, machine: str, mixed: bool = False, device: str | None = None
-) -> list[results.Record]:
+def newest(found: Found, machine: str, mixed: bool = False, device: str | None = None) -> list[store.Record]:
     """The newest run of every notebook on one device of a machine, by default its GPU where it has records.
 
     Errors: ValueError when versions differ between them and `mixed` is not asked for.
@@ -25,8 +24,8 @@ def newest(
     own = Found([r for r in found.records if r.machine == machine], [])
     own = own.on(device or next(iter(devices(own, machine)), ""))
     names = sorted({r.notebook for r in own.records})
-    kept = [r for name in names for r in results.latest(own, machine, name, PROFILES).records]
-    return results.comparable(kept, mixed)
+    kept = [r for name in names for r in store.latest(own, machine, name, PROFILES).records]
+    return store.comparable(kept, mixed)
 
 
 def devices(found: Found, machine: str) -> list[str]:
@@ -39,7 +38,7 @@ def label(machine: str, device: str, first: str) -> str:
     return machine if device == first else f"{machine} ({device})"
 
 
-def machines(found: Found, mixed: bool = False) -> dict[str, list[results.Record]]:
+def machines(found: Found, mixed: bool = False) -> dict[str, list[store.Record]]:
     """The newest records of every machine, by its name, never pooled; a second device has a name of its own.
 
     Errors as in `newest`.
@@ -55,47 +54,47 @@ def machines(found: Found, mixed: bool = False) -> dict[str, list[results.Record
     return made
 
 
-def _steps(records: list[results.Record]) -> list[tuple[str, results.Timing]]:
+def _steps(records: list[store.Record]) -> list[tuple[str, store.Timing]]:
     """Training-step timings with their labels, twin by twin."""
     found = defaultdict(list)
     for record in records:
-        if isinstance(record.body, results.Timing) and record.body.subject == "training step":
+        if isinstance(record.body, store.Timing) and record.body.subject == "training step":
             case = record.body.case
-            found[case["twin"]].append((f"{case['twin']}, {compare.size(case)}", record.body))
+            found[case["twin"]].append((f"{case['twin']}, {comparison.size(case)}", record.body))
     return [step for steps in found.values() for step in steps]
 
 
-def headline(records: list[results.Record]) -> list[Comparison]:
+def headline(records: list[store.Record]) -> list[Comparison]:
     """Every twin where it fills the machine, else at every size; each framework at its best."""
     found = _steps(records)
-    kept = compare.bound_by_computation([timing for _, timing in found])
-    return [compare.at_best(timing, label) for label, timing in found if timing in kept]
+    kept = comparison.bound_by_computation([timing for _, timing in found])
+    return [comparison.at_best(timing, label) for label, timing in found if timing in kept]
 
 
-def everything(records: list[results.Record]) -> list[Comparison]:
+def everything(records: list[store.Record]) -> list[Comparison]:
     """Every twin at every batch size, in every mode and type that both frameworks were timed in."""
-    bodies = [r.body for r in records if isinstance(r.body, results.Timing) and r.body.subject in STEPS]
+    bodies = [r.body for r in records if isinstance(r.body, store.Timing) and r.body.subject in STEPS]
     rows = []
     for body in bodies:
-        found = compare.by_mode(body, f"{body.case['twin']}, {compare.size(body.case)}")
+        found = comparison.by_mode(body, f"{body.case['twin']}, {comparison.size(body.case)}")
         rows += [row for row in found if not row.label.endswith("float32")]  # the eager step, timed above
     return rows
 
 
-def side_by_side(records: dict[str, list[results.Record]], task: str) -> list[Comparison]:
+def side_by_side(records: dict[str, list[store.Record]], task: str) -> list[Comparison]:
     """One task on every machine that timed it, each framework at its best; a row's label is the machine.
 
     `task` is a label of `headline`, such as "transformer_lm, batch 16".
     """
     return [
-        compare.at_best(timing, machine)
+        comparison.at_best(timing, machine)
         for machine, own in records.items()
         for label, timing in _steps(own)
         if label == task
     ]
 
 
-def chosen(records: dict[str, list[results.Record]], name: str, here: str) -> list[results.Record]:
+def chosen(records: dict[str, list[store.Record]], name: str, here: str) -> list[store.Record]:
     """The newest records of a machine by its name, or of this one when the name is empty.
 
     Errors: ValueError for a name that has no record.
@@ -105,23 +104,23 @@ def chosen(records: dict[str, list[results.Record]], name: str, here: str) -> li
     return records.get(name or here, [])
 
 
-def named(records: dict[str, list[results.Record]], here: Machine) -> str:
+def named(records: dict[str, list[store.Record]], here: Machine) -> str:
     """How the records of this machine and the device in use are called."""
     own = f"{here.id} ({here.device})"
     return own if own in records else here.id
 
 
-def columns(records: dict[str, list[results.Record]], first: str) -> dict[str, list[results.Record]]:
+def columns(records: dict[str, list[store.Record]], first: str) -> dict[str, list[store.Record]]:
     """As many machines as a table has room for, this one first and then those measured last."""
     newest_run = {name: max((r.run for r in own), default="") for name, own in records.items()}
     ordered = sorted(records, key=lambda name: (name == first, newest_run[name]), reverse=True)
     return {name: records[name] for name in ordered[:COLUMNS]}
 
 
-def gates(records: list[results.Record]) -> pd.DataFrame:
+def gates(records: list[store.Record]) -> pd.DataFrame:
     """Every fairness gate: how many checks, and the verdict with the checks that failed."""
     rows = []
-    for gate in (r.body for r in records if isinstance(r.body, results.Gate)):
+    for gate in (r.body for r in records if isinstance(r.body, store.Gate)):
         failed = [check["name"] for check in gate.checks if not check["passed"]]
         verdict = "passed" if gate.passed else f"FAILED: {', '.join(failed)}"
         twin = ", ".join(filter(None, (gate.twin, gate.case.get("dtype"))))
@@ -133,7 +132,7 @@ def evidence(found: Found) -> pd.DataFrame:
     """One row per machine and notebook: device, versions, profile, number of records and age."""
     rows = []
     for machine, device, name in sorted({(r.machine, r.device, r.notebook) for r in found.records}):
-        kept = results.latest(found.on(device), machine, name, PROFILES).records
+        kept = store.latest(found.on(device), machine, name, PROFILES).records
         if kept:
             first = kept[0]
             versions = f"mlx {first.versions['mlx']}, torch {first.versions['torch']}"
@@ -149,7 +148,7 @@ def _age(run: str) -> int:
     return (datetime.now(UTC).date() - datetime.fromisoformat(run[:10]).date()).days
 
 
-def missing(records: list[results.Record], here: Machine) -> str:
+def missing(records: list[store.Record], here: Machine) -> str:
     """What this machine could not measure or has not yet, and what is needed; one bullet each."""
     lines = []
     if here.device != "Apple GPU":

@@ -15,18 +15,18 @@ from pathlib import Path
 import coremltools.optimize.coreml as cto
 import numpy as np
 
-from twins import trained
-from twins.coreml import system
-from twins.coreml.compressors import METHODS, Bench, named, quantized_module, quiet, unloaded
-from twins.coreml.conversions import line_of
-from twins.coreml.departure import rms_relative
-from twins.coreml.reference import Model, load
-from twins.coreml.verify import Report, compare, verify
-from twins.kinds import Compressed
-from twins.show import tell
-from twins.trained import Arrays, Predict, Trained
+from coreml_runtime import Model, load
+from coreml_runtime.verification import native_core_ml
+from coreml_runtime.verification.comparison import Report, compare, verify
+from coreml_runtime.verification.divergence import rms_relative
+from twins.export import trained_models
+from twins.export.compressors import METHODS, Bench, named, quantized_module, quiet, unloaded
+from twins.export.conversions import line_of
+from twins.export.trained_models import Arrays, Predict, Trained
+from twins.records.record_types import Compressed
+from twins.timing.progress import tell
 
-import mlx.nn as mnn  # isort: skip  (after twins.trained: the BLAS)
+import mlx.nn as mnn  # isort: skip  (after twins.export.trained_models: the BLAS)
 
 LOSSY = 0.1  # rms-relative against the uncompressed source: within it a point counts as close
 ROUNDING = 5e-3  # rms-relative against the same compressed weights: what computing in fp16 may cost
@@ -96,8 +96,8 @@ def _runs(model, given: Trained) -> Predict:
 def runtimes(package: Path) -> dict[str, object]:
     """What can run a package here: the reference runtime, and Core ML's CPU where the system can."""
     found: dict[str, object] = {"reference": load(package)}
-    if not system.fault(package):
-        found[CORE_ML] = system.model(package)
+    if not native_core_ml.fault(package):
+        found[CORE_ML] = native_core_ml.model(package)
     return found
 
 
@@ -109,7 +109,9 @@ def measured(bench: Bench, point: Point) -> Iterator[Compressed]:
     for runtime, model in runtimes(point.package).items():
         kept: list[np.ndarray] = []
         run = _runs(model, given)
-        value, total = trained.score(given, lambda arrays, run=run, kept=kept: _keep(kept, run(arrays)))
+        value, total = trained_models.score(
+            given, lambda arrays, run=run, kept=kept: _keep(kept, run(arrays))
+        )
         a, b = (np.concatenate([x.ravel() for x in each]) for each in (kept, bench.wanted))
         error = float(rms_relative(a.astype(np.float64), b.astype(np.float64)))
         family = point.family if runtime == "reference" else f"{point.family} on {runtime}"

@@ -21,11 +21,11 @@ import numpy as np
 from coremltools.optimize.coreml.experimental import _model_debugger, linear_quantize_activations
 from coremltools.optimize.coreml.experimental import _post_training_quantization as calibration
 
-from twins.coreml.convert import convert
-from twins.coreml.on_cpu import mlx_on_cpu
-from twins.coreml.reference import Model, load
+from coreml_runtime import Model, load
+from mlx_coreml.conversion.check import mlx_on_cpu
+from mlx_coreml.conversion.convert import convert
+from twins.export.trained_models import Arrays, Trained
 from twins.frameworks import MLX
-from twins.trained import Arrays, Trained
 
 import mlx.nn as mnn  # isort: skip  (after frameworks: the BLAS)
 

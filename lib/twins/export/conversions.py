@@ -16,15 +16,16 @@ from pathlib import Path
 import coremltools as ct
 import numpy as np
 
-from twins import processes, results
-from twins.coreml import routes
-from twins.coreml.contents import contents
-from twins.coreml.errors import ConversionError
-from twins.coreml.verify import Report, verify
+from coreml_runtime import inspect
+from coreml_runtime.verification.comparison import Report, verify
+from mlx_coreml.ir.errors import ConversionError
+from twins.export import routes
+from twins.export.trained_models import Trained
 from twins.frameworks import MLX
-from twins.kinds import Conversion, Coverage, Machine
-from twins.show import tell
-from twins.trained import Trained
+from twins.machine import processes
+from twins.records import store
+from twins.records.record_types import Conversion, Coverage, Machine
+from twins.timing.progress import tell
 
 import torch  # isort: skip  (after frameworks: the BLAS)
 
@@ -59,7 +60,7 @@ def of_trained(
 ) -> list[Task]:
     """The tasks of trained models."""
     return [
-        Task(each.name, "twins.trained:half", {"folder": str(each.folder)}, precision, runs)
+        Task(each.name, "twins.export.trained_models:half", {"folder": str(each.folder)}, precision, runs)
         for each in models
         for precision in precisions
     ]
@@ -67,12 +68,12 @@ def of_trained(
 
 def of_pairs(names: Iterable[str], precision: str = "float32") -> list[Task]:
     """The tasks of networks that are written in both frameworks for comparison, with random weights."""
-    return [Task(name, "twins.coreml.conversions:pair", {"name": name}, precision) for name in names]
+    return [Task(name, "twins.export.conversions:pair", {"name": name}, precision) for name in names]
 
 
 def pair(name: str, framework: str) -> tuple:
     """One half of a network of bench.pairs and its example."""
-    from twins.coreml.bench.pairs import PAIRS
+    from twins.export.networks.pairs import PAIRS
 
     torch.manual_seed(0)
     found = PAIRS[name]()
@@ -126,15 +127,15 @@ def packages(records: Iterable[Conversion], folder: Path, precision: str = "floa
 
 def of_page(machine: Machine, page: str) -> list[Conversion]:
     """The conversions of another page's newest run on this machine in this session's folder."""
-    newest = results.latest(results.read(), machine.id, page)
+    newest = store.latest(store.read(), machine.id, page)
     same = [r for r in newest.records if r.versions == machine.versions]
-    return results.Found(same, []).bodies(Conversion)
+    return store.Found(same, []).bodies(Conversion)
 
 
 def _ended(given: dict) -> str:
     """Run the process; with which words it died, nothing when it did not."""
     try:
-        processes.call("twins.coreml.conversions:take", given)
+        processes.call("twins.export.conversions:take", given)
     except RuntimeError as error:
         return str(error).partition("ended with ")[2]
     return ""
@@ -171,7 +172,7 @@ def _converted(route: str, task: Task, folder: Path) -> Conversion:
     if not isinstance(value, Path):
         return Conversion(task.model, route, case, steps, None, None, None, None, "no package", "", "", told)
     try:
-        held = contents(value)
+        held = inspect(value)
         report = checked(model, example, value, routes.framework(route))
     except MISTAKES as error:
         line = f"the package does not run: {words(error)}"
@@ -185,7 +186,7 @@ def _converted(route: str, task: Task, folder: Path) -> Conversion:
 
 def checked(model, example: Sequence, package: Path, framework: str) -> Report:
     """Strict and exact, on the example, against the half that was converted."""
-    from twins.coreml.reference import load
+    from coreml_runtime import load
 
     inputs = dict(zip(load(package).inputs, example, strict=True))
     return verify(model, package, inputs, framework={"MLX": "mlx", "PyTorch": "torch"}[framework])
@@ -248,10 +249,10 @@ def _coverage(route: str, group: str, records: list[Conversion]) -> Coverage:
 
 def of_zoo(group: str = "architecture", every: int = 1, limit: float = 120) -> Coverage:
     """The direct route over every n-th case of the zoo, in float32, at most `limit` seconds each."""
-    from twins.coreml import zoo
-    from twins.coreml.zoo.pool import judge_all
+    from mlx_coreml import coverage
+    from mlx_coreml.coverage.pool import judge_all
 
-    cases = list(zoo.find([group]))
+    cases = list(coverage.find([group]))
     with tempfile.TemporaryDirectory() as folder:
         found = list(judge_all(cases[::every], 1, "float32", limit, Path(folder) / "zoo.log"))
     verdicts = [each.verdict for each in found]

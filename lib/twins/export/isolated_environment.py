@@ -3,7 +3,7 @@
 onnx2torch needs torchvision, which moves PyTorch, so its route runs beside the environment and not in it:
 
     pip install --no-deps --target build/apart onnx2torch==1.5.15
-    PYTHONPATH=build/apart python -m twins.coreml.apart
+    PYTHONPATH=build/apart python -m twins.export.isolated_environment
 
 torchvision is replaced by a stand-in: no graph here has the two operations that need it.
 https://github.com/ENOT-AutoDL/onnx2torch
@@ -19,10 +19,9 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from twins import trained
-from twins.coreml import conversions
-from twins.kinds import Conversion
-from twins.results import ROOT
+from twins.export import conversions, trained_models
+from twins.records.record_types import Conversion
+from twins.records.store import ROOT
 
 ROUTE = "PyTorch, ONNX, onnx2torch"
 KEPT = ROOT / "data" / "apart" / "onnx2torch.jsonl"
@@ -52,7 +51,7 @@ def write(records: Iterable[Conversion], path: Path) -> None:
     told = {
         "date": datetime.now(UTC).date().isoformat(),
         "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
-        "command": "PYTHONPATH=build/apart python -m twins.coreml.apart",
+        "command": "PYTHONPATH=build/apart python -m twins.export.isolated_environment",
         "torchvision": "a stand-in without operations",
     }
     marked = [asdict(replace(each, case=each.case | {"apart": told["date"]})) for each in records]
@@ -62,7 +61,7 @@ def write(records: Iterable[Conversion], path: Path) -> None:
 
 def main() -> None:
     """Run the route over the trained models and the pairs, and keep what came of it."""
-    from twins.coreml.bench.pairs import PAIRS
+    from twins.export.networks.pairs import PAIRS
 
     with tempfile.TemporaryDirectory() as folder:
         stand_in = Path(folder, "torchvision")
@@ -70,8 +69,8 @@ def main() -> None:
         (stand_in / "__init__.py").write_text("from torchvision import ops\n")
         (stand_in / "ops.py").write_text(STAND_IN)
         os.environ["PYTHONPATH"] = os.pathsep.join([folder, os.environ.get("PYTHONPATH", "")])
-        models = [trained.load(name) for name in trained.MODELS]
-        networks = [name for name in PAIRS if name not in trained.MODELS and "blocks" not in name]
+        models = [trained_models.load(name) for name in trained_models.MODELS]
+        networks = [name for name in PAIRS if name not in trained_models.MODELS and "blocks" not in name]
         tasks = [*conversions.of_trained(models, runs=2), *conversions.of_pairs(networks)]
         records = list(conversions.convert(ROUTE, tasks))
     write(records, KEPT)

@@ -9,15 +9,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import coremltools as ct
+import mlx.core as mx
 import numpy as np
 import pandas as pd
 
-from twins.coreml.contents import contents
-from twins.coreml.conversions import MISTAKES, line_of, words
-from twins.coreml.convert import convert
-from twins.coreml.verify import verify
-from twins.coreml.walk import silent
-from twins.frameworks import mx
+from coreml_runtime import inspect
+from coreml_runtime.verification.comparison import verify
+from mlx_coreml.conversion.convert import convert
+from twins.export.conversions import MISTAKES, line_of, words
+from twins.export.walkthrough import silent
 
 import mlx.nn as mnn  # isort: skip  (after frameworks: the BLAS)
 import torch  # isort: skip
@@ -189,7 +189,7 @@ def _row(function: Callable[[], tuple]) -> dict[str, str]:
         try:
             source, arrays, model = function()
             model.save(str(path))
-            held = contents(path)
+            held = inspect(path)
             inputs = dict(zip(_names(path), arrays, strict=True))
             framework = "torch" if isinstance(source, torch.nn.Module) else "mlx"
             report = verify(source, path, inputs, framework=framework, tolerance=5e-3)
@@ -199,6 +199,6 @@ def _row(function: Callable[[], tuple]) -> dict[str, str]:
 
 
 def _names(path: Path) -> list[str]:
-    from twins.coreml.reference import load
+    from coreml_runtime import load
 
     return list(load(path).inputs)

@@ -17,11 +17,12 @@ import numpy as np
 import pandas as pd
 from coremltools.models import compute_plan
 
-from twins import timing
-from twins.coreml import system
-from twins.coreml.verify import COMPUTE_UNITS
-from twins.kinds import Timing
-from twins.timing import AGAIN, Arm
+from coreml_runtime.verification import native_core_ml
+from coreml_runtime.verification.comparison import COMPUTE_UNITS
+from twins.records.record_types import Timing
+from twins.timing import harness, statistics
+from twins.timing.harness import Arm
+from twins.timing.statistics import AGAIN
 
 NEEDS = "needs macOS"
 NO_UNITS = "needs a Mac that is not virtual"
@@ -35,7 +36,7 @@ DEVICES = {
 
 def available() -> bool:
     """Whether Core ML is here."""
-    return system.here()
+    return native_core_ml.here()
 
 
 def note() -> str:
@@ -97,18 +98,18 @@ def missing(package: str | Path, unit: str = "CPU_ONLY") -> str:
     """What a package on a compute unit needs that is not here, such as "needs macOS 15"; else empty."""
     if not available():
         return NEEDS
-    if needed := system.too_old(package) or system.library():
+    if needed := native_core_ml.too_old(package) or native_core_ml.library():
         return needed
-    return NO_UNITS if unit != "CPU_ONLY" and system.virtual() else ""
+    return NO_UNITS if unit != "CPU_ONLY" and native_core_ml.virtual() else ""
 
 
 def missing_for_plan(package: str | Path, unit: str) -> str:
     """What Core ML's plan for a package on a compute unit needs that is not here; else empty."""
     if not available():
         return NEEDS
-    if needed := system.too_old(package, system.COMPUTE_PLAN):
+    if needed := native_core_ml.too_old(package, native_core_ml.COMPUTE_PLAN):
         return needed
-    return system.LIBRARY if compute_plan._MLComputePlanProxy is None else missing(package, unit)
+    return native_core_ml.LIBRARY if compute_plan._MLComputePlanProxy is None else missing(package, unit)
 
 
 def placement_table(packages: Mapping[str, Path], units: Sequence[str] = COMPUTE_UNITS) -> pd.DataFrame:
@@ -136,12 +137,12 @@ def operation_table(package: Path, unit: str = "ALL") -> pd.DataFrame:
 
 def load_core_ml(package: str, unit: str) -> Any:
     """Core ML's own model of a package, compiled and ready."""
-    return system.model(package, unit)
+    return native_core_ml.model(package, unit)
 
 
 def _inputs(package: str) -> dict[str, np.ndarray]:
-    from twins.coreml.reference import load
-    from twins.coreml.swift import noise
+    from coreml_runtime import load
+    from mlx_coreml.swift.swift_package import noise
 
     return noise(load(package))
 
@@ -168,14 +169,14 @@ ARMS = {PREDICTION: "prediction_arms", LOADING: "loading_arms"}
 
 
 def timings(
-    packages: Mapping[str, Path], plan: timing.Plan, units: Sequence[str] = COMPUTE_UNITS
+    packages: Mapping[str, Path], plan: harness.Plan, units: Sequence[str] = COMPUTE_UNITS
 ) -> Iterator[Timing]:
     """Raw samples of predicting with and of loading each package that Core ML runs, in fresh processes."""
     for label, package in packages.items():
         there = [unit for unit in units if not missing(package, unit)]
         for subject, arms in ARMS.items() if there else ():
             arguments = {"package": str(package), "units": there}
-            runs = timing.measure(f"twins.coreml.placement:{arms}", arguments, plan)
+            runs = harness.measure(f"twins.export.placement:{arms}", arguments, plan)
             yield Timing(subject, {"package": label, "units": there}, [asdict(run) for run in runs])
 
 
@@ -195,6 +196,6 @@ def latency_table(
 def _told(records: Sequence[Timing], subject: str, label: str, unit: str) -> str:
     for each in records:
         if each.subject == subject and each.case["package"] == label and unit in each.case["units"]:
-            runs = [timing.run_from(run) for run in each.runs]
-            return f"{1e3 * timing.median(runs, unit):.3g}"
+            runs = [statistics.run_from(run) for run in each.runs]
+            return f"{1e3 * statistics.median(runs, unit):.3g}"
     return ""

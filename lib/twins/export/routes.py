@@ -19,7 +19,7 @@ import coremltools as ct
 import numpy as np
 import torch
 
-from twins import processes
+from twins.machine import processes
 
 ONNX = "network.onnx"
 
@@ -145,7 +145,7 @@ def run_in_onnxruntime(job: Job, path: Path) -> None:
 
 def mlx_direct(job: Job, _: None) -> ct.models.MLModel:
     """Capture, clean up and translate the MLX module in one call."""
-    from twins.coreml.convert import convert as direct
+    from mlx_coreml.conversion.convert import convert as direct
 
     return direct(
         job.model, *job.example, deployment_target=job.target.name, precision=job.precision, check=False
@@ -240,7 +240,7 @@ def run(
         "folder": str(folder),
     }
     try:
-        return Outcome(route, **processes.call("twins.coreml.routes:take", given), failed="", message="")
+        return Outcome(route, **processes.call("twins.export.routes:take", given), failed="", message="")
     except RuntimeError as error:
         done = folder / "steps.json"
         steps = json.loads(done.read_text()) if done.exists() else {}

@@ -9,16 +9,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import coremltools as ct
+import mlx.core as mx
 import numpy as np
 import pandas as pd
 from coremltools.models.utils import MultiFunctionDescriptor, save_multifunction
 
-from twins.coreml.compressors import quiet
-from twins.coreml.conversions import line_of
-from twins.coreml.on_cpu import mlx_on_cpu
-from twins.coreml.reference import load
-from twins.coreml.verify import TOLERANCE, Report, compare, verify
-from twins.frameworks import mx
+from coreml_runtime import load
+from coreml_runtime.verification.comparison import TOLERANCE, Report, compare, verify
+from mlx_coreml.conversion.check import mlx_on_cpu
+from twins.export.compressors import quiet
+from twins.export.conversions import line_of
 
 import mlx.nn as mnn  # isort: skip  (after frameworks: the BLAS)
 import torch  # isort: skip

@@ -16,11 +16,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from twins import study, train, weights
-from twins.data import corpus, images, pairs
+from twins.datasets import corpus, images, text_pairs
 from twins.frameworks import BOTH, MLX, TORCH
-from twins.results import ROOT
-from twins.show import tell
+from twins.models import weights
+from twins.records.store import ROOT
+from twins.timing import study
+from twins.timing.progress import tell
+from twins.training import train
 
 import mlx.nn as mnn  # isort: skip  (after frameworks: the BLAS)
 import torch  # isort: skip
@@ -221,10 +223,10 @@ def _text(name: str, size: str, batch: int, seed: int) -> Material:
 def _pairs(name: str, size: str, batch: int, seed: int) -> Material:
     """Sentence pairs with exact labels; held-out ones are padded to the context, a package's fixed length."""
     plan = SIZES[size][name]
-    data = pairs.load("inference", plan.config["context"])
-    rows = [_padded(each, plan.config["context"]) for each in pairs.whole(data.test, 1, plan.held_out)]
+    data = text_pairs.load("inference", plan.config["context"])
+    rows = [_padded(each, plan.config["context"]) for each in text_pairs.whole(data.test, 1, plan.held_out)]
     config = {"vocabulary": data.vocabulary, "classes": len(data.classes)}
-    batches = pairs.batches(data.train, plan.batch, plan.steps, seed)
+    batches = text_pairs.batches(data.train, plan.batch, plan.steps, seed)
     return Material(batches, _gathered(rows, batch), config, data.digest, data.source)
 
 

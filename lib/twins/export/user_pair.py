@@ -5,9 +5,10 @@ https://apple.github.io/coremltools/docs-guides/source/convert-pytorch-workflow.
 
 from collections.abc import Iterator
 
-from twins import study, train
-from twins.coreml import conversions
-from twins.kinds import Conversion
+from twins.export import conversions
+from twins.records.record_types import Conversion
+from twins.timing import study
+from twins.training import train
 
 ROUTES = (conversions.DIRECT, "PyTorch, torch.jit.trace", "PyTorch, torch.export")
 
@@ -27,7 +28,7 @@ def exports(model: str, precisions: tuple[str, ...] = ("float32", "float16")) ->
     """Both halves taken to Core ML: a Conversion for each precision, a failed one with its message."""
     twin = study.Study(model, {}, train.Recipe())
     tasks = [
-        conversions.Task(twin.name, "twins.own_export:half", {"model": model}, precision)
+        conversions.Task(twin.name, "twins.export.user_pair:half", {"model": model}, precision)
         for precision in precisions
     ]
     for route in ROUTES:

@@ -15,12 +15,11 @@ from typing import Any
 import coremltools as ct
 import pandas as pd
 
-from twins import trained
-from twins.coreml import conversions, routes
-from twins.coreml.contents import contents
-from twins.trained import Trained
+from coreml_runtime import inspect
+from twins.export import conversions, routes, trained_models
+from twins.export.trained_models import Trained
 
-import torch  # isort: skip  (after twins.trained: the BLAS)
+import torch  # isort: skip  (after twins.export.trained_models: the BLAS)
 
 
 @contextlib.contextmanager
@@ -41,7 +40,7 @@ def walk(route: str, model: Trained, precision: str = "float16") -> pd.DataFrame
 
     The last row is no step of the route: the package is run and compared with the model, as every package is.
     """
-    half, example = trained.half(str(model.folder), routes.framework(route))
+    half, example = trained_models.half(str(model.folder), routes.framework(route))
     value, rows = None, []
     with tempfile.TemporaryDirectory() as folder, silent():
         job = routes.Job(half, example, ct.target.iOS17, precision, Path(folder))
@@ -66,7 +65,7 @@ def told(value: Any) -> str:
         (block,) = value.get_spec().mlProgram.functions["main"].block_specializations.values()
         return f"ML Program, {sum(each.type != 'const' for each in block.operations)} operations"
     if isinstance(value, Path) and value.suffix == ".mlpackage":
-        found = contents(value)
+        found = inspect(value)
         return (
             f"package, {found.size / 1024:,.0f} KiB, {', '.join(found.inputs)} to {', '.join(found.outputs)}"
         )

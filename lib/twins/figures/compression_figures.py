@@ -1,6 +1,6 @@
 """The frontier of size against quality: a panel per model, families by colour and marker, and its tables.
 
-As in plots.py: records in, Figure out, and every title is a finding computed from them.
+As in training_figures.py: records in, Figure out, and every title is a finding computed from them.
 """
 
 from collections.abc import Sequence
@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import pandas as pd
 from matplotlib.axes import Axes
 
-from twins.drawing import INK, MUTED, PAPER, Figure, blank, headline, log_ticks, nothing
-from twins.kinds import Compressed
+from twins.figures.style import INK, MUTED, PAPER, Figure, blank, headline, log_ticks, nothing
+from twins.records.record_types import Compressed
 
 UNCOMPRESSED, FROM_MLX = "uncompressed", "MLX quantize"
 # after Okabe and Ito 2008; MLX keeps its colour and marker of every other figure

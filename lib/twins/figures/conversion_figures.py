@@ -1,6 +1,6 @@
 """Figures and tables of the routes to Core ML: what converts, in how long, how large, how right.
 
-As in plots.py: records in, Figure out, and every title is a finding computed from them.
+As in training_figures.py: records in, Figure out, and every title is a finding computed from them.
 """
 
 from collections.abc import Iterable
@@ -8,10 +8,10 @@ from collections.abc import Iterable
 import pandas as pd
 from matplotlib.axes import Axes
 
-from twins.coreml import routes
-from twins.coreml.conversions import DIRECT, verdict
-from twins.drawing import COLOURS, MUTED, PAPER, Figure, blank, headline, name_rows, nothing
-from twins.kinds import Conversion, Coverage
+from twins.export import routes
+from twins.export.conversions import DIRECT, verdict
+from twins.figures.style import COLOURS, MUTED, PAPER, Figure, blank, headline, name_rows, nothing
+from twins.records.record_types import Conversion, Coverage
 
 SHADES = (1.0, 0.55, 0.8, 0.4, 0.68)  # of the steps of a route, in order
 APART = "run apart"

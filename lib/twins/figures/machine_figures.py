@@ -4,9 +4,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 
-from twins import compare, plots, timing
-from twins.compare import Comparison
-from twins.drawing import COLOURS, MUTED, RULE, Figure, blank, headline
+from twins.figures import training_figures
+from twins.figures.style import COLOURS, MUTED, RULE, Figure, blank, headline
+from twins.timing import comparison, statistics
+from twins.timing.comparison import Comparison
 
 NAMED = 40  # more rows than this have no room for names
 TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10)
@@ -18,10 +19,10 @@ def machines(rows: list[Comparison], what: str) -> Figure:
     Beyond 40 machines all lie in one panel, from the lowest ratio to the highest, without their names.
     """
     if len(rows) <= NAMED:
-        return plots.ratios(rows, what)
+        return training_figures.ratios(rows, what)
     ordered = sorted(rows, key=lambda row: row.ratio.value)
     canvas, (axes,) = blank(4.0)
-    axes.axhspan(1 / timing.TIE, timing.TIE, color=RULE, alpha=0.6, lw=0)
+    axes.axhspan(1 / statistics.TIE, statistics.TIE, color=RULE, alpha=0.6, lw=0)
     axes.axhline(1, color=MUTED, lw=1)
     _marks(axes, ordered)
     reach = 1.2 * max(1.6, *(max(row.ratio.high, 1 / row.ratio.low) for row in ordered))
@@ -29,7 +30,7 @@ def machines(rows: list[Comparison], what: str) -> Figure:
     ticks = [tick for tick in TICKS if 1 / reach <= tick <= reach]
     axes.set_yticks(ticks, [f"{tick:g}×" for tick in ticks])
     axes.set_yticks([], minor=True)
-    wins = {name: sum(row.winner == name for row in rows) for name in compare.FRAMEWORKS}
+    wins = {name: sum(row.winner == name for row in rows) for name in comparison.FRAMEWORKS}
     title = f"{what}: MLX is faster on {wins['MLX']} of {len(rows)} machines, PyTorch on {wins['PyTorch']}"
     headline(axes, title, "Time, PyTorch ÷ MLX. Bar: 95 % interval of one machine; band: a tie")
     low, high = (f"{row.label}, {row.ratio}" for row in (ordered[0], ordered[-1]))

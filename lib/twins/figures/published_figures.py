@@ -11,10 +11,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
-from twins import published_tables, timing
-from twins.beside import Pair
-from twins.compare import FRAMEWORKS, Comparison
-from twins.drawing import (
+from twins.evidence.published import published_tables
+from twins.evidence.published.published_benchmarks import Benchmark
+from twins.evidence.published.published_comparison import Pair
+from twins.figures.style import (
     COLOURS,
     INK,
     MARKERS,
@@ -29,8 +29,9 @@ from twins.drawing import (
     nothing,
     ratio_axis,
 )
-from twins.kinds import Breadth
-from twins.published import Benchmark
+from twins.records.record_types import Breadth
+from twins.timing import statistics
+from twins.timing.comparison import FRAMEWORKS, Comparison
 
 TASKS = {"op": "operations", "train": "training", "inference": "inference", "transfer": "CPU and GPU"}
 SHAPES = {"M1": "o", "M2": "s", "M3": "^", "M4": "D", "M5": "v"}
@@ -62,7 +63,7 @@ def _strips(
         return nothing("no published ratio was read")
     order = sorted(groups)
     canvas, (axes,) = blank(1.7 + height * len(order))
-    axes.axvspan(1 / timing.TIE, timing.TIE, color=RULE, alpha=0.6, lw=0)
+    axes.axvspan(1 / statistics.TIE, statistics.TIE, color=RULE, alpha=0.6, lw=0)
     for y, group in enumerate(order):
         _strip(axes, y, groups[group])
     axes.set(ylim=(len(order) - 0.4, -0.6))
@@ -95,7 +96,7 @@ def _told(rows: list[Benchmark]) -> str:
 
 
 def _winner(ratio: float) -> str | None:
-    if 1 / timing.TIE <= ratio <= timing.TIE:
+    if 1 / statistics.TIE <= ratio <= statistics.TIE:
         return None
     return "MLX" if ratio > 1 else "PyTorch"
 
@@ -110,8 +111,8 @@ def _turning(groups: dict, order: list) -> str:
     both = [
         group
         for group in many
-        if min(r.ratio for r in groups[group]) < 1 / timing.TIE
-        and max(r.ratio for r in groups[group]) > timing.TIE
+        if min(r.ratio for r in groups[group]) < 1 / statistics.TIE
+        and max(r.ratio for r in groups[group]) > statistics.TIE
     ]
     return f"Each framework is the faster one somewhere in {len(both)} of {len(many)} groups of figures"
 
@@ -149,7 +150,7 @@ def operations(rows: Iterable[Benchmark], names: list[str]) -> Figure:
 
 def _operation(axes: Axes, name: str, rows: list[Benchmark]) -> None:
     ratios = [row.ratio for row in rows]
-    axes.axhspan(1 / timing.TIE, timing.TIE, color=RULE, alpha=0.6, lw=0)
+    axes.axhspan(1 / statistics.TIE, statistics.TIE, color=RULE, alpha=0.6, lw=0)
     for generation in sorted({row.generation for row in rows}):
         own = [row for row in rows if row.generation == generation]
         days = [np.datetime64(row.date_from) for row in own]
@@ -188,7 +189,7 @@ def beside(pairs: list[Pair], machine: str) -> Figure:
         return nothing("no figure, published or measured, was read")
     lines = [line for pair in shown for line in ((pair, None), *((pair, c) for c in pair.measured))]
     canvas, (axes,) = blank(1.7 + 0.29 * len(lines))
-    axes.axvspan(1 / timing.TIE, timing.TIE, color=RULE, alpha=0.6, lw=0)
+    axes.axvspan(1 / statistics.TIE, statistics.TIE, color=RULE, alpha=0.6, lw=0)
     axes.axvline(1, color=MUTED, lw=1)
     labels = []
     for y, (pair, measured) in enumerate(lines):

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from twins import compare, roofline, timing
-from twins.drawing import (
+from twins.evidence import roofline
+from twins.evidence.roofline import Load, Roof
+from twins.figures.style import (
     COLOURS,
     INK,
     MARKERS,
@@ -22,8 +23,8 @@ from twins.drawing import (
     name_rows,
     nothing,
 )
-from twins.results import Timing
-from twins.roofline import Load, Roof
+from twins.records.store import Timing
+from twins.timing import comparison, statistics
 
 
 def roofs(loads: list[Load], chips: list[Roof], here: Roof | None, timings: Iterable[Timing]) -> Figure:
@@ -92,11 +93,11 @@ def _roof(axes: Axes, x: np.ndarray, roof: Roof, dash, colour: str) -> tuple[flo
 def _reached(axes: Axes, loads: list[Load], timings: Iterable[Timing]) -> None:
     """What each framework's best step measured here reaches, at its compulsory intensity."""
     for timed in timings:
-        runs = compare.runs(timed)
+        runs = comparison.runs(timed)
         for load in loads:
             if roofline.same_step(load, timed):
-                for name in compare.FRAMEWORKS:
-                    rate = load.flops / timing.median(runs, compare.best(runs, name))
+                for name in comparison.FRAMEWORKS:
+                    rate = load.flops / statistics.median(runs, comparison.best(runs, name))
                     look = {"color": COLOURS[name], "marker": MARKERS[name], "mec": PAPER, "ms": 6.5}
                     axes.plot(load.intensity, rate, **look)
 

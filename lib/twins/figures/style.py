@@ -84,14 +84,6 @@ def headline(axes: Axes, title: str, subtitle: str) -> None:
     )
 
 
-def duration(seconds: float) -> str:
-    """A time in the unit a person would choose: 10 µs, 1.5 ms, 2 s."""
-    for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
-        if seconds >= size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds / 1e-9:.3g} ns"
-
-
 def log_ticks(axis, low: float, high: float, label) -> None:
     """Ticks at 1, 2 and 5 times powers of ten, labelled by `label`, none between."""
     powers = range(int(np.floor(np.log10(low))) - 1, int(np.ceil(np.log10(high))) + 1)

@@ -10,9 +10,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
-from twins import compare, results, timing
-from twins.compare import Comparison
-from twins.drawing import (
+from twins.figures.style import (
     COLOURS,
     DASHES,
     INK,
@@ -23,7 +21,6 @@ from twins.drawing import (
     Figure,
     bar,
     blank,
-    duration,
     end_labels,
     headline,
     log_ticks,
@@ -32,6 +29,10 @@ from twins.drawing import (
     ratio_axis,
     size_ticks,
 )
+from twins.records import store
+from twins.timing import comparison, statistics
+from twins.timing.comparison import Comparison
+from twins.timing.statistics import duration
 
 
 def _arm_style(arm: str) -> dict:
@@ -46,7 +47,7 @@ def ratios(comparisons: list[Comparison], what: str) -> Figure:
         return nothing("no timing was recorded")
     rows = sorted(comparisons, key=lambda c: c.ratio.value)
     canvas, (axes,) = blank(1.5 + 0.36 * min(len(rows), 20) + 0.26 * max(0, len(rows) - 20))
-    axes.axvspan(1 / timing.TIE, timing.TIE, color=RULE, alpha=0.6, lw=0)
+    axes.axvspan(1 / statistics.TIE, statistics.TIE, color=RULE, alpha=0.6, lw=0)
     axes.axvline(1, color=MUTED, lw=1)
     for y, row in enumerate(rows):
         _ratio_row(axes, y, row)
@@ -54,7 +55,7 @@ def ratios(comparisons: list[Comparison], what: str) -> Figure:
     axes.set(yticks=range(len(rows)), ylim=(-0.6, len(rows) - 0.4))
     axes.set_yticklabels([row.label for row in rows], color=INK)
     ratio_axis(axes, reach)
-    wins = {name: sum(c.winner == name for c in rows) for name in compare.FRAMEWORKS}
+    wins = {name: sum(c.winner == name for c in rows) for name in comparison.FRAMEWORKS}
     title = f"{what}: MLX is faster in {wins['MLX']} of {len(rows)}, PyTorch in {wins['PyTorch']}"
     headline(axes, title, "Time, PyTorch ÷ MLX. Mark: ratio of medians; bar: 95 % interval; band: a tie")
     return Figure(canvas, f"{title}. " + "; ".join(map(str, rows)) + ".")
@@ -80,7 +81,7 @@ def _ratio_row(axes: Axes, y: int, row: Comparison) -> None:
     )
 
 
-def losses(fit: results.Fit) -> Figure:
+def losses(fit: store.Fit) -> Figure:
     """Both losses over training, and below how far apart they are beside torch's own floor."""
     canvas, (above, below) = blank(4.8, 2, sharex=True, height_ratios=[3, 1.3], gridspec_kw={"hspace": 0.12})
     count = len(fit.losses["MLX"])
@@ -92,8 +93,10 @@ def losses(fit: results.Fit) -> Figure:
         above.annotate(
             "entropy of the source", (0, fit.entropy), (2, 3), textcoords="offset points", color=MUTED
         )
-    end_labels(above, [(count - 1, fit.losses[n][-1], n, COLOURS[n]) for n in compare.FRAMEWORKS], log=False)
-    apart, floor = compare.losses_apart(fit)
+    end_labels(
+        above, [(count - 1, fit.losses[n][-1], n, COLOURS[n]) for n in comparison.FRAMEWORKS], log=False
+    )
+    apart, floor = comparison.losses_apart(fit)
     below.fill_between(step, 1e-8, np.maximum(np.maximum.accumulate(floor), 1e-8), color=RULE, lw=0)
     below.plot(step, np.maximum(apart, 1e-8), color=INK, lw=1.2)
     top = max(apart.max(), floor.max(), 1e-6) * 3
@@ -115,16 +118,16 @@ def losses(fit: results.Fit) -> Figure:
     return Figure(canvas, alt)
 
 
-def samples(record: results.Timing | None) -> Figure:
+def samples(record: store.Timing | None) -> Figure:
     """Every raw sample of one measurement, by arm: how far single steps and processes scatter."""
     if record is None:
         return nothing("no timing was recorded")
-    found = compare.runs(record)
-    names = timing.arm_names(found)
+    found = comparison.runs(record)
+    names = statistics.arm_names(found)
     frame = pd.DataFrame(
         {"step": arm, "framework": arm.split()[0], "milliseconds": 1e3 * seconds}
         for arm in names
-        for seconds in np.concatenate(timing.values(found, arm))
+        for seconds in np.concatenate(statistics.values(found, arm))
     )
     canvas, (axes,) = blank(1.5 + 0.4 * len(names))
     look = {"hue": "framework", "palette": COLOURS, "size": 3, "alpha": 0.6, "jitter": 0.3, "legend": False}
@@ -140,15 +143,15 @@ def samples(record: results.Timing | None) -> Figure:
     return Figure(canvas, f"{title} from 5th to 95th percentile, in {spread.idxmax()}; {case}.")
 
 
-def scaling(records: list[results.Timing], unit: str) -> Figure:
+def scaling(records: list[store.Timing], unit: str) -> Figure:
     """Time per example over batch size for every arm; where the curves cross is where the verdict turns."""
     if not records:
         return nothing("no timing was recorded")
     canvas, (axes,) = blank(4.4)
-    found = {record.case["batch"]: compare.runs(record) for record in records}
+    found = {record.case["batch"]: comparison.runs(record) for record in records}
     batches, ends = sorted(found), []
-    for arm in compare.arms(found[batches[0]]):
-        per = [[float(np.median(x)) / b for x in timing.values(found[b], arm)] for b in batches]
+    for arm in comparison.arms(found[batches[0]]):
+        per = [[float(np.median(x)) / b for x in statistics.values(found[b], arm)] for b in batches]
         middle = [float(np.median(values)) for values in per]
         style = _arm_style(arm)
         axes.fill_between(
@@ -160,12 +163,12 @@ def scaling(records: list[results.Timing], unit: str) -> Figure:
     size_ticks(axes.xaxis, batches)
     log_ticks(axes.yaxis, *axes.get_ylim(), duration)
     end_labels(axes, ends, log=True)
-    best = compare.best_steps(sorted(records, key=lambda r: r.case["batch"]))
+    best = comparison.best_steps(sorted(records, key=lambda r: r.case["batch"]))
     title = _everywhere({c.winner for c in best})
     headline(
         axes, title, "Line: median over processes; shade: fastest to slowest process; both axes logarithmic"
     )
-    return Figure(canvas, f"{title}. {compare.reading(best)}")
+    return Figure(canvas, f"{title}. {comparison.reading(best)}")
 
 
 def _everywhere(winners: set[str | None]) -> str:
@@ -176,9 +179,9 @@ def _everywhere(winners: set[str | None]) -> str:
     return f"{winner} is faster at every batch size" if winner else "A tie at every batch size"
 
 
-def parts(records: list[results.Timing]) -> Figure:
+def parts(records: list[store.Timing]) -> Figure:
     """Where a step's time goes: data, forward, backward and optimizer in each framework."""
-    table = compare.part_table(records).set_index("framework")
+    table = comparison.part_table(records).set_index("framework")
     if table.empty:
         return nothing("no timing was recorded")
     names = list(table.columns)
@@ -191,7 +194,7 @@ def parts(records: list[results.Timing]) -> Figure:
     name_rows(axes, names)
     axes.invert_yaxis()
     axes.set(xlabel="milliseconds, eager step", xlim=(0, 1.25 * table.to_numpy().max()))
-    largest = {name: table.loc[name].idxmax() for name in compare.FRAMEWORKS}
+    largest = {name: table.loc[name].idxmax() for name in comparison.FRAMEWORKS}
     title = f"{largest['MLX'].capitalize()} takes longest in MLX, {largest['PyTorch']} in PyTorch"
     if largest["MLX"] == largest["PyTorch"]:
         title = f"{largest['MLX'].capitalize()} takes longest in both"
@@ -225,7 +228,7 @@ def shares(table, ceiling: float) -> Figure:
     return Figure(canvas, title + f", at batch {top['batch']}; the ceiling is {ceiling / 1e9:.0f} GFLOP/s.")
 
 
-def memory(records: list[results.Memory]) -> Figure:
+def memory(records: list[store.Memory]) -> Figure:
     """Memory that training adds, by arm: the frameworks' own counts where both keep one, as on GPUs."""
     if not records:
         return nothing("no memory was recorded")
@@ -238,14 +241,14 @@ def memory(records: list[results.Memory]) -> Figure:
     name_rows(axes, ordered)
     axes.set(xlabel="megabytes", xlim=(0, 1.15 * max(1.0, sizes[ordered[0]])))
     title = f"{ordered[-1]} needs the least memory, {ordered[0]} the most"
-    if sizes[ordered[0]] <= timing.TIE * sizes[ordered[-1]]:
+    if sizes[ordered[0]] <= statistics.TIE * sizes[ordered[-1]]:
         title = "A tie: all need the same memory within 5 %"
     reading = "Each framework's own count" if counted else f"Peak of the {records[0].process} above its start"
     headline(axes, title, f"{reading}; every bar in a process of its own")
     return Figure(canvas, f"{title}: {', '.join(f'{arm} {sizes[arm]:.0f} MB' for arm in ordered)}.")
 
 
-def products(probes: list[results.Timing]) -> Figure:
+def products(probes: list[store.Timing]) -> Figure:
     """FLOP/s of square products by size and type in both frameworks."""
     rows = [record for record in probes if record.subject == "matmul"]
     if not rows:
@@ -257,8 +260,8 @@ def products(probes: list[results.Timing]) -> Figure:
     )
     for dtype, dash in dashes.items():
         mine = sorted((r for r in rows if r.case["dtype"] == dtype), key=lambda r: r.case["n"])
-        for name in compare.FRAMEWORKS:
-            rate = [2 * r.case["n"] ** 3 / timing.median(compare.runs(r), name) for r in mine]
+        for name in comparison.FRAMEWORKS:
+            rate = [2 * r.case["n"] ** 3 / statistics.median(comparison.runs(r), name) for r in mine]
             sizes = [r.case["n"] for r in mine]
             axes.plot(
                 sizes, rate, color=COLOURS[name], marker=MARKERS[name], ls=dash, lw=1.8, ms=6, mec=PAPER

@@ -1,6 +1,6 @@
 """Figures and tables of the page on vision: pictures of the data, and single layers by kernel and batch.
 
-As in plots.py: records in, Figure out, and every title is a finding computed from them.
+As in training_figures.py: records in, Figure out, and every title is a finding computed from them.
 """
 
 from collections.abc import Iterable, Sequence
@@ -8,9 +8,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import pandas as pd
 
-from twins import compare, results, timing
-from twins.compare import Comparison
-from twins.drawing import (
+from twins.figures.style import (
     COLOURS,
     DASHES,
     INK,
@@ -24,6 +22,9 @@ from twins.drawing import (
     nothing,
     size_ticks,
 )
+from twins.records import store
+from twins.timing import comparison, statistics
+from twins.timing.comparison import Comparison
 
 CONVOLUTION, BOTH_WAYS = "convolution", "forward and backward"  # as convolutions.py writes them
 
@@ -56,7 +57,7 @@ def label(case: dict) -> str:
     return f"{kernel}{case['kind']}, {case['channels']} channels, batch {case['batch']}"
 
 
-def _swept(records: Iterable[results.Timing], along: str) -> list[results.Timing]:
+def _swept(records: Iterable[store.Timing], along: str) -> list[store.Timing]:
     """Convolutions, both ways, along one size, where the most values of it were timed at one other size."""
     other = {"kernel": "batch", "batch": "kernel"}[along]
     found = [r for r in records if r.case["kind"] == CONVOLUTION and r.case["work"] == BOTH_WAYS]
@@ -70,14 +71,14 @@ def _swept(records: Iterable[results.Timing], along: str) -> list[results.Timing
     return sorted((r for r in found if r.case[other] == at), key=lambda r: r.case[along])
 
 
-def sweep(records: Iterable[results.Timing], along: str, peak: float) -> Figure:
+def sweep(records: Iterable[store.Timing], along: str, peak: float) -> Figure:
     """Share of the ceiling that convolutions reach along "kernel" or "batch", a panel per channels."""
     found = _swept(records, along)
     if not found or not peak:
         return nothing("no convolution, or no ceiling, was timed")
     widths = sorted({r.case["channels"] for r in found})
     canvas, panels = blank(0.9 + 2.2 * len(widths), len(widths), sharex=True, gridspec_kw={"hspace": 0.15})
-    best = dict.fromkeys(compare.FRAMEWORKS, 0.0)
+    best = dict.fromkeys(comparison.FRAMEWORKS, 0.0)
     for axes, channels in zip(panels, widths, strict=True):
         own = [r for r in found if r.case["channels"] == channels]
         for arm, share in _panel(axes, own, along, peak):
@@ -85,7 +86,7 @@ def sweep(records: Iterable[results.Timing], along: str, peak: float) -> Figure:
         axes.set_ylabel(f"{channels} channels\n% of the ceiling")
     size_ticks(panels[-1].xaxis, sorted({r.case[along] for r in found}))
     panels[-1].set_xlabel({"kernel": "side of the kernel", "batch": "batch size"}[along])
-    told = " and ".join(f"{float(f'{100 * best[name]:.2g}'):g} % in {name}" for name in compare.FRAMEWORKS)
+    told = " and ".join(f"{float(f'{100 * best[name]:.2g}'):g} % in {name}" for name in comparison.FRAMEWORKS)
     title = f"Convolutions reach up to {told}"
     case = found[0].case
     fixed = f"kernel {case['kernel']} × {case['kernel']}" if along == "batch" else f"batch {case['batch']}"
@@ -94,13 +95,15 @@ def sweep(records: Iterable[results.Timing], along: str, peak: float) -> Figure:
     return Figure(canvas, f"{title}, {ceiling}; {BOTH_WAYS}, {fixed}, along the {along}.")
 
 
-def _panel(axes, records: list[results.Timing], along: str, peak: float) -> list[tuple[str, float]]:
+def _panel(axes, records: list[store.Timing], along: str, peak: float) -> list[tuple[str, float]]:
     """The lines of one panel, one per arm; gives every arm's best share."""
-    runs = [compare.runs(record) for record in records]
+    runs = [comparison.runs(record) for record in records]
     at, ends, best = [r.case[along] for r in records], [], []
-    for arm in compare.arms(runs[0]):
+    for arm in comparison.arms(runs[0]):
         framework, _, mode = arm.partition(" ")
-        share = [r.case["flops"] / timing.median(f, arm) / peak for r, f in zip(records, runs, strict=True)]
+        share = [
+            r.case["flops"] / statistics.median(f, arm) / peak for r, f in zip(records, runs, strict=True)
+        ]
         look = {"color": COLOURS[framework], "marker": MARKERS[framework], "ls": DASHES.get(mode, "-")}
         axes.plot(at, [100 * s for s in share], lw=1.8, ms=6, mec=PAPER, **look)
         ends.append((at[-1], 100 * share[-1], arm, COLOURS[framework]))
@@ -111,21 +114,21 @@ def _panel(axes, records: list[results.Timing], along: str, peak: float) -> list
     return best
 
 
-def layers(records: Iterable[results.Timing]) -> list[Comparison]:
+def layers(records: Iterable[store.Timing]) -> list[Comparison]:
     """Comparisons by mode, both ways, of every layer at the batch that most kinds of layer were timed at."""
     found = [r for r in records if r.case["work"] == BOTH_WAYS]
     batches = [r.case["batch"] for r in found if r.case["kind"] != CONVOLUTION]
     widest = max((r.case["channels"] for r in found), default=0)
     own = [r for r in found if r.case["batch"] in batches and r.case["channels"] == widest]
-    return [c for r in own for c in compare.by_mode(r, label(r.case))]
+    return [c for r in own for c in comparison.by_mode(r, label(r.case))]
 
 
-def layer_table(records: Iterable[results.Timing], peak: float) -> pd.DataFrame:
+def layer_table(records: Iterable[store.Timing], peak: float) -> pd.DataFrame:
     """Every layer: eager time in each framework, their ratio, and each one's share of the ceiling."""
     rows = []
     for record in records:
-        found, case = compare.runs(record), record.case
-        seconds = {name: timing.median(found, f"{name} eager") for name in compare.FRAMEWORKS}
+        found, case = comparison.runs(record), record.case
+        seconds = {name: statistics.median(found, f"{name} eager") for name in comparison.FRAMEWORKS}
         share = {
             n: 100 * case["flops"] / s / peak if case["flops"] and peak else None for n, s in seconds.items()
         }
@@ -134,7 +137,7 @@ def layer_table(records: Iterable[results.Timing], peak: float) -> pd.DataFrame:
                 "layer": label(case),
                 "work": case["work"],
                 **{f"{name} ms": 1e3 * s for name, s in seconds.items()},
-                "PyTorch ÷ MLX": str(timing.ratio(found, "PyTorch eager", "MLX eager")),
+                "PyTorch ÷ MLX": str(statistics.ratio(found, "PyTorch eager", "MLX eager")),
                 **{f"{name} %": share[name] for name in seconds},
             }
         )

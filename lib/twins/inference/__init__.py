@@ -1,1 +1,4 @@
-"""Generation and transcription: the same weights and tokens in mlx-lm, mlx-whisper and transformers."""
+"""Generation and transcription in both frameworks from one checkpoint folder: gate, timing, tables.
+
+It may import twins.frameworks, twins.machine, twins.parity, twins.records, twins.timing and twins.training.
+"""

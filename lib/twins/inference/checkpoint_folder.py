@@ -16,7 +16,7 @@ import safetensors.torch
 import torch
 import transformers
 
-from twins.results import ROOT
+from twins.records.store import ROOT
 
 MADE = ROOT / "data" / "raw" / "checkpoints"
 MEMORY_SHARE = 0.7  # of what is free

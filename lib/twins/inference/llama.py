@@ -14,8 +14,8 @@ from mlx_lm.models.cache import make_prompt_cache, trim_prompt_cache
 from mlx_lm.utils import load_model
 from transformers.cache_utils import DynamicCache, StaticCache
 
-from twins import train
 from twins.frameworks import MLX, TORCH
+from twins.training import train
 
 import mlx.core as mx  # isort: skip  (after twins.frameworks: the BLAS)
 import mlx.nn as mnn  # isort: skip

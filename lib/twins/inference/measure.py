@@ -10,12 +10,16 @@ from pathlib import Path
 
 import numpy as np
 
-from twins import energy, filling, flops, parity, process_memory, processes, results, timing
 from twins.frameworks import MLX, TORCH, on
-from twins.inference import folder as checkpoint
+from twins.inference import checkpoint_folder as checkpoint
 from twins.inference import llama, whisper
-from twins.show import tell
-from twins.timing import AGAIN, Arm
+from twins.machine import process_memory, processes
+from twins.parity import fairness_gate
+from twins.records import store
+from twins.timing import energy, flops, harness, saturation, statistics
+from twins.timing.harness import Arm
+from twins.timing.progress import tell
+from twins.timing.statistics import AGAIN
 
 LOGITS = 1e-4  # relative L2 in float32; 20 seeds of both models, and the quick size, stay below 1.1e-6
 MODELS = 3  # held at once while timing: MLX's, PyTorch's and one again; a compiled one is held beside them
@@ -24,7 +28,7 @@ FIRST = np.array([[1, 2, 3]], np.int32)  # what a transcription starts from: any
 
 
 def _check(name: str, value: float, limit: float, where: str) -> dict:
-    check = parity.Check(name, value, limit, where)
+    check = fairness_gate.Check(name, value, limit, where)
     finite = value if np.isfinite(value) else None
     return asdict(check) | {"value": finite, "passed": check.passed}
 
@@ -41,18 +45,18 @@ def _token_check(ours, theirs, logits) -> dict:
     return _check("tokens", float(len(apart)), 0.0, where)
 
 
-def _gate(model: str, case: dict, generate: Callable, sessions: list) -> results.Gate:
+def _gate(model: str, case: dict, generate: Callable, sessions: list) -> store.Gate:
     """The gate of a model: greedy tokens and the logits they came from, in float32."""
     (ours, our_logits), (theirs, their_logits) = (generate(session) for session in sessions)
-    first = parity.relative(our_logits[:, 0], their_logits[:, 0])
+    first = fairness_gate.relative(our_logits[:, 0], their_logits[:, 0])
     checks = [
         _check("logits", first, LOGITS, f"{our_logits[:, 0].shape}, relative L2"),
         _token_check(ours, theirs, (our_logits, their_logits)),
     ]
-    return results.Gate(model, case, all(check["passed"] for check in checks), checks, {})
+    return store.Gate(model, case, all(check["passed"] for check in checks), checks, {})
 
 
-def llama_gate(folder: Path, batch: int, length: int, count: int, seed: int = 0) -> results.Gate:
+def llama_gate(folder: Path, batch: int, length: int, count: int, seed: int = 0) -> store.Gate:
     """Whether both libraries generate the same `count` tokens from the same prompt, in float32."""
     checkpoint.check_length(folder, length, count)
     checkpoint.room(folder, "float32", batch, length + count)
@@ -62,7 +66,7 @@ def llama_gate(folder: Path, batch: int, length: int, count: int, seed: int = 0)
     return _gate("llama", case, lambda session: llama.generate(session, tokens, count), sessions)
 
 
-def whisper_gate(folder: Path, count: int, seed: int = 0) -> results.Gate:
+def whisper_gate(folder: Path, count: int, seed: int = 0) -> store.Gate:
     """Whether both libraries transcribe the same features to the same `count` tokens, in float32."""
     c = checkpoint.config(folder, "whisper")
     checkpoint.speech_room(folder, "float32")
@@ -125,16 +129,16 @@ def whisper_arms(folder: str, dtype: str) -> dict[str, Arm]:
     return made
 
 
-def _parts(runs: list[timing.Run], case: dict) -> Iterator[results.Timing]:
+def _parts(runs: list[statistics.Run], case: dict) -> Iterator[store.Timing]:
     """One record per part of a measurement whose arms are named 'part: arm'."""
-    for part in dict.fromkeys(name.partition(": ")[0] for name in timing.arm_names(runs)):
+    for part in dict.fromkeys(name.partition(": ")[0] for name in statistics.arm_names(runs)):
         own = [
             replace(
                 run, arms={k.partition(": ")[2]: v for k, v in run.arms.items() if k.startswith(f"{part}: ")}
             )
             for run in runs
         ]
-        yield results.Timing(part, case, [asdict(run) for run in own])
+        yield store.Timing(part, case, [asdict(run) for run in own])
 
 
 def cases(prompts: list[int], batch_sizes: list[int], types: list[str], compiled: bool) -> list[dict]:
@@ -146,13 +150,13 @@ def cases(prompts: list[int], batch_sizes: list[int], types: list[str], compiled
     return lengths + sizes + [first | {"dtype": dtype} for dtype in types]
 
 
-def timed_cases(timed: list[results.Timing]) -> list[dict]:
+def timed_cases(timed: list[store.Timing]) -> list[dict]:
     """The cases of some measurements, in order."""
     found = [{name: record.case[name] for name in CASE} for record in timed if record.subject == "prefill"]
     return [case for place, case in enumerate(found) if case not in found[:place]]
 
 
-def works(folder: Path, gate: results.Gate, cases: list[dict]) -> Iterator[results.Work]:
+def works(folder: Path, gate: store.Gate, cases: list[dict]) -> Iterator[store.Work]:
     """Operations of the prefill of every float32 case; nothing when the gate failed."""
     for case in cases if gate.passed else []:
         if case["dtype"] == "float32":
@@ -160,8 +164,8 @@ def works(folder: Path, gate: results.Gate, cases: list[dict]) -> Iterator[resul
 
 
 def llama_timings(
-    folder: Path, gate: results.Gate, cases: list[dict], count: int, plan: timing.Plan
-) -> Iterator[results.Timing]:
+    folder: Path, gate: store.Gate, cases: list[dict], count: int, plan: harness.Plan
+) -> Iterator[store.Timing]:
     """Prefill, tokens and runs of each of `cases`; nothing when the gate failed."""
     for case in cases if gate.passed else []:
         checkpoint.check_length(folder, case["length"], count)
@@ -169,7 +173,7 @@ def llama_timings(
         told = {"model": folder.name, **case, "tokens": count} | _bytes(folder, case)
         arguments = {"folder": str(folder), "count": count, **{name: case[name] for name in CASE}}
         tell(f"{case['dtype']}, batch {case['batch']}, {case['length']} tokens")
-        yield from _parts(timing.measure("twins.inference.measure:llama_arms", arguments, plan, tell), told)
+        yield from _parts(harness.measure("twins.inference.measure:llama_arms", arguments, plan, tell), told)
 
 
 def room(folder: Path, case: dict, count: int) -> int:
@@ -180,30 +184,34 @@ def room(folder: Path, case: dict, count: int) -> int:
 
 def once(folder: str, count: int, arm: str, **case) -> float:
     """The work of a fresh process: median seconds of a few tokens of one arm."""
-    return filling.median(llama_arms(folder, count=count, **case)[f"token: {arm}"])
+    return saturation.median(llama_arms(folder, count=count, **case)[f"token: {arm}"])
 
 
 def filled(
-    folder: Path, gate: results.Gate, timed: list[results.Timing], count: int, plan: timing.Plan
-) -> Iterator[results.Timing]:
+    folder: Path, gate: store.Gate, timed: list[store.Timing], count: int, plan: harness.Plan
+) -> Iterator[store.Timing]:
     """The parts of a case whose batch fills this machine: a token of the faster framework takes long enough.
 
     It begins at the largest float32 batch of `timed`; nothing where that is long enough or memory is short.
     """
     tokens = [r for r in timed if r.subject == "token" and r.case["dtype"] == "float32"]
-    if not tokens or filling.full(largest := max(tokens, key=lambda r: r.case["batch"])):
+    if not tokens or saturation.full(largest := max(tokens, key=lambda r: r.case["batch"])):
         return
     first = {name: largest.case[name] for name in CASE} | {"compiled": False}
-    asked = {"folder": str(folder), "count": count, "arm": filling.fastest(largest)[0].split()[0] + " eager"}
+    asked = {
+        "folder": str(folder),
+        "count": count,
+        "arm": saturation.fastest(largest)[0].split()[0] + " eager",
+    }
 
     def seconds(batch: int) -> float:
         tell(f"decoding: is batch {batch} long enough?")
         return processes.call("twins.inference.measure:once", {**asked, **first, "batch": batch})
 
     def fits(batch: int) -> bool:
-        return filling.free(lambda: room(folder, first | {"batch": batch}, count))
+        return saturation.free(lambda: room(folder, first | {"batch": batch}, count))
 
-    batch, bound = filling.grow(largest.case["batch"], seconds, fits)
+    batch, bound = saturation.grow(largest.case["batch"], seconds, fits)
     if batch > largest.case["batch"]:
         case = first | {"batch": batch, "filled": True, "bound": bound}
         yield from llama_timings(folder, gate, [case], count, plan)
@@ -223,29 +231,27 @@ def _bytes(folder: Path, case: dict) -> dict:
     return {"weight_bytes": int(numbers * each), "cache_bytes": int(cache * max(each, 2))}
 
 
-def whisper_timings(
-    folder: Path, gate: results.Gate, dtype: str, plan: timing.Plan
-) -> Iterator[results.Timing]:
+def whisper_timings(folder: Path, gate: store.Gate, dtype: str, plan: harness.Plan) -> Iterator[store.Timing]:
     """The encoder and a decoder step; nothing when the gate failed."""
     if gate.passed:
         frames = 2 * checkpoint.config(folder, "whisper")["max_source_positions"]
         checkpoint.speech_room(folder, dtype, MODELS)
-        runs = timing.measure(
+        runs = harness.measure(
             "twins.inference.measure:whisper_arms", {"folder": str(folder), "dtype": dtype}, plan, tell
         )
         yield from _parts(runs, {"model": folder.name, "dtype": dtype, "frames": frames})
 
 
-def prefill_work(folder: Path, batch: int, length: int) -> results.Work:
+def prefill_work(folder: Path, batch: int, length: int) -> store.Work:
     """Operations of a prefill, counted on both sides on the CPU. Errors: ArithmeticError if they differ."""
     tokens = llama.prompt(checkpoint.config(folder, "llama")["vocab_size"], batch, length)
     with on("cpu"):
         models = [kind(folder, "float32", length).model for kind in (llama.MlxSession, llama.TorchSession)]
         counted = flops.count_forward(*models, MLX.array(tokens), TORCH.array(tokens))
-    return results.Work("llama", {"model": folder.name, "batch": batch, "length": length}, counted)
+    return store.Work("llama", {"model": folder.name, "batch": batch, "length": length}, counted)
 
 
-def energies(folder: Path, gate: results.Gate, case: dict, count: int) -> Iterator[results.Energy]:
+def energies(folder: Path, gate: store.Gate, case: dict, count: int) -> Iterator[store.Energy]:
     """Joules of one token of each framework in a case; nothing when the gate failed or none can be read."""
     if gate.passed:
         arguments = {"folder": str(folder), "count": count, **case, "compiled": False}
@@ -271,12 +277,12 @@ def memory(folder: str, framework: str, dtype: str, batch: int, length: int, cou
     }
 
 
-def memories(folder: Path, gate: results.Gate, dtypes: list[str], case: dict) -> Iterator[results.Memory]:
+def memories(folder: Path, gate: store.Gate, dtypes: list[str], case: dict) -> Iterator[store.Memory]:
     """Memory of each framework in each type at {batch, length, count}; nothing when the gate failed."""
     for dtype in dtypes if gate.passed else []:
         for framework in ("MLX",) if dtype == llama.QUANTIZED else ("MLX", "PyTorch"):
             arguments = {"folder": str(folder), "framework": framework, "dtype": dtype, **case}
             read = processes.call("twins.inference.measure:memory", arguments)
-            yield results.Memory(
+            yield store.Memory(
                 "llama", {"model": folder.name, "dtype": dtype, **case}, f"{framework} {dtype}", **read
             )

@@ -5,13 +5,14 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from twins import compare, results, timing
-from twins.compare import Comparison
+from twins.records import store
+from twins.timing import comparison, statistics
+from twins.timing.comparison import Comparison
 
 PARTS = ("prefill", "token", "run")
 
 
-def _label(record: results.Timing) -> str:
+def _label(record: store.Timing) -> str:
     c = record.case
     if "frames" in c:
         return f"{record.subject}, {c['dtype']}"
@@ -19,17 +20,17 @@ def _label(record: results.Timing) -> str:
     return f"{record.subject}, {c['dtype']}, batch {c['batch']}, {c['length']} tokens{filled}"
 
 
-def both(records: Iterable[results.Timing]) -> list[results.Timing]:
+def both(records: Iterable[store.Timing]) -> list[store.Timing]:
     """The records in which both frameworks were timed."""
-    return [r for r in records if {arm.split()[0] for arm in r.runs[0]["arms"]} == set(compare.FRAMEWORKS)]
+    return [r for r in records if {arm.split()[0] for arm in r.runs[0]["arms"]} == set(comparison.FRAMEWORKS)]
 
 
-def comparisons(records: Iterable[results.Timing], *subjects: str) -> list[Comparison]:
+def comparisons(records: Iterable[store.Timing], *subjects: str) -> list[Comparison]:
     """PyTorch's time over MLX's, each at its best, for the records of these subjects that both ran."""
-    return [compare.at_best(r, _label(r)) for r in both(records) if not subjects or r.subject in subjects]
+    return [comparison.at_best(r, _label(r)) for r in both(records) if not subjects or r.subject in subjects]
 
 
-def latency_table(records: Iterable[results.Timing]) -> pd.DataFrame:
+def latency_table(records: Iterable[store.Timing]) -> pd.DataFrame:
     """Per case and arm: time to the first token, per token (median, 95th percentile), tokens a second.
 
     A token is waited for, as streaming to a reader does; tokens a second are those of a run, in which the
@@ -37,8 +38,8 @@ def latency_table(records: Iterable[results.Timing]) -> pd.DataFrame:
     """
     rows: dict[tuple, dict] = {}
     for record in (r for r in records if r.subject in PARTS):
-        found, c = compare.runs(record), record.case
-        for arm in compare.arms(found):
+        found, c = comparison.runs(record), record.case
+        for arm in comparison.arms(found):
             row = rows.setdefault(
                 (c["dtype"], c["batch"], c["length"], arm),
                 {"type": c["dtype"], "batch": c["batch"], "prompt": c["length"], "arm": arm},
@@ -47,24 +48,24 @@ def latency_table(records: Iterable[results.Timing]) -> pd.DataFrame:
     return pd.DataFrame(rows.values())
 
 
-def _prefill(found: list[timing.Run], arm: str, case: dict) -> dict:
-    return {"first token, ms": 1e3 * timing.median(found, arm)}
+def _prefill(found: list[statistics.Run], arm: str, case: dict) -> dict:
+    return {"first token, ms": 1e3 * statistics.median(found, arm)}
 
 
-def _token(found: list[timing.Run], arm: str, case: dict) -> dict:
-    every = 1e3 * np.concatenate(timing.values(found, arm))
+def _token(found: list[statistics.Run], arm: str, case: dict) -> dict:
+    every = 1e3 * np.concatenate(statistics.values(found, arm))
     return {"p50, ms": float(np.median(every)), "p95, ms": float(np.percentile(every, 95))}
 
 
-def _run(found: list[timing.Run], arm: str, case: dict) -> dict:
-    return {"tokens/s": case["batch"] * case["tokens"] / timing.median(found, arm)}
+def _run(found: list[statistics.Run], arm: str, case: dict) -> dict:
+    return {"tokens/s": case["batch"] * case["tokens"] / statistics.median(found, arm)}
 
 
 PART_COLUMNS = {"prefill": _prefill, "token": _token, "run": _run}
 
 
 def shares(
-    records: Iterable[results.Timing], works: Iterable[results.Work], flops: float, bandwidth: float
+    records: Iterable[store.Timing], works: Iterable[store.Work], flops: float, bandwidth: float
 ) -> pd.DataFrame:
     """Prefill's FLOP/s and decode's bytes per second as shares of the probed ceilings, in float32.
 
@@ -74,11 +75,11 @@ def shares(
     counted = {(w.case["batch"], w.case["length"]): w.flops for w in works}
     rows = []
     for record in records:
-        c, found = record.case, compare.runs(record)
+        c, found = record.case, comparison.runs(record)
         if c.get("dtype") != "float32" or record.subject not in ("prefill", "token"):
             continue
-        for arm in compare.arms(found):
-            seconds = timing.median(found, arm)
+        for arm in comparison.arms(found):
+            seconds = statistics.median(found, arm)
             if record.subject == "prefill":
                 reached, unit, ceiling = counted[c["batch"], c["length"]] / seconds, "GFLOP/s", flops
             else:
@@ -92,7 +93,7 @@ def shares(
     )
 
 
-def memory_table(records: Iterable[results.Memory], bytes_of: dict[str, int]) -> pd.DataFrame:
+def memory_table(records: Iterable[store.Memory], bytes_of: dict[str, int]) -> pd.DataFrame:
     """Megabytes that loading and generating add, beside the bytes of the weights alone, by type."""
     return pd.DataFrame(
         {
@@ -106,24 +107,24 @@ def memory_table(records: Iterable[results.Memory], bytes_of: dict[str, int]) ->
     )
 
 
-def whisper_table(records: Iterable[results.Timing]) -> pd.DataFrame:
+def whisper_table(records: Iterable[store.Timing]) -> pd.DataFrame:
     """Milliseconds of the encoder and of one decoder step."""
     rows = []
     for record in records:
-        found = compare.runs(record)
-        times = {arm: 1e3 * timing.median(found, arm) for arm in compare.arms(found)}
+        found = comparison.runs(record)
+        times = {arm: 1e3 * statistics.median(found, arm) for arm in comparison.arms(found)}
         rows += [{"part": record.subject, "framework": arm, "ms": ms} for arm, ms in times.items()]
     return pd.DataFrame(rows, columns=["part", "framework", "ms"])
 
 
-def only_mlx(records: Iterable[results.Timing]) -> str:
+def only_mlx(records: Iterable[store.Timing]) -> str:
     """Which cases only MLX ran, in one sentence; empty when there is none."""
     records = list(records)
     alone = dict.fromkeys(r.case["dtype"] for r in records if r not in both(records))
     return f"Only MLX ran {', '.join(alone)}: PyTorch has no such product of its own." if alone else ""
 
 
-def refusal(gate: results.Gate) -> str:
+def refusal(gate: store.Gate) -> str:
     """Why a model is not timed; empty when it is."""
     failed = [f"{c['name']}: {c['where']}" for c in gate.checks if not c["passed"]]
     return (

@@ -14,7 +14,7 @@ from mlx_whisper.whisper import ModelDimensions, Whisper
 from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 
 from twins.frameworks import MLX, TORCH
-from twins.inference import folder as checkpoint
+from twins.inference import checkpoint_folder as checkpoint
 
 import mlx.core as mx  # isort: skip  (after twins.frameworks: the BLAS)
 import torch  # isort: skip

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from twins import macos
+from twins.machine import macos
 
 DRIFT = 1.15  # the fixed work may change this much before the clock counts as unsteady
 TICK = 0.01  # seconds; systems count the CPU time of a core in such steps

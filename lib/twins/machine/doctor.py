@@ -15,9 +15,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from twins import estimate, macos
+from twins.machine import macos, time_estimate
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 PYTHONS = ((3, 11), (3, 12))  # those that every pinned package has a wheel for
 MACOS = (14,)  # the oldest system that MLX has a wheel for
 COREML_TARGET = (15,)  # loads packages for iOS 18, which states and 4-bit weights need
@@ -71,7 +71,7 @@ def look(root: Path = ROOT) -> Look:
         low_power=macos.low_power(macos.told("pmset", "-g")) if mac else None,
         conda=os.environ.get("CONDA_DEFAULT_ENV", ""),
         folder=str(root),
-        work=estimate.work(),
+        work=time_estimate.work(),
     )
 
 
@@ -167,12 +167,12 @@ def notes(seen: Look) -> list[str]:
 
 
 def greeting(
-    seen: Look, profile: str, pages: list[str] | None = None, folder: Path = estimate.RECORDS
+    seen: Look, profile: str, pages: list[str] | None = None, folder: Path = time_estimate.RECORDS
 ) -> str:
     """One line: the machine, and how long the pages take here. Errors: ValueError where they cannot run."""
     if wrong := refusals(seen, install=False):
         raise ValueError("; ".join(wrong))
-    needed = estimate.minutes(seen.work, profile, pages, folder)
+    needed = time_estimate.minutes(seen.work, profile, pages, folder)
     told = "" if needed is None else f"; a whole run takes about {max(1, round(needed))} min (an estimate)"
     return f"{machine(seen)}{told}; `make doctor` says more"
 
@@ -224,7 +224,7 @@ def page(seen: Look, install: bool) -> str:
         else ["", "All of it runs."]
     )
     lines += [f"- {note}" for note in notes(seen)]
-    told = estimate.minutes(seen.work, "quick")
+    told = time_estimate.minutes(seen.work, "quick")
     if told is not None:
         lines += [
             "",
@@ -235,7 +235,9 @@ def page(seen: Look, install: bool) -> str:
 
 def main() -> int:
     """The command line; its exit status is 1 where the report cannot run."""
-    parser = argparse.ArgumentParser(prog="python -m twins.doctor", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m twins.machine.doctor", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("--install", action="store_true", help="packages are yet to be installed")
     parser.add_argument(
         "--python", action="store_true", help="only whether this Python can be used, and why not"

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import psutil
 
-from twins import conditions, frameworks, macos
+from twins import frameworks
 from twins.frameworks import MLX, TORCH
-from twins.results import Machine
+from twins.machine import conditions, macos
+from twins.records.store import Machine
 
 MATRIX_UNITS = 26  # the macOS from which MLX's wheels use an M5's matrix units (mlx#3821)
 PACKAGES = ("mlx", "torch", "numpy", "coremltools")

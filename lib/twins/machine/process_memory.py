@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from twins import macos
+from twins.machine import macos
 
 FOOTPRINT, RESIDENT = "physical footprint", "resident set"
 

@@ -11,7 +11,7 @@ import time
 from datetime import datetime
 from pathlib import Path
 
-RECORDS = Path(__file__).resolve().parents[2] / "data" / "results"
+RECORDS = Path(__file__).resolve().parents[3] / "data" / "results"
 IDLE = 3600.0  # seconds; a longer gap between two pages is a pause and no page's duration
 # Seconds of `work`, under Python 3.11, on the machine of the reference run: those of an AMD EPYC, divided by
 # how much faster that machine ran the pages that both have records of (1.64).

@@ -1,3 +1,6 @@
-"""The twins: one file per model, both halves in it. Importing any of them first readies the BLAS."""
+"""The twins: one file per model with both halves in it, weights between them, and the reader's own pair. Importing any of them first readies the BLAS.
+
+It may import twins.frameworks.
+"""
 
 from twins import frameworks as frameworks  # before mlx, so that MLX gets the fast BLAS

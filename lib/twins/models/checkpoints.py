@@ -12,8 +12,7 @@ from pathlib import Path
 import numpy as np
 from safetensors import SafetensorError
 
-from twins import weights
-from twins.models import bert
+from twins.models import bert, weights
 
 import mlx.nn as mnn  # isort: skip  (after twins.models: the BLAS)
 import safetensors.torch  # isort: skip

@@ -1,4 +1,4 @@
-"""What is recorded: one frozen dataclass per kind of record; results.py writes and reads them."""
+"""What is recorded: one frozen dataclass per kind of record; store.py writes and reads them."""
 
 import typing
 from dataclasses import dataclass
@@ -238,6 +238,9 @@ class Traffic:
     case: dict
     compulsory: int
     unfused: int
+
+
+AS_SHIPPED, EQUAL = "as shipped", "as this report sets it"  # how float32 is computed
 
 
 @dataclass(frozen=True)

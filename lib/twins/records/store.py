@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
-from twins.kinds import (
+from twins.records.record_types import (
     KINDS,
     Accuracy,
     Body,
@@ -70,7 +70,7 @@ __all__ = [
 ]
 
 SCHEMA = 1
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @dataclass(frozen=True)

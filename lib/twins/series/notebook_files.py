@@ -15,8 +15,8 @@ import nbformat
 import yaml
 from nbformat import NotebookNode
 
-from twins import sources
-from twins.show import PROGRESS
+from twins.series import source_digest
+from twins.timing.progress import PROGRESS
 
 PARAMETERS, INJECTED = "parameters", "injected-parameters"
 
@@ -91,7 +91,7 @@ def key(path: Path, parameters: dict[str, object], more: Iterable[str]) -> str:
     notebook = read(path)
     code = "\n".join(c.source for c in notebook.cells if c.cell_type == "code")
     cells = [[c.cell_type, c.source, c.metadata.get("tags", [])] for c in notebook.cells]
-    parts = [cells, parameters, sources.digest(code), *more]
+    parts = [cells, parameters, source_digest.digest(code), *more]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

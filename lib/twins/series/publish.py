@@ -5,15 +5,17 @@ path is refused.
 """
 
 import argparse
-import getpass
 import re
-import socket
 import sys
 from pathlib import Path
 
-from twins import claims, notebooks, plots, results, site, summary
-from twins.drawing import Figure
-from twins.results import ROOT, Machine
+from twins.evidence import claims, summary
+from twins.figures import training_figures
+from twins.figures.style import Figure
+from twins.records import store
+from twins.records.leaks import leaks
+from twins.records.store import ROOT, Machine
+from twins.series import notebook_files, site
 
 TARGET = ROOT / "report"
 README = ROOT / "README.md"
@@ -23,30 +25,9 @@ BEGIN, END = "<!-- headline: made by `make publish` from data/results -->", "<!-
 CPU_CAVEAT = """\
 This machine has no GPU that both frameworks use: **these are not Apple-silicon figures**. MLX's CPU back end
 is single-threaded outside BLAS. `make report` on your Mac measures yours."""
-FOLDERS = re.compile(r"(?<![\w.])/(?:root|home/[^/\s]+|Users/[^/\s]+|tmp|private|var/folders)/")
-EVERYBODY = {"root", "user", "users", "admin", "runner", "ubuntu", "debian", "python", "apple"}
 
 
-def leaks(text: str) -> list[str]:
-    """What in a text names this computer, its user or a folder of it.
-
-    Names of three letters or fewer, and user names that name nobody, would be found in any text.
-    """
-    names = [socket.gethostname(), *({_user()} - EVERYBODY)]
-    names = [name for name in names if len(name) > 3 and re.search(rf"\b{re.escape(name)}\b", text)]
-    here = [name for name in (str(ROOT), f"{Path.home()}/") if name in text]
-    return [match[0] for match in FOLDERS.finditer(text)] + here + names
-
-
-def _user() -> str:
-    """The user's name; empty where the system has none, as in some containers."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return ""
-
-
-def newest_machine(found: results.Found, machine: str) -> Machine:
+def newest_machine(found: store.Found, machine: str) -> Machine:
     """The newest fingerprint recorded under a machine's id. Errors: ValueError when there is none."""
     known = [r for r in found.records if r.machine == machine and isinstance(r.body, Machine)]
     if not known:
@@ -56,15 +37,15 @@ def newest_machine(found: results.Found, machine: str) -> Machine:
     return max(known, key=lambda r: r.run).body
 
 
-def picture(found: results.Found, machine: str) -> Figure:
+def picture(found: store.Found, machine: str) -> Figure:
     """The headline's figure: every twin's training step, each framework at its best."""
-    return plots.ratios(summary.headline(summary.newest(found, machine)), "Training step")
+    return training_figures.ratios(summary.headline(summary.newest(found, machine)), "Training step")
 
 
-def headline(found: results.Found, machine: str) -> str:
+def headline(found: store.Found, machine: str) -> str:
     """The README's headline in Markdown: the machine, the verdicts, the figure, and what they do not say."""
     records = summary.newest(found, machine)
-    here = newest_machine(results.Found(records, []), machine)
+    here = newest_machine(store.Found(records, []), machine)
     verdicts = [claims.verdict(claim, records) for claim in claims.load()]
     lines = [f"Measured on {here} (machine `{here.id}`, {here.device}):", ""]
     lines += ["| claim | verdict | PyTorch's time ÷ MLX's, published by others |", "| --- | --- | --- |"]
@@ -75,7 +56,7 @@ def headline(found: results.Found, machine: str) -> str:
     return "\n".join([*lines, "", CPU_CAVEAT] if here.device == "CPU" else lines)
 
 
-def write_headline(found: results.Found, target: Path) -> None:
+def write_headline(found: store.Found, target: Path) -> None:
     """The headline of the machine that was measured last into a Markdown file, its figure beside it.
 
     Nothing is written where no record says what machine it is of.
@@ -99,7 +80,7 @@ def with_headline(readme: str, text: str) -> str:
 
 def ran_on(page: Path) -> str:
     """The machine an executed page ran on: the first thing it shows in bold; empty when it shows none."""
-    outputs = [output for cell in notebooks.read(page).cells for output in cell.get("outputs", [])]
+    outputs = [output for cell in notebook_files.read(page).cells for output in cell.get("outputs", [])]
     told = [output.get("data", {}).get("text/markdown", "") for output in outputs]
     return next((found[1] for text in told if (found := re.match(r"\*\*(.+?)\*\*", text))), "")
 
@@ -124,7 +105,7 @@ def publish(profile: str, machine: str) -> list[Path]:
 
     Errors: ValueError naming the file when something would leak; nothing is written then.
     """
-    found = results.read(RECORDS)
+    found = store.read(RECORDS)
     here = newest_machine(found, machine)
     pages = sorted(
         p for p in (ROOT / "build" / profile / "notebooks").glob("*.ipynb") if ".partial" not in p.name
@@ -146,14 +127,16 @@ def publish(profile: str, machine: str) -> list[Path]:
 
 def main() -> None:
     """The command line: publish this machine's run of a profile."""
-    parser = argparse.ArgumentParser(prog="python -m twins.publish", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m twins.series.publish", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("--profile", default="quick", help="the profile that was run")
     parser.add_argument("--machine", help="whose training figures head the README (default: this machine)")
     given = parser.parse_args()
-    from twins import machine
+    from twins.machine import identity
 
     try:
-        for path in publish(given.profile, given.machine or machine.fingerprint().id):
+        for path in publish(given.profile, given.machine or identity.fingerprint().id):
             print(path.relative_to(ROOT))
     except ValueError as error:
         sys.exit(f"error: {error}")

@@ -1,4 +1,4 @@
-"""Run the report: `python -m twins.report [--profile quick] [--only 02] [-p name=value]`.
+"""Run the report: `python -m twins.series.runner [--profile quick] [--only 02] [-p name=value]`.
 
 Notebooks run one after another by papermill, each only when something it depends on changed. A
 notebook that fails or is interrupted is kept as *.partial.ipynb; the finished ones stay.
@@ -12,9 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from twins import doctor, notebooks, results, site
-from twins.results import ROOT
-from twins.show import PROGRESS
+from twins.machine import doctor
+from twins.records import store
+from twins.records.store import ROOT
+from twins.series import notebook_files, site
+from twins.timing.progress import PROGRESS
 
 SOURCES = ROOT / "notebooks"
 LAST = "00_summary"  # reads what every other notebook writes
@@ -43,7 +45,7 @@ class Job:
         """Whether the executed notebook is there and nothing it depends on changed since."""
         return (
             self.target.is_file()
-            and notebooks.read(self.target).metadata.get("twins", {}).get("key") == self.key
+            and notebook_files.read(self.target).metadata.get("twins", {}).get("key") == self.key
         )
 
 
@@ -72,7 +74,7 @@ class Progress:
 def sources() -> list[Path]:
     """The series, in the order it runs: what reads records comes after what writes them, the summary last."""
     found = SOURCES.glob("[0-9][0-9]_*.ipynb")
-    return sorted(found, key=lambda path: (notebooks.reads_records(path), path.stem == LAST, path.name))
+    return sorted(found, key=lambda path: (notebook_files.reads_records(path), path.stem == LAST, path.name))
 
 
 def chosen(paths: list[Path], only: list[str]) -> list[Path]:
@@ -89,7 +91,7 @@ def chosen(paths: list[Path], only: list[str]) -> list[Path]:
 def pages(profile: str, only: list[str]) -> list[Path]:
     """The notebooks to run: those asked for, else all, or those that a profile of a part names."""
     if profile in PART and not only:
-        only = list(notebooks.profile(SOURCES / "profiles", profile, sources()))
+        only = list(notebook_files.profile(SOURCES / "profiles", profile, sources()))
     return chosen(sources(), only)
 
 
@@ -98,14 +100,14 @@ def parameters(paths: list[Path], profile: str, given: list[str]) -> dict[str, d
 
     A parameter given by hand goes to the chosen notebooks that have it; one that none has is unknown.
     """
-    found = notebooks.profile(SOURCES / "profiles", profile, sources())
+    found = notebook_files.profile(SOURCES / "profiles", profile, sources())
     found = {path.stem: dict(found.get(path.stem, {})) for path in paths}
-    for name, value in map(notebooks.assignment, given):
-        takers = [path for path in paths if name in notebooks.declared(path)] or paths
+    for name, value in map(notebook_files.assignment, given):
+        takers = [path for path in paths if name in notebook_files.declared(path)] or paths
         for path in takers:
             found[path.stem][name] = value
     for path in paths:
-        notebooks.check(path, found[path.stem])
+        notebook_files.check(path, found[path.stem])
     return found
 
 
@@ -113,13 +115,13 @@ def key(path: Path, given: dict, folder: Path) -> str:
     """The key of a notebook under these parameters, with the environment's part in it."""
     more = [os.environ.get(name, "") for name in ("TWINS_DEVICE", "TWINS_THREADS")]
     more.append((ROOT / "constraints.txt").read_text())
-    values = (notebooks.declared(path) | given).values()
+    values = (notebook_files.declared(path) | given).values()
     own = [path.parent / value for value in values if isinstance(value, str) and value.endswith(".py")]
     more += [file.read_text() for file in own if file.is_file()]
-    if notebooks.reads_records(path):
+    if notebook_files.reads_records(path):
         others = [p for p in sorted(folder.glob("*/*.jsonl")) if p.stem != path.stem]
         more += [f"{p.relative_to(folder)}:{p.read_text()}" for p in others]
-    return notebooks.key(path, given, more)
+    return notebook_files.key(path, given, more)
 
 
 def shown(path: Path) -> Path:
@@ -157,9 +159,9 @@ def execute(job: Job, tell: Callable[[str], None]) -> None:
         raise RuntimeError(f"{where}: {error.ename}: {error.evalue} (what ran: {shown(partial)})") from None
     except (CellTimeoutError, DeadKernelError) as error:
         raise RuntimeError(f"{job.name}: {str(error).splitlines()[0]}") from None
-    notebook = notebooks.tidy(notebook, ROOT)
+    notebook = notebook_files.tidy(notebook, ROOT)
     notebook.metadata.setdefault("twins", {})["key"] = job.key
-    notebooks.nbformat.write(notebook, partial)
+    notebook_files.nbformat.write(notebook, partial)
     partial.replace(job.target)
 
 
@@ -189,14 +191,16 @@ def refresh_headline(target: Path, folder: Path) -> None:
     """Write the headline again when a record is newer than it; the README takes it from `make publish`."""
     newest = max((path.stat().st_mtime for path in folder.glob("*/*.jsonl")), default=0)
     if newest and not (target.exists() and target.stat().st_mtime > newest):
-        from twins import publish  # it draws, which takes long to load
+        from twins.series import publish  # it draws, which takes long to load
 
-        publish.write_headline(results.read(folder), target)
+        publish.write_headline(store.read(folder), target)
 
 
 def arguments() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m twins.report", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m twins.series.runner", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("--profile", default="quick", help="a file of notebooks/profiles")
     parser.add_argument("--only", nargs="*", default=[], metavar="NN", help="notebooks by number or name")
     parser.add_argument("-p", dest="given", action="append", default=[], metavar="NAME=VALUE")
@@ -217,7 +221,7 @@ def main() -> None:
         os.environ |= {"TWINS_RESULTS": str(folder), "TWINS_PROFILE": chosen_by.profile}
         given = parameters(paths, chosen_by.profile, chosen_by.given)
         print(doctor.greeting(doctor.look(), chosen_by.profile, [path.stem for path in paths]), flush=True)
-        problems = results.read(folder).problems
+        problems = store.read(folder).problems
         problems += run(paths, given, out / "notebooks", folder, lambda line: print(line, flush=True))
         if site.finished(out / "notebooks"):
             if kept and not chosen_by.given:

@@ -14,9 +14,10 @@ import sys
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from twins import plausible, publish, results
-from twins.data import download
-from twins.results import ROOT, Machine, Record
+from twins.datasets import download
+from twins.evidence import plausibility
+from twins.records import leaks, store
+from twins.records.store import ROOT, Machine, Record
 
 FORMAT = "twins records"
 FOLDER = ROOT / "data" / "results"
@@ -59,10 +60,10 @@ def shared(records: list[Record], machine: str) -> str:
     lines = [json.dumps(asdict(record), allow_nan=False) for record in renamed_records]
     _check(renamed_records, lines, machine)
     for number, record in enumerate(renamed_records, 2):
-        if what := publish.leaks(json.dumps(asdict(record), ensure_ascii=False)):
+        if what := leaks.leaks(json.dumps(asdict(record), ensure_ascii=False)):
             raise ValueError(f"line {number} (from {record.notebook}) is not shared: it names {what[0]!r}")
     text = "".join(f"{line}\n" for line in lines)
-    header = Header(FORMAT, results.SCHEMA, machine, len(lines), _digest(text))
+    header = Header(FORMAT, store.SCHEMA, machine, len(lines), _digest(text))
     return json.dumps(asdict(header)) + "\n" + text
 
 
@@ -72,7 +73,7 @@ def share(machine: str, since: str = "", folder: Path = FOLDER, target: Path = T
     Errors: ValueError naming what is missing, impossible or private; nothing is written then.
     """
     paths = sorted((folder / machine).glob("*.jsonl"))
-    found = [results.read_file(path) for path in paths]
+    found = [store.read_file(path) for path in paths]
     if problems := [problem for each in found for problem in each.problems]:
         raise ValueError(f"nothing is shared: {problems[0]}")
     records = [record for each in found for record in each.records if record.run > since]
@@ -96,7 +97,7 @@ def read(path: Path) -> list[Record]:
             raise ValueError("its records were edited: their SHA-256 is not the one in its first line")
         records = [_parsed(number, line) for number, line in enumerate(lines, 2)]
         _check(records, lines, header.machine)
-        if what := publish.leaks(text):
+        if what := leaks.leaks(text):
             raise ValueError(f"it names {what[0]!r}, a folder or a computer")
     except (OSError, ValueError) as error:  # UnicodeDecodeError is one
         told = (error.strerror or error) if isinstance(error, OSError) else error
@@ -111,17 +112,17 @@ def _opened(text: str) -> tuple[Header, str]:
         header = Header(**json.loads(first))
     except (json.JSONDecodeError, TypeError):
         raise ValueError("line 1: not the header of a shared file; `make share` writes one") from None
-    if header.format != FORMAT or header.schema != results.SCHEMA:
+    if header.format != FORMAT or header.schema != store.SCHEMA:
         raise ValueError(
             f"line 1: {header.format!r} of schema {header.schema!r}; "
-            f"this version of twins reads {FORMAT!r} of schema {results.SCHEMA}"
+            f"this version of twins reads {FORMAT!r} of schema {store.SCHEMA}"
         )
     return header, rest
 
 
 def _parsed(number: int, line: str) -> Record:
     try:
-        return results.parse(line)
+        return store.parse(line)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"line {number}: {error}") from None
 
@@ -134,11 +135,11 @@ def _check(records: list[Record], lines: list[str], machine: str) -> None:
     for number, (record, line) in enumerate(zip(records, lines, strict=True), 2):
         if record.machine != machine:
             raise ValueError(f"line {number}: machine is {record.machine!r}, the file is of {machine!r}")
-        if what := plausible.problem(record):
+        if what := plausibility.problem(record):
             raise ValueError(f"line {number}: {what}")
         if record.kind == "timing" and seen.setdefault(line, number) != number:
             raise ValueError(f"line {number}: the same samples as line {seen[line]}")
-    for place, what in plausible.rates(records):
+    for place, what in plausibility.rates(records):
         raise ValueError(f"line {place + 2}: {what}")
 
 
@@ -163,7 +164,7 @@ def merge(paths: list[Path], folder: Path = FOLDER) -> tuple[list[Path], list[st
 
     A run that is there under any machine's name is a duplicate.
     """
-    known = {(r.notebook, r.run): r.machine for r in results.read(folder).records}
+    known = {(r.notebook, r.run): r.machine for r in store.read(folder).records}
     written, refused = [], []
     for path in paths:
         try:
@@ -192,7 +193,9 @@ def _refuse_known(path: Path, records: list[Record], known: dict[tuple[str, str]
 
 def main() -> None:
     """The command line: share this machine's records, or merge files of others."""
-    parser = argparse.ArgumentParser(prog="python -m twins.share", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m twins.series.sharing", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("files", nargs="*", type=Path, help="shared files to add; none: share this machine's")
     parser.add_argument("--merge", action="store_true", help="add the files")
     parser.add_argument("--since", default="", help="only runs after this time, as records write it")
@@ -204,10 +207,10 @@ def main() -> None:
         for path in written:
             print(f"added {path.relative_to(ROOT)}")
         sys.exit("\n".join(f"refused: {sentence}" for sentence in refused) or 0)
-    from twins import machine
+    from twins.machine import identity
 
     try:
-        print(share(machine.fingerprint().id, given.since).relative_to(ROOT))
+        print(share(identity.fingerprint().id, given.since).relative_to(ROOT))
     except ValueError as error:
         sys.exit(f"error: {error}")
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from html import escape
 
 PAIR = "application/vnd.twins.pair+json"
-PROGRESS = "· "  # begins a line of progress; shown while a notebook runs, dropped from its page
 LONG = 32  # characters; a column with longer text wraps on the site
 
 
@@ -49,11 +48,6 @@ def fence(code: str) -> str:
     """A fenced Python block, its fence longer than any run of backticks in the code."""
     ticks = "`" * max(3, 1 + max(map(len, re.findall("`+", code)), default=0))
     return f"{ticks}python\n{code}\n{ticks}"
-
-
-def tell(text: str) -> None:
-    """Say how far a long cell has come."""
-    print(f"{PROGRESS}{text}", flush=True)
 
 
 def note(text: str) -> Shown:

@@ -1,4 +1,4 @@
-"""Builds the report's site from executed notebooks: `python -m twins.site NOTEBOOKS OUT [--profile NAME]`.
+"""Builds the report's site from executed notebooks: `python -m twins.series.site NOTEBOOKS OUT [--profile NAME]`.
 
 The pages and their look are `lib/site/`, a Sphinx configuration. The site needs no server and no network.
 """
@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-CONFIGURATION = Path(__file__).parents[1] / "site"
+CONFIGURATION = Path(__file__).parents[2] / "site"
 DIGEST = ".digest"
 INDEX = """\
 # MLX or PyTorch?
@@ -121,7 +121,7 @@ def run_sphinx(source: Path, html: Path, doctrees: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        prog="python -m twins.site", description=build.__doc__.partition("\n")[0]
+        prog="python -m twins.series.site", description=build.__doc__.partition("\n")[0]
     )
     parser.add_argument("notebooks", type=Path, help="folder of executed notebooks")
     parser.add_argument("out", type=Path, help="folder of the site; replaced as a whole")

@@ -1,4 +1,4 @@
-"""Which modules of twins a module imports, read from the source without running it.
+"""Which modules of lib/ a module imports, read from the source without running it.
 
 The report re-runs a notebook when code it uses changed, and a test holds the import directions.
 """
@@ -9,16 +9,17 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-FOLDER = Path(__file__).parent
-PACKAGE = FOLDER.name
+FOLDER = Path(__file__).parents[2]
+PACKAGES = ("coreml_runtime", "mlx_coreml", "mlx_startup", "twins")
 
 
 def modules() -> dict[str, Path]:
-    """Every module of the package by its full name."""
+    """Every module of the packages by its full name."""
     found = {}
-    for path in sorted(FOLDER.rglob("*.py")):
-        parts = path.relative_to(FOLDER.parent).with_suffix("").parts
-        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    for path in sorted(path for package in PACKAGES for path in (FOLDER / package).rglob("*.py")):
+        parts = path.relative_to(FOLDER).with_suffix("").parts
+        if "build" not in parts and path.name != "setup.py":
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
     return found
 
 
@@ -34,7 +35,7 @@ def imported(code: str) -> Iterator[str]:
 
 @cache
 def _mentioned(code: str) -> frozenset[str]:
-    """What code imports or holds in a string, as "twins.arms:step_arms" is; read once however often asked."""
+    """What code imports or names in a string, as "twins.timing.variants:step_arms"; read once a text."""
     strings = {
         node.value.partition(":")[0]
         for node in ast.walk(ast.parse(code))
@@ -44,12 +45,12 @@ def _mentioned(code: str) -> frozenset[str]:
 
 
 def named(code: str, known: dict[str, Path]) -> set[str]:
-    """Modules of the package that code imports or names in a string."""
+    """Modules of the packages that code imports or names in a string."""
     return {name for name in _mentioned(code) if name in known}
 
 
 def reached(code: str) -> set[str]:
-    """Every module of the package that this code uses, directly or through others."""
+    """Every module of the packages that this code uses, directly or through others."""
     known = modules()
     todo, seen = list(named(code, known)), set()
     while todo:
@@ -62,10 +63,10 @@ def reached(code: str) -> set[str]:
 
 
 def digest(code: str) -> str:
-    """A digest of all the package's sources that this code uses; models named by string count as used."""
+    """A digest of all the sources in lib/ that this code uses; models named by string count as used."""
     known = modules()
     names = reached(code)
-    if f"{PACKAGE}.train" in names:
-        names |= {name for name in known if name.startswith(f"{PACKAGE}.models")}
+    if "twins.training.train" in names:
+        names |= {name for name in known if name.startswith("twins.models.")}
     parts = [name.encode() + hashlib.sha256(known[name].read_bytes()).digest() for name in sorted(names)]
     return hashlib.sha256(b"".join(parts)).hexdigest()

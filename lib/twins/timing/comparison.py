@@ -6,10 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from twins import results, timing
-from twins.timing import AGAIN, Ratio
+from twins.records import store
+from twins.records.record_types import AS_SHIPPED, EQUAL, Precision
+from twins.timing import statistics
+from twins.timing.statistics import AGAIN, Ratio
 
 FRAMEWORKS = ("MLX", "PyTorch")
+SERIES = ("02_transformer_lm", "03_bert", "04_vision", "12_your_model")  # where training steps are timed
+FACTOR = 4.0  # an error this many times larger is another arithmetic; rounding differs by less
 
 
 @dataclass(frozen=True)
@@ -37,23 +41,23 @@ class Comparison:
         return f"{self.label}: {self.winner} is {factor:.2f}× faster [{low:.2f}, {high:.2f}]"
 
 
-def runs(record: results.Timing) -> list[timing.Run]:
+def runs(record: store.Timing) -> list[statistics.Run]:
     """The runs of a timing record."""
-    return [timing.run_from(run) for run in record.runs]
+    return [statistics.run_from(run) for run in record.runs]
 
 
-def arms(found: list[timing.Run]) -> list[str]:
+def arms(found: list[statistics.Run]) -> list[str]:
     """The arms of a measurement without the A/A arm."""
-    return [name for name in timing.arm_names(found) if not name.endswith(AGAIN)]
+    return [name for name in statistics.arm_names(found) if not name.endswith(AGAIN)]
 
 
-def best(found: list[timing.Run], framework: str) -> str:
+def best(found: list[statistics.Run], framework: str) -> str:
     """The framework's fastest arm."""
     own = [arm for arm in arms(found) if arm.split()[0].rstrip(",") == framework]
-    return min(own, key=lambda arm: timing.median(found, arm))
+    return min(own, key=lambda arm: statistics.median(found, arm))
 
 
-def by_mode(record: results.Timing, label: str) -> list[Comparison]:
+def by_mode(record: store.Timing, label: str) -> list[Comparison]:
     """One comparison per mode that both frameworks ran."""
     found = runs(record)
     kinds = [{arm.removeprefix(f) for arm in arms(found) if arm.startswith(f)} for f in FRAMEWORKS]
@@ -63,14 +67,14 @@ def by_mode(record: results.Timing, label: str) -> list[Comparison]:
     ]
 
 
-def at_best(record: results.Timing, label: str) -> Comparison:
+def at_best(record: store.Timing, label: str) -> Comparison:
     """Each framework's fastest mode against the other's."""
     found = runs(record)
     return _compared(found, best(found, "PyTorch"), best(found, "MLX"), label)
 
 
-def _compared(found: list[timing.Run], torch: str, mlx: str, label: str) -> Comparison:
-    return Comparison(label, timing.ratio(found, torch, mlx), timing.band(found))
+def _compared(found: list[statistics.Run], torch: str, mlx: str, label: str) -> Comparison:
+    return Comparison(label, statistics.ratio(found, torch, mlx), statistics.band(found))
 
 
 def size(case: dict) -> str:
@@ -78,7 +82,7 @@ def size(case: dict) -> str:
     return f"batch {case['batch']}{', filled' if case.get('filled') else ''}"
 
 
-def bound_by_computation(records: Iterable[results.Timing]) -> list[results.Timing]:
+def bound_by_computation(records: Iterable[store.Timing]) -> list[store.Timing]:
     """The filled measurements of each twin that has any, and all of every other twin.
 
     Records made before sizes were filled have none.
@@ -88,17 +92,17 @@ def bound_by_computation(records: Iterable[results.Timing]) -> list[results.Timi
     return [r for r in records if r.case["twin"] not in filled or r.case.get("filled")]
 
 
-def batches(records: Iterable[results.Timing]) -> list[int]:
+def batches(records: Iterable[store.Timing]) -> list[int]:
     """The batch sizes of some measurements, in order."""
     return list(dict.fromkeys(record.case["batch"] for record in records))
 
 
-def steps(records: Iterable[results.Timing]) -> list[Comparison]:
+def steps(records: Iterable[store.Timing]) -> list[Comparison]:
     """Comparisons of training-step records by batch size and mode."""
     return [c for record in records for c in by_mode(record, size(record.case))]
 
 
-def best_steps(records: Iterable[results.Timing]) -> list[Comparison]:
+def best_steps(records: Iterable[store.Timing]) -> list[Comparison]:
     """Comparisons of training-step records by batch size, each framework in its fastest mode."""
     return [at_best(record, f"{size(record.case)}, each at its best") for record in records]
 
@@ -108,37 +112,37 @@ def reading(comparisons: list[Comparison]) -> str:
     return " ".join(f"{c}." for c in comparisons) or "Nothing was timed."
 
 
-def aa(records: Iterable[results.Timing]) -> str:
+def aa(records: Iterable[store.Timing]) -> str:
     """What the harness reads when it compares torch with itself, in one sentence."""
-    ratios = [timing.same(runs(record)) for record in records]
+    ratios = [statistics.same(runs(record)) for record in records]
     if not ratios:
         return "Nothing was timed."
     worst = max(ratios, key=lambda ratio: ratio.deviation)
     return (
         f"A/A: PyTorch timed against itself reads {worst} where it is furthest from 1, over {len(ratios)} "
-        f"measurements; no difference below {max(timing.TIE, worst.deviation):.2f}× is published there."
+        f"measurements; no difference below {max(statistics.TIE, worst.deviation):.2f}× is published there."
     )
 
 
-def warnings(records: Iterable[results.Timing]) -> list[str]:
+def warnings(records: Iterable[store.Timing]) -> list[str]:
     """What disturbed the machine during these measurements, one sentence a kind."""
-    return timing.warnings([run for record in records for run in runs(record)])
+    return statistics.warnings([run for record in records for run in runs(record)])
 
 
-def step_table(records: Iterable[results.Timing], tokens: int, unit: str = "tokens") -> pd.DataFrame:
+def step_table(records: Iterable[store.Timing], tokens: int, unit: str = "tokens") -> pd.DataFrame:
     """Per batch size and arm: median wall and CPU time, first call, `tokens` times examples a second."""
     rows = []
     for record in records:
         found, batch = runs(record), record.case["batch"]
-        for arm in timing.arm_names(found):
-            wall = timing.median(found, arm)
+        for arm in statistics.arm_names(found):
+            wall = statistics.median(found, arm)
             rows.append(
                 {
                     "batch": batch,
                     "step": arm,
                     "wall ms": round(wall * 1e3, 2),
-                    "CPU ms": round(timing.median(found, arm, "cpu") * 1e3, 2),
-                    "first call s": round(timing.first_call(found, arm), 2),
+                    "CPU ms": round(statistics.median(found, arm, "cpu") * 1e3, 2),
+                    "first call s": round(statistics.first_call(found, arm), 2),
                     f"{unit}/s": round(batch * tokens / wall),
                 }
             )
@@ -159,7 +163,7 @@ def comparison_table(comparisons: Iterable[Comparison]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["task", "PyTorch ÷ MLX", "95 % interval", "verdict"])
 
 
-def gate_table(*gates: results.Gate) -> pd.DataFrame:
+def gate_table(*gates: store.Gate) -> pd.DataFrame:
     """Every check of a fairness gate, or of several."""
     return pd.DataFrame(check_row(check) for gate in gates for check in gate.checks)
 
@@ -175,19 +179,19 @@ def check_row(check: dict) -> dict[str, str]:
     }
 
 
-def part_table(records: Iterable[results.Timing]) -> pd.DataFrame:
+def part_table(records: Iterable[store.Timing]) -> pd.DataFrame:
     """Milliseconds of each part of a step; backward is what forward and backward takes beyond forward."""
     rows = []
     for record in records:
         found = runs(record)
         for framework in FRAMEWORKS:
-            ms = {p: 1e3 * timing.median(found, f"{framework} {p}") for p in PARTS}
+            ms = {p: 1e3 * statistics.median(found, f"{framework} {p}") for p in PARTS}
             both = ms.pop("forward and backward")
             rows.append({"framework": framework, **ms, "backward": both - ms["forward"]})
     return pd.DataFrame(rows, columns=["framework", "data", "forward", "backward", "optimizer"])
 
 
-def energy_table(records: Iterable[results.Energy]) -> pd.DataFrame:
+def energy_table(records: Iterable[store.Energy]) -> pd.DataFrame:
     """Joules of one call of each arm."""
     rows = [{"what": r.subject, "arm": r.arm, "joules": r.joules} for r in records]
     return pd.DataFrame(rows, columns=["what", "arm", "joules"])
@@ -196,7 +200,7 @@ def energy_table(records: Iterable[results.Energy]) -> pd.DataFrame:
 PARTS = ("data", "forward", "forward and backward", "optimizer")
 
 
-def memory_table(records: Iterable[results.Memory]) -> pd.DataFrame:
+def memory_table(records: Iterable[store.Memory]) -> pd.DataFrame:
     """Megabytes that training adds, by arm; the heading says how the process's memory was read."""
     records = list(records)
     process = f"{' or '.join(dict.fromkeys(r.process for r in records)) or 'process'} MB"
@@ -211,19 +215,19 @@ def memory_table(records: Iterable[results.Memory]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["step", process, "allocator's peak MB"])
 
 
-def memory_sources(records: Iterable[results.Memory]) -> str:
+def memory_sources(records: Iterable[store.Memory]) -> str:
     """What each framework's own count reads, one bullet each."""
     told = dict.fromkeys(f"- {record.arm.split()[0]}: {record.source}." for record in records)
     return "\n".join(told) or "Nothing was measured."
 
 
-def losses_apart(fit: results.Fit) -> tuple[np.ndarray, np.ndarray]:
+def losses_apart(fit: store.Fit) -> tuple[np.ndarray, np.ndarray]:
     """|MLX - PyTorch| and the floor |permuted - PyTorch| of a fit, per step, in nats."""
     mlx, torch, floor = (np.array(fit.losses[name]) for name in ("MLX", "PyTorch", "floor"))
     return np.abs(mlx - torch), np.abs(floor - torch)
 
 
-def machine_table(machine: results.Machine) -> pd.DataFrame:
+def machine_table(machine: store.Machine) -> pd.DataFrame:
     """The machine and its software, one row a fact."""
     facts = {
         "chip": machine.chip,
@@ -245,7 +249,7 @@ def machine_table(machine: results.Machine) -> pd.DataFrame:
     return pd.DataFrame({"what": facts.keys(), "this machine": map(str, facts.values())})
 
 
-def held_out(fit: results.Fit, bytes_per_token: float | None) -> str:
+def held_out(fit: store.Fit, bytes_per_token: float | None) -> str:
     """The held-out loss of each half after training, in nats per token and bits per byte, in one sentence."""
     told = []
     for name in FRAMEWORKS:
@@ -256,7 +260,18 @@ def held_out(fit: results.Fit, bytes_per_token: float | None) -> str:
     return f"Held out after training: {' and '.join(told)}; PyTorch with permuted rows moves by {floor:.2g}."
 
 
-def distance(fit: results.Fit) -> str:
+def distance(fit: store.Fit) -> str:
     """How far each half's held-out loss is above the entropy of the source, in one sentence."""
     told = " and ".join(f"{name} {fit.held_out[name] - fit.entropy:+.4f}" for name in FRAMEWORKS)
     return f"The source's entropy is {fit.entropy:.4f} nats per token; the held-out losses above it: {told}."
+
+
+def differing(found: Iterable[Precision]) -> list[str]:
+    """The frameworks whose float32 is another arithmetic as shipped than as this report sets it."""
+    by = {(each.framework, each.setting): each for each in found}
+    pairs = {name: (by[name, AS_SHIPPED], by[name, EQUAL]) for name in dict.fromkeys(name for name, _ in by)}
+    return [
+        name
+        for name, (shipped, equal) in pairs.items()
+        if shipped.product > FACTOR * equal.product or shipped.gradients > FACTOR * equal.gradients
+    ]

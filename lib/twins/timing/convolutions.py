@@ -11,10 +11,12 @@ from types import FunctionType
 
 import numpy as np
 
-from twins import results, timing
 from twins.frameworks import BOTH, MLX, TORCH, Mlx, Torch
-from twins.show import tell
-from twins.timing import AGAIN, Arm
+from twins.records import store
+from twins.timing import harness, statistics
+from twins.timing.harness import Arm
+from twins.timing.progress import tell
+from twins.timing.statistics import AGAIN
 
 import mlx.core as mx  # isort: skip  (after twins.frameworks: the BLAS)
 import mlx.nn as mnn  # isort: skip
@@ -130,17 +132,17 @@ def sweep(
     return first + more + rest
 
 
-def times(layers: Sequence[Layer], modes: Sequence[str], plan: timing.Plan) -> Iterator[results.Timing]:
+def times(layers: Sequence[Layer], modes: Sequence[str], plan: harness.Plan) -> Iterator[store.Timing]:
     """Time layers, all in the same processes: a record for each layer and work."""
     sizes = {"layers": [asdict(layer) for layer in layers], "modes": list(modes)}
-    runs = timing.measure("twins.convolutions:layer_arms", sizes, plan, tell)
+    runs = harness.measure("twins.timing.convolutions:layer_arms", sizes, plan, tell)
     for index, layer in enumerate(layers):
         for work in (FORWARD, BOTH_WAYS):
             case = asdict(layer) | {"work": work, "flops": layer.flops(work)}
-            yield results.Timing("layer", case, _own(runs, f"{index}/{work}/"))
+            yield store.Timing("layer", case, _own(runs, f"{index}/{work}/"))
 
 
-def _own(runs: list[timing.Run], prefix: str) -> list[dict]:
+def _own(runs: list[statistics.Run], prefix: str) -> list[dict]:
     """The runs with the arms of one prefix alone."""
     arms = [{n.removeprefix(prefix): s for n, s in run.arms.items() if n.startswith(prefix)} for run in runs]
     return [asdict(replace(run, arms=own)) for run, own in zip(runs, arms, strict=True)]

@@ -9,10 +9,11 @@ import importlib.util
 import time
 from collections.abc import Callable, Iterator
 
-from twins import macos, processes, results
 from twins.frameworks import TORCH
-from twins.show import tell
-from twins.timing import Arm
+from twins.machine import macos, processes
+from twins.records import store
+from twins.timing.harness import Arm
+from twins.timing.progress import tell
 
 SECONDS = 3.0  # of calls in a window: long beside what the estimators need
 APPLE_PARTS = ("cpu_total_mj", "gpu_mj", "gpu_sram_mj", "dram_mj", "ane_mj")
@@ -74,11 +75,11 @@ def measured(arms: str, arguments: dict, only: str) -> float:
     return per_call(arm)
 
 
-def records(
-    subject: str, arms: str, arguments: dict, names: list[str], case: dict
-) -> Iterator[results.Energy]:
+def records(subject: str, arms: str, arguments: dict, names: list[str], case: dict) -> Iterator[store.Energy]:
     """Joules per call of each named arm, in a process of its own each; nothing where none can be read."""
     for name in [] if fault() else names:
-        found = processes.call("twins.energy:measured", {"arms": arms, "arguments": arguments, "only": name})
+        found = processes.call(
+            "twins.timing.energy:measured", {"arms": arms, "arguments": arguments, "only": name}
+        )
         tell(f"{name}: energy")
-        yield results.Energy(subject, case, name, found, source())
+        yield store.Energy(subject, case, name, found, source())

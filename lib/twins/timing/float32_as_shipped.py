@@ -12,13 +12,19 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from twins import compare, parity, processes, results, study, timing, train
-from twins.evidence import AS_SHIPPED, EQUAL, differing
 from twins.frameworks import BOTH, SHIPPED, TORCH, Mlx, Torch, on
+from twins.machine import processes
 from twins.models import transformer_lm as lm
-from twins.results import Gate, Precision, Timing
-from twins.study import Study
-from twins.timing import AGAIN, Arm
+from twins.parity import fairness_gate
+from twins.records import store
+from twins.records.record_types import AS_SHIPPED, EQUAL
+from twins.records.store import Gate, Precision, Timing
+from twins.timing import comparison, harness, statistics, study
+from twins.timing.comparison import differing
+from twins.timing.harness import Arm
+from twins.timing.statistics import AGAIN
+from twins.timing.study import Study
+from twins.training import train
 
 SETTINGS = {AS_SHIPPED: {SHIPPED: "1"}, EQUAL: {}}
 SUBJECT = "training step as shipped"
@@ -42,8 +48,8 @@ def errors(framework: str, n: int) -> dict[str, float]:
     with on("cpu"):
         wanted = _gradients(halves("float64")[index], batch)
     return {
-        "product": parity.relative(product, x.astype(np.float64) @ x.astype(np.float64)),
-        "gradients": parity.relative(found, wanted),
+        "product": fairness_gate.relative(product, x.astype(np.float64) @ x.astype(np.float64)),
+        "gradients": fairness_gate.relative(found, wanted),
     }
 
 
@@ -57,7 +63,9 @@ def precisions(n: int = 512) -> Iterator[Precision]:
     """The errors of each framework in each setting, every one in a fresh process."""
     for setting, environment in SETTINGS.items():
         for each in BOTH:
-            found = processes.call("twins.shipped:errors", {"framework": each.name, "n": n}, environment)
+            found = processes.call(
+                "twins.timing.float32_as_shipped:errors", {"framework": each.name, "n": n}, environment
+            )
             yield Precision(each.name, setting, n, **found)
 
 
@@ -76,24 +84,26 @@ def _product(framework: Mlx | Torch, n: int) -> Arm:
     return Arm(lambda: framework.evaluate(x @ x), framework.synchronize)
 
 
-def timings(found: Sequence[Precision], plan: timing.Plan) -> Iterator[Timing]:
+def timings(found: Sequence[Precision], plan: harness.Plan) -> Iterator[Timing]:
     """Products and steps timed in both settings, where they differ; nothing where they do not."""
     for setting, environment in SETTINGS.items() if differing(found) else ():
         arguments = {"n": found[0].size}
-        measured = timing.measure("twins.shipped:arms", arguments, plan, environment=environment)
+        measured = harness.measure(
+            "twins.timing.float32_as_shipped:arms", arguments, plan, environment=environment
+        )
         yield Timing("precision", {"setting": setting, **arguments}, [asdict(run) for run in measured])
 
 
 def table(found: Sequence[Precision], timed: Sequence[Timing]) -> pd.DataFrame:
     """By framework and setting: both errors, and milliseconds where they were timed."""
-    by = {record.case["setting"]: compare.runs(record) for record in timed}
+    by = {record.case["setting"]: comparison.runs(record) for record in timed}
     rows = []
     for each in found:
         row = {"framework": each.framework, "float32": each.setting}
         row |= {"error of a product": each.product, "error of gradients": each.gradients}
         if runs := by.get(each.setting):
             for what in ("product", "step"):
-                row[f"{what}, ms"] = 1e3 * timing.median(runs, f"{each.framework} {what}")
+                row[f"{what}, ms"] = 1e3 * statistics.median(runs, f"{each.framework} {what}")
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -109,29 +119,31 @@ def reading(found: Sequence[Precision]) -> str:
     )
 
 
-def known(machine: results.Machine) -> list[Precision]:
+def known(machine: store.Machine) -> list[Precision]:
     """What the newest 01_machine of this machine and device found; empty when it has not run."""
-    newest = results.latest(results.read().on(machine.device), machine.id, "01_machine")
+    newest = store.latest(store.read().on(machine.device), machine.id, "01_machine")
     return newest.bodies(Precision)
 
 
 def steps(
-    twin: Study, gate: Gate, batch: int, plan: timing.Plan, machine: results.Machine
+    twin: Study, gate: Gate, batch: int, plan: harness.Plan, machine: store.Machine
 ) -> Iterator[Timing]:
     """Eager training steps with float32 as shipped, where 01_machine found that this is another float32."""
     if gate.passed and differing(known(machine)):
         study.room(twin, batch, models=3)
         arguments = {"model": twin.model, "config": twin.config, "batch": batch, "modes": ["eager"]}
-        measured = timing.measure("twins.arms:step_arms", arguments, plan, environment=SETTINGS[AS_SHIPPED])
+        measured = harness.measure(
+            "twins.timing.variants:step_arms", arguments, plan, environment=SETTINGS[AS_SHIPPED]
+        )
         case = {"twin": twin.name, **twin.config, "batch": batch}
         yield Timing(SUBJECT, case, [asdict(run) for run in measured])
 
 
-def step_reading(timed: Sequence[Timing], machine: results.Machine) -> str:
+def step_reading(timed: Sequence[Timing], machine: store.Machine) -> str:
     """How the step compares as shipped, in one sentence; or why it was not timed."""
     if timed:
-        found = compare.by_mode(timed[0], f"batch {timed[0].case['batch']}, float32 as shipped")
-        return f"{compare.reading(found)} This is not equal work: see the page on this machine."
+        found = comparison.by_mode(timed[0], f"batch {timed[0].case['batch']}, float32 as shipped")
+        return f"{comparison.reading(found)} This is not equal work: see the page on this machine."
     if not known(machine):
         return "The page on this machine has not run: whether float32 as shipped differs here is not known."
     return "As shipped, both frameworks compute float32 as on this page, so there is no other step to time."

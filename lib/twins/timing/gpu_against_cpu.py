@@ -11,12 +11,15 @@ from dataclasses import asdict, replace
 import numpy as np
 import pandas as pd
 
-from twins import compare, parity, results, study, thresholds, train
-from twins.diagnosis.calls import record
 from twins.frameworks import BOTH, DEVICE_NAMES, MLX, Mlx, Torch, on
-from twins.parity import Check
-from twins.study import Batches, Study
-from twins.thresholds import limit
+from twins.parity import fairness_gate, limits
+from twins.parity.diagnosis.calls import record
+from twins.parity.fairness_gate import Check
+from twins.parity.limits import limit
+from twins.records import store
+from twins.timing import comparison, study
+from twins.timing.study import Batches, Study
+from twins.training import train
 
 TWINS = ("transformer_lm", "bert", "resnet", "vit")
 STEPS = 5  # of training whose losses are compared; rounding has not grown by then
@@ -32,7 +35,7 @@ def studies() -> list[Study]:
     return [Study(name, asdict(train.named(name).tiny())) for name in TWINS]
 
 
-def gates() -> Iterator[results.Gate]:
+def gates() -> Iterator[store.Gate]:
     """A gate per framework and twin between its CPU and the GPU in use; nothing where there is no GPU."""
     if MLX.device == "cpu":
         return
@@ -42,12 +45,12 @@ def gates() -> Iterator[results.Gate]:
             yield gate(twin.name, framework, checks(framework, twin, twin.examples(8, STEPS)))
 
 
-def gate(name: str, framework: Mlx | Torch, found: list[Check]) -> results.Gate:
+def gate(name: str, framework: Mlx | Torch, found: list[Check]) -> store.Gate:
     """The record of some checks."""
     case = {"framework": framework.name, "between": f"CPU and {DEVICE_NAMES[MLX.device]}"}
     plain = [asdict(c) | {"value": study.finite(c.value), "passed": c.passed} for c in found]
     passed = all(c.passed for c in found)
-    return results.Gate(f"{name}, {framework.name}", case, passed, plain, {}, thresholds.measured())
+    return store.Gate(f"{name}, {framework.name}", case, passed, plain, {}, limits.measured())
 
 
 def checks(framework: Mlx | Torch, twin: Study, batches: Batches) -> list[Check]:
@@ -64,7 +67,7 @@ def checks(framework: Mlx | Torch, twin: Study, batches: Batches) -> list[Check]
         outputs = replace(outputs, where=first_layer(framework, twin, batches[0]))
     if not gradients.passed:
         with on("cpu"):
-            (gradients,) = parity.relaxed([gradients], parity.floors(twin.halves, batches[0]))
+            (gradients,) = fairness_gate.relaxed([gradients], fairness_gate.floors(twin.halves, batches[0]))
     if not losses.passed:
         with on("cpu"):
             losses = _above_floor(losses, _floor(twin, batches))
@@ -75,20 +78,22 @@ def _worst(name: str, found: Values, wanted: Values) -> Check:
     """The largest difference of some values from those wanted, and where it is; losses differ in nats."""
     if name == "losses":
         apart = {key: float(np.abs(found[key] - value).max()) for key, value in wanted.items()}
-        return parity.worst(name, apart, limit(name))
-    noise = parity.ZERO_GRADIENT * max(np.linalg.norm(value) for value in wanted.values())
+        return fairness_gate.worst(name, apart, limit(name))
+    noise = fairness_gate.ZERO_GRADIENT * max(np.linalg.norm(value) for value in wanted.values())
     real = {k: v for k, v in wanted.items() if max(np.linalg.norm(v), np.linalg.norm(found[k])) > noise}
-    return parity.worst(name, {k: parity.relative(found[k], v) for k, v in real.items()}, limit(name))
+    return fairness_gate.worst(
+        name, {k: fairness_gate.relative(found[k], v) for k, v in real.items()}, limit(name)
+    )
 
 
 def _above_floor(check: Check, floor: float) -> Check:
-    most = max(check.limit, parity.FLOOR_FACTOR * floor)
+    most = max(check.limit, fairness_gate.FLOOR_FACTOR * floor)
     return replace(check, limit=most, where=f"{check.where}, floor {floor:.2g}")
 
 
 def _floor(twin: Study, batches: Batches) -> float:
     """How far rounding moves the first losses on the device in use: torch against itself shaken, in nats."""
-    halves = twin.halves()[1], parity.shaken(twin.halves()[1], 0)
+    halves = twin.halves()[1], fairness_gate.shaken(twin.halves()[1], 0)
     plain, moved = (train.fit(half, batches) for half in halves)
     return float(np.abs(np.array(plain) - np.array(moved)).max())
 
@@ -118,7 +123,7 @@ def first_layer(framework: Mlx | Torch, twin: Study, batch: tuple[np.ndarray, ..
     half = _half(framework, twin)
     kinds = {path: type(module).__name__ for path, module in half.model.named_modules()}
     for there, here in zip(wanted.calls, record(half, batch).calls, strict=True):
-        apart = parity.relative(here.output, there.output)
+        apart = fairness_gate.relative(here.output, there.output)
         if not apart <= limit("outputs"):
             return f"first in `{here.path or 'the whole model'}`, a {kinds[here.path]}: {apart:.2g}"
     return "in no layer alone"
@@ -135,7 +140,7 @@ def long_products(framework: Mlx | Torch) -> Iterator[Check]:
         for count, kind in ((1, "product"), (2, "batched product")):
             x, wanted_x = _operand(framework, rng, count, (SIDE, length))
             y, wanted_y = _operand(framework, rng, count, (length, SIDE))
-            error = parity.relative(framework.numpy(x @ y), wanted_x @ wanted_y)
+            error = fairness_gate.relative(framework.numpy(x @ y), wanted_x @ wanted_y)
             shapes = f"{tuple(wanted_x.shape)} by {tuple(wanted_y.shape)}"
             yield Check(f"{kind} of rows of {length:,}", error, LONG_PRODUCT, shapes)
 
@@ -150,17 +155,18 @@ def _operand(framework: Mlx | Torch, rng: np.random.Generator, count: int, shape
     return array, numbers[:rows].reshape(wanted).astype(np.float64)
 
 
-def table(found: list[results.Gate]) -> pd.DataFrame:
+def table(found: list[store.Gate]) -> pd.DataFrame:
     """Every check between a framework's two devices, with its limit on this device."""
     rows = [
-        {"what": gate.twin.partition(",")[0], "framework": gate.case["framework"]} | compare.check_row(check)
+        {"what": gate.twin.partition(",")[0], "framework": gate.case["framework"]}
+        | comparison.check_row(check)
         for gate in found
         for check in gate.checks
     ]
     return pd.DataFrame(rows, columns=["what", "framework", "check", "worst", "limit", "where", "verdict"])
 
 
-def reading(found: list[results.Gate]) -> str:
+def reading(found: list[store.Gate]) -> str:
     """What the gates between the devices say, each failed check in a sentence of its own."""
     if not found:
         return "Both frameworks compute on the CPU here: there is no GPU to compare with it."

@@ -18,12 +18,14 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from twins import flops, results, roofline, train
 from twins.frameworks import on
-from twins.results import Traffic, Work
-from twins.show import tell
-from twins.study import Study
-from twins.train import Half
+from twins.records import store
+from twins.records.store import Traffic, Work
+from twins.timing import comparison, flops
+from twins.timing.progress import tell
+from twins.timing.study import Study
+from twins.training import train
+from twins.training.train import Half
 
 import mlx.core as mx  # isort: skip  (after twins.frameworks: the BLAS)
 import mlx.nn as mnn  # isort: skip
@@ -36,15 +38,15 @@ PICKS = ("Gather", "GatherAxis")
 MODELS = ("transformer_lm", "bert", "resnet", "vit")
 
 
-def sizes(found: results.Found, machine: str, own: str) -> list[tuple[Study, int]]:
+def sizes(found: store.Found, machine: str, own: str) -> list[tuple[Study, int]]:
     """The twins and batch sizes that this machine's newest records counted or timed.
 
     `own` is the reader's own pair, taken when it was timed. Without any record: every model's tiny size.
     """
-    newest = [results.latest(found, machine, name) for name in roofline.SERIES]
+    newest = [store.latest(found, machine, name) for name in comparison.SERIES]
     works = [work for each in newest for work in each.bodies(Work) if work.twin in MODELS]
     made = [(Study(w.twin, _sizes(w.case)), w.case["batch"]) for w in works]
-    timed = newest[-1].bodies(results.Timing, subject="training step")
+    timed = newest[-1].bodies(store.Timing, subject="training step")
     made += [(Study(own, {}), t.case["batch"]) for t in timed if t.case["twin"] == Path(own).stem]
     return made or [(Study(name, asdict(train.named(name).tiny())), 4) for name in MODELS]
 

@@ -11,11 +11,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from twins import compare, processes, study, timing
-from twins.arms import step_arms
-from twins.results import Gate, Timing
-from twins.show import tell
-from twins.study import Study
+from twins.machine import processes
+from twins.records.store import Gate, Timing
+from twins.timing import comparison, harness, statistics, study
+from twins.timing.progress import tell
+from twins.timing.study import Study
+from twins.timing.variants import step_arms
 
 FULL = 0.02  # seconds of a step in which starting operations no longer shows
 MOST = 2**20  # examples; a step that is still shorter is no step
@@ -38,9 +39,9 @@ def full(record: Timing) -> bool:
 
 def fastest(record: Timing) -> tuple[str, float]:
     """The fastest arm of a measurement, and its median seconds."""
-    found = compare.runs(record)
-    arm = min(compare.arms(found), key=lambda each: timing.median(found, each))
-    return arm, timing.median(found, arm)
+    found = comparison.runs(record)
+    arm = min(comparison.arms(found), key=lambda each: statistics.median(found, each))
+    return arm, statistics.median(found, arm)
 
 
 def once(model: str, config: dict, batch: int, mode: str, arm: str) -> float:
@@ -48,9 +49,9 @@ def once(model: str, config: dict, batch: int, mode: str, arm: str) -> float:
     return median(step_arms(model, config, batch, [mode])[arm])
 
 
-def median(arm: timing.Arm) -> float:
+def median(arm: harness.Arm) -> float:
     """Median seconds of a few calls, the first left out."""
-    return float(np.median([timing.once(arm)[0] for _ in range(CALLS + 1)][1:]))
+    return float(np.median([harness.once(arm)[0] for _ in range(CALLS + 1)][1:]))
 
 
 def free(estimate: Callable[[], int]) -> bool:
@@ -62,7 +63,7 @@ def free(estimate: Callable[[], int]) -> bool:
 
 
 def fixed(
-    twin: Study, gate: Gate, batch_sizes: Sequence[int], modes: Sequence[str], plan: timing.Plan
+    twin: Study, gate: Gate, batch_sizes: Sequence[int], modes: Sequence[str], plan: harness.Plan
 ) -> Iterator[Timing]:
     """Training steps at the fixed sizes; the largest is named filled where it fills this machine already."""
     for record in study.steps(twin, gate, batch_sizes, modes, plan):
@@ -72,7 +73,7 @@ def fixed(
 
 
 def steps(
-    twin: Study, timings: Sequence[Timing], modes: Sequence[str], plan: timing.Plan
+    twin: Study, timings: Sequence[Timing], modes: Sequence[str], plan: harness.Plan
 ) -> Iterator[Timing]:
     """Training steps at the size that fills this machine, where the largest of `timings` does not.
 
@@ -86,7 +87,7 @@ def steps(
 
     def seconds(batch: int) -> float:
         tell(f"{twin.name}: is batch {batch} long enough?")
-        return processes.call("twins.filling:once", asked | {"batch": batch})
+        return processes.call("twins.timing.saturation:once", asked | {"batch": batch})
 
     def fits(batch: int) -> bool:
         return free(lambda: study.room(twin, batch, models=2 * len(modes) + 1))

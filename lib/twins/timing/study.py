@@ -10,9 +10,14 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from twins import diagnosis, flops, parity, precision, processes, results, thresholds, timing, train, weights
 from twins.frameworks import BOTH, compile_fault, is_compile_error, on
-from twins.show import tell
+from twins.machine import processes
+from twins.models import weights
+from twins.parity import diagnosis, fairness_gate, half_precision_gate, limits
+from twins.records import store
+from twins.timing import flops, harness, statistics
+from twins.timing.progress import tell
+from twins.training import train
 
 MEMORY_SHARE = 0.7  # of what is free; above it a system starts to compress or page
 Batches = Sequence[tuple[np.ndarray, ...]]
@@ -78,12 +83,12 @@ def room(study: Study, batch: int, models: int = 1) -> int:
     return needed
 
 
-def modes(verdict: results.Gate | None = None) -> list[str]:
+def modes(verdict: store.Gate | None = None) -> list[str]:
     """How a step can run here: as written, and compiled where both frameworks can compile this twin."""
     return ["eager"] if uncompiled(verdict) else ["eager", "compiled"]
 
 
-def uncompiled(verdict: results.Gate | None = None) -> str:
+def uncompiled(verdict: store.Gate | None = None) -> str:
     """Why steps of a twin are not compiled here, in one sentence; empty when they are."""
     refused = verdict.case.get("uncompiled") if verdict else ""
     if refused:
@@ -91,28 +96,28 @@ def uncompiled(verdict: results.Gate | None = None) -> str:
     return compile_fault()
 
 
-def gate(study: Study, batches: Batches, torch_compiled: bool = True) -> results.Gate:
+def gate(study: Study, batches: Batches, torch_compiled: bool = True) -> store.Gate:
     """The fairness gate on the first batches of the data the twin will train on.
 
     Halves whose weights differ in name or shape, and a half that refuses the batch, fail in one check. A
     model that torch's compiler refuses is judged by its eager steps; `case` says why it is not compiled.
     """
-    names = parity.check_names(*study.apart())
+    names = fairness_gate.check_names(*study.apart())
     if not names.passed:
-        return _recorded(study, parity.Verdict(study.name, (names,), {}))
+        return _recorded(study, fairness_gate.Verdict(study.name, (names,), {}))
     if refused := diagnosis.refused(study.halves, batches[0]):
-        check = parity.Check("batch", float("inf"), 0.0, refused.where)
-        return _recorded(study, parity.Verdict(study.name, (names, check), {}))
+        check = fairness_gate.Check("batch", float("inf"), 0.0, refused.where)
+        return _recorded(study, fairness_gate.Verdict(study.name, (names, check), {}))
     try:
-        return _recorded(study, parity.gate(study.name, study.halves, batches, torch_compiled))
+        return _recorded(study, fairness_gate.gate(study.name, study.halves, batches, torch_compiled))
     except RuntimeError as error:
         if not (torch_compiled and is_compile_error(error)):
             raise
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return _recorded(study, parity.gate(study.name, study.halves, batches, False), uncompiled=reason)
+    return _recorded(study, fairness_gate.gate(study.name, study.halves, batches, False), uncompiled=reason)
 
 
-def explained(study: Study, verdict: results.Gate, batches: Batches) -> str:
+def explained(study: Study, verdict: store.Gate, batches: Batches) -> str:
     """Where the halves of a twin first part, and the likely cause; empty when it passed its gate."""
     if verdict.passed:
         return ""
@@ -129,16 +134,16 @@ def explained(study: Study, verdict: results.Gate, batches: Batches) -> str:
     return "In a single step no departure is found; the halves part in the steps that follow."
 
 
-def half_type_gate(study: Study, batches: Batches, dtype: str) -> results.Gate:
+def half_type_gate(study: Study, batches: Batches, dtype: str) -> store.Gate:
     """The gate of training in a half type, on the first batches of the data."""
-    return _recorded(study, precision.gate(study.name, study.halves, batches, dtype), dtype=dtype)
+    return _recorded(study, half_precision_gate.gate(study.name, study.halves, batches, dtype), dtype=dtype)
 
 
-def _recorded(study: Study, verdict: parity.Verdict, **more: object) -> results.Gate:
+def _recorded(study: Study, verdict: fairness_gate.Verdict, **more: object) -> store.Gate:
     checks = [asdict(c) | {"value": finite(c.value), "passed": c.passed} for c in verdict.checks]
     losses = {name: [finite(loss) for loss in run] for name, run in verdict.losses.items()}
     case = study.config | more
-    return results.Gate(study.name, case, verdict.passed, checks, losses, thresholds.measured())
+    return store.Gate(study.name, case, verdict.passed, checks, losses, limits.measured())
 
 
 def finite(value: float) -> float | None:
@@ -146,7 +151,7 @@ def finite(value: float) -> float | None:
     return value if np.isfinite(value) else None
 
 
-def refusal(verdict: results.Gate) -> str:
+def refusal(verdict: store.Gate) -> str:
     """Why a twin is not timed, naming check, tensor and size of the difference; empty when it is."""
     failed = [check for check in verdict.checks if not check["passed"]]
     size = [f"{c['value']:.2g}" if c["value"] is not None else "no finite number" for c in failed]
@@ -166,13 +171,13 @@ def fit(
     batches: Batches,
     held_out: Batches,
     trained: Callable[[str, train.Half], None] | None = None,
-) -> results.Fit:
+) -> store.Fit:
     """Train each half eagerly on the same batches, and torch again on permuted rows: the floor.
 
     `held_out` is evaluated after training; its mean loss is in nats. `trained` is shown every trained half.
     Errors: FloatingPointError.
     """
-    runs = {"MLX": (0, batches), "PyTorch": (1, batches), "floor": (1, parity.permuted(batches))}
+    runs = {"MLX": (0, batches), "PyTorch": (1, batches), "floor": (1, fairness_gate.permuted(batches))}
     losses, after = {}, {}
     for name, (index, data) in runs.items():
         half = study.halves()[index]
@@ -188,12 +193,12 @@ def fit(
         if trained:
             trained(name, half)
     case = study.config | {"batch": len(batches[0][0]), "steps": len(batches)}
-    return results.Fit(study.name, case, dataset, digest, entropy, losses, after)
+    return store.Fit(study.name, case, dataset, digest, entropy, losses, after)
 
 
 def classify(
     study: Study, dataset: str, digest: str, entropy: float | None, batches: Batches, held_out: Batches
-) -> tuple[results.Fit, results.Accuracy]:
+) -> tuple[store.Fit, store.Accuracy]:
     """A fit, and how many held-out examples every trained half of a classifier gets right."""
     right: dict[str, int] = {}
 
@@ -203,66 +208,68 @@ def classify(
     fitted = fit(study, dataset, digest, entropy, batches, held_out, count)
     labels = np.concatenate([arrays[-1] for arrays in held_out])
     majority = int(np.bincount(labels).max())
-    return fitted, results.Accuracy(study.name, fitted.case, dataset, digest, right, majority, len(labels))
+    return fitted, store.Accuracy(study.name, fitted.case, dataset, digest, right, majority, len(labels))
 
 
-def _timing(subject: str, study: Study, batch: int, runs: list[timing.Run], **more: object) -> results.Timing:
+def _timing(
+    subject: str, study: Study, batch: int, runs: list[statistics.Run], **more: object
+) -> store.Timing:
     case = {"twin": study.name, **study.config, "batch": batch, **more}
-    return results.Timing(subject, case, [asdict(run) for run in runs])
+    return store.Timing(subject, case, [asdict(run) for run in runs])
 
 
 def steps(
-    study: Study, verdict: results.Gate, batch_sizes: Sequence[int], modes: Sequence[str], plan: timing.Plan
-) -> Iterator[results.Timing]:
+    study: Study, verdict: store.Gate, batch_sizes: Sequence[int], modes: Sequence[str], plan: harness.Plan
+) -> Iterator[store.Timing]:
     """Time whole training steps at each batch size; nothing when the gate failed."""
     for batch in batch_sizes if verdict.passed else []:
         yield from timed_steps(study, batch, modes, plan)
 
 
 def timed_steps(
-    study: Study, batch: int, modes: Sequence[str], plan: timing.Plan, **more: object
-) -> Iterator[results.Timing]:
+    study: Study, batch: int, modes: Sequence[str], plan: harness.Plan, **more: object
+) -> Iterator[store.Timing]:
     """Time whole training steps at one batch size; `more` goes into the record's case."""
     room(study, batch, models=2 * len(modes) + 1)
     arguments = {"model": study.model, "config": study.config, "batch": batch, "modes": list(modes)}
-    runs = timing.measure(
-        "twins.arms:step_arms", arguments, plan, lambda done: tell(f"batch {batch}, {done}")
+    runs = harness.measure(
+        "twins.timing.variants:step_arms", arguments, plan, lambda done: tell(f"batch {batch}, {done}")
     )
     yield _timing("training step", study, batch, runs, **more)
 
 
 def half_types(
-    study: Study, verdicts: Sequence[results.Gate], batch: int, plan: timing.Plan
-) -> Iterator[results.Timing]:
+    study: Study, verdicts: Sequence[store.Gate], batch: int, plan: harness.Plan
+) -> Iterator[store.Timing]:
     """Time eager steps in float32 and in every half type whose gate passed; nothing when none did."""
     dtypes = [verdict.case["dtype"] for verdict in verdicts if verdict.passed]
     if dtypes:
         sizes = {"model": study.model, "config": study.config, "batch": batch}
         room(study, batch, models=2 * len(dtypes) + 3)
         arguments = sizes | {"dtypes": ["float32", *dtypes]}
-        runs = timing.measure("twins.arms:type_arms", arguments, plan, tell)
+        runs = harness.measure("twins.timing.variants:type_arms", arguments, plan, tell)
         yield _timing("training step by type", study, batch, runs)
 
 
-def parts(study: Study, verdict: results.Gate, batch: int, plan: timing.Plan) -> Iterator[results.Timing]:
+def parts(study: Study, verdict: store.Gate, batch: int, plan: harness.Plan) -> Iterator[store.Timing]:
     """Time the parts of an eager step; nothing when the gate failed."""
     if verdict.passed:
         arguments = {"model": study.model, "config": study.config, "batch": batch}
-        yield _timing("parts", study, batch, timing.measure("twins.arms:part_arms", arguments, plan, tell))
+        yield _timing(
+            "parts", study, batch, harness.measure("twins.timing.variants:part_arms", arguments, plan, tell)
+        )
 
 
-def memory(study: Study, verdict: results.Gate, batch: int, modes: Sequence[str]) -> Iterator[results.Memory]:
+def memory(study: Study, verdict: store.Gate, batch: int, modes: Sequence[str]) -> Iterator[store.Memory]:
     """Memory of each half in each mode, every one in a process of its own; nothing when the gate failed."""
     arms = [(each.name, mode) for each in BOTH for mode in modes if verdict.passed]
     for framework, mode in arms:
         sizes = {"model": study.model, "config": study.config, "batch": batch}
-        read = processes.call("twins.arms:memory", sizes | {"framework": framework, "mode": mode})
-        yield results.Memory(study.name, study.config | {"batch": batch}, f"{framework} {mode}", **read)
+        read = processes.call("twins.timing.variants:memory", sizes | {"framework": framework, "mode": mode})
+        yield store.Memory(study.name, study.config | {"batch": batch}, f"{framework} {mode}", **read)
 
 
-def countable(
-    study: Study, verdict: results.Gate, batch_sizes: Sequence[int]
-) -> tuple[list[results.Work], str]:
+def countable(study: Study, verdict: store.Gate, batch_sizes: Sequence[int]) -> tuple[list[store.Work], str]:
     """The works, or none and the sentence that the two counts of a step's operations differ."""
     try:
         return list(works(study, verdict, batch_sizes)), ""
@@ -270,7 +277,7 @@ def countable(
         return [], f"The share of the ceiling is not known: {error}."
 
 
-def works(study: Study, verdict: results.Gate, batch_sizes: Sequence[int]) -> Iterator[results.Work]:
+def works(study: Study, verdict: store.Gate, batch_sizes: Sequence[int]) -> Iterator[store.Work]:
     """Operations of one training step at each batch size, counted on the CPU; nothing when the gate failed.
 
     Errors: ArithmeticError when the two counts differ.
@@ -278,7 +285,7 @@ def works(study: Study, verdict: results.Gate, batch_sizes: Sequence[int]) -> It
     for batch in batch_sizes if verdict.passed else []:
         with on("cpu"):
             counted = flops.count(*study.halves(), study.example(batch))
-        yield results.Work(study.name, study.config | {"batch": batch}, counted)
+        yield store.Work(study.name, study.config | {"batch": batch}, counted)
 
 
 def next_token(windows: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:

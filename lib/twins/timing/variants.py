@@ -10,10 +10,12 @@ from types import ModuleType
 
 import numpy as np
 
-from twins import precision, process_memory, train
 from twins.frameworks import BOTH, TORCH, Mlx, Torch
-from twins.timing import AGAIN, Arm
-from twins.train import Half, Recipe
+from twins.machine import process_memory
+from twins.timing.harness import Arm
+from twins.timing.statistics import AGAIN
+from twins.training import half_precision, train
+from twins.training.train import Half, Recipe
 
 BATCHES = 4  # different batches an arm goes round in
 MODES = {"eager": False, "compiled": True}
@@ -53,7 +55,7 @@ def type_arms(model: str, config: dict, batch: int, dtypes: list[str]) -> dict[s
     batches = examples(model, config, batch)
     return {
         f"{each.name} {dtype}{again}": step_arm(
-            precision.lowered(_half(model, config, each), dtype), batches, compiled=False
+            half_precision.lowered(_half(model, config, each), dtype), batches, compiled=False
         )
         for each, dtype, again in kinds
     }

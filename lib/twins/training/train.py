@@ -14,8 +14,8 @@ from types import ModuleType
 
 import numpy as np
 
-from twins import own, weights
 from twins.frameworks import MLX, TORCH, Mlx, Torch
+from twins.models import user_model, weights
 
 import mlx.core as mx  # isort: skip  (after frameworks: the BLAS)
 import mlx.nn as mnn  # isort: skip
@@ -230,7 +230,7 @@ def named(model: str) -> ModuleType:
     Errors: ValueError naming the models there are.
     """
     if model.endswith(".py") and Path(model).is_file():
-        return own.load(Path(model))
+        return user_model.load(Path(model))
     folder = importlib.resources.files("twins.models")
     known = sorted(
         file.name[:-3] for file in folder.iterdir() if file.name[:1].isalpha() and file.name.endswith(".py")

@@ -9,10 +9,12 @@ from dataclasses import asdict
 
 import numpy as np
 
-from twins import results, timing
 from twins.frameworks import MLX, TORCH
-from twins.handover import synchronize, view
-from twins.timing import AGAIN, Arm
+from twins.records import store
+from twins.timing import harness
+from twins.timing.harness import Arm
+from twins.timing.statistics import AGAIN
+from twins.transfer.transfers import synchronize, view
 
 import mlx.core as mx  # isort: skip  (after twins.frameworks: the BLAS)
 import torch  # isort: skip
@@ -84,7 +86,7 @@ def arms(n: int) -> dict[str, Arm]:
     return {name: Arm(call, synchronize) for name, call in (calls | {first + AGAIN: again}).items()}
 
 
-def timings(n: int, plan: timing.Plan) -> results.Timing:
+def timings(n: int, plan: harness.Plan) -> store.Timing:
     """The switching workload, timed."""
-    runs = timing.measure("twins.switching:arms", {"n": n}, plan)
-    return results.Timing("switching", {"n": n}, [asdict(run) for run in runs])
+    runs = harness.measure("twins.transfer.device_switching:arms", {"n": n}, plan)
+    return store.Timing("switching", {"n": n}, [asdict(run) for run in runs])

@@ -13,10 +13,13 @@ from typing import Any
 import numpy as np
 import psutil
 
-from twins import process_memory, processes, results, timing
 from twins.frameworks import TORCH
-from twins.show import tell
-from twins.timing import AGAIN, Arm
+from twins.machine import process_memory, processes
+from twins.records import store
+from twins.timing import harness
+from twins.timing.harness import Arm
+from twins.timing.progress import tell
+from twins.timing.statistics import AGAIN
 
 import mlx.core as mx  # isort: skip  (after twins.frameworks: the BLAS)
 import torch  # isort: skip
@@ -197,18 +200,18 @@ def prove(route: str, size: int) -> dict:
     return {"written": written(source, taken), "address": address, "added": max(0, added)}
 
 
-def proofs(size: int) -> Iterator[results.Sharing]:
+def proofs(size: int) -> Iterator[store.Sharing]:
     """Whether each hand-over shares memory, shown at `size` bytes."""
     for name in [name for name in routes() if name != "nothing"]:
-        found = processes.call("twins.handover:prove", {"route": name, "size": size})
-        yield results.Sharing(name, size, **found)
+        found = processes.call("twins.transfer.transfers:prove", {"route": name, "size": size})
+        yield store.Sharing(name, size, **found)
         tell(name)
 
 
-def timings(sizes: Sequence[int], plan: timing.Plan) -> Iterator[results.Timing]:
+def timings(sizes: Sequence[int], plan: harness.Plan) -> Iterator[store.Timing]:
     """Every hand-over at every size, in bytes. Errors: MemoryError when the largest does not fit."""
     room(sizes)
     for size in sizes:
-        runs = timing.measure("twins.handover:arms", {"size": size}, plan)
+        runs = harness.measure("twins.transfer.transfers:arms", {"size": size}, plan)
         tell(f"{size:,} bytes")
-        yield results.Timing("hand-over", {"bytes": size}, [asdict(run) for run in runs])
+        yield store.Timing("hand-over", {"bytes": size}, [asdict(run) for run in runs])

@@ -57,7 +57,7 @@ class Proxy:
 
     def _model(self):
         if not hasattr(self, "model"):
-            from twins.coreml.reference import load
+            from coreml_runtime import load
 
             self.model = load(*self.arguments)
         return self.model

@@ -69,7 +69,7 @@ def _coremltools(module):
 CHANGES = {
     "torch": _torch,
     "mlx.core": _mlx,
-    "twins.macos": _macos,
+    "twins.machine.macos": _macos,
     "coremltools.models.model": _coremltools,
 }
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from agreement import assert_agree, normal, results
 
-from twins.coreml.convert import convert
-from twins.coreml.errors import ConversionError
+from mlx_coreml.conversion.convert import convert
+from mlx_coreml.ir.errors import ConversionError
 from twins.frameworks import mx
 
 import mlx.nn as nn  # isort: skip

@@ -4,9 +4,9 @@ import coremltools as ct
 import pytest
 from agreement import assert_agree, normal, results, truths, whole
 
-from twins.coreml.errors import ConversionError
-from twins.coreml.graph import Graph, Node, Tensor
-from twins.coreml.lowering.program import build
+from mlx_coreml.backends.mil.program import build
+from mlx_coreml.ir.errors import ConversionError
+from mlx_coreml.ir.graph import Graph, Node, Tensor
 from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
 
 X, DEEP = normal(3, 4, 5), normal(2, 3, 4, 5)

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from agreement import assert_agree, results, truths, whole
 
-from twins.coreml.convert import convert
-from twins.coreml.errors import ConversionError
-from twins.coreml.graph import Graph, Node, Tensor, constant
-from twins.coreml.lowering import integers
-from twins.coreml.lowering.program import build
+from mlx_coreml.backends.mil.lowering.arithmetic import integers
+from mlx_coreml.backends.mil.program import build
+from mlx_coreml.conversion.convert import convert
+from mlx_coreml.ir.errors import ConversionError
+from mlx_coreml.ir.graph import Graph, Node, Tensor, constant
 from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
 
 N, M, K = whole(-99, 99, 3, 4), whole(-99, 99, 3, 4, seed=1), whole(0, 9, 3, 4)

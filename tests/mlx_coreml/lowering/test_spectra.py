@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from agreement import assert_agree, normal, results
 
-from twins.coreml.capture import capture
-from twins.coreml.convert import convert
-from twins.coreml.errors import UnsupportedError
-from twins.coreml.passes.simplify import simplify
-from twins.coreml.passes.spectra import LONGEST
+from mlx_coreml.capture.tracing import capture
+from mlx_coreml.conversion.convert import convert
+from mlx_coreml.ir.errors import UnsupportedError
+from mlx_coreml.passes.canonicalize.complex_numbers import LONGEST
+from mlx_coreml.passes.simplify import simplify
 from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
 
 X, WINDOW = normal(3, 4, 7), mx.array(np.hanning(8).astype(np.float32))

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from coreml.lowering.agreement import assert_agree, normal, results, truths
-from coreml.passes.graphs import kinds, only, simplified
+from agreement import assert_agree, normal, results, truths
+from graphs import kinds, only, simplified
 
 from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from coreml.passes.graphs import kinds, simplified
+from graphs import kinds, simplified
 
-from twins.coreml.graph import Graph, Node, Tensor, constant
-from twins.coreml.passes.duplicates import merge_duplicates
+from mlx_coreml.ir.graph import Graph, Node, Tensor, constant
+from mlx_coreml.passes.canonicalize.duplicates import merge_duplicates
 from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
 
 X = mx.zeros((2, 3))

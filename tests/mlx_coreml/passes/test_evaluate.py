@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from twins.coreml.capture import capture
-from twins.coreml.graph import Graph, Node, Tensor
-from twins.coreml.passes.evaluate import EVALUATE
-from twins.coreml.passes.fold import fold
-from twins.coreml.passes.simplify import simplify
+from mlx_coreml.capture.tracing import capture
+from mlx_coreml.ir.graph import Graph, Node, Tensor
+from mlx_coreml.passes.fold.constants import fold
+from mlx_coreml.passes.fold.evaluate import EVALUATE
+from mlx_coreml.passes.simplify import simplify
 from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
 
 RNG = np.random.default_rng(0)

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from twins.coreml.capture import capture
-from twins.coreml.graph import Graph
-from twins.coreml.passes.gathers import recover_gathers
-from twins.coreml.passes.simplify import simplify
+from mlx_coreml.capture.tracing import capture
+from mlx_coreml.ir.graph import Graph
+from mlx_coreml.passes.canonicalize.gathers import recover_gathers
+from mlx_coreml.passes.simplify import simplify
 from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
 
 X, I, TABLE = mx.zeros((3, 4, 5)), mx.array([0, -1]), mx.zeros((2, 2), mx.int32)  # noqa: E741

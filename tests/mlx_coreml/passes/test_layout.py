@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from conversion import converted, graph_of, normal
 
-from twins.coreml.passes.layout import inverse
+from mlx_coreml.passes.layout.channels_first import inverse
 from twins.frameworks import mx
 
 import mlx.nn as nn  # isort: skip

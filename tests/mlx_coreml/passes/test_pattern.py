@@ -1,11 +1,11 @@
 """Patterns of nodes: names, numbers, order of operands, casts."""
 
 import pytest
-from coreml.passes.graphs import Graph
+from graphs import Graph
 
-from twins.coreml.capture import capture
-from twins.coreml.passes.broadcasts import drop_broadcasts
-from twins.coreml.passes.pattern import Number, Some, X, match, matches, op
+from mlx_coreml.capture.tracing import capture
+from mlx_coreml.passes.layout.broadcasts import drop_broadcasts
+from mlx_coreml.passes.rewriting.pattern import Number, Some, X, match, matches, op
 from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
 
 A, B = mx.zeros((2, 3)), mx.ones((2, 3))

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from twins.coreml.capture import capture
-from twins.coreml.convert import convert
-from twins.coreml.errors import ConversionError
-from twins.coreml.passes.quantized import unpacked
-from twins.coreml.passes.simplify import simplify
+from mlx_coreml.capture.tracing import capture
+from mlx_coreml.conversion.convert import convert
+from mlx_coreml.ir.errors import ConversionError
+from mlx_coreml.passes.canonicalize.quantized_weights import unpacked
+from mlx_coreml.passes.simplify import simplify
 from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
 
 import mlx.nn as nn  # isort: skip

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from conversion import converted, error_of, normal
 
-from twins.coreml.convert import convert
-from twins.coreml.errors import ConversionError
-from twins.coreml.passes.rank import merged
+from mlx_coreml.conversion.convert import convert
+from mlx_coreml.ir.errors import ConversionError
+from mlx_coreml.passes.layout.rank import merged
 from twins.frameworks import mx
 
 X = normal(2, 2, 3, 2, 3, 2, 2)

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from coreml.lowering.agreement import assert_agree, normal, results
-from coreml.passes.graphs import kinds, only, simplified
+from agreement import assert_agree, normal, results
+from graphs import kinds, only, simplified
 
 from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
 

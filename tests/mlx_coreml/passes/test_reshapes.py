@@ -1,8 +1,8 @@
 """What changes nothing is dropped, chains of reshapes and transposes are one; other nodes stay."""
 
 import pytest
-from coreml.lowering.agreement import assert_agree, normal, results
-from coreml.passes.graphs import kinds, simplified
+from agreement import assert_agree, normal, results
+from graphs import kinds, simplified
 
 from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
 

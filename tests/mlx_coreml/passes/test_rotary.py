@@ -1,8 +1,8 @@
 """Rotary embedding: two products and a swap, for tables and for positions of the input; angles stay exact."""
 
 import pytest
-from coreml.lowering.agreement import assert_agree, normal, results
-from coreml.passes.graphs import kinds, simplified
+from agreement import assert_agree, normal, results
+from graphs import kinds, simplified
 
 from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
 

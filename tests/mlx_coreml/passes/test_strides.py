@@ -3,8 +3,8 @@
 import pytest
 from conversion import converted, normal
 
-from twins.coreml.convert import convert
-from twins.coreml.errors import ConversionError
+from mlx_coreml.conversion.convert import convert
+from mlx_coreml.ir.errors import ConversionError
 from twins.frameworks import mx
 
 SIGNALS = normal(3, 20)

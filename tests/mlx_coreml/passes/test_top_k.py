@@ -2,8 +2,8 @@
 
 import pytest
 
-from twins.coreml.capture import capture
-from twins.coreml.passes.simplify import simplify
+from mlx_coreml.capture.tracing import capture
+from mlx_coreml.passes.simplify import simplify
 from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
 
 X = mx.zeros((3, 7))

@@ -1,8 +1,8 @@
 """The parts of a stacked axis are cut in place, without an axis of their own; other splits stay."""
 
 import pytest
-from coreml.lowering.agreement import assert_agree, normal, results
-from coreml.passes.graphs import kinds, simplified
+from agreement import assert_agree, normal, results
+from graphs import kinds, simplified
 
 X = normal(2, 5, 24)
 

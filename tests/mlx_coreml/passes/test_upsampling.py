@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from conversion import converted, graph_of, normal
 
-from twins.coreml.passes.upsampling import linear
+from mlx_coreml.passes.fuse.upsampling import linear
 from twins.frameworks import mx
 
 import mlx.nn as nn  # isort: skip

@@ -5,8 +5,8 @@ from collections import Counter
 import pytest
 from conversion import converted
 
-from twins.coreml.zoo import models
-from twins.coreml.zoo.case import Case, normal
+from mlx_coreml.coverage.cases import models
+from mlx_coreml.coverage.cases.case import Case, normal
 from twins.frameworks import mx
 
 import mlx.nn as nn  # isort: skip

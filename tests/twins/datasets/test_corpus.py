@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from twins.data import corpus, download, markov
+from twins.datasets import corpus, download, markov
 
 SENTENCE = re.compile(r"[^\n.]+(\.\d[^\n.]*)*\.")  # one full stop, apart from those in numbers
 
@@ -162,7 +162,7 @@ def test_failed_write_leaves_nothing(raw):
 LOAD_AND_PRINT = """
 import hashlib, sysconfig
 sysconfig.get_path = lambda name: {library!r}
-from twins.data import corpus
+from twins.datasets import corpus
 loaded = corpus.load("stdlib", 300)
 print(loaded.digest, hashlib.sha256(loaded.train.tobytes() + loaded.tokenizer.to_str().encode()).hexdigest())
 """

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from twins.data import download
+from twins.datasets import download
 
 CONTENT = b"To be, or not to be, that is the question.\n" * 50_000
 
@@ -167,7 +167,7 @@ def test_members_come_from_a_tar_archive_too(server, raw, monkeypatch):
 
 
 def test_folder_is_the_projects_unless_named(monkeypatch, tmp_path):
-    project = Path(__file__).resolve().parents[2]
+    project = Path(__file__).resolve().parents[3]
     monkeypatch.delenv("TWINS_DATA", raising=False)
     assert download.folder() == project / "data" / "raw"
     monkeypatch.setenv("TWINS_DATA", str(tmp_path))
@@ -177,7 +177,7 @@ def test_folder_is_the_projects_unless_named(monkeypatch, tmp_path):
 @pytest.mark.parametrize("name", download.FILES)
 def test_readme_says_what_the_table_says(name):
     remote = download.FILES[name]
-    readme = (Path(__file__).resolve().parents[2] / "data" / "README.md").read_text("utf-8")
+    readme = (Path(__file__).resolve().parents[3] / "data" / "README.md").read_text("utf-8")
     row = f"| `{name}` | [{remote.file}]({remote.url}) | {remote.bytes:,} | `{remote.sha256}` |"
     assert row in readme
     assert f"{remote.terms} |" in readme

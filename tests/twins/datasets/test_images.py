@@ -8,7 +8,7 @@ import tarfile
 import numpy as np
 import pytest
 
-from twins.data import download, images
+from twins.datasets import download, images
 
 DIGITS = images.load("digits", 16)
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from twins.data import markov
+from twins.datasets import markov
 
 
 def test_splitmix64_gives_the_published_numbers():

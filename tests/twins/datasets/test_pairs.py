@@ -10,9 +10,9 @@ from itertools import combinations_with_replacement, product
 import numpy as np
 import pytest
 
-from twins.data import allnli, corpus, download, inference, pairs, passages
-from twins.data.inference import Sentence
-from twins.data.pairs import CLS, PAD, SEP, Part
+from twins.datasets import allnli, corpus, download, entailment, passages, text_pairs
+from twins.datasets.entailment import Sentence
+from twins.datasets.text_pairs import CLS, PAD, SEP, Part
 
 # --- inference: labels against an oracle that knows only what words mean ----------------------------
 
@@ -26,11 +26,11 @@ def true(sentence, world):
 
 
 def peopled(sentence, world):
-    return true(sentence, world) or true(inference.negation(sentence), world)
+    return true(sentence, world) or true(entailment.negation(sentence), world)
 
 
 # One individual is enough for what a sentence asks for, so two show all that a larger world could.
-WORLDS = list(combinations_with_replacement(inference.KINDS, 3))
+WORLDS = list(combinations_with_replacement(entailment.KINDS, 3))
 
 
 def by_worlds(first, second):
@@ -41,8 +41,8 @@ def by_worlds(first, second):
 
 @pytest.mark.parametrize("number", range(0, 5184, 173))
 def test_labels_hold_in_every_world(number):
-    first, second = list(product(inference.sentences(), repeat=2))[number]
-    assert inference.label(first, second) == by_worlds(first, second)
+    first, second = list(product(entailment.sentences(), repeat=2))[number]
+    assert entailment.label(first, second) == by_worlds(first, second)
 
 
 @pytest.mark.parametrize(
@@ -60,17 +60,17 @@ def test_labels_hold_in_every_world(number):
     ],
 )
 def test_labels_known_by_hand(first, second, known):
-    assert inference.CLASSES[inference.label(Sentence(*first), Sentence(*second))] == known
+    assert entailment.CLASSES[entailment.label(Sentence(*first), Sentence(*second))] == known
 
 
 def test_inference_is_the_same_everywhere_balanced_and_without_repetition():
-    rows = inference.pairs()
+    rows = entailment.pairs()
     assert rows[:2] == [
         ("all brown bumblebees whisper", "some insects speak", 0),
         ("all brown cobras whisper", "no young snakes speak", 1),
     ]
     assert len({row[:2] for row in rows}) == len(rows) == 3 * 6660
-    loaded = pairs.load("inference", 8)
+    loaded = text_pairs.load("inference", 8)
     assert loaded.digest == "f1d000477fe2a8525ca074b77d366d662669f467e8ea63bfa8c5a9c615b7d0f9"
     for part in (loaded.train, loaded.test):
         assert set(np.bincount(part.labels)) == {len(part) // 3}
@@ -131,18 +131,18 @@ def library(raw, tmp_path, monkeypatch):
 def test_passages_are_split_by_file_and_seen_pairs_left_out(library):
     documents, _ = corpus.TEXTS["stdlib"]()
     held = documents["valid"] + documents["test"]
-    loaded = pairs.load("passages", 24, vocabulary=300)
+    loaded = text_pairs.load("passages", 24, vocabulary=300)
     assert len(loaded.train) == 5 * len(documents["train"])
     assert len(loaded.test) == 5 * len(held) > 0
     assert "0 test pairs seen in training were left out" in loaded.source
     assert loaded.vocabulary == 303
-    assert pairs.load("passages", 24, vocabulary=300).digest == loaded.digest
+    assert text_pairs.load("passages", 24, vocabulary=300).digest == loaded.digest
     assert [row[2] for row in loaded.examples] == list(passages.CLASSES)
     copied = min(library.iterdir())
     for path in library.iterdir():
         path.write_text(copied.read_text())
     with pytest.raises(ValueError, match="every test pair is also a training pair"):
-        pairs.load("passages", 24, vocabulary=257)
+        text_pairs.load("passages", 24, vocabulary=257)
 
 
 # --- arrays ----------------------------------------------------------------------------------------
@@ -158,7 +158,7 @@ def part(lengths, context=16):
 
 
 def test_texts_stand_between_their_marks_and_are_cut_to_the_context():
-    made = pairs._ids([[0, 1], [5] * 20], 8)
+    made = text_pairs._ids([[0, 1], [5] * 20], 8)
     assert made.tolist() == [[CLS, 3, 4, SEP, 0, 0, 0, 0], [CLS, 8, 8, 8, 8, 8, 8, SEP]]
     assert made.dtype == np.int32
 
@@ -167,7 +167,7 @@ LENGTHS = np.random.default_rng(0).integers(1, 17, (200, 2))
 
 
 def test_batches_hold_pairs_of_about_one_length():
-    for ids, mask, labels in pairs.batches(part(LENGTHS), 8, 50, seed=0):
+    for ids, mask, labels in text_pairs.batches(part(LENGTHS), 8, 50, seed=0):
         longest = LENGTHS[labels].max(axis=1)
         assert ids.shape == mask.shape == (8, 2, ids.shape[2])
         assert ids.shape[2] in (4, 8, 12, 16)
@@ -178,9 +178,9 @@ def test_batches_hold_pairs_of_about_one_length():
 
 
 def test_batches_are_the_same_for_the_same_seed_and_no_pair_comes_twice_in_a_pass():
-    made = [labels for _, _, labels in pairs.batches(part(LENGTHS), 8, 40, seed=3)]
-    again = [labels for _, _, labels in pairs.batches(part(LENGTHS), 8, 60, seed=3)]
-    other = [labels for _, _, labels in pairs.batches(part(LENGTHS), 8, 40, seed=4)]
+    made = [labels for _, _, labels in text_pairs.batches(part(LENGTHS), 8, 40, seed=3)]
+    again = [labels for _, _, labels in text_pairs.batches(part(LENGTHS), 8, 60, seed=3)]
+    other = [labels for _, _, labels in text_pairs.batches(part(LENGTHS), 8, 40, seed=4)]
     assert len(made) == 40
     assert np.array_equal(made, again[:40])
     assert not np.array_equal(made, other)
@@ -192,7 +192,7 @@ def test_batches_are_the_same_for_the_same_seed_and_no_pair_comes_twice_in_a_pas
 
 @pytest.mark.parametrize(("batch", "limit"), [(7, None), (64, None), (7, 50), (500, 1)])
 def test_whole_has_every_pair_once(batch, limit):
-    labels = np.concatenate([labels for _, _, labels in pairs.whole(part(LENGTHS), batch, limit)])
+    labels = np.concatenate([labels for _, _, labels in text_pairs.whole(part(LENGTHS), batch, limit)])
     assert len(set(labels)) == len(labels) == (limit or len(LENGTHS))
     assert limit is None or not np.array_equal(np.sort(labels), np.arange(limit))  # not just the first
 
@@ -206,14 +206,14 @@ def test_whole_has_every_pair_once(batch, limit):
 )
 def test_impossible_batches_are_refused(batch, steps, sentence):
     with pytest.raises(ValueError, match=sentence):
-        pairs.batches(part(LENGTHS), batch, steps, seed=0)
+        text_pairs.batches(part(LENGTHS), batch, steps, seed=0)
 
 
 def test_unknown_pairs_and_an_empty_context_are_refused():
     with pytest.raises(ValueError, match="no pairs are called 'snli'; known: passages, inference, allnli"):
-        pairs.load("snli", 64)
+        text_pairs.load("snli", 64)
     with pytest.raises(ValueError, match="a context of 2 holds no text between"):
-        pairs.load("inference", 2)
+        text_pairs.load("inference", 2)
 
 
 # --- AllNLI ----------------------------------------------------------------------------------------
@@ -247,7 +247,7 @@ def offer(server, monkeypatch, name, folder, rows):
 def test_allnli_is_both_sets_without_disputed_pairs(server, raw, monkeypatch):
     offer(server, monkeypatch, "snli", "s", LABELLED)
     offer(server, monkeypatch, "multinli", "m", LABELLED)
-    loaded = pairs.load("allnli", 32, vocabulary=270)
+    loaded = text_pairs.load("allnli", 32, vocabulary=270)
     assert (len(loaded.train), len(loaded.test)) == (6, 6)
     assert loaded.train.labels.tolist() == [0, 1, 2, 0, 1, 2]
     assert loaded.examples[2] == ("0s A dog runs.", "No dog runs.", "contradiction")
@@ -267,4 +267,4 @@ def test_allnli_that_cannot_be_had_is_one_sentence(server, raw, monkeypatch):
     offer(server, monkeypatch, "snli", "s", LABELLED)
     server.files.clear()
     with pytest.raises(download.DownloadError, match="could not download snli from"):
-        pairs.load("allnli", 32)
+        text_pairs.load("allnli", 32)

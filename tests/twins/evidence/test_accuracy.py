@@ -2,12 +2,13 @@
 
 import pytest
 
-from twins import accuracy, results
+from twins.evidence import accuracy
+from twins.records import store
 
 
-def scored(mlx: int, torch: int, majority: int = 34, total: int = 100) -> results.Accuracy:
+def scored(mlx: int, torch: int, majority: int = 34, total: int = 100) -> store.Accuracy:
     right = {"MLX": mlx, "PyTorch": torch, "floor": torch}
-    return results.Accuracy("bert", {}, "passages", "digest", right, majority, total)
+    return store.Accuracy("bert", {}, "passages", "digest", right, majority, total)
 
 
 @pytest.mark.parametrize(

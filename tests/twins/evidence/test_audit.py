@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from twins import audit, published
+from twins.evidence.published import audit, published_benchmarks
 
 LIVE = {found.name: found for found in audit.findings()}
 
@@ -57,4 +57,4 @@ def test_scatter_adds_where_it_is_kept():
 
 
 def test_the_table_of_findings_names_every_live_one_and_no_other():
-    assert {row.live for row in published.audit() if row.live} == set(LIVE)
+    assert {row.live for row in published_benchmarks.audit() if row.live} == set(LIVE)

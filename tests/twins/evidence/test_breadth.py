@@ -7,7 +7,7 @@ import mlx.optimizers
 import pytest
 import torch
 
-from twins import breadth, breadth_names
+from twins.evidence import breadth, breadth_names
 
 FOUND = {(row.framework, row.group): row for row in breadth.measure()}
 

@@ -9,12 +9,15 @@ import yaml
 from records import MACHINE, step, timed
 from test_summary import written
 
-from twins import claims, decisions, evidence, notebooks, published, report, results, summary
-from twins.claims import AGAINST, CONTRADICTED, DEPENDS, FOR, NOT_HERE, SUPPORTED, UNDECIDED, Claim
-from twins.evidence import DIRECT, Figure
-from twins.kinds import Breadth, Conversion
-from twins.results import Found
-from twins.timing import AGAIN
+from twins.evidence import claims, decisions, queries, summary
+from twins.evidence.claims import AGAINST, CONTRADICTED, DEPENDS, FOR, NOT_HERE, SUPPORTED, UNDECIDED, Claim
+from twins.evidence.published import published_benchmarks
+from twins.evidence.queries import DIRECT, Figure
+from twins.records import store
+from twins.records.record_types import Breadth, Conversion
+from twins.records.store import Found
+from twins.series import notebook_files, runner
+from twins.timing.statistics import AGAIN
 
 CLAIMS = {claim.id: claim for claim in claims.load()}
 MACS = {
@@ -158,14 +161,14 @@ def test_export_claims_follow_their_conversions(name, changed, before, after):
 
 def test_a_route_that_is_not_there_is_no_failure():
     gone = replace(EXPORTS[1], right=None, failed="trace", message="RuntimeError: needs macOS: not here")
-    figures = evidence.export_failures(on(MACHINE, EXPORTS[0], gone))
+    figures = queries.export_failures(on(MACHINE, EXPORTS[0], gone))
     assert figures == []
 
 
 def test_the_interval_of_failures_is_over_the_conversions_both_took():
     rows = [converted(DIRECT, 1.0, model=str(i)) for i in range(10)]
     rows += [converted("PyTorch, torch.export", 1.0, right=i > 4, model=str(i)) for i in range(10)]
-    (best,) = evidence.export_failures(on(MACHINE, *rows))
+    (best,) = queries.export_failures(on(MACHINE, *rows))
     assert (best.value, best.case["against"]) == (5, "PyTorch's best route")
     assert 1 <= best.low <= 3 and 7 <= best.high <= 9
 
@@ -179,13 +182,13 @@ def test_breadth_counts_the_longer_list():
 
 
 def test_platforms_come_from_their_table(monkeypatch):
-    row = published.Platform("Atari", True, False, "http", "http", "2026-01-01", "")
+    row = published_benchmarks.Platform("Atari", True, False, "http", "http", "2026-01-01", "")
     for rows, word in (
         ([row], SUPPORTED),
         ([replace(row, pytorch=False, mlx=True)], CONTRADICTED),
         ([replace(row, mlx=None)], NOT_HERE),
     ):
-        monkeypatch.setattr(published, "platforms", lambda rows=rows: rows)
+        monkeypatch.setattr(published_benchmarks, "platforms", lambda rows=rows: rows)
         assert said("cross-platform").word == word
 
 
@@ -199,7 +202,7 @@ def test_a_package_counts_when_core_ml_itself_ran_it():
 # --- three synthetic Macs --------------------------------------------------------------------------
 
 
-def three_macs() -> dict[str, list[results.Record]]:
+def three_macs() -> dict[str, list[store.Record]]:
     """Three Macs that are not: one faster with MLX, one with PyTorch, one depending on the batch size."""
     fast, slow, mixed = MACS.values()
     made = [
@@ -275,14 +278,14 @@ def test_ids_are_not_shared(tmp_path):
 
 
 def test_published_rows_are_counted_on_apple_gpus_only():
-    rows = [row for row in published.benchmarks() if row.task == "inference" and row.ratio]
+    rows = [row for row in published_benchmarks.benchmarks() if row.task == "inference" and row.ratio]
     told = claims.others(CLAIMS["inference"])
     count = int(re.search(r"of (\d+) pairs", told)[1])
     assert 0 < count < len(rows)
 
 
 def test_every_claim_that_the_mission_names_is_there():
-    assert {claim.query for claim in CLAIMS.values()} == set(evidence.QUERIES)
+    assert {claim.query for claim in CLAIMS.values()} == set(queries.QUERIES)
     assert all(isinstance(claim, Claim) and claim.needs and claim.decision for claim in CLAIMS.values())
 
 
@@ -292,7 +295,7 @@ def test_every_claim_that_the_mission_names_is_there():
 def shown(path) -> list[str]:
     """What the cells of a notebook show, in plain text, when run here in this process."""
     names, told = {}, []
-    for cell in notebooks.read(path).cells:
+    for cell in notebook_files.read(path).cells:
         if cell.cell_type == "code":
             *body, last = ast.parse(cell.source).body
             exec(compile(ast.Module([*body], []), "cell", "exec"), names)
@@ -311,10 +314,10 @@ NUMBER = re.compile(r"(?<![\w.-])\d+(?:\.\d+)?(?![\w-])")
 
 
 def test_without_records_the_summary_holds_no_number_but_the_limits_of_its_rules(monkeypatch):
-    monkeypatch.setattr(results, "read", lambda: Found([], []))
-    monkeypatch.setattr(published, "benchmarks", list)
-    monkeypatch.setattr(published, "platforms", list)
-    path = next(path for path in report.sources() if path.stem == "00_summary")
+    monkeypatch.setattr(store, "read", lambda: Found([], []))
+    monkeypatch.setattr(published_benchmarks, "benchmarks", list)
+    monkeypatch.setattr(published_benchmarks, "platforms", list)
+    path = next(path for path in runner.sources() if path.stem == "00_summary")
     *told, machine = shown(path)
     about_this_machine = set(NUMBER.findall(machine))
     limits = {f"{claim.above:g}" for claim in CLAIMS.values()} | {"0", "1", "95", str(len(CLAIMS))}

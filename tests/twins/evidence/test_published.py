@@ -2,19 +2,19 @@
 
 import pytest
 
-from twins import published
+from twins.evidence.published import published_benchmarks
 
 
 def test_every_row_loads_with_its_address():
-    rows = published.benchmarks()
+    rows = published_benchmarks.benchmarks()
     assert len(rows) == 316
     assert all(row.url.startswith("http") for row in rows)
 
 
 def test_ratio_has_one_orientation():
-    ratios = {(row.source_id, row.unit): row.ratio for row in published.benchmarks() if row.ratio}
+    ratios = {(row.source_id, row.unit): row.ratio for row in published_benchmarks.benchmarks() if row.ratio}
     assert min(ratios.values()) > 0
-    for row in published.benchmarks():
+    for row in published_benchmarks.benchmarks():
         if row.ratio and row.unit == "ms":
             assert row.ratio == row.pytorch_low / row.mlx_low
         if row.ratio and row.unit == "images/s":
@@ -22,7 +22,7 @@ def test_ratio_has_one_orientation():
 
 
 def test_chips_are_numeric():
-    chips = {chip.chip: chip for chip in published.chips()}
+    chips = {chip.chip: chip for chip in published_benchmarks.chips()}
     assert len(chips) == 20
     assert chips["M1"].memory_bandwidth_gb_per_s == 68
     assert (chips["M6"].cpu_cores_m, chips["M6"].cpu_cores_e) == (4, 6)
@@ -31,11 +31,11 @@ def test_chips_are_numeric():
 
 @pytest.mark.parametrize(("old", "new"), [(",68,", ",fast,"), (",68,", ",-1,"), (",68,", ",nan,")])
 def test_bad_number_names_its_line(tmp_path, old, new):
-    text = (published.FOLDER / "apple_chips.csv").read_text(encoding="utf-8")
+    text = (published_benchmarks.FOLDER / "apple_chips.csv").read_text(encoding="utf-8")
     path = tmp_path / "chips.csv"
     path.write_text(text.replace(old, new, 1), encoding="utf-8")
-    with pytest.raises(published.PublishedError, match=r"chips\.csv, line 2: memory_bandwidth"):
-        published.chips(path)
+    with pytest.raises(published_benchmarks.PublishedError, match=r"chips\.csv, line 2: memory_bandwidth"):
+        published_benchmarks.chips(path)
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_bad_number_names_its_line(tmp_path, old, new):
     ],
 )
 def test_bad_finding_names_its_line(tmp_path, old, new, why):
-    assert why in refusal(tmp_path, "audit.csv", published.audit, old, new)
+    assert why in refusal(tmp_path, "audit.csv", published_benchmarks.audit, old, new)
 
 
 @pytest.mark.parametrize(
@@ -68,15 +68,15 @@ def test_bad_finding_names_its_line(tmp_path, old, new, why):
     ],
 )
 def test_bad_workload_names_its_line(tmp_path, old, new, why):
-    assert why in refusal(tmp_path, "workloads.csv", published.workloads, old, new)
+    assert why in refusal(tmp_path, "workloads.csv", published_benchmarks.workloads, old, new)
 
 
 def refusal(tmp_path, name, read, old, new):
     """The sentence that a table with one change is refused with."""
-    text = (published.FOLDER / name).read_text(encoding="utf-8")
+    text = (published_benchmarks.FOLDER / name).read_text(encoding="utf-8")
     assert old in text
     (tmp_path / name).write_text(text.replace(old, new, 1), encoding="utf-8")
-    with pytest.raises(published.PublishedError) as raised:
+    with pytest.raises(published_benchmarks.PublishedError) as raised:
         read(tmp_path / name)
     assert name in str(raised.value)
     return str(raised.value)
@@ -84,7 +84,7 @@ def refusal(tmp_path, name, read, old, new):
 
 def test_operations_of_workloads_are_those_of_their_sizes():
     """Counted again from layers, width, tokens and heads, as the papers write a transformer."""
-    found = {row.workload.split(",")[0]: row.flops for row in published.workloads()}
+    found = {row.workload.split(",")[0]: row.flops for row in published_benchmarks.workloads()}
     block = 12 * 1024**2  # weights of a layer: four square ones and two of 4 x width
     forward = 32 * 2 * 1024 * (12 * (block + 2 * 1024 * 1024) + 1024 * 10_000)
     assert found["transformer LM 12x1024"] == (192 + 3 * 5) * forward
@@ -94,9 +94,9 @@ def test_operations_of_workloads_are_those_of_their_sizes():
 
 
 def test_seconds_are_of_one_side_and_unit():
-    row = published.benchmarks()[0]
+    row = published_benchmarks.benchmarks()[0]
     assert row.seconds("PyTorch") == row.pytorch_low * 1e-3
     assert row.seconds("MLX") == row.mlx_low * 1e-3
-    rates = [row for row in published.benchmarks() if row.unit == "it/s"]
+    rates = [row for row in published_benchmarks.benchmarks() if row.unit == "it/s"]
     assert rates and all(row.seconds("MLX") == 1 / row.mlx_low for row in rates)
     assert all(row.seconds("PyTorch") is None for row in rates)

@@ -7,13 +7,17 @@ import pytest
 import records
 import torch
 
-from twins import published, results, roofline, traffic, train
+from twins.evidence import roofline
+from twins.evidence.published import published_benchmarks
+from twins.evidence.published.published_benchmarks import Benchmark, Chip, Workload
 from twins.frameworks import MLX
 from twins.models import transformer_lm as lm
-from twins.published import Benchmark, Chip, Workload
-from twins.results import Traffic, Work
-from twins.study import Study
-from twins.train import Half
+from twins.records import store
+from twins.records.store import Traffic, Work
+from twins.timing import memory_traffic
+from twins.timing.study import Study
+from twins.training import train
+from twins.training.train import Half
 
 ROOF = roofline.Roof("chip", flops=1e12, bandwidth=1e11)  # ridge at 10 FLOP per byte
 LOAD = roofline.Load("transformer_lm", {"batch": 4}, flops=2 * 10**9, compulsory=10**8, unfused=10**9)
@@ -65,16 +69,16 @@ def test_unknown_chip_is_refused_with_what_there_is():
 
 
 def test_every_published_chip_has_the_bound_by_hand():
-    table = roofline.chip_table([LOAD], published.chips())
+    table = roofline.chip_table([LOAD], published_benchmarks.chips())
     first = table.iloc[0]
     assert first["chip"] == "M1"
     seconds = max(2e9 / 2.617e12, 1e8 / 68e9)
     assert first["transformer_lm, batch 4, ms"] == f"{1e3 * seconds:.3g}, memory"
-    inferred = roofline.inferred(published.chips())
+    inferred = roofline.inferred(published_benchmarks.chips())
     assert list(inferred["chip"]) == [n for n in table["chip"] if n.endswith(roofline.MARK)]
     assert inferred["what was inferred"].str.len().min() > 0
     marked = {name.removesuffix(roofline.MARK) for name in table["chip"] if name.endswith(roofline.MARK)}
-    unsourced = {c.chip for c in published.chips() if c.unsourced and c.fp32_tflops}
+    unsourced = {c.chip for c in published_benchmarks.chips() if c.unsourced and c.fp32_tflops}
     assert marked == unsourced != set()
 
 
@@ -120,7 +124,9 @@ def test_a_side_or_chip_that_is_not_stated_has_no_share():
 
 
 def test_no_published_time_beats_its_bound():
-    table = roofline.published_shares(published.workloads(), published.benchmarks(), published.chips())
+    table = roofline.published_shares(
+        published_benchmarks.workloads(), published_benchmarks.benchmarks(), published_benchmarks.chips()
+    )
     assert len(table) > 20
     assert table[roofline.SHARE].between(0.1, 99).all()
 
@@ -155,7 +161,7 @@ def test_compulsory_bytes_of_a_dense_model_by_hand():
     """Nine words a weight (four reads and writes of two moments among them), and the batch."""
     B, I, O = 7, 5, 3  # noqa: E741
     half = half_of(mnn.Linear(I, O), lambda model, x: (model(x) ** 2).mean())
-    assert traffic.compulsory(half, [mx.ones((B, I))]) == 4 * (9 * (I * O + O) + B * I)
+    assert memory_traffic.compulsory(half, [mx.ones((B, I))]) == 4 * (9 * (I * O + O) + B * I)
 
 
 @pytest.mark.parametrize("tied", [True, False])
@@ -173,26 +179,26 @@ def test_compulsory_bytes_of_the_language_model_are_counted_again_by_torch(tied)
     )
     dense = sum(w.numel() for name, w in weights.items() if tied or name != "tokens.weight")
     words = dense + 2 * moments + 4 * sum(w.numel() for w in weights.values())  # the second read of the dense
-    assert traffic.traffic(study, 3).compulsory == 4 * words + sum(4 * x.numel() for x in batch)
+    assert memory_traffic.traffic(study, 3).compulsory == 4 * words + sum(4 * x.numel() for x in batch)
 
 
 def test_unfused_bytes_of_one_sum_by_hand():
     """x + broadcast(b) reads both at their own sizes and writes the sum; the views move nothing."""
     x, b = mx.ones((8, 4)), mx.ones((4,))
-    graph = traffic.flops.primitives(lambda x, b: [(x + b).T.reshape(4, 8)], x, b)
-    assert traffic._moved(graph) == 4 * (32 + 4 + 32)
+    graph = memory_traffic.flops.primitives(lambda x, b: [(x + b).T.reshape(4, 8)], x, b)
+    assert memory_traffic._moved(graph) == 4 * (32 + 4 + 32)
 
 
 def test_a_gather_reads_the_rows_it_picks():
     table, rows = mx.ones((100, 4)), mx.array([1, 2], mx.int32)
-    graph = traffic.flops.primitives(lambda table, rows: [table[rows]], table, rows)
-    assert traffic._moved(graph) == 4 * (2 * 4 + 2 + 2 * 4)
+    graph = memory_traffic.flops.primitives(lambda table, rows: [table[rows]], table, rows)
+    assert memory_traffic._moved(graph) == 4 * (2 * 4 + 2 + 2 * 4)
 
 
 def test_a_step_moves_more_unfused_and_more_with_the_batch():
     config = lm.tiny()
     study = Study("transformer_lm", {name: getattr(config, name) for name in config.__dataclass_fields__})
-    small, large = traffic.traffic(study, 1), traffic.traffic(study, 4)
+    small, large = memory_traffic.traffic(study, 1), memory_traffic.traffic(study, 4)
     assert small.compulsory < small.unfused < large.unfused
     assert large.compulsory - small.compulsory == 3 * 2 * config.context * 4  # ids and labels
 
@@ -202,29 +208,29 @@ def test_counting_leaves_the_model_usable():
     half, _ = train.halves(lm, config, train.Recipe())
     batch = half.batch(lm.example(config, np.random.default_rng(0), 2))
     before = MLX.numpy(half.model.tokens.weight)
-    traffic.unfused(half, batch)
-    traffic.gathered(half, batch)
+    memory_traffic.unfused(half, batch)
+    memory_traffic.gathered(half, batch)
     assert np.array_equal(MLX.numpy(half.model.tokens.weight), before)
     assert np.isfinite(float(train.step(half)(*batch)))
 
 
 def test_without_records_the_tiny_models_are_counted(tmp_path):
-    own = published.FOLDER.parents[1] / "notebooks" / "your_model.py"
-    found = traffic.sizes(results.Found([], []), "chip-8gb", str(own))
-    assert [study.name for study, _ in found] == list(traffic.MODELS)
+    own = published_benchmarks.FOLDER.parents[1] / "notebooks" / "your_model.py"
+    found = memory_traffic.sizes(store.Found([], []), "chip-8gb", str(own))
+    assert [study.name for study, _ in found] == list(memory_traffic.MODELS)
 
 
 def test_with_records_their_sizes_are_counted():
     config = lm.tiny()
     case = {name: getattr(config, name) for name in config.__dataclass_fields__} | {"batch": 3}
-    own = published.FOLDER.parents[1] / "notebooks" / "your_model.py"
+    own = published_benchmarks.FOLDER.parents[1] / "notebooks" / "your_model.py"
     step = records.step(8, 1.0, 1.0)
-    pair = results.Timing(step.subject, {"twin": "your_model", "batch": 8}, step.runs)
+    pair = store.Timing(step.subject, {"twin": "your_model", "batch": 8}, step.runs)
     found = [(Work("transformer_lm", case, 5), "02_transformer_lm"), (pair, "12_your_model")]
     kept = [
-        results.Record(1, type(body).__name__.lower(), "chip-8gb", "CPU", {}, notebook, "quick", "r", body)
+        store.Record(1, type(body).__name__.lower(), "chip-8gb", "CPU", {}, notebook, "quick", "r", body)
         for body, notebook in found
     ]
-    sizes = traffic.sizes(results.Found(kept, []), "chip-8gb", str(own))
+    sizes = memory_traffic.sizes(store.Found(kept, []), "chip-8gb", str(own))
     assert [(study.name, batch) for study, batch in sizes] == [("transformer_lm", 3), ("your_model", 8)]
-    assert traffic.sizes(results.Found(kept, []), "other", str(own))[0][1] == 4
+    assert memory_traffic.sizes(store.Found(kept, []), "other", str(own))[0][1] == 4

@@ -6,9 +6,10 @@ from datetime import UTC, date, datetime
 import pytest
 from records import MACHINE, step, timed
 
-from twins import claims, results, summary
-from twins.results import Found, Gate, Record
-from twins.timing import AGAIN
+from twins.evidence import claims, summary
+from twins.records import store
+from twins.records.store import Found, Gate, Record
+from twins.timing.statistics import AGAIN
 
 APPLE = replace(MACHINE, id="apple-m3-max-64gb", chip="Apple M3 Max", memory_gb=64, device="Apple GPU")
 
@@ -166,9 +167,9 @@ def test_what_is_missing_depends_on_the_machine(device, apple, nvidia):
 
 def test_records_written_by_a_book_are_read_by_the_summary(tmp_path, monkeypatch):
     monkeypatch.setenv("TWINS_PROFILE", "quick")
-    book = results.Book("02_transformer_lm", MACHINE, tmp_path)
+    book = store.Book("02_transformer_lm", MACHINE, tmp_path)
     book.add(step(4, 1.0, 2.0))
-    (row,) = summary.headline(summary.newest(results.read(tmp_path), MACHINE.id))
+    (row,) = summary.headline(summary.newest(store.read(tmp_path), MACHINE.id))
     assert str(row) == "transformer_lm, batch 4: MLX is 2.00× faster [2.00, 2.00]"
 
 
@@ -220,6 +221,6 @@ def test_the_evidence_and_the_claims_of_two_devices_are_told_apart():
 
 
 def test_the_committed_records_keep_their_names():
-    found = results.read(results.ROOT / "data" / "results")
+    found = store.read(store.ROOT / "data" / "results")
     assert found.problems == []
     assert list(summary.machines(found, mixed=True)) == sorted({r.machine for r in found.records})

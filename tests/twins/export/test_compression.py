@@ -6,16 +6,16 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from twins import plots_compression, trained
-from twins.coreml import compression, compressors
-from twins.coreml.reference import load
-from twins.kinds import Compressed
+from coreml_runtime import load
+from twins.export import compression, compressors, trained_models
+from twins.figures import compression_figures
+from twins.records.record_types import Compressed
 
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory):
     folder = tmp_path_factory.mktemp("compression")
-    given = trained.load("transformer_lm", "tiny")
+    given = trained_models.load("transformer_lm", "tiny")
     return compressors.Bench(replace(given, held_out=given.held_out[:2]), folder)
 
 
@@ -69,18 +69,18 @@ def record(size, value, metric="accuracy", family="linear", setting="x") -> Comp
 
 def test_the_frontier_is_what_nothing_beats_in_both():
     a, b, c, d = record(10, 0.5), record(20, 0.8), record(30, 0.7), record(40, 0.9)
-    assert plots_compression.pareto([d, c, b, a]) == [a, b, d]
+    assert compression_figures.pareto([d, c, b, a]) == [a, b, d]
     p, q, r = (record(s, v, "perplexity") for s, v in ((10, 9.0), (20, 12.0), (30, 7.0)))
-    assert plots_compression.pareto([p, q, r]) == [p, r]
+    assert compression_figures.pareto([p, q, r]) == [p, r]
 
 
 def test_the_figure_and_its_words_name_the_smallest_close_package():
     base = record(100, 0.80, family="uncompressed", setting="float32")
     near, far = record(25, 0.79), record(10, 0.40, family="MLX quantize")
-    assert plots_compression.close([base, near, far]) == near
-    figure = plots_compression.frontier([base, near, far])
+    assert compression_figures.close([base, near, far]) == near
+    figure = compression_figures.frontier([base, near, far])
     assert "bert at 25%" in figure.alt
-    assert list(plots_compression.table([base, near, far])["frontier"]) == ["yes", "yes", "yes"]
+    assert list(compression_figures.table([base, near, far])["frontier"]) == ["yes", "yes", "yes"]
 
 
 def test_tensors_that_fp16_cannot_count_are_pruned_as_well(tmp_path):

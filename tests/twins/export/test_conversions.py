@@ -5,10 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from twins import plots_coreml
-from twins.coreml import apart, contents, conversions, pitfalls
-from twins.coreml.conversions import DIRECT, Task
-from twins.kinds import Conversion
+from coreml_runtime import inspect
+from twins.export import conversions, isolated_environment, pitfalls
+from twins.export.conversions import DIRECT, Task
+from twins.figures import conversion_figures
+from twins.records.record_types import Conversion
 
 HERE = "networks_for_routes"
 EXPORT = "PyTorch, torch.export"
@@ -49,7 +50,7 @@ def test_a_package_is_checked_and_its_first_run_kept_apart(records, folder):
     assert done.error < 1e-5
     assert "passes" in done.line and str(folder) not in done.line
     assert list(done.steps) == list(done.case["first"]) == ["export", "decompose", "convert", "save"]
-    held = contents.contents(conversions.place(folder, EXPORT, "small", "float32"))
+    held = inspect(conversions.place(folder, EXPORT, "small", "float32"))
     assert (held.count, held.size, held.halves) == (done.operations, done.size, False)
     assert held.operations["linear"] == 2
 
@@ -61,41 +62,54 @@ def test_coverage_counts_outcomes_and_causes(records):
 
 
 def test_a_route_that_is_not_installed_is_absent():
-    (row,) = conversions.convert(apart.ROUTE, [Task("small", f"{HERE}:small", {}, "float32")])
+    (row,) = conversions.convert(isolated_environment.ROUTE, [Task("small", f"{HERE}:small", {}, "float32")])
     assert conversions.verdict(row) == "absent"
 
 
 def test_tables_and_figure_hold_what_was_recorded(records):
-    table = plots_coreml.conversion_table(records)
+    table = conversion_figures.conversion_table(records)
     assert table["verdict"].tolist() == ["crash", "crash", "right"]
     assert table["seconds"].notna().tolist() == [False, False, True]
-    assert plots_coreml.failures(records)["models"].tolist() == ["dies", "branching"]
-    assert "2 of" not in plots_coreml.verified(records) and "1 packages" in plots_coreml.verified(records)
-    assert "torch.export takes" in plots_coreml.seconds(records, "float32").alt
+    assert conversion_figures.failures(records)["models"].tolist() == ["dies", "branching"]
+    assert "2 of" not in conversion_figures.verified(records) and "1 packages" in conversion_figures.verified(
+        records
+    )
+    assert "torch.export takes" in conversion_figures.seconds(records, "float32").alt
 
 
 def test_the_reading_compares_the_direct_route_with_the_fastest_other(records):
     ours = replace(records[2], route=DIRECT, steps={"mlx_direct": 1.0, "save": 0.0})
     slow, fast = (replace(records[2], steps={"export": s}) for s in (8.0, 4.0))
     other = replace(slow, route="PyTorch, torch.jit.trace")
-    told = plots_coreml.reading([ours, fast, other], "float32")
+    told = conversion_figures.reading([ours, fast, other], "float32")
     assert "(4 times)" in told and f"{EXPORT} 4 s" in told
 
 
 def test_what_was_run_apart_is_kept_with_its_versions(tmp_path):
     record = Conversion(
-        "m", apart.ROUTE, {"precision": "float16"}, {}, None, None, None, None, "", "s", "w", []
+        "m",
+        isolated_environment.ROUTE,
+        {"precision": "float16"},
+        {},
+        None,
+        None,
+        None,
+        None,
+        "",
+        "s",
+        "w",
+        [],
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(apart, "PACKAGES", ("torch", "onnx"))
-        apart.write([record], tmp_path / "kept.jsonl")
-    (back,), note = apart.read(tmp_path / "kept.jsonl")
+        patch.setattr(isolated_environment, "PACKAGES", ("torch", "onnx"))
+        isolated_environment.write([record], tmp_path / "kept.jsonl")
+    (back,), note = isolated_environment.read(tmp_path / "kept.jsonl")
     assert back.case.keys() == {"precision", "apart"}
-    assert "run apart" in plots_coreml.route_name(back) and "torch 2" in note
+    assert "run apart" in conversion_figures.route_name(back) and "torch 2" in note
 
 
 def test_the_kept_records_name_versions_and_fail_in_words():
-    rows, note = apart.read()
+    rows, note = isolated_environment.read()
     assert "onnx2torch 1" in note
     assert all(row.case["apart"] for row in rows)
     assert all(row.message for row in rows if row.failed)

@@ -6,10 +6,11 @@ import mlx.nn as nn
 import numpy as np
 import pytest
 
-from twins import timing
-from twins.coreml import convert, placement
-from twins.coreml.reference import load
+from coreml_runtime import load
+from mlx_coreml import convert
+from twins.export import placement
 from twins.frameworks import mx
+from twins.timing import harness, statistics
 
 UNITS = ("CPU_ONLY", "ALL")
 
@@ -69,7 +70,7 @@ def test_off_macos_the_tables_say_so(monkeypatch):
     monkeypatch.setattr(placement, "available", lambda: False)
     packages = {"a": "a.mlpackage"}
     assert set(placement.placement_table(packages, UNITS)["Neural Engine"]) == {"needs macOS"}
-    assert list(placement.timings(packages, timing.Plan(1, 1))) == []
+    assert list(placement.timings(packages, harness.Plan(1, 1))) == []
     table = placement.latency_table([], packages, UNITS)
     assert set(table["Core ML prediction, ms"]) == {"needs macOS"}
     assert "macOS alone" in placement.note()
@@ -108,17 +109,17 @@ def test_on_macos_the_plan_of_the_compiled_package_is_counted(monkeypatch, packa
 
 @pytest.mark.usefixtures("mac")
 def test_on_macos_raw_samples_are_recorded_by_unit(monkeypatch, package):
-    here = {"twins.coreml.placement:prediction_arms": placement.prediction_arms}
-    here["twins.coreml.placement:loading_arms"] = placement.loading_arms
+    here = {"twins.export.placement:prediction_arms": placement.prediction_arms}
+    here["twins.export.placement:loading_arms"] = placement.loading_arms
     monkeypatch.setattr(placement, "load_core_ml", lambda path, unit: load(path))
 
     def in_this_process(arms, arguments, plan):
-        with timing.conditions.watch() as seen:
-            samples = timing.interleave(here[arms](**arguments), plan, np.random.default_rng(0))
-        return [timing.Run(samples, seen())]
+        with harness.conditions.watch() as seen:
+            samples = harness.interleave(here[arms](**arguments), plan, np.random.default_rng(0))
+        return [statistics.Run(samples, seen())]
 
-    monkeypatch.setattr(timing, "measure", in_this_process)
-    records = list(placement.timings({"linear": package}, timing.Plan(1, 1), UNITS))
+    monkeypatch.setattr(harness, "measure", in_this_process)
+    records = list(placement.timings({"linear": package}, harness.Plan(1, 1), UNITS))
     assert [r.subject for r in records] == ["Core ML prediction", "Core ML load"]
     assert set(records[0].runs[0]["arms"]) == {"CPU_ONLY", "ALL", "CPU_ONLY again"}
     assert all(value > 0 for value in records[0].runs[0]["arms"]["ALL"]["wall"])
@@ -144,7 +145,7 @@ def test_what_an_older_macos_cannot_do_is_said(monkeypatch, package, version, pl
         assert set(placement.placement_table({"a": package}, UNITS)["CPU"]) == {plan}
         assert placement.operation_table(package)["runs on"][0] == plan
     if prediction:
-        assert list(placement.timings({"a": package}, timing.Plan(1, 1), UNITS)) == []
+        assert list(placement.timings({"a": package}, harness.Plan(1, 1), UNITS)) == []
 
 
 @pytest.mark.usefixtures("mac")
@@ -153,13 +154,13 @@ def test_a_virtual_mac_is_asked_for_its_cpu_alone(monkeypatch, package):
     asked = []
     monkeypatch.setattr(placement.system, "virtual", lambda: True)
     monkeypatch.setattr(placement, "plan_of", lambda path, unit: asked.append(unit) or Plan())
-    run = timing.Run({}, {})
+    run = statistics.Run({}, {})
     monkeypatch.setattr(
-        timing, "measure", lambda arms, arguments, plan: asked.append(arguments["units"]) or [run]
+        harness, "measure", lambda arms, arguments, plan: asked.append(arguments["units"]) or [run]
     )
     assert list(placement.placement_table({"a": package}, UNITS)["CPU"]) == ["2", placement.NO_UNITS]
     assert placement.operation_table(package)["runs on"][0] == placement.NO_UNITS
-    list(placement.timings({"a": package}, timing.Plan(1, 1), UNITS))
+    list(placement.timings({"a": package}, harness.Plan(1, 1), UNITS))
     assert asked == ["CPU_ONLY", ["CPU_ONLY"], ["CPU_ONLY"]]
     assert (
         list(placement.latency_table([], {"a": package}, UNITS)["Core ML load, ms"])[1] == placement.NO_UNITS
@@ -173,6 +174,6 @@ def test_a_mac_without_coremltools_own_library_is_told(monkeypatch, package):
     monkeypatch.undo()
     monkeypatch.setattr(placement, "available", lambda: True)
     monkeypatch.setattr(placement.system.seam, "_MLModelProxy", None)
-    assert list(placement.timings({"a": package}, timing.Plan(1, 1), UNITS)) == []
+    assert list(placement.timings({"a": package}, harness.Plan(1, 1), UNITS)) == []
     table = placement.latency_table([], {"a": package}, UNITS)
     assert set(table["Core ML load, ms"]) == {placement.system.LIBRARY}

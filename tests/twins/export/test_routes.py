@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from networks_for_routes import small
 
-from twins.coreml import routes
-from twins.coreml.reference import load
+from coreml_runtime import load
+from twins.export import routes
 
 SMALL = "networks_for_routes:small"
 TAKEN = [

@@ -2,8 +2,8 @@
 
 import pytest
 
-from twins import trained
-from twins.coreml import convert, shipping
+from mlx_coreml import convert
+from twins.export import shipping, trained_models
 from twins.frameworks import MLX
 
 import torch  # isort: skip  (after frameworks: the BLAS)
@@ -13,7 +13,7 @@ OPTIONS = {"deployment_target": "iOS18"}
 
 @pytest.fixture(scope="module")
 def lm():
-    return trained.load("transformer_lm", "tiny")
+    return trained_models.load("transformer_lm", "tiny")
 
 
 def test_a_decoders_loop_is_the_whole_model(lm, tmp_path):

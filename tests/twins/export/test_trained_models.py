@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from twins import trained
+from twins.export import trained_models
 
 
 @pytest.fixture(scope="module")
@@ -13,12 +13,12 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def bert(folder):
-    return trained.load("bert", "tiny", folder, batch=3)
+    return trained_models.load("bert", "tiny", folder, batch=3)
 
 
 @pytest.fixture(scope="module")
 def vit(folder):
-    return trained.load("vit", "tiny", folder)
+    return trained_models.load("vit", "tiny", folder)
 
 
 @pytest.mark.parametrize("name", ["bert", "vit"])
@@ -35,42 +35,42 @@ def test_every_batch_has_the_shape_of_the_example(bert):
 
 def test_a_model_is_trained_once(vit, folder):
     before = (vit.folder / "weights.safetensors").stat().st_mtime_ns
-    again = trained.load("vit", "tiny", folder)
+    again = trained_models.load("vit", "tiny", folder)
     assert again.folder == vit.folder
     assert (vit.folder / "weights.safetensors").stat().st_mtime_ns == before
 
 
 def test_a_fresh_process_gets_the_half_in_its_own_layout(vit):
-    ours, (image,) = trained.half(str(vit.folder), "MLX")
-    theirs, (turned,) = trained.half(str(vit.folder), "PyTorch")
+    ours, (image,) = trained_models.half(str(vit.folder), "MLX")
+    theirs, (turned,) = trained_models.half(str(vit.folder), "PyTorch")
     assert (image.shape, tuple(turned.shape)) == ((1, 8, 8, 1), (1, 1, 8, 8))
     assert turned.stride() == (64, 64, 8, 1)
     np.testing.assert_allclose(np.array(ours(image)), theirs(turned).detach().numpy(), atol=1e-5)
 
 
 def test_a_mask_of_whole_numbers_is_the_mask(bert):
-    plain, (ids, mask) = trained.half(str(bert.folder), "PyTorch", plain=True)
-    whole, (same, numbers) = trained.half(str(bert.folder), "PyTorch")
+    plain, (ids, mask) = trained_models.half(str(bert.folder), "PyTorch", plain=True)
+    whole, (same, numbers) = trained_models.half(str(bert.folder), "PyTorch")
     assert (str(mask.dtype), str(numbers.dtype)) == ("torch.bool", "torch.int32")
     np.testing.assert_array_equal(whole(same, numbers).detach(), plain(ids, mask).detach())
 
 
 def test_a_predictor_that_knows_nothing_has_the_perplexity_of_the_vocabulary(vit):
     labels = np.zeros((1, 4), np.int32)
-    blind = trained.Trained(
+    blind = trained_models.Trained(
         **(vars(vit) | {"metric": "perplexity", "held_out": [(labels, labels), (labels, labels)]})
     )
-    assert trained.score(blind, lambda arrays: np.zeros((1, 4, 7))) == (pytest.approx(7), 8)
+    assert trained_models.score(blind, lambda arrays: np.zeros((1, 4, 7))) == (pytest.approx(7), 8)
 
 
 def test_accuracy_is_the_share_of_labels_named(vit):
     right = {id(arrays[0]): arrays[-1] for arrays in vit.held_out}
-    value, total = trained.score(vit, lambda arrays: np.eye(10)[right[id(arrays[0])]])
+    value, total = trained_models.score(vit, lambda arrays: np.eye(10)[right[id(arrays[0])]])
     assert (value, total) == (1.0, len(vit.held_out))
 
 
 def test_what_is_not_known_is_refused(folder):
     with pytest.raises(ValueError, match=r"model 'gpt' is not known; known are transformer_lm, bert"):
-        trained.load("gpt", "tiny", folder)
+        trained_models.load("gpt", "tiny", folder)
     with pytest.raises(ValueError, match=r"size 'huge' is not known; known are small, tiny"):
-        trained.load("bert", "huge", folder)
+        trained_models.load("bert", "huge", folder)

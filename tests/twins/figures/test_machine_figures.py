@@ -6,9 +6,11 @@ import pytest
 import records
 from matplotlib.collections import LineCollection
 
-from twins import plots, plots_machines, results, summary
-from twins.compare import Comparison
-from twins.timing import Ratio
+from twins.evidence import summary
+from twins.figures import machine_figures, training_figures
+from twins.records import store
+from twins.timing.comparison import Comparison
+from twins.timing.statistics import Ratio
 
 RUN = "2026-05-01T12:00:00.000001Z"
 
@@ -18,10 +20,10 @@ def write(folder, count):
     for i in range(count):
         here = replace(records.MACHINE, id=f"synthetic-{i}")
         bodies = [here, records.step(4, 0.01, 0.01 * (1 + i / count))]
-        results.append(
+        store.append(
             folder / here.id / "02_transformer_lm.jsonl",
             [
-                results.Record(
+                store.Record(
                     1,
                     type(b).__name__.lower(),
                     here.id,
@@ -40,17 +42,17 @@ def write(folder, count):
 def test_many_files_are_read_with_types_looked_up_once_a_kind(tmp_path, monkeypatch):
     write(tmp_path, 60)
     asked = []
-    known = results.typing.get_type_hints
-    results._hints.cache_clear()
-    monkeypatch.setattr(results.typing, "get_type_hints", lambda kind: asked.append(kind) or known(kind))
-    found = results.read(tmp_path)
+    known = store.typing.get_type_hints
+    store._hints.cache_clear()
+    monkeypatch.setattr(store.typing, "get_type_hints", lambda kind: asked.append(kind) or known(kind))
+    found = store.read(tmp_path)
     assert len(found.records) == 120 and found.problems == []
     assert sorted(kind.__name__ for kind in asked) == ["Machine", "Record", "Timing"]
 
 
 def test_machines_are_compared_each_for_itself(tmp_path):
     write(tmp_path, 4)
-    found = results.read(tmp_path)
+    found = store.read(tmp_path)
     values = [summary.headline(summary.newest(found, f"synthetic-{i}"))[0].ratio.value for i in range(4)]
     assert [round(value, 6) for value in values] == [1, 1.25, 1.5, 1.75]
 
@@ -62,9 +64,9 @@ def drawn(monkeypatch):
     def draw(count):
         values = [(2.0 if i % 2 else 0.5) * (1 + i / 10_000) for i in range(count)]
         rows = [Comparison(f"machine {i}", Ratio(v, 0.9 * v, 1.1 * v), 1.05) for i, v in enumerate(values)]
-        for module in (plots, plots_machines):
+        for module in (training_figures, machine_figures):
             monkeypatch.setattr(module, "Figure", lambda canvas, alt: (canvas.axes[0], alt))
-        return plots_machines.machines(rows, "Training step")
+        return machine_figures.machines(rows, "Training step")
 
     return draw
 

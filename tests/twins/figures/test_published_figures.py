@@ -4,12 +4,14 @@ import pytest
 import records
 from test_roofline import LOAD, ROOF, chip, row, workload
 
-from twins import audit, beside, plots_published, plots_roofline, published, published_tables, roofline
-from twins.kinds import Breadth, Finding
-from twins.plots_published import by_generation, by_year, operations
-from twins.results import Found, Record, Timing
+from twins.evidence import roofline
+from twins.evidence.published import audit, published_benchmarks, published_comparison, published_tables
+from twins.figures import published_figures, roofline_figures
+from twins.figures.published_figures import by_generation, by_year, operations
+from twins.records.record_types import Breadth, Finding
+from twins.records.store import Found, Record, Timing
 
-ROWS = published.benchmarks()
+ROWS = published_benchmarks.benchmarks()
 EMPTY = "Nothing to draw: "
 
 
@@ -22,15 +24,15 @@ def timing_record(timing: Timing, notebook="02_transformer_lm", machine="chip-8g
     [
         lambda: by_generation([]),
         lambda: by_year([]),
-        lambda: plots_published.by_chip([row(chip="not stated")]),
+        lambda: published_figures.by_chip([row(chip="not stated")]),
         lambda: operations([], ["op Linear"]),
         lambda: operations(ROWS, []),
-        lambda: plots_published.beside([], "chip"),
-        lambda: plots_published.beside([beside.Pair("LM", [], [])], "chip"),
-        lambda: plots_published.breadth([]),
-        lambda: plots_roofline.roofs([], [ROOF], None, []),
-        lambda: plots_roofline.roofs([LOAD], [], ROOF, []),
-        lambda: plots_roofline.shares(roofline.published_shares([], [], [])),
+        lambda: published_figures.beside([], "chip"),
+        lambda: published_figures.beside([published_comparison.Pair("LM", [], [])], "chip"),
+        lambda: published_figures.breadth([]),
+        lambda: roofline_figures.roofs([], [ROOF], None, []),
+        lambda: roofline_figures.roofs([LOAD], [], ROOF, []),
+        lambda: roofline_figures.shares(roofline.published_shares([], [], [])),
     ],
 )
 def test_empty_inputs_say_why(figure):
@@ -43,7 +45,9 @@ def test_empty_tables_and_sentences():
     assert published_tables.reading([], []) == "No finding is recorded."
     assert published_tables.sides([]) == "No published ratio is recorded."
     assert published_tables.wider([]) == "Nothing was looked up."
-    assert beside.table([]).empty and beside.reading([]).startswith("Nothing was measured")
+    assert published_comparison.table([]).empty and published_comparison.reading([]).startswith(
+        "Nothing was measured"
+    )
     assert (
         roofline.reached(roofline.published_shares([], [], []), "a time") == "There is no bound for a time."
     )
@@ -73,7 +77,7 @@ def test_all_published_figures_are_drawn():
 
 
 def test_a_chip_is_named_without_what_was_written_after_it():
-    figure = plots_published.by_chip(
+    figure = published_figures.by_chip(
         [row(chip="M3 Max (from a comment)"), row(chip="M3 Max"), row(chip="M3")]
     )
     assert "training, M3 Max: 2.00 over 2" in figure.alt and "training, M3: 2.00 over 1" in figure.alt
@@ -106,26 +110,29 @@ def test_measured_ratios_stand_beside_published_ones_of_their_kind():
     step = records.step(4, mlx=1.0, torch=2.0)
     other = timing_record(records.step(4, mlx=1.0, torch=9.0), machine="other")
     published_row = row(workload="transformer LM 1x1", chip="M1")
-    pairs = beside.pairs(
+    pairs = published_comparison.pairs(
         [published_row, row(workload="something else")], Found([timing_record(step), other], []), "chip-8gb"
     )
     first = pairs[0]
     assert (first.published, [c.ratio.value for c in first.measured]) == ([published_row], [2.0])
     assert all(not pair.published and not pair.measured for pair in pairs[1:])
-    assert plots_published.beside(pairs, "chip").alt.startswith(
+    assert published_figures.beside(pairs, "chip").alt.startswith(
         "This machine is on a side that others published in 1 of 1"
     )
-    assert beside.reading(pairs).startswith("In every kind of work that both have (1)")
+    assert published_comparison.reading(pairs).startswith("In every kind of work that both have (1)")
 
 
 def test_a_machine_on_the_other_side_is_told():
     step = timing_record(records.step(4, mlx=2.0, torch=1.0))
-    pairs = beside.pairs([row(workload="transformer LM 1x1")], Found([step], []), "chip-8gb")
-    assert plots_published.beside(pairs, "chip").alt.startswith(
+    pairs = published_comparison.pairs([row(workload="transformer LM 1x1")], Found([step], []), "chip-8gb")
+    assert published_figures.beside(pairs, "chip").alt.startswith(
         "This machine is on a side that others published in 0 of 1"
     )
-    assert "outside the range that others published in 1: Training a transformer LM" in beside.reading(pairs)
-    assert beside.table(pairs)["here, PyTorch ÷ MLX"].iloc[0] == "0.50"
+    assert (
+        "outside the range that others published in 1: Training a transformer LM"
+        in published_comparison.reading(pairs)
+    )
+    assert published_comparison.table(pairs)["here, PyTorch ÷ MLX"].iloc[0] == "0.50"
 
 
 def test_changing_sides_needs_both_arms():
@@ -136,14 +143,18 @@ def test_changing_sides_needs_both_arms():
     with_gpu = timing_record(
         records.timed("switching", {"n": 8}, arms | {"PyTorch twice again": 1.0}), "05_unified_memory"
     )
-    assert beside.pairs([], Found([without], []), "chip-8gb")[-1].measured == []
-    assert beside.pairs([], Found([with_gpu], []), "chip-8gb")[-1].measured[0].ratio.value == 3.0
+    assert published_comparison.pairs([], Found([without], []), "chip-8gb")[-1].measured == []
+    assert (
+        published_comparison.pairs([], Found([with_gpu], []), "chip-8gb")[-1].measured[0].ratio.value == 3.0
+    )
 
 
 def test_without_any_measurement_the_title_says_so():
-    pairs = beside.pairs(ROWS, Found([], []), "chip-8gb")
+    pairs = published_comparison.pairs(ROWS, Found([], []), "chip-8gb")
     assert [len(pair.published) for pair in pairs] == [5, 3, 5, 0, 3, 4, 3]
-    assert plots_published.beside(pairs, "chip").alt.startswith("Nothing that others published was measured")
+    assert published_figures.beside(pairs, "chip").alt.startswith(
+        "Nothing that others published was measured"
+    )
 
 
 # --- the audit ------------------------------------------------------------------------------------------
@@ -151,7 +162,7 @@ def test_without_any_measurement_the_title_says_so():
 
 def test_what_was_not_reproduced_is_not_called_reproduced():
     failed = Finding("missing optimizer step", "change", 1.0, 1.0, False)
-    audited = published.audit()
+    audited = published_benchmarks.audit()
     assert list(published_tables.live([failed], audited)["here"]) == ["NOT reproduced"]
     assert "reproduced here" not in set(published_tables.findings(audited, [failed])["known by"])
     assert "0 of 1 live reproductions succeeded" in published_tables.reading(audited, [failed])
@@ -161,7 +172,7 @@ def test_what_was_not_reproduced_is_not_called_reproduced():
 
 
 def test_sources_count_figures_ratios_and_findings():
-    table = published_tables.sources(ROWS, published.audit()).set_index("source")
+    table = published_tables.sources(ROWS, published_benchmarks.audit()).set_index("source")
     assert table["figures"].sum() == len(ROWS) == 316
     assert table["with both"].sum() == sum(r.ratio is not None for r in ROWS)
     assert table.loc["tristanbilot_detail", "findings"] == table.loc["tristanbilot_avg", "findings"] > 0
@@ -173,14 +184,14 @@ def test_sources_count_figures_ratios_and_findings():
 
 def test_the_roofline_says_what_binds():
     memory = roofline.Load("b", {"batch": 1}, flops=10, compulsory=10**3, unfused=10**4)
-    both = plots_roofline.roofs([LOAD, memory], [ROOF], ROOF, [records.step(4, 1.0, 1.0)])
+    both = roofline_figures.roofs([LOAD, memory], [ROOF], ROOF, [records.step(4, 1.0, 1.0)])
     assert both.alt.startswith("Arithmetic binds 1 of 2 steps on every chip drawn, memory 1.")
     assert "chip 10" in both.alt
 
 
 def test_the_shares_figure_gives_the_range():
     table = roofline.published_shares([workload()], [row()], [chip()])
-    assert plots_roofline.shares(table).alt.startswith(
+    assert roofline_figures.shares(table).alt.startswith(
         "Published training reached 7 to 14 % of its chip's best"
     )
     assert roofline.reached(table, "a time").startswith("The bound is 7 to 14 % of a time")
@@ -193,7 +204,7 @@ def test_a_share_above_the_bound_is_explained():
 
 def test_breadth_figure_and_table_agree():
     found = [Breadth("MLX", "layers", 10, ["a", "b"]), Breadth("PyTorch", "layers", 5, [])]
-    assert plots_published.breadth(found).alt.startswith(
+    assert published_figures.breadth(found).alt.startswith(
         "PyTorch has the larger share of the other's list in 1 of 1"
     )
     assert list(published_tables.breadth(found)["has"]) == [8, 5]

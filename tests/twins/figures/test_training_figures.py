@@ -7,8 +7,12 @@ import pytest
 import records
 from records import product, step, timed
 
-from twins import ceilings, compare, plots, results, timing
-from twins.drawing import Figure, blank, duration
+from twins.figures import training_figures
+from twins.figures.style import Figure, blank
+from twins.records import store
+from twins.timing import comparison, statistics
+from twins.timing.ceilings import ceilings
+from twins.timing.statistics import duration
 
 PALETTE = {"#1b1f24", "#5f6b7a", "#d5dae1", "#ffffff", "#0072b2", "#c24e00"}
 FASTER = {"MLX": (1.0, 2.0), "PyTorch": (2.0, 1.0), None: (1.0, 1.0)}  # seconds of (MLX, PyTorch)
@@ -45,77 +49,85 @@ def products(mlx: float, torch: float) -> list:
 
 
 def shares(winner: str | None) -> Figure:
-    return plots.shares(ceilings.utilisation(steps(winner), works(), 4e9), 4e9)
+    return training_figures.shares(ceilings.utilisation(steps(winner), works(), 4e9), 4e9)
 
 
-def works() -> list[results.Work]:
-    return [results.Work("transformer_lm", {"batch": batch}, batch * 10**9) for batch in BATCHES]
+def works() -> list[store.Work]:
+    return [store.Work("transformer_lm", {"batch": batch}, batch * 10**9) for batch in BATCHES]
 
 
 # name -> (figure, what its title must say)
 FIGURES = {
     "ratios, MLX": (
-        lambda: plots.ratios(compare.steps(steps("MLX")), "Step"),
+        lambda: training_figures.ratios(comparison.steps(steps("MLX")), "Step"),
         "Step: MLX is faster in 3 of 3, PyTorch in 0",
     ),
     "ratios, PyTorch": (
-        lambda: plots.ratios(compare.steps(steps("PyTorch")), "Step"),
+        lambda: training_figures.ratios(comparison.steps(steps("PyTorch")), "Step"),
         "Step: MLX is faster in 0 of 3, PyTorch in 3",
     ),
     "ratios, ties": (
-        lambda: plots.ratios(compare.steps(steps(None)), "Step"),
+        lambda: training_figures.ratios(comparison.steps(steps(None)), "Step"),
         "Step: MLX is faster in 0 of 3, PyTorch in 0",
     ),
     "ratios, each": (
-        lambda: plots.ratios(compare.steps([*steps("MLX")[:2], steps("PyTorch")[2]]), "Step"),
+        lambda: training_figures.ratios(comparison.steps([*steps("MLX")[:2], steps("PyTorch")[2]]), "Step"),
         "Step: MLX is faster in 2 of 3, PyTorch in 1",
     ),
-    "scaling, MLX": (lambda: plots.scaling(steps("MLX"), "sequence"), "MLX is faster at every batch size"),
+    "scaling, MLX": (
+        lambda: training_figures.scaling(steps("MLX"), "sequence"),
+        "MLX is faster at every batch size",
+    ),
     "scaling, PyTorch": (
-        lambda: plots.scaling(steps("PyTorch", modes=("eager", "compiled")), "sequence"),
+        lambda: training_figures.scaling(steps("PyTorch", modes=("eager", "compiled")), "sequence"),
         "PyTorch is faster at every batch size",
     ),
-    "scaling, ties": (lambda: plots.scaling(steps(None), "sequence"), "A tie at every batch size"),
+    "scaling, ties": (lambda: training_figures.scaling(steps(None), "sequence"), "A tie at every batch size"),
     "scaling, each": (
-        lambda: plots.scaling([*steps("MLX")[:2], steps("PyTorch")[2]], "sequence"),
+        lambda: training_figures.scaling([*steps("MLX")[:2], steps("PyTorch")[2]], "sequence"),
         "Which framework is faster depends on the batch size",
     ),
     "losses, apart": (
-        lambda: plots.losses(records.fit(entropy=0.9, apart=0.02)),
+        lambda: training_figures.losses(records.fit(entropy=0.9, apart=0.02)),
         "The two losses are never further apart than 0.02 nats",
     ),
     "losses, equal": (
-        lambda: plots.losses(records.fit()),
+        lambda: training_figures.losses(records.fit()),
         "The two losses are never further apart than 0 nats",
     ),
     "parts, one": (
-        lambda: plots.parts(parts("data", "backward")),
+        lambda: training_figures.parts(parts("data", "backward")),
         "Data takes longest in MLX, backward in PyTorch",
     ),
-    "parts, both": (lambda: plots.parts(parts("optimizer", "optimizer")), "Optimizer takes longest in both"),
+    "parts, both": (
+        lambda: training_figures.parts(parts("optimizer", "optimizer")),
+        "Optimizer takes longest in both",
+    ),
     "shares, MLX": (lambda: shares("MLX"), "MLX eager reaches 25 % of what this machine can do"),
     "shares, PyTorch": (lambda: shares("PyTorch"), "PyTorch eager reaches 25 % of what this machine can do"),
     "memory, MLX": (
-        lambda: plots.memory(records.memory(MLX_eager=100, PyTorch_eager=200)),
+        lambda: training_figures.memory(records.memory(MLX_eager=100, PyTorch_eager=200)),
         "MLX eager needs the least memory, PyTorch eager the most",
     ),
     "memory, PyTorch": (
-        lambda: plots.memory(records.memory(MLX_eager=200, PyTorch_eager=100, PyTorch_compiled=150)),
+        lambda: training_figures.memory(
+            records.memory(MLX_eager=200, PyTorch_eager=100, PyTorch_compiled=150)
+        ),
         "PyTorch eager needs the least memory, MLX eager the most",
     ),
     "memory, tie": (
-        lambda: plots.memory(records.memory(MLX_eager=100, PyTorch_eager=104)),
+        lambda: training_figures.memory(records.memory(MLX_eager=100, PyTorch_eager=104)),
         "A tie: all need the same memory within 5 %",
     ),
     "products, MLX": (
-        lambda: plots.products(products(200, 100)),
+        lambda: training_figures.products(products(200, 100)),
         "The best product here runs at 200 GFLOP/s (MLX, float32)",
     ),
     "products, PyTorch": (
-        lambda: plots.products(products(100, 150)),
+        lambda: training_figures.products(products(100, 150)),
         "The best product here runs at 150 GFLOP/s (PyTorch, float32)",
     ),
-    "nothing": (lambda: plots.nothing("the gate failed"), "Nothing to draw: the gate failed"),
+    "nothing": (lambda: training_figures.nothing("the gate failed"), "Nothing to draw: the gate failed"),
 }
 
 
@@ -172,20 +184,20 @@ def test_a_figure_without_alt_text_is_refused(alt):
 @pytest.mark.parametrize(
     ("draw", "why"),
     [
-        (lambda: plots.ratios([], "Step"), "no timing was recorded"),
-        (lambda: plots.scaling([], "sequence"), "no timing was recorded"),
-        (lambda: plots.parts([]), "no timing was recorded"),
+        (lambda: training_figures.ratios([], "Step"), "no timing was recorded"),
+        (lambda: training_figures.scaling([], "sequence"), "no timing was recorded"),
+        (lambda: training_figures.parts([]), "no timing was recorded"),
         (
-            lambda: plots.shares(ceilings.utilisation([], [], 1e9), 1e9),
+            lambda: training_figures.shares(ceilings.utilisation([], [], 1e9), 1e9),
             "no timing, or no probed ceiling, was recorded",
         ),
         (
-            lambda: plots.shares(ceilings.utilisation(steps("MLX"), works(), 1e9), 0.0),
+            lambda: training_figures.shares(ceilings.utilisation(steps("MLX"), works(), 1e9), 0.0),
             "no timing, or",
         ),
-        (lambda: plots.memory([]), "no memory was recorded"),
-        (lambda: plots.products([]), "no product was timed"),
-        (lambda: plots.products([timed("addition", {}, {"MLX": 1.0})]), "no product was timed"),
+        (lambda: training_figures.memory([]), "no memory was recorded"),
+        (lambda: training_figures.products([]), "no product was timed"),
+        (lambda: training_figures.products([timed("addition", {}, {"MLX": 1.0})]), "no product was timed"),
     ],
 )
 def test_nothing_is_drawn_of_nothing(draw, why):
@@ -206,12 +218,13 @@ def test_ratios_are_in_words(drawn):
 
 
 def test_many_rows_stand_closer():
-    rows = compare.steps([step(batch, 1.0, 2.0) for batch in range(1, 41)])
+    rows = comparison.steps([step(batch, 1.0, 2.0) for batch in range(1, 41)])
     heights = [
-        float(re.search(r'height="([\d.]+)pt"', plots.ratios(r, "Step").svg)[1]) for r in (rows[:20], rows)
+        float(re.search(r'height="([\d.]+)pt"', training_figures.ratios(r, "Step").svg)[1])
+        for r in (rows[:20], rows)
     ]
     assert heights[0] < heights[1] < 1.8 * heights[0]
-    assert "MLX is faster in 40 of 40" in plots.ratios(rows, "Step").alt
+    assert "MLX is faster in 40 of 40" in training_figures.ratios(rows, "Step").alt
 
 
 def test_the_ratio_axis_is_symmetric(drawn):
@@ -229,12 +242,12 @@ def test_scaling_says_every_batch_size(drawn):
         "batch 16, each at its best: PyTorch is 2.00× faster [2.00, 2.00]."
     )
     found = words(drawn["scaling, PyTorch"])
-    arms = {f"{framework} {mode}" for framework in compare.FRAMEWORKS for mode in ("eager", "compiled")}
+    arms = {f"{framework} {mode}" for framework in comparison.FRAMEWORKS for mode in ("eager", "compiled")}
     assert arms | {"1", "4", "16", "batch size", "time per sequence"} <= set(found)
 
 
 def test_the_order_of_records_changes_nothing():
-    made = [plots.scaling(found, "sequence").svg for found in (steps("MLX"), steps("MLX")[::-1])]
+    made = [training_figures.scaling(found, "sequence").svg for found in (steps("MLX"), steps("MLX")[::-1])]
     assert made[0] == made[1]
 
 
@@ -252,7 +265,7 @@ def test_parts_are_labelled_with_their_time(drawn):
 
 
 def test_a_backward_lost_in_noise_is_drawn_as_nothing():
-    figure = plots.parts([records.parts((1.0, 3.0, 2.5, 1.0), (1.0, 3.0, 2.5, 1.0))])
+    figure = training_figures.parts([records.parts((1.0, 3.0, 2.5, 1.0), (1.0, 3.0, 2.5, 1.0))])
     assert {"MLX 0 ns", "PyTorch 0 ns"} <= set(words(figure))
 
 
@@ -268,12 +281,12 @@ def test_memory_is_sorted_and_labelled(drawn):
 
 def test_memory_is_the_frameworks_own_count_where_both_keep_one():
     found = [
-        results.Memory("lm", {}, arm, 9 * 2**30, size * 2**20, "its allocator")
+        store.Memory("lm", {}, arm, 9 * 2**30, size * 2**20, "its allocator")
         for arm, size in (("MLX eager", 100), ("PyTorch eager", 300))
     ]
-    assert plots.memory(found).alt.endswith("the most: PyTorch eager 300 MB, MLX eager 100 MB.")
+    assert training_figures.memory(found).alt.endswith("the most: PyTorch eager 300 MB, MLX eager 100 MB.")
     found[0] = replace(found[0], allocator=None)
-    assert plots.memory(found).alt.endswith("PyTorch eager 9216 MB.")
+    assert training_figures.memory(found).alt.endswith("PyTorch eager 9216 MB.")
 
 
 def test_products_say_the_best_of_each(drawn):
@@ -292,9 +305,9 @@ def test_times_are_in_the_unit_a_person_would_choose(seconds, text):
 
 def test_samples_are_all_drawn_and_drawn_alike():
     record = steps("MLX")[0]
-    drawn = [plots.samples(record) for _ in range(2)]
+    drawn = [training_figures.samples(record) for _ in range(2)]
     assert drawn[0].svg == drawn[1].svg
-    found = compare.runs(record)
-    count = sum(len(x) for arm in timing.arm_names(found) for x in timing.values(found, arm))
+    found = comparison.runs(record)
+    count = sum(len(x) for arm in statistics.arm_names(found) for x in statistics.values(found, arm))
     assert f"batch {record.case['batch']}, {count} samples of {len(found)} processes" in drawn[0].alt
-    assert plots.samples(None).alt == "Nothing to draw: no timing was recorded"
+    assert training_figures.samples(None).alt == "Nothing to draw: no timing was recorded"

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from records import timed
 
-from twins import plots_vision
-from twins.timing import AGAIN
+from twins.figures import vision_figures
+from twins.timing.statistics import AGAIN
 
-BOTH_WAYS = plots_vision.BOTH_WAYS
+BOTH_WAYS = vision_figures.BOTH_WAYS
 
 
 def layer(kind: str, seconds: tuple[float, float], kernel=0, channels=4, batch=16, work=BOTH_WAYS, flops=0):
@@ -42,42 +42,42 @@ def words(figure) -> list[str]:
 
 
 def test_sweeps_say_the_best_share_of_each():
-    by_batch = plots_vision.sweep(RECORDS, "batch", 256e9)
+    by_batch = vision_figures.sweep(RECORDS, "batch", 256e9)
     assert "Convolutions reach up to 25 % in MLX and 50 % in PyTorch" in words(by_batch)
     assert by_batch.alt == (
         "Convolutions reach up to 25 % in MLX and 50 % in PyTorch, of the ceiling of 256 GFLOP/s; "
         "forward and backward, kernel 3 × 3, along the batch."
     )
     assert {"1", "16", "64", "batch size", "MLX eager", "PyTorch compiled"} <= set(words(by_batch))
-    by_kernel = plots_vision.sweep(RECORDS, "kernel", 256e9)
+    by_kernel = vision_figures.sweep(RECORDS, "kernel", 256e9)
     assert "Convolutions reach up to 6.2 % in MLX and 12 % in PyTorch" in words(by_kernel)
     assert by_kernel.alt.endswith("batch 16, along the kernel.")
 
 
 @pytest.mark.parametrize(("records", "peak"), [([], 1e9), (RECORDS, 0.0), (RECORDS[-1:], 1e9)])
 def test_nothing_is_drawn_of_nothing(records, peak):
-    figure = plots_vision.sweep(records, "batch", peak)
+    figure = vision_figures.sweep(records, "batch", peak)
     assert figure.alt == "Nothing to draw: no convolution, or no ceiling, was timed"
 
 
 def test_layers_are_compared_where_all_were_timed():
-    found = {c.label: c.winner for c in plots_vision.layers(RECORDS)}
+    found = {c.label: c.winner for c in vision_figures.layers(RECORDS)}
     assert found == {
         "3 × 3 convolution, 8 channels, batch 16, eager": "PyTorch",
         "3 × 3 convolution, 8 channels, batch 16, compiled": "PyTorch",
         "ReLU, 8 channels, batch 16, eager": "MLX",
         "ReLU, 8 channels, batch 16, compiled": "MLX",
     }
-    assert plots_vision.layer_reading(plots_vision.layers(RECORDS)) == (
+    assert vision_figures.layer_reading(vision_figures.layers(RECORDS)) == (
         "Among the layers MLX does worst in 3 × 3 convolution, 8 channels, batch 16, eager: "
         "PyTorch is 2.00× faster [2.00, 2.00]. "
         "It does best in ReLU, 8 channels, batch 16, compiled: MLX is 2.00× faster [2.00, 2.00]."
     )
-    assert plots_vision.layer_reading([]) == "No layer was timed."
+    assert vision_figures.layer_reading([]) == "No layer was timed."
 
 
 def test_layer_table():
-    made = plots_vision.layer_table(RECORDS, 256e9)
+    made = vision_figures.layer_table(RECORDS, 256e9)
     first = made.iloc[0]
     assert first["layer"] == "3 × 3 convolution, 4 channels, batch 1"
     assert (first["work"], first["MLX ms"], first["PyTorch ms"]) == (BOTH_WAYS, 1.0, 0.5)
@@ -89,7 +89,7 @@ def test_layer_table():
 @pytest.mark.parametrize("channels", [1, 3])
 def test_pictures_name_their_classes(channels):
     images = np.random.default_rng(0).standard_normal((9, 6, 6, channels))
-    figure = plots_vision.pictures(images, np.arange(9) % 3, ("cat", "dog", "frog"), "Nine")
+    figure = vision_figures.pictures(images, np.arange(9) % 3, ("cat", "dog", "frog"), "Nine")
     assert figure.alt == "Nine, of the classes cat, dog, frog, cat, dog, frog, cat, dog."
     assert words(figure).count("cat") == 3
     assert "<image" in figure.svg

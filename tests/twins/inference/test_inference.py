@@ -8,35 +8,36 @@ import numpy as np
 import pytest
 from records import timed
 
-from twins import results, timing
-from twins.inference import folder, llama, measure, tables, whisper
-from twins.timing import AGAIN
+from twins.inference import checkpoint_folder, llama, measure, tables, whisper
+from twins.records import store
+from twins.timing import harness
+from twins.timing.statistics import AGAIN
 
-SHAPE = folder.llama(64, 2, 4, 2, 128, 32)
-SPEECH = folder.whisper(64, 1, 2, 128, frames=40, context=16)
+SHAPE = checkpoint_folder.llama(64, 2, 4, 2, 128, 32)
+SPEECH = checkpoint_folder.whisper(64, 1, 2, 128, frames=40, context=16)
 SESSIONS = [llama.MlxSession, llama.TorchSession]
-PLAN = timing.Plan(processes=1, rounds=1, block=2, warmup=0)
+PLAN = harness.Plan(processes=1, rounds=1, block=2, warmup=0)
 
 
 @pytest.fixture(autouse=True)
 def made_here(tmp_path, monkeypatch):
-    monkeypatch.setattr(folder, "MADE", tmp_path)
+    monkeypatch.setattr(checkpoint_folder, "MADE", tmp_path)
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_both_libraries_generate_the_same_tokens(seed):
-    gate = measure.llama_gate(folder.made(SHAPE, seed), 2, 8, 6, seed)
+    gate = measure.llama_gate(checkpoint_folder.made(SHAPE, seed), 2, 8, 6, seed)
     assert gate.passed, gate.checks
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_both_libraries_transcribe_to_the_same_tokens(seed):
-    gate = measure.whisper_gate(folder.made(SPEECH, seed), 6, seed)
+    gate = measure.whisper_gate(checkpoint_folder.made(SPEECH, seed), 6, seed)
     assert gate.passed, gate.checks
 
 
 def test_a_defect_on_one_side_fails_the_gate_and_names_the_place(monkeypatch):
-    path, kind = folder.made(SHAPE), llama.MlxSession
+    path, kind = checkpoint_folder.made(SHAPE), llama.MlxSession
 
     class Other(kind):
         def __init__(self, *arguments):
@@ -54,7 +55,7 @@ def test_a_defect_on_one_side_fails_the_gate_and_names_the_place(monkeypatch):
 
 @pytest.mark.parametrize("kind", SESSIONS)
 def test_rewinding_forgets_what_came_after_the_prefill(kind):
-    session = kind(folder.made(SHAPE), "float32", 16)
+    session = kind(checkpoint_folder.made(SHAPE), "float32", 16)
     tokens = session.framework.array(llama.prompt(128, 2, 8))
     first = session.greedy(session.prefill(tokens))
     once = session.framework.numpy(session.step(first))
@@ -65,7 +66,7 @@ def test_rewinding_forgets_what_came_after_the_prefill(kind):
 
 def test_a_static_cache_generates_what_a_growing_one_does(monkeypatch):
     monkeypatch.setattr(llama.TORCH, "compile", lambda function: function)  # the cache is under test
-    path, tokens = folder.made(SHAPE), llama.prompt(128, 2, 8)
+    path, tokens = checkpoint_folder.made(SHAPE), llama.prompt(128, 2, 8)
     growing, static = (
         llama.generate(llama.TorchSession(path, "float32", 16, still), tokens, 6)[0]
         for still in (False, True)
@@ -74,7 +75,7 @@ def test_a_static_cache_generates_what_a_growing_one_does(monkeypatch):
 
 
 def test_a_run_makes_the_tokens_of_its_steps():
-    path, tokens = folder.made(SHAPE), llama.prompt(128, 2, 8)
+    path, tokens = checkpoint_folder.made(SHAPE), llama.prompt(128, 2, 8)
     for kind in SESSIONS:
         session = kind(path, "float32", 16)
         wanted, _ = llama.generate(session, tokens, 5)
@@ -101,9 +102,9 @@ def test_loading_and_making_tokens_are_outside_every_timed_span(monkeypatch):
         llama.transformers.LlamaForCausalLM.from_pretrained
     ))  # fmt: skip
     monkeypatch.setattr(llama, "prompt", slow(llama.prompt))
-    arms = measure.llama_arms(str(folder.made(SHAPE)), "float32", 1, 8, 4, False)
+    arms = measure.llama_arms(str(checkpoint_folder.made(SHAPE)), "float32", 1, 8, 4, False)
     assert spent[0] == 4000  # three sessions and one prompt
-    samples = timing.interleave(arms, PLAN, np.random.default_rng(0))
+    samples = harness.interleave(arms, PLAN, np.random.default_rng(0))
     assert max(max(s.first, *s.wall) for s in samples.values()) < 500
 
 
@@ -121,14 +122,14 @@ def test_warming_up_is_outside_every_timed_span(monkeypatch):
 
         return replace(arm, call=call)
 
-    arms = measure.llama_arms(str(folder.made(SHAPE)), "float32", 1, 8, 4, False)
-    samples = timing.interleave({k: cold(k, a) for k, a in arms.items()}, PLAN, np.random.default_rng(0))
+    arms = measure.llama_arms(str(checkpoint_folder.made(SHAPE)), "float32", 1, 8, 4, False)
+    samples = harness.interleave({k: cold(k, a) for k, a in arms.items()}, PLAN, np.random.default_rng(0))
     assert min(s.first for s in samples.values()) > 999
     assert max(max(s.wall) for s in samples.values()) < 500
 
 
 def test_every_part_becomes_a_record_with_its_arms():
-    path = folder.made(SHAPE)
+    path = checkpoint_folder.made(SHAPE)
     gate = measure.llama_gate(path, 1, 8, 4)
     cases = measure.cases([8], [1], ["4-bit"], False)
     records = list(measure.llama_timings(path, gate, cases, 4, PLAN))
@@ -144,7 +145,7 @@ def test_every_part_becomes_a_record_with_its_arms():
 
 
 def test_prefill_is_counted_alike_on_both_sides():
-    c, work = SHAPE, measure.prefill_work(folder.made(SHAPE), 2, 8)
+    c, work = SHAPE, measure.prefill_work(checkpoint_folder.made(SHAPE), 2, 8)
     per_token = 2 * 64 * (2 * 64 + 2 * 32 + 3 * 192)  # of a block
     attention = 4 * 8 * 64
     last = 2 * 64 * c["vocab_size"]
@@ -166,18 +167,18 @@ def test_shares_are_work_over_time_over_the_ceiling():
     case = {"dtype": "float32", "batch": 1, "length": 8, "tokens": 4, "weight_bytes": 900, "cache_bytes": 100}
     seconds = {"MLX eager": 2.0, "PyTorch eager": 1.0}
     records = [timed(subject, case, seconds) for subject in ("prefill", "token")]
-    works = [results.Work("llama", {"batch": 1, "length": 8}, 4000)]
+    works = [store.Work("llama", {"batch": 1, "length": 8}, 4000)]
     table = tables.shares(records, works, flops=8000.0, bandwidth=2000.0)
     assert list(table["of the ceiling, %"]) == [25, 50, 25, 50]
 
 
 def test_a_folder_is_made_once_and_holds_equal_weights(tmp_path):
-    path = folder.made(SHAPE)
+    path = checkpoint_folder.made(SHAPE)
     before = (path / "model.safetensors").stat().st_mtime_ns
-    assert folder.made(SHAPE) == path
+    assert checkpoint_folder.made(SHAPE) == path
     assert (path / "model.safetensors").stat().st_mtime_ns == before
-    assert folder.made(SHAPE, seed=1) != path
-    assert folder.weight_bytes(path, "float32") == 4 * sum(
+    assert checkpoint_folder.made(SHAPE, seed=1) != path
+    assert checkpoint_folder.weight_bytes(path, "float32") == 4 * sum(
         p.numel() for p in llama.TorchSession(path, "float32", 8).model.parameters()
     )
 
@@ -223,7 +224,7 @@ def written(**values):
     ],
 )
 def test_a_bad_folder_is_told_in_one_sentence(spoil, told):
-    path = folder.made(SHAPE)
+    path = checkpoint_folder.made(SHAPE)
     spoil(path)
     with pytest.raises(ValueError, match=told) as raised:
         measure.llama_gate(path, 1, 8, 4)
@@ -231,15 +232,15 @@ def test_a_bad_folder_is_told_in_one_sentence(spoil, told):
 
 
 def test_what_a_configuration_may_leave_out_is_what_the_library_takes():
-    path = folder.made(folder.llama(64, 1, 4, 4, 128, 32))
+    path = checkpoint_folder.made(checkpoint_folder.llama(64, 1, 4, 4, 128, 32))
     written(num_key_value_heads=None)(path)
-    assert folder.config(path, "llama")["num_key_value_heads"] == 4
+    assert checkpoint_folder.config(path, "llama")["num_key_value_heads"] == 4
     assert measure.llama_gate(path, 1, 8, 2).passed
 
 
 def test_an_embedding_that_is_the_head_is_read_whole():
     case = {"dtype": "float32", "batch": 1, "length": 8}
-    path = folder.made(SHAPE)
+    path = checkpoint_folder.made(SHAPE)
     apart = measure._bytes(path, case)["weight_bytes"]
     written(tie_word_embeddings=True)(path)
     assert measure._bytes(path, case)["weight_bytes"] - apart == 4 * 128 * 64
@@ -247,22 +248,24 @@ def test_an_embedding_that_is_the_head_is_read_whole():
 
 def test_a_folder_that_is_not_there_is_told(tmp_path):
     with pytest.raises(ValueError, match="no such folder"):
-        folder.config(tmp_path / "nowhere", "llama")
+        checkpoint_folder.config(tmp_path / "nowhere", "llama")
 
 
 def test_a_prompt_longer_than_the_context_is_told():
     with pytest.raises(
         ValueError, match=r"a prompt of 30 tokens and 4 new ones .* the context of llama-\w+, 32"
     ):
-        measure.llama_gate(folder.made(SHAPE), 1, 30, 4)
+        measure.llama_gate(checkpoint_folder.made(SHAPE), 1, 30, 4)
 
 
 @pytest.mark.parametrize(
     "needs",
     [
-        lambda: folder.room(folder.made(SHAPE), "float32", 10**9, 32),
-        lambda: folder.made(folder.llama(2**16, 200, 512, 8, 2**17, 4096)),  # before it is made
-        lambda: folder.speech_room(folder.made(SPEECH), "float32", 10**9),
+        lambda: checkpoint_folder.room(checkpoint_folder.made(SHAPE), "float32", 10**9, 32),
+        lambda: checkpoint_folder.made(
+            checkpoint_folder.llama(2**16, 200, 512, 8, 2**17, 4096)
+        ),  # before it is made
+        lambda: checkpoint_folder.speech_room(checkpoint_folder.made(SPEECH), "float32", 10**9),
     ],
 )
 def test_more_memory_than_there_is_is_refused_with_the_estimate(needs):
@@ -271,8 +274,10 @@ def test_more_memory_than_there_is_is_refused_with_the_estimate(needs):
 
 
 def test_an_estimate_counts_every_model_that_is_held():
-    path = folder.made(SHAPE)
-    assert 2 * folder.room(path, "float32", 1, 8, 3) == 3 * folder.room(path, "float32", 1, 8)
+    path = checkpoint_folder.made(SHAPE)
+    assert 2 * checkpoint_folder.room(path, "float32", 1, 8, 3) == 3 * checkpoint_folder.room(
+        path, "float32", 1, 8
+    )
     with_one_again = measure._llama_sessions(path, "float32", 8, False)
     assert len(with_one_again) == measure.MODELS
 
@@ -280,10 +285,10 @@ def test_an_estimate_counts_every_model_that_is_held():
 @pytest.mark.parametrize(("prompt", "new"), [(0, 4), (8, 0)])
 def test_nothing_to_read_or_to_write_is_told(prompt, new):
     with pytest.raises(ValueError, match=r"allowed is one and more of each"):
-        measure.llama_gate(folder.made(SHAPE), 1, prompt, new)
+        measure.llama_gate(checkpoint_folder.made(SHAPE), 1, prompt, new)
 
 
 def test_whisper_weights_are_all_used():
-    path = folder.made(SPEECH)
+    path = checkpoint_folder.made(SPEECH)
     session = whisper.MlxSession(path, "float32")  # strict
     assert session.features(whisper.mel(1, 40)).shape == (1, 40, 80)

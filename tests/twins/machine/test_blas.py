@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from fresh import last_line, python
 
-from twins import blas
+from mlx_startup import blas
 from twins.frameworks import MLX, TORCH, on
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="macOS gives both frameworks Accelerate")

@@ -10,10 +10,11 @@ from types import SimpleNamespace
 import numpy as np
 import psutil
 import pytest
-from mac.machines import MACS, install
+from machines import MACS, install
 
-from twins import conditions, macos, timing
-from twins.conditions import Conditions
+from twins.machine import conditions, macos
+from twins.machine.conditions import Conditions
+from twins.timing import statistics
 
 QUIET = Conditions(
     cores=4,
@@ -157,4 +158,4 @@ def test_a_mac_without_tools_is_not_readable_and_undisturbed(monkeypatch):
 def test_runs_of_before_there_was_thermal_pressure_are_read():
     older = {k: v for k, v in asdict(QUIET).items() if k not in ("pressure", "low_power")}
     arms = {"MLX eager": {"first": 1.0, "wall": [1.0], "cpu": [1.0]}}
-    assert timing.run_from({"arms": arms, "conditions": older}).conditions == QUIET
+    assert statistics.run_from({"arms": arms, "conditions": older}).conditions == QUIET

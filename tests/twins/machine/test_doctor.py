@@ -16,25 +16,28 @@ from dataclasses import replace
 import pytest
 import records
 
-from twins import doctor, estimate, notebooks, report, results, share
-from twins.results import ROOT
+from twins.machine import doctor, time_estimate
+from twins.records import store
+from twins.records.store import ROOT
+from twins.series import notebook_files, runner, sharing
 
 TOOLS = ["awk", "basename", "cat", "cp", "env", "grep", "mkdir", "rm", "sh", "touch", "uname"]
-NEEDED = ["Makefile", "pyproject.toml", "constraints.txt", "lib/environment.sh"]
-NEEDED += [f"lib/twins/{name}.py" for name in ("__init__", "doctor", "estimate", "macos")]
+NEEDED = ["Makefile", "lib/twins/pyproject.toml", "constraints.txt", "lib/environment.sh"]
+NEEDED += ["lib/twins/__init__.py"]
+NEEDED += [f"lib/twins/machine/{name}.py" for name in ("__init__", "doctor", "time_estimate", "macos")]
 PYTHON = """#!/bin/sh
 echo "$0 $* compat=$SYSTEM_VERSION_COMPAT" >> "$LOG"
 case "$*" in
   "-m venv .venv") [ -z "$NOVENV" ] && mkdir -p .venv/bin && cp "$0" .venv/bin/python ;;
   "-m pip "*) exit ${{PIP:-0}} ;;
-  "-m twins.doctor"*)
+  "-m twins.machine.doctor"*)
     shift 2
     export TRANSLATED={translated}
     exec "{real}" -c 'import platform, runpy, shutil, sys, types
 sys.version_info = {version}
 {prelude}
-runpy.run_module("twins.doctor", run_name="__main__")' "$@" ;;
-  "-m twins.report"*) exit 7 ;;
+runpy.run_module("twins.machine.doctor", run_name="__main__")' "$@" ;;
+  "-m twins.series.runner"*) exit 7 ;;
 esac
 """
 MAC = 'platform.system = lambda: "Darwin"\nplatform.machine = lambda: "{}"'
@@ -295,7 +298,7 @@ def test_a_mac_stays_awake_as_long_as_the_report_runs_and_its_status_is_the_repo
     place.tool("caffeinate", '#!/bin/sh\necho "caffeinate $*" >> "$LOG"\n')
     place.python("python3.11", "3.11.9")
     assert place.make("report").returncode == 2
-    assert len(place.logged("-m twins.report --profile quick")) == 1
+    assert len(place.logged("-m twins.series.runner --profile quick")) == 1
     end = time.monotonic() + 30  # it runs beside the report, and may write after it
     while not (told := place.logged("caffeinate")) and time.monotonic() < end:
         time.sleep(0.05)
@@ -321,7 +324,7 @@ def seen(**changes):
         low_power=False,
         conda="",
         folder="/twins",
-        work=estimate.REFERENCE,
+        work=time_estimate.REFERENCE,
     )
     return replace(mac, **changes)
 
@@ -386,20 +389,22 @@ def test_durations_are_from_a_pages_start_to_the_next_ones(tmp_path):
     )
     (tmp_path / "m" / "broken.jsonl").write_text("{broken\n")
     # 03_c has no next page within an hour: the median of the others
-    assert estimate.recorded("quick", tmp_path) == {"01_a": 60.0, "02_b": 180.0, "03_c": 120.0}
-    assert estimate.minutes(estimate.REFERENCE, "quick", None, tmp_path) == 6.0
-    assert estimate.minutes(2 * estimate.REFERENCE, "quick", ["01_a"], tmp_path) == pytest.approx(2.0)
-    assert estimate.minutes(estimate.REFERENCE, "share", ["02_b"], tmp_path) == 3.0
-    assert estimate.minutes(estimate.REFERENCE, "full", None, tmp_path) is None
-    assert estimate.minutes(estimate.REFERENCE, "quick", None, tmp_path / "none") is None
+    assert time_estimate.recorded("quick", tmp_path) == {"01_a": 60.0, "02_b": 180.0, "03_c": 120.0}
+    assert time_estimate.minutes(time_estimate.REFERENCE, "quick", None, tmp_path) == 6.0
+    assert time_estimate.minutes(2 * time_estimate.REFERENCE, "quick", ["01_a"], tmp_path) == pytest.approx(
+        2.0
+    )
+    assert time_estimate.minutes(time_estimate.REFERENCE, "share", ["02_b"], tmp_path) == 3.0
+    assert time_estimate.minutes(time_estimate.REFERENCE, "full", None, tmp_path) is None
+    assert time_estimate.minutes(time_estimate.REFERENCE, "quick", None, tmp_path / "none") is None
     told = doctor.greeting(seen(), "quick", ["02_b"], tmp_path)
     assert told.startswith("Apple M3 Max, 40 GPU cores, 64 GB, macOS 26.1, Python 3.11.9; ")
     assert "takes about 3 min (an estimate)" in told
 
 
 def test_the_committed_records_give_an_estimate_for_every_page_that_measures():
-    measured = {path.stem for path in report.sources()} - {report.LAST}
-    assert set(estimate.recorded("quick")) == measured
+    measured = {path.stem for path in runner.sources()} - {runner.LAST}
+    assert set(time_estimate.recorded("quick")) == measured
 
 
 def test_a_report_where_nothing_can_work_ends_before_it_begins():
@@ -417,19 +422,19 @@ def test_the_doctors_modules_need_nothing_that_is_to_be_installed():
 
 
 def test_the_share_profile_runs_the_pages_it_names_and_its_records_are_kept():
-    assert [path.stem[:2] for path in report.pages("share", [])] == ["01", "02", "03", "04", "06"]
-    assert [path.stem[:2] for path in report.pages("share", ["02"])] == ["02"]
-    assert len(report.pages("quick", [])) == len(report.sources())
-    assert "share" in report.KEPT
+    assert [path.stem[:2] for path in runner.pages("share", [])] == ["01", "02", "03", "04", "06"]
+    assert [path.stem[:2] for path in runner.pages("share", ["02"])] == ["02"]
+    assert len(runner.pages("quick", [])) == len(runner.sources())
+    assert "share" in runner.KEPT
 
 
 def test_the_share_profile_measures_less_and_at_the_sizes_of_the_quick_one():
     counts = {"processes", "rounds", "steps", "exact_steps", "tested", "kernels", "layer_batches"}
-    folder = report.SOURCES / "profiles"
-    quick = notebooks.profile(folder, "quick", report.sources())
-    for path in report.pages("share", []):
-        given = notebooks.profile(folder, "share", report.sources())[path.stem]
-        usual = notebooks.declared(path) | quick[path.stem]
+    folder = runner.SOURCES / "profiles"
+    quick = notebook_files.profile(folder, "quick", runner.sources())
+    for path in runner.pages("share", []):
+        given = notebook_files.profile(folder, "share", runner.sources())[path.stem]
+        usual = notebook_files.declared(path) | quick[path.stem]
         assert set(given) <= counts
         for name, value in given.items():
             less = set(value) <= set(usual[name]) if isinstance(value, list) else value <= usual[name]
@@ -448,12 +453,12 @@ def test_a_macs_records_go_round_by_share_and_merge(tmp_path, monkeypatch):
         mlx_wheel="py3-none-macosx_26_0_arm64",
     )
     monkeypatch.setenv("TWINS_PROFILE", "share")
-    book = results.Book("02_transformer_lm", mac, tmp_path / "mine")
+    book = store.Book("02_transformer_lm", mac, tmp_path / "mine")
     book.extend([records.product(1024, "float32", 0.1, 0.1), records.step(4, 0.01, 0.02)])
-    path = share.share(mac.id, folder=tmp_path / "mine", target=tmp_path / "out")
-    written, refused = share.merge([path], tmp_path / "theirs")
+    path = sharing.share(mac.id, folder=tmp_path / "mine", target=tmp_path / "out")
+    written, refused = sharing.merge([path], tmp_path / "theirs")
     assert refused == [] and len(written) == 1
-    found = results.read(tmp_path / "theirs")
+    found = store.read(tmp_path / "theirs")
     assert found.problems == [] and {record.profile for record in found.records} == {"share"}
     assert found.records[0].body == replace(mac, id=found.records[0].machine)
     assert [record.body for record in found.records[1:]] == [record.body for record in book.records[1:]]

@@ -9,15 +9,16 @@ from importlib.metadata import version
 
 import psutil
 import pytest
-from mac.machines import MACS, install
+from machines import MACS, install
 
-from twins import frameworks, machine, macos
+from twins import frameworks
 from twins.frameworks import MLX
-from twins.results import Machine
+from twins.machine import identity, macos
+from twins.records.store import Machine
 
 
 def test_the_fingerprint_is_this_machine():
-    here = machine.fingerprint()
+    here = identity.fingerprint()
     assert here.cores == os.cpu_count()
     assert here.memory_gb == round(psutil.virtual_memory().total / 2**30)
     assert here.python == platform.python_version()
@@ -29,7 +30,7 @@ def test_the_fingerprint_is_this_machine():
 
 
 def test_two_readings_give_one_id():
-    first, second = machine.fingerprint(), machine.fingerprint()
+    first, second = identity.fingerprint(), identity.fingerprint()
     assert first.id == second.id
     assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", first.id)
     assert first.id.endswith(f"-{first.memory_gb}gb")
@@ -46,20 +47,20 @@ def test_two_readings_give_one_id():
     ],
 )
 def test_machine_id(parts, name):
-    assert machine.machine_id(*parts) == name
+    assert identity.machine_id(*parts) == name
 
 
 def test_the_chip_has_no_trademark_and_no_clock():
-    assert not re.search(r"\((R|TM)\)|@|  ", machine.chip())
-    assert machine.chip()
+    assert not re.search(r"\((R|TM)\)|@|  ", identity.chip())
+    assert identity.chip()
 
 
 def test_a_processor_without_a_model_name_still_has_one(monkeypatch):
     """As on Linux on Arm, where /proc/cpuinfo names none."""
     monkeypatch.setattr(platform, "system", lambda: "Linux")
-    monkeypatch.setattr(machine.Path, "read_text", lambda path: "processor\t: 0\nFeatures\t: fp asimd\n")
-    monkeypatch.setattr(machine.platform, "processor", lambda: "")
-    assert machine.chip() == platform.machine()
+    monkeypatch.setattr(identity.Path, "read_text", lambda path: "processor\t: 0\nFeatures\t: fp asimd\n")
+    monkeypatch.setattr(identity.platform, "processor", lambda: "")
+    assert identity.chip() == platform.machine()
 
 
 def on_a_mac(monkeypatch, folder, name):
@@ -71,7 +72,7 @@ def on_a_mac(monkeypatch, folder, name):
 @pytest.mark.parametrize("name", ["m1", "m3-max-30", "m3-max-40", "m4-mini", "m5"])
 def test_a_macs_fingerprint_names_chip_gpu_cores_and_macos(monkeypatch, tmp_path, name):
     on_a_mac(monkeypatch, tmp_path, name)
-    mac, here = MACS[name], machine.fingerprint()
+    mac, here = MACS[name], identity.fingerprint()
     assert (here.chip, here.gpu_cores) == (mac.chip, mac.gpu)
     assert here.system.startswith(f"macOS {mac.macos} (")
     slug = mac.chip.lower().replace(" ", "-")
@@ -84,14 +85,14 @@ def test_macs_that_differ_in_gpu_cores_alone_are_different_machines(monkeypatch,
     ids = []
     for name in ("m3-max-30", "m3-max-40"):
         on_a_mac(monkeypatch, tmp_path / name, name)
-        ids.append(machine.fingerprint().id)
+        ids.append(identity.fingerprint().id)
     assert len(set(ids)) == 2
 
 
 def test_a_mac_without_readable_cores_keeps_the_id_of_chip_and_memory(monkeypatch, tmp_path):
     on_a_mac(monkeypatch, tmp_path, "m1")
     (tmp_path / "ioreg").write_text("#!/bin/sh\n")  # as on a hosted Mac, whose GPU is not Apple's driver
-    here = machine.fingerprint()
+    here = identity.fingerprint()
     assert (here.gpu_cores, here.id) == (None, f"apple-m1-{here.memory_gb}gb")
 
 
@@ -108,8 +109,8 @@ def test_a_mac_without_readable_cores_keeps_the_id_of_chip_and_memory(monkeypatc
 )
 def test_an_mlx_that_is_built_for_an_older_macos_is_told(monkeypatch, tmp_path, wheel, name, told):
     on_a_mac(monkeypatch, tmp_path, name)
-    here = replace(machine.fingerprint(), mlx_wheel=wheel)
-    found = [sentence for sentence in machine.caveats(here) if sentence.startswith("MLX is the build")]
+    here = replace(identity.fingerprint(), mlx_wheel=wheel)
+    found = [sentence for sentence in identity.caveats(here) if sentence.startswith("MLX is the build")]
     assert [wheel in sentence for sentence in found] == [True] * told
 
 
@@ -119,4 +120,4 @@ def test_the_wheel_of_mlx_is_read_from_what_pip_installed(monkeypatch, tmp_path)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mlx-metal\nVersion: 0.32.4\n")
     (info / "WHEEL").write_text("Wheel-Version: 1.0\nTag: py3-none-macosx_26_0_arm64\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    assert machine.mlx_wheel() == "py3-none-macosx_26_0_arm64"
+    assert identity.mlx_wheel() == "py3-none-macosx_26_0_arm64"

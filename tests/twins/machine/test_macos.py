@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from mac.machines import MACS, install
+from machines import MACS, install
 
-from twins import macos
+from twins.machine import macos
 
 TOLD = {name: machine.answers() for name, machine in MACS.items()}
 every_machine = pytest.mark.parametrize("name", MACS)

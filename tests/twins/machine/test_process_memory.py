@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from twins import macos, process_memory
+from twins.machine import macos, process_memory
 
 MIB = 2**20
 

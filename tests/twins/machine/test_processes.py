@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from twins import processes
+from twins.machine import processes
 
 
 def test_json_goes_in_and_comes_out():

@@ -9,10 +9,15 @@ import numpy as np
 import pytest
 from torch import nn as tnn
 
-from twins import accuracy, flops, parity, peers_bert, processes, study, train
-from twins.data import pairs
+from twins.datasets import text_pairs
+from twins.evidence import accuracy
 from twins.frameworks import MLX, TORCH
+from twins.machine import processes
 from twins.models import bert
+from twins.parity import fairness_gate
+from twins.timing import flops, study
+from twins.timing.peers import bert_models
+from twins.training import train
 
 CONFIG = bert.tiny()
 RECIPE = train.Recipe()
@@ -40,7 +45,7 @@ def test_one_model_forward():
     assert made[0].shape == (5, CONFIG.classes)
     assert labels.shape == (5,)
     assert not mask.all()
-    assert parity.relative(*made) < 1e-5
+    assert fairness_gate.relative(*made) < 1e-5
 
 
 def test_padding_changes_nothing():
@@ -50,7 +55,7 @@ def test_padding_changes_nothing():
     for half in correct():
         whole = logits(half, ids, mask)
         assert np.array_equal(whole, logits(half, other, mask))
-        assert parity.relative(logits(half, ids[:, :, :short], mask[:, :, :short]), whole) < 1e-6
+        assert fairness_gate.relative(logits(half, ids[:, :, :short], mask[:, :, :short]), whole) < 1e-6
 
 
 def test_every_token_and_its_place_counts_and_the_two_texts_differ():
@@ -82,7 +87,7 @@ def test_memory_is_estimated_within_a_factor_of_two(framework, monkeypatch):
     monkeypatch.setenv("TWINS_DEVICE", "cpu")  # where the resident set is all that training holds
     config, batch = bert.published("tiny", vocabulary=4096, context=128), 24
     arguments = {"model": "bert", "config": asdict(config), "batch": batch, "framework": framework}
-    read = processes.call("twins.arms:memory", arguments | {"mode": "eager", "steps": 2})
+    read = processes.call("twins.timing.variants:memory", arguments | {"mode": "eager", "steps": 2})
     assert 1 / 2 < read["resident"] / bert.memory(config, batch) < 2
 
 
@@ -97,7 +102,7 @@ def test_operations_are_those_of_the_formula():
 
 def test_the_peers_do_the_same_work():
     example = bert.example(CONFIG, np.random.default_rng(0), 3)
-    peers = [peers_bert.peer(CONFIG, RECIPE, framework) for framework in (MLX, TORCH)]
+    peers = [bert_models.peer(CONFIG, RECIPE, framework) for framework in (MLX, TORCH)]
     assert flops.count(*peers, example) == flops.count(*correct(), example)
 
 
@@ -113,20 +118,20 @@ def test_impossible_sizes_are_one_sentence():
 # --- the gate --------------------------------------------------------------------------------------
 
 
-def failed(verdict: parity.Verdict) -> set[str]:
+def failed(verdict: fairness_gate.Verdict) -> set[str]:
     return {check.name for check in verdict.checks if not check.passed}
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_correct_twins_pass(seed):
-    verdict = parity.gate("bert", partial(correct, seed=seed), batches(seed))
+    verdict = fairness_gate.gate("bert", partial(correct, seed=seed), batches(seed))
     assert verdict.failures() == []
 
 
 def test_correct_twins_pass_on_the_data_they_train_on():
-    data = pairs.load("inference", 8)
+    data = text_pairs.load("inference", 8)
     sizes = asdict(bert.tiny(vocabulary=data.vocabulary, context=8, layers=1))
-    chosen = pairs.batches(data.train, 16, 20, seed=0)
+    chosen = text_pairs.batches(data.train, 16, 20, seed=0)
     assert len({ids.shape for ids, _, _ in chosen}) > 1
     verdict = study.gate(study.Study("bert", sizes), chosen, torch_compiled=True)
     assert study.refusal(verdict) == ""
@@ -184,24 +189,24 @@ def types_left_out(dtype):
     ],
 )
 def test_planted_defect_is_caught(defect, check):
-    verdict = parity.gate("bert", defect, batches(steps=4))
+    verdict = fairness_gate.gate("bert", defect, batches(steps=4))
     assert check in failed(verdict)
     assert any(check in sentence for sentence in verdict.failures())
 
 
 def test_tanh_gelu_is_caught(monkeypatch):
     monkeypatch.setattr(mnn, "gelu", mnn.gelu_approx)
-    assert "float64 gradients" in failed(parity.gate("bert", correct, batches(steps=4)))
+    assert "float64 gradients" in failed(fairness_gate.gate("bert", correct, batches(steps=4)))
 
 
 # --- learning --------------------------------------------------------------------------------------
 
 
 def test_both_halves_learn_exact_labels():
-    data = pairs.load("inference", 8)
+    data = text_pairs.load("inference", 8)
     sizes = asdict(bert.Config(data.vocabulary, 8, 64, 2, 2))
     twin = study.Study("bert", sizes, RECIPE)
-    chosen, test = pairs.batches(data.train, 32, 200, 0), pairs.whole(data.test, 128, 600)
+    chosen, test = text_pairs.batches(data.train, 32, 200, 0), text_pairs.whole(data.test, 128, 600)
     _, score = study.classify(twin, data.name, data.digest, data.entropy, chosen, test)
     assert score.total == 600
     assert score.majority < 240

@@ -10,8 +10,8 @@ import safetensors.numpy
 import torch
 from transformers import BertConfig, BertForPreTraining, BertModel
 
-from twins import checkpoints, train
-from twins.models import bert
+from twins.models import bert, checkpoints
+from twins.training import train
 
 SIZES = {
     "vocab_size": 90,

@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from twins import flops, parity, processes, train, weights
-from twins.models import resnet
-from twins.parity import Check, relative
+from twins.machine import processes
+from twins.models import resnet, weights
+from twins.parity import fairness_gate
+from twins.parity.fairness_gate import Check, relative
+from twins.timing import flops
+from twins.training import train
 
 STEPS = 20
 TINY = resnet.tiny()
@@ -32,7 +35,7 @@ def correct(dtype: str, config=TINY, seed: int = 0):
     return train.halves(resnet, config, train.Recipe(), seed, dtype)
 
 
-def failed(verdict: parity.Verdict) -> set[str]:
+def failed(verdict: fairness_gate.Verdict) -> set[str]:
     return {check.name for check in verdict.checks if not check.passed}
 
 
@@ -117,7 +120,9 @@ def test_the_estimate_of_memory_is_within_a_factor_of_two_of_the_half_that_needs
     monkeypatch.setenv("TWINS_DEVICE", "cpu")
     config = resnet.Config(size=32, channels=3, classes=10, width=32, stages=2, blocks=2)
     sizes = {"model": "resnet", "config": asdict(config), "batch": 16, "mode": "eager", "steps": 2}
-    read = [processes.call("twins.arms:memory", sizes | {"framework": f}) for f in ("MLX", "PyTorch")]
+    read = [
+        processes.call("twins.timing.variants:memory", sizes | {"framework": f}) for f in ("MLX", "PyTorch")
+    ]
     needed = max(each["allocator"] or each["resident"] for each in read)
     assert 1 / 2 < needed / resnet.memory(config, 16) < 2
 
@@ -145,14 +150,14 @@ def test_what_cannot_be_built_is_one_sentence(changes, sentence):
 
 @pytest.mark.parametrize("seed", range(20))
 def test_correct_twins_pass(seed):
-    verdict = parity.gate("resnet", partial(correct, seed=seed), batches(seed=seed))
+    verdict = fairness_gate.gate("resnet", partial(correct, seed=seed), batches(seed=seed))
     assert verdict.failures() == []
     assert {"statistics", "evaluation", "float64 statistics"} <= {check.name for check in verdict.checks}
 
 
 def test_a_network_large_enough_to_switch_relus_passes():
     config = resnet.resnet20(size=16, channels=1)
-    verdict = parity.gate("resnet", partial(correct, config=config), batches(config, steps=2, size=32))
+    verdict = fairness_gate.gate("resnet", partial(correct, config=config), batches(config, steps=2, size=32))
     assert verdict.failures() == []
 
 
@@ -201,7 +206,7 @@ def norm_eps(dtype):
     ],
 )
 def test_planted_defect_is_caught(defect, checks):
-    verdict = parity.gate("resnet", defect, batches())
+    verdict = fairness_gate.gate("resnet", defect, batches())
     assert checks <= failed(verdict)
 
 
@@ -209,20 +214,20 @@ def test_biased_running_variance_is_caught(monkeypatch):
     """As MLX had it before 0.32.1: training is the same, evaluation is not."""
     own = mnn.BatchNorm._calc_stats
     monkeypatch.setattr(mnn.BatchNorm, "_calc_stats", lambda norm, x, ddof=0: own(norm, x))
-    caught = failed(parity.gate("resnet", correct, batches()))
+    caught = failed(fairness_gate.gate("resnet", correct, batches()))
     assert {"statistics", "evaluation", "float64 statistics", "float64 evaluation"} == caught
 
 
 def test_outputs_of_other_shapes_are_infinitely_far_apart():
-    check = parity._alike("evaluation", np.ones((2, 3)), np.ones((2, 4)))
+    check = fairness_gate._alike("evaluation", np.ones((2, 3)), np.ones((2, 4)))
     assert (check.value, check.where) == (float("inf"), "MLX (2, 3), PyTorch (2, 4)")
 
 
 def test_a_floor_counts_where_a_relu_switched_and_nowhere_else():
     checks = [Check("gradients", 0.004, 1e-5, "a"), Check("update", 0.5, 1e-4, "b")]
-    smooth = {"gradients": parity.SWITCHED, "update": 1e-3}
-    assert parity.relaxed(checks, smooth) == checks
-    switched = parity.relaxed(checks, {"gradients": 0.001, "update": 0.001})
+    smooth = {"gradients": fairness_gate.SWITCHED, "update": 1e-3}
+    assert fairness_gate.relaxed(checks, smooth) == checks
+    switched = fairness_gate.relaxed(checks, {"gradients": 0.001, "update": 0.001})
     assert [check.passed for check in switched] == [True, False]
     assert [check.limit for check in switched] == [0.01, 0.01]
     assert switched[0].where == "a, floor 0.001"

@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 from torch import nn as tnn
 
-from twins import train, weights
 from twins.frameworks import BOTH, DTYPES, MLX, TORCH, on
 from twins.models import transformer_lm as lm
-from twins.parity import relative
+from twins.models import weights
+from twins.parity.fairness_gate import relative
+from twins.training import train
 
 EXACT = np.array([[0.0, -1.5, 2.0**-7], [3.25, -240.0, 1.0]])  # the same number in every type of DTYPES
 CONFIG = lm.tiny()

@@ -6,11 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from twins import flops, notebooks, parity, report, results, study, timing, train
-from twins.study import Study
-from twins.timing import Plan
+from twins.parity import fairness_gate
+from twins.records import store
+from twins.series import notebook_files, runner
+from twins.timing import flops, statistics, study
+from twins.timing.harness import Plan
+from twins.timing.study import Study
+from twins.training import train
 
-SHIPPED = results.ROOT / "notebooks" / "your_model.py"
+SHIPPED = store.ROOT / "notebooks" / "your_model.py"
 SMALL = """
 import mlx.nn as mnn
 import torch
@@ -65,7 +69,7 @@ def written(tmp_path):
     return write
 
 
-def judged(file: str) -> tuple[results.Gate, str]:
+def judged(file: str) -> tuple[store.Gate, str]:
     """The gate's verdict on a file, and what it is explained by."""
     own = Study(file, {})
     batches = own.examples(8, 20)
@@ -86,17 +90,17 @@ def test_a_file_of_ones_own_passes_the_gate(written):
 @pytest.mark.parametrize("seed", range(5))
 def test_the_file_that_ships_passes(seed):
     own = Study(str(SHIPPED), {}, seed=seed)
-    verdict = parity.gate(own.name, own.halves, own.examples(4, 20))
+    verdict = fairness_gate.gate(own.name, own.halves, own.examples(4, 20))
     assert verdict.failures() == []
 
 
 def test_the_file_that_ships_is_measured_like_any_other(monkeypatch):
     monkeypatch.chdir(SHIPPED.parent)
     own = Study(SHIPPED.name, {})
-    passed = results.Gate(own.name, {}, True, [], {})
+    passed = store.Gate(own.name, {}, True, [], {})
     (record,) = study.steps(own, passed, [2], ["eager"], Plan(1, 1, 2, 0))  # in a fresh process, by its path
     assert record.case == {"twin": "your_model", "batch": 2}
-    assert timing.arm_names([timing.run_from(run) for run in record.runs])[:2] == [
+    assert statistics.arm_names([statistics.run_from(run) for run in record.runs])[:2] == [
         "MLX eager",
         "PyTorch eager",
     ]
@@ -108,7 +112,7 @@ def test_the_file_that_ships_is_measured_like_any_other(monkeypatch):
 def test_a_count_that_differs_is_told(written, monkeypatch):
     monkeypatch.setattr(flops, "count_mlx", lambda *arguments: 1)
     own = Study(written(), {})
-    works, why = study.countable(own, results.Gate("mine", {}, True, [], {}), [2])
+    works, why = study.countable(own, store.Gate("mine", {}, True, [], {}), [2])
     assert works == []
     assert re.fullmatch(r"The share of the ceiling is not known: a step is 1 operations in .*\.", why)
 
@@ -148,13 +152,13 @@ def test_a_file_may_import_what_lies_beside_it(written, tmp_path):
 
 
 def test_the_report_runs_again_when_the_file_changed(tmp_path, monkeypatch):
-    page = report.SOURCES / "12_your_model.ipynb"
-    before = report.key(page, {}, tmp_path)
-    assert report.key(page, {}, tmp_path) == before
+    page = runner.SOURCES / "12_your_model.ipynb"
+    before = runner.key(page, {}, tmp_path)
+    assert runner.key(page, {}, tmp_path) == before
     read = Path.read_text
     monkeypatch.setattr(Path, "read_text", lambda path: read(path) + "#" * (path.name == SHIPPED.name))
-    assert report.key(page, {}, tmp_path) != before
-    assert notebooks.declared(page)["file"] == SHIPPED.name
+    assert runner.key(page, {}, tmp_path) != before
+    assert notebook_files.declared(page)["file"] == SHIPPED.name
 
 
 # --- planted defects in the file that ships, as a reader would make them ---------------------------
@@ -231,10 +235,10 @@ def test_a_planted_defect_is_named(tmp_path, change, more, cause):
 def test_compiled_steps_alone_that_part_are_told(written):
     failed = [{"name": "names", "passed": True}, {"name": "losses, MLX compiled", "passed": False}]
     own = Study(written(), {})
-    told = study.explained(own, results.Gate("mine", {}, False, failed, {}), own.examples(4, 1))
+    told = study.explained(own, store.Gate("mine", {}, False, failed, {}), own.examples(4, 1))
     assert told.startswith("Eager steps agree and compiled ones do not")
     failed.append({"name": "losses, MLX eager", "passed": False})
-    told = study.explained(own, results.Gate("mine", {}, False, failed, {}), own.examples(4, 1))
+    told = study.explained(own, store.Gate("mine", {}, False, failed, {}), own.examples(4, 1))
     assert told == "In a single step no departure is found; the halves part in the steps that follow."
 
 

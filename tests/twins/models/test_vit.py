@@ -8,9 +8,12 @@ import mlx.nn as mnn
 import numpy as np
 import pytest
 
-from twins import flops, parity, processes, train
+from twins.machine import processes
 from twins.models import vit
-from twins.parity import relative
+from twins.parity import fairness_gate
+from twins.parity.fairness_gate import relative
+from twins.timing import flops
+from twins.training import train
 
 STEPS = 20
 TINY = vit.tiny()
@@ -25,7 +28,7 @@ def correct(dtype: str, config=TINY, seed: int = 0):
     return train.halves(vit, config, train.Recipe(), seed, dtype)
 
 
-def failed(verdict: parity.Verdict) -> set[str]:
+def failed(verdict: fairness_gate.Verdict) -> set[str]:
     return {check.name for check in verdict.checks if not check.passed}
 
 
@@ -78,7 +81,9 @@ def test_the_estimate_of_memory_is_within_a_factor_of_two(framework, monkeypatch
     monkeypatch.setenv("TWINS_DEVICE", "cpu")  # where the resident set is all that training holds
     config = vit.Config(size=32, patch=4, channels=3, classes=10, width=128, layers=3, heads=4)
     sizes = {"model": "vit", "config": asdict(config), "batch": 16}
-    read = processes.call("twins.arms:memory", sizes | {"framework": framework, "mode": "eager", "steps": 2})
+    read = processes.call(
+        "twins.timing.variants:memory", sizes | {"framework": framework, "mode": "eager", "steps": 2}
+    )
     assert 1 / 2 < read["resident"] / vit.memory(config, 16) < 2
 
 
@@ -98,7 +103,7 @@ def test_what_cannot_be_built_is_one_sentence(changes, sentence):
 
 @pytest.mark.parametrize("seed", range(20))
 def test_correct_twins_pass(seed):
-    verdict = parity.gate("vit", partial(correct, seed=seed), batches(seed=seed))
+    verdict = fairness_gate.gate("vit", partial(correct, seed=seed), batches(seed=seed))
     assert verdict.failures() == []
     assert "statistics" not in {check.name for check in verdict.checks}  # it keeps none
 
@@ -117,9 +122,9 @@ def swapped_layout(dtype):
 
 @pytest.mark.parametrize(("defect", "check"), [(zeroed_token, "weights"), (swapped_layout, "outputs")])
 def test_planted_defect_is_caught(defect, check):
-    assert check in failed(parity.gate("vit", defect, batches()))
+    assert check in failed(fairness_gate.gate("vit", defect, batches()))
 
 
 def test_tanh_gelu_is_caught(monkeypatch):
     monkeypatch.setattr(mnn, "gelu", mnn.gelu_approx)
-    assert {"gradients", "float64 gradients"} <= failed(parity.gate("vit", correct, batches()))
+    assert {"gradients", "float64 gradients"} <= failed(fairness_gate.gate("vit", correct, batches()))

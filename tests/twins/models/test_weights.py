@@ -7,10 +7,11 @@ import pytest
 import torch
 from torch import nn as tnn
 
-from twins import train, weights
 from twins.frameworks import MLX, TORCH, on
 from twins.models import transformer_lm as lm
-from twins.parity import relative
+from twins.models import weights
+from twins.parity.fairness_gate import relative
+from twins.training import train
 
 CONFIG = lm.tiny(tied=False)
 

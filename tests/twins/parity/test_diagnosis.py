@@ -12,11 +12,13 @@ import torch
 from torch import nn as tnn
 from torch.nn import functional as F
 
-from twins import diagnosis, train, weights
-from twins.diagnosis import calls, expressions
 from twins.frameworks import MLX, TORCH
 from twins.models import transformer_lm as lm
-from twins.train import Half, Recipe
+from twins.models import weights
+from twins.parity import diagnosis
+from twins.parity.diagnosis import calls, expressions
+from twins.training import train
+from twins.training.train import Half, Recipe
 
 CONFIG = lm.tiny()
 

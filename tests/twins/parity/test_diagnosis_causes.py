@@ -2,8 +2,8 @@
 
 import pytest
 
-from twins import diagnosis
-from twins.study import Study
+from twins.parity import diagnosis
+from twins.timing.study import Study
 
 PAIR = """
 import math

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from twins import parity, train
 from twins.models import transformer_lm as lm
-from twins.thresholds import THRESHOLDS
+from twins.parity import fairness_gate
+from twins.parity.limits import THRESHOLDS
+from twins.training import train
 
 STEPS = 20
 CONFIG = lm.tiny()
@@ -28,13 +29,13 @@ def correct(dtype: str, seed: int = 0):
     return train.halves(lm, CONFIG, RECIPE, seed, dtype)
 
 
-def failed(verdict: parity.Verdict) -> set[str]:
+def failed(verdict: fairness_gate.Verdict) -> set[str]:
     return {check.name for check in verdict.checks if not check.passed}
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_correct_twins_pass(seed):
-    verdict = parity.gate("lm", partial(correct, seed=seed), batches(seed))
+    verdict = fairness_gate.gate("lm", partial(correct, seed=seed), batches(seed))
     assert verdict.failures() == []
     assert {len(losses) for losses in verdict.losses.values()} == {STEPS}
 
@@ -125,13 +126,13 @@ def missing_bias(dtype):
     ],
 )
 def test_planted_defect_is_caught(defect, check):
-    verdict = parity.gate("lm", defect, batches())
+    verdict = fairness_gate.gate("lm", defect, batches())
     assert check in failed(verdict)
     assert any(check in sentence for sentence in verdict.failures())
 
 
 def test_tanh_gelu_is_caught(monkeypatch):
-    verdict = parity.gate("lm", partial(tanh_gelu, monkeypatch=monkeypatch), batches())
+    verdict = fairness_gate.gate("lm", partial(tanh_gelu, monkeypatch=monkeypatch), batches())
     assert "gradients" in failed(verdict)
     assert "float64 gradients" in failed(verdict)
 
@@ -160,18 +161,20 @@ def step_without_state(half, compiled=False):
 
 def test_compiled_step_without_state_is_caught(monkeypatch):
     monkeypatch.setattr(train, "mlx_step", step_without_state)
-    assert {"losses, MLX compiled", "moved, MLX compiled"} <= failed(parity.gate("lm", correct, batches()))
+    assert {"losses, MLX compiled", "moved, MLX compiled"} <= failed(
+        fairness_gate.gate("lm", correct, batches())
+    )
 
 
 def test_compiled_torch_step_agrees():
-    verdict = parity.gate("lm", correct, batches(), torch_compiled=True, float64=False)
+    verdict = fairness_gate.gate("lm", correct, batches(), torch_compiled=True, float64=False)
     assert verdict.failures() == []
     assert "PyTorch compiled" in verdict.losses
 
 
 def test_nan_never_passes():
-    assert not parity.Check("outputs", float("nan"), 1.0, "").passed
-    assert parity.worst("gradients", {"a": 1.0, "b": float("nan")}, 2.0).where == "b"
+    assert not fairness_gate.Check("outputs", float("nan"), 1.0, "").passed
+    assert fairness_gate.worst("gradients", {"a": 1.0, "b": float("nan")}, 2.0).where == "b"
 
 
 def test_every_threshold_lies_between_correct_and_defective():

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from twins import float64
 from twins.frameworks import on
-from twins.parity import relative
+from twins.parity import float64_stand_ins
+from twins.parity.fairness_gate import relative
 
 # dimensions -> (shape of x, shape of the weight) for groups of 2
 SHAPES = {1: ((2, 11, 4), (6, 3, 2)), 2: ((2, 9, 11, 4), (6, 3, 2, 2)), 3: ((2, 5, 6, 7, 4), (6, 2, 3, 2, 2))}
@@ -37,7 +37,7 @@ def test_outputs_and_gradients_are_torchs_in_float64(dimensions, groups, options
     theirs = [first(x), first(weight)]
     wanted = function(*theirs, groups=groups, **options)
     (wanted**2).sum().backward()
-    with on("cpu"), float64.convolutions():
+    with on("cpu"), float64_stand_ins.convolutions():
         ours = [mx.array(a, dtype=mx.float64) for a in (x, weight)]
         convolve = getattr(mx, f"conv{dimensions}d")
         made = convolve(*ours, groups=groups, **options)
@@ -52,20 +52,23 @@ def test_sizes_may_differ_by_axis_and_come_by_place():
     x, weight = (mx.array(rng.standard_normal(s), dtype=mx.float32) for s in ((1, 9, 8, 3), (4, 3, 2, 3)))
     for sizes in (((2, 1), (1, 0)), ((1, 2), (0, 1), (2, 1))):
         assert (
-            relative(np.array(float64.convolve(x, weight, *sizes)), np.array(mx.conv2d(x, weight, *sizes)))
+            relative(
+                np.array(float64_stand_ins.convolve(x, weight, *sizes)),
+                np.array(mx.conv2d(x, weight, *sizes)),
+            )
             < 1e-6
         )
 
 
 def test_only_float64_is_replaced_and_only_for_a_while(monkeypatch):
     own = mx.conv2d
-    monkeypatch.setattr(float64, "convolve", lambda *a, **k: "by definition")
+    monkeypatch.setattr(float64_stand_ins, "convolve", lambda *a, **k: "by definition")
     x, weight = mx.ones((1, 4, 4, 1)), mx.ones((1, 3, 3, 1))
     with on("cpu"):
-        with float64.convolutions():
+        with float64_stand_ins.convolutions():
             assert mx.conv2d(x, weight).shape == (1, 2, 2, 1)
             assert mx.conv2d(x.astype(mx.float64), weight.astype(mx.float64)) == "by definition"
         assert mx.conv2d is own
-        with pytest.raises(RuntimeError, match="here"), float64.convolutions():
+        with pytest.raises(RuntimeError, match="here"), float64_stand_ins.convolutions():
             raise RuntimeError("here")
     assert mx.conv2d is own

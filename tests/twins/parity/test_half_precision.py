@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from twins import precision, train
 from twins.frameworks import MLX, TORCH
 from twins.models import bert, vit
 from twins.models import transformer_lm as lm
-from twins.precision import HALF_TYPES
-from twins.thresholds import THRESHOLDS
-from twins.train import Recipe
+from twins.parity import half_precision_gate
+from twins.parity.limits import THRESHOLDS
+from twins.training import half_precision, train
+from twins.training.half_precision import HALF_TYPES
+from twins.training.train import Recipe
 
 CONFIG = lm.tiny()
 types = pytest.mark.parametrize("dtype", HALF_TYPES)
@@ -34,9 +35,9 @@ def halves(_: str = "float32", seed: int = 0) -> tuple[train.Half, train.Half]:
 @types
 def test_the_network_computes_in_the_type_and_the_weights_stay(dtype):
     for half in halves():
-        made = precision.outputs(half, dtype, batches()[0])
+        made = half_precision.outputs(half, dtype, batches()[0])
         assert made.dtype == half.framework.dtype(dtype)
-        lower = precision.lowered(half, dtype)
+        lower = half_precision.lowered(half, dtype)
         loss, gradients = train.gradients(lower, *lower.batch(batches()[0]))
         assert loss.dtype == half.framework.dtype("float32")
         assert {value.dtype for value in gradients.values()} == {half.framework.dtype("float32")}
@@ -46,7 +47,7 @@ def test_the_network_computes_in_the_type_and_the_weights_stay(dtype):
 
 def test_float32_is_left_as_it_is():
     for half in halves():
-        assert precision.lowered(half, "float32") is half
+        assert half_precision.lowered(half, "float32") is half
 
 
 @pytest.mark.parametrize(("dtype", "compiled"), [("float16", False), ("bfloat16", True)])
@@ -54,7 +55,7 @@ def test_training_moves_the_float32_weights(dtype, compiled):
     """By less than a half type could tell: one step of 1e-6 beside weights of about 1."""
     ours = train.halves(lm, CONFIG, Recipe(learning_rate=1e-6, weight_decay=0.0))[0]
     before = np.array(ours.model.norm.weight)
-    train.fit(precision.lowered(ours, dtype), batches(count=1), compiled)
+    train.fit(half_precision.lowered(ours, dtype), batches(count=1), compiled)
     moved = np.abs(np.array(ours.model.norm.weight) - before)
     assert ours.model.norm.weight.dtype == mx.float32
     assert 0 < moved.max() < 2e-6
@@ -72,7 +73,7 @@ def test_floating_inputs_are_cast_and_others_are_not():
             seen.extend(x.dtype for x in [*inputs, self.weight])
             return inputs[0]
 
-    with precision.torch_running(Model(), torch.float16) as run:
+    with half_precision.torch_running(Model(), torch.float16) as run:
         run(torch.ones(2), torch.ones(2, dtype=torch.int64))
     assert seen == [torch.float16, torch.int64, torch.float16]
 
@@ -83,7 +84,7 @@ def test_floating_inputs_are_cast_and_others_are_not():
 @types
 @pytest.mark.parametrize("seed", range(20))
 def test_correct_twins_pass(dtype, seed):
-    verdict = precision.gate("lm", partial(halves, seed=seed), batches(seed), dtype)
+    verdict = half_precision_gate.gate("lm", partial(halves, seed=seed), batches(seed), dtype)
     assert verdict.failures() == []
     assert [check.name for check in verdict.checks] == [
         f"{dtype} {name}" for name in ("type", "outputs", "gradients", "losses")
@@ -96,7 +97,9 @@ def test_correct_twins_pass(dtype, seed):
 def test_other_twins_pass_by_the_same_limits(model, dtype, seed):
     rng, config = np.random.default_rng(seed), model.tiny()
     given = [model.example(config, rng, 8) for _ in range(20)]
-    verdict = precision.gate("twin", lambda _: train.halves(model, config, Recipe(), seed), given, dtype)
+    verdict = half_precision_gate.gate(
+        "twin", lambda _: train.halves(model, config, Recipe(), seed), given, dtype
+    )
     assert verdict.failures() == []
 
 
@@ -131,7 +134,7 @@ def widened(_):
     [(scale_off, "outputs"), (scale_off, "gradients"), (slower, "losses"), (widened, "type")],
 )
 def test_a_planted_defect_is_caught(dtype, make, check):
-    verdict = precision.gate("lm", make, batches(), dtype)
+    verdict = half_precision_gate.gate("lm", make, batches(), dtype)
     assert f"{dtype} {check}" in {c.name for c in verdict.checks if not c.passed}
 
 

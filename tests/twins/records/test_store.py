@@ -11,8 +11,9 @@ import sys
 import pytest
 from fresh import last_line, python
 
-from twins import machine, results
-from twins.results import (
+from twins.machine import identity
+from twins.records import store
+from twins.records.store import (
     Accuracy,
     Book,
     Breadth,
@@ -75,7 +76,7 @@ BODIES = [
 
 def record(body: object = HERE, **changes: object) -> Record:
     header = Record(
-        schema=results.SCHEMA,
+        schema=store.SCHEMA,
         kind=type(body).__name__.lower(),
         machine=HERE.id,
         device=HERE.device,
@@ -98,12 +99,12 @@ def line(**changes: object) -> str:
 @pytest.mark.parametrize("body", BODIES, ids=lambda body: type(body).__name__)
 def test_every_kind_comes_back(tmp_path, body):
     path = tmp_path / HERE.id / "x.jsonl"
-    results.append(path, [record(body)])
-    assert results.read_file(path) == Found([record(body)], [])
+    store.append(path, [record(body)])
+    assert store.read_file(path) == Found([record(body)], [])
 
 
 def test_every_kind_is_tried():
-    assert {type(body) for body in BODIES} == set(results.KINDS.values())
+    assert {type(body) for body in BODIES} == set(store.KINDS.values())
 
 
 @pytest.mark.parametrize(
@@ -133,7 +134,7 @@ def test_a_bad_line_is_named_and_the_rest_kept(tmp_path, bad, why):
     path = tmp_path / HERE.id / "x.jsonl"
     path.parent.mkdir()
     path.write_text("\n".join([line(), bad, line(), ""]))
-    found = results.read_file(path)
+    found = store.read_file(path)
     assert found.records == [record(Work("lm", CASE, 7))] * 2
     assert len(found.problems) == 1
     assert re.match(rf"chip-8gb/x\.jsonl, line 2: .*{why}", found.problems[0])
@@ -156,24 +157,24 @@ def test_a_wrong_type_deep_inside_is_named(kind, name, value, wanted):
     values = dataclasses.asdict(record(body))
     values["body"][name] = value
     with pytest.raises(ValueError) as raised:
-        results.parse(json.dumps(values))
+        store.parse(json.dumps(values))
     assert str(raised.value) == f"{kind.__name__.lower()}.{name} is {value!r}, it must be {wanted}"
 
 
 def test_a_line_that_is_not_text_is_named(tmp_path):
     path = tmp_path / "x.jsonl"
     path.write_bytes(line().encode() + b"\n\xff\xfe{}\n" + line().encode() + b"\n")
-    found = results.read_file(path)
+    found = store.read_file(path)
     assert len(found.records) == 2
     assert "x.jsonl, line 2: 'utf-8' codec can't decode byte 0xff" in found.problems[0]
 
 
 def test_a_line_cut_by_a_crash_spoils_none_but_itself(tmp_path):
     path = tmp_path / "x.jsonl"
-    results.append(path, [record(), record()])
+    store.append(path, [record(), record()])
     path.write_bytes(path.read_bytes()[:-30])
-    results.append(path, [record(Work("lm", CASE, 3))])
-    found = results.read_file(path)
+    store.append(path, [record(Work("lm", CASE, 3))])
+    found = store.read_file(path)
     assert [r.body for r in found.records] == [HERE, Work("lm", CASE, 3)]
     assert len(found.problems) == 1
     assert "x.jsonl, line 2: not JSON" in found.problems[0]
@@ -182,10 +183,10 @@ def test_a_line_cut_by_a_crash_spoils_none_but_itself(tmp_path):
 
 def test_what_json_cannot_hold_is_not_written(tmp_path):
     path = tmp_path / "x.jsonl"
-    results.append(path, [record()])
+    store.append(path, [record()])
     before = path.read_bytes()
     with pytest.raises(ValueError, match="not JSON compliant"):
-        results.append(path, [record(), record(Fit("lm", CASE, "d", "s", float("nan"), {}, {}))])
+        store.append(path, [record(), record(Fit("lm", CASE, "d", "s", float("nan"), {}, {}))])
     assert path.read_bytes() == before
 
 
@@ -205,25 +206,25 @@ results.append(path, kept * 50)
 @pytest.mark.parametrize("room", [0, 100, 5000])
 def test_a_full_disk_leaves_the_file_as_it_was(tmp_path, room):
     path = tmp_path / "x.jsonl"
-    results.append(path, [record(), record(Work("lm", CASE, 3))])
+    store.append(path, [record(), record(Work("lm", CASE, 3))])
     before = path.read_bytes()
     said = last_line(python(FULL.replace("PATH", repr(str(path))).replace("ROOM", str(room))))
     assert said == f"OSError: [Errno 27] File too large; no record was added: '{path}'"
     assert path.read_bytes() == before
-    assert results.read_file(path) == Found([record(), record(Work("lm", CASE, 3))], [])
+    assert store.read_file(path) == Found([record(), record(Work("lm", CASE, 3))], [])
 
 
 # --- choosing --------------------------------------------------------------------------------------
 
 
 def test_a_folder_is_read_by_machine_and_notebook(tmp_path):
-    results.append(tmp_path / "a" / "02.jsonl", [record(machine="a")])
-    results.append(tmp_path / "b" / "01.jsonl", [record(machine="b")])
+    store.append(tmp_path / "a" / "02.jsonl", [record(machine="a")])
+    store.append(tmp_path / "b" / "01.jsonl", [record(machine="b")])
     (tmp_path / "b" / "01.jsonl").open("a").write("{}\n")
-    found = results.read(tmp_path)
+    found = store.read(tmp_path)
     assert [r.machine for r in found.records] == ["a", "b"]
     assert found.problems == ["b/01.jsonl, line 2: schema version None; this version of twins reads 1"]
-    assert results.read(tmp_path / "nowhere") == Found([], [])
+    assert store.read(tmp_path / "nowhere") == Found([], [])
 
 
 def test_bodies_are_chosen_by_kind_and_field():
@@ -244,10 +245,10 @@ def test_the_latest_run_of_a_notebook_on_a_machine():
         record(run="2026-01-09", machine="other"),
     ]
     found = Found(runs, ["a problem"])
-    assert results.latest(found, HERE.id, "01_machine").records == [runs[1]]
-    assert results.latest(found, HERE.id, "01_machine", ("quick", "full")).records == [runs[0], runs[2]]
-    assert results.latest(found, HERE.id, "01_machine", ("full",)).records == [runs[3]]
-    assert results.latest(found, HERE.id, "03_bert").records == []
+    assert store.latest(found, HERE.id, "01_machine").records == [runs[1]]
+    assert store.latest(found, HERE.id, "01_machine", ("quick", "full")).records == [runs[0], runs[2]]
+    assert store.latest(found, HERE.id, "01_machine", ("full",)).records == [runs[3]]
+    assert store.latest(found, HERE.id, "03_bert").records == []
 
 
 @pytest.mark.parametrize(
@@ -261,10 +262,10 @@ def test_the_latest_run_of_a_notebook_on_a_machine():
 def test_records_that_differ_are_not_compared(change, what):
     records = [record(), record(**change)]
     with pytest.raises(ValueError, match=what):
-        results.comparable(records)
-    assert results.comparable(records, mixed=True) == records
-    assert results.comparable(records[:1] * 2) == records[:1] * 2
-    assert results.comparable([]) == []
+        store.comparable(records)
+    assert store.comparable(records, mixed=True) == records
+    assert store.comparable(records[:1] * 2) == records[:1] * 2
+    assert store.comparable([]) == []
 
 
 # --- a notebook's book -----------------------------------------------------------------------------
@@ -274,12 +275,12 @@ def test_a_book_writes_at_once(tmp_path, monkeypatch):
     monkeypatch.setenv("TWINS_PROFILE", "smoke")
     book = Book("02_transformer_lm", HERE, tmp_path)
     path = tmp_path / HERE.id / "02_transformer_lm.jsonl"
-    assert [r.body for r in results.read_file(path).records] == [HERE]
+    assert [r.body for r in store.read_file(path).records] == [HERE]
     assert book.add(BODIES[5]) is BODIES[5]
-    assert len(results.read_file(path).records) == 2
-    made = book.extend(results.read_file(path).records[n].body for n in (0, 1, 0))  # read as it is written
+    assert len(store.read_file(path).records) == 2
+    made = book.extend(store.read_file(path).records[n].body for n in (0, 1, 0))  # read as it is written
     assert made == [HERE, BODIES[5], HERE]
-    read = results.read_file(path).records
+    read = store.read_file(path).records
     assert read == book.records
     assert {(r.profile, r.notebook, r.machine, r.run) for r in read} == {
         ("smoke", "02_transformer_lm", HERE.id, book.run)
@@ -293,17 +294,17 @@ def test_a_book_without_a_profile_is_interactive(tmp_path, monkeypatch):
     assert book.path == tmp_path / HERE.id / "01_machine.jsonl"
     assert book.records[0].profile == "interactive"
     monkeypatch.delenv("TWINS_RESULTS")
-    assert results.default_folder() == results.ROOT / "build" / "interactive" / "results"
+    assert store.default_folder() == store.ROOT / "build" / "interactive" / "results"
 
 
 def test_opened_by_hand_a_notebook_reads_the_evidence_too(tmp_path, monkeypatch):
-    monkeypatch.setattr(results, "ROOT", tmp_path)
+    monkeypatch.setattr(store, "ROOT", tmp_path)
     for place in (("data", "results"), ("build", "interactive", "results")):
-        results.append(tmp_path.joinpath(*place, "m", f"{place[0]}.jsonl"), [record()])
+        store.append(tmp_path.joinpath(*place, "m", f"{place[0]}.jsonl"), [record()])
     monkeypatch.delenv("TWINS_RESULTS", raising=False)
-    assert len(results.read().records) == 2
+    assert len(store.read().records) == 2
     monkeypatch.setenv("TWINS_RESULTS", str(tmp_path / "data" / "results"))
-    assert len(results.read().records) == 1
+    assert len(store.read().records) == 1
 
 
 def test_later_runs_sort_later(tmp_path):
@@ -312,10 +313,10 @@ def test_later_runs_sort_later(tmp_path):
 
 
 def test_nothing_written_names_the_user_the_host_or_a_folder(tmp_path):
-    written = Book("01_machine", machine.fingerprint(), tmp_path).path.read_text()
+    written = Book("01_machine", identity.fingerprint(), tmp_path).path.read_text()
     for private in (socket.gethostname(), getpass.getuser()):
         assert not re.search(rf"\b{re.escape(private)}\b", written)
-    assert str(results.ROOT) not in written
+    assert str(store.ROOT) not in written
     assert sys.prefix not in written
     assert '"/' not in written
 
@@ -324,9 +325,9 @@ def test_a_field_that_came_later_may_be_missing_and_others_may_not():
     body = {k: v for k, v in dataclasses.asdict(HERE).items() if k not in ("gpu_cores", "mlx_wheel")}
     header = {"schema": 1, "kind": "machine", "machine": HERE.id, "device": "CPU", "versions": {}}
     header |= {"notebook": "01_machine", "profile": "quick", "run": "2026-01-01"}
-    read = results.parse(json.dumps(header | {"body": body})).body
+    read = store.parse(json.dumps(header | {"body": body})).body
     assert (read.gpu_cores, read.mlx_wheel) == (None, "")
     with pytest.raises(ValueError, match="missing or unknown: chip"):
-        results.parse(json.dumps(header | {"body": {k: v for k, v in body.items() if k != "chip"}}))
+        store.parse(json.dumps(header | {"body": {k: v for k, v in body.items() if k != "chip"}}))
     with pytest.raises(ValueError, match=r"machine.gpu_cores is 'ten', it must be int \| None"):
-        results.parse(json.dumps(header | {"body": body | {"gpu_cores": "ten"}}))
+        store.parse(json.dumps(header | {"body": body | {"gpu_cores": "ten"}}))

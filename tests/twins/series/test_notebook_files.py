@@ -7,53 +7,56 @@ import re
 import nbformat
 import pytest
 
-from twins import notebooks, report, results
-from twins.show import PROGRESS
+from twins.records import store
+from twins.series import notebook_files, runner
+from twins.timing.progress import PROGRESS
 
-SERIES = report.sources()
+SERIES = runner.sources()
 DEFINED = (r"95 % interval", r"\b(32|64)\s+bits", r"iOS\s\d+", r"above 1\b")
-PROFILES = sorted((report.SOURCES / "profiles").glob("*.yaml"))
+PROFILES = sorted((runner.SOURCES / "profiles").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("path", SERIES, ids=lambda path: path.stem)
 class TestSource:
     def test_carries_no_output_and_is_valid(self, path):
-        notebook = notebooks.read(path)
+        notebook = notebook_files.read(path)
         nbformat.validate(notebook)
         code = [cell for cell in notebook.cells if cell.cell_type == "code"]
         assert all(cell.outputs == [] and cell.execution_count is None for cell in code)
         assert notebook.metadata.kernelspec.name == "python3"
 
     def test_cells_are_short_and_hold_no_function_or_class(self, path):
-        for cell in (c for c in notebooks.read(path).cells if c.cell_type == "code"):
+        for cell in (c for c in notebook_files.read(path).cells if c.cell_type == "code"):
             tree = ast.parse(cell.source)
             assert not [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.ClassDef | ast.For)]
-            parameters = notebooks.PARAMETERS in cell.metadata.get("tags", [])
+            parameters = notebook_files.PARAMETERS in cell.metadata.get("tags", [])
             assert len(cell.source.splitlines()) <= (18 if parameters else 12)
             assert max(map(len, cell.source.splitlines())) <= 84
 
     def test_every_parameter_has_a_comment(self, path):
         cell = next(
-            c for c in notebooks.read(path).cells if notebooks.PARAMETERS in c.metadata.get("tags", [])
+            c
+            for c in notebook_files.read(path).cells
+            if notebook_files.PARAMETERS in c.metadata.get("tags", [])
         )
-        assert notebooks.declared(path)
+        assert notebook_files.declared(path)
         assert all(re.search(r"\S  # \S", line) for line in cell.source.splitlines())
 
     def test_prose_holds_no_number_but_by_definition(self, path):
         """Figures come from records; what is left are names of types, versions and the interval's level."""
-        for cell in (c for c in notebooks.read(path).cells if c.cell_type == "markdown"):
+        for cell in (c for c in notebook_files.read(path).cells if c.cell_type == "markdown"):
             left = re.sub("|".join(DEFINED), "", cell.source)
             assert re.findall(r"(?<![\w.-])\d+(?:\.\d+)?(?![\w-])", left) == []
 
     def test_links_lead_to_notebooks_there_are(self, path):
-        prose = "\n".join(c.source for c in notebooks.read(path).cells if c.cell_type == "markdown")
+        prose = "\n".join(c.source for c in notebook_files.read(path).cells if c.cell_type == "markdown")
         links = re.findall(r"\]\(([^)#:]+\.ipynb)", prose)
-        assert [link for link in links if not (report.SOURCES / link).exists()] == []
+        assert [link for link in links if not (runner.SOURCES / link).exists()] == []
 
     @pytest.mark.parametrize("profile", PROFILES, ids=lambda path: path.stem)
     def test_profiles_give_known_parameters_of_the_right_type(self, path, profile):
-        given = notebooks.profile(report.SOURCES / "profiles", profile.stem, SERIES)
-        notebooks.check(path, given.get(path.stem, {}))
+        given = notebook_files.profile(runner.SOURCES / "profiles", profile.stem, SERIES)
+        notebook_files.check(path, given.get(path.stem, {}))
 
 
 def notebook(
@@ -80,41 +83,41 @@ def notebook(
 )
 def test_wrong_parameters_are_one_sentence(tmp_path, given, sentence):
     with pytest.raises(ValueError, match=re.escape(sentence)):
-        notebooks.check(notebook(tmp_path), given)
+        notebook_files.check(notebook(tmp_path), given)
 
 
 def test_right_parameters_pass(tmp_path):
-    notebooks.check(notebook(tmp_path), {"steps": 5, "rate": 1, "sizes": []})
+    notebook_files.check(notebook(tmp_path), {"steps": 5, "rate": 1, "sizes": []})
 
 
 def test_a_notebook_without_parameters_cell_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"01_a\.ipynb has no cell tagged 'parameters'"):
-        notebooks.declared(notebook(tmp_path, parameters=None))
+        notebook_files.declared(notebook(tmp_path, parameters=None))
 
 
 def test_unknown_profile_and_section(tmp_path):
     (tmp_path / "quick.yaml").write_text("01_b: {}\n")
     with pytest.raises(ValueError, match="no profile is called 'slow'; there are quick"):
-        notebooks.profile(tmp_path, "slow", SERIES)
+        notebook_files.profile(tmp_path, "slow", SERIES)
     with pytest.raises(ValueError, match="profile quick: section '01_b' is no notebook; there are"):
-        notebooks.profile(tmp_path, "quick", SERIES)
+        notebook_files.profile(tmp_path, "quick", SERIES)
 
 
 def test_assignments():
-    assert notebooks.assignment("sizes=[1, 2]") == ("sizes", [1, 2])
+    assert notebook_files.assignment("sizes=[1, 2]") == ("sizes", [1, 2])
     with pytest.raises(ValueError, match="a parameter is written name=value, found 'steps'"):
-        notebooks.assignment("steps")
+        notebook_files.assignment("steps")
 
 
 def test_key_changes_with_cells_parameters_and_what_else_counts(tmp_path):
     path = notebook(tmp_path)
     keys = {
-        notebooks.key(path, {}, []),
-        notebooks.key(path, {"steps": 1}, []),
-        notebooks.key(path, {}, ["cpu"]),
+        notebook_files.key(path, {}, []),
+        notebook_files.key(path, {"steps": 1}, []),
+        notebook_files.key(path, {}, ["cpu"]),
     }
     notebook(tmp_path, parameters="steps = 4  # a")
-    assert len(keys | {notebooks.key(path, {}, [])}) == 4
+    assert len(keys | {notebook_files.key(path, {}, [])}) == 4
 
 
 def test_tidy_leaves_nothing_of_this_machine(tmp_path):
@@ -133,7 +136,7 @@ def test_tidy_leaves_nothing_of_this_machine(tmp_path):
         nbformat.v4.new_output("stream", name="stdout", text=f"{PROGRESS}step 2\n"),
         nbformat.from_dict(error),
     ]
-    made = notebooks.tidy(nbformat.v4.new_notebook(cells=[cell], metadata={"papermill": {}}), tmp_path)
+    made = notebook_files.tidy(nbformat.v4.new_notebook(cells=[cell], metadata={"papermill": {}}), tmp_path)
     assert str(tmp_path) not in json.dumps(made)
     assert [output.get("text") for output in made.cells[0].outputs] == ["kept ./a\n", None]
     assert "papermill" not in made.metadata
@@ -141,6 +144,9 @@ def test_tidy_leaves_nothing_of_this_machine(tmp_path):
 
 
 def test_what_reads_records_runs_last_and_the_summary_after_all():
-    assert [path.stem for path in SERIES if notebooks.reads_records(path)] == ["11_published", "00_summary"]
+    assert [path.stem for path in SERIES if notebook_files.reads_records(path)] == [
+        "11_published",
+        "00_summary",
+    ]
     assert SERIES[-1].stem == "00_summary"
-    assert results.ROOT / "notebooks" == report.SOURCES
+    assert store.ROOT / "notebooks" == runner.SOURCES

@@ -9,7 +9,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "lib" / "site" / "_ext"))
+sys.path.insert(0, str(Path(__file__).parents[3] / "lib" / "site" / "_ext"))
 
 import maths
 import pages

@@ -8,7 +8,8 @@ import sys
 import nbformat
 import pytest
 
-from twins import notebooks, report, results
+from twins.records import store
+from twins.series import notebook_files, runner
 
 DRIVER = """
 import sys
@@ -158,9 +159,9 @@ def test_parameters_given_by_hand_have_a_folder_of_their_own(project):
 
 
 def test_a_parameter_goes_to_the_notebooks_that_have_it():
-    paths = report.sources()
-    given = report.parameters(paths, "quick", ["steps=7"])
-    takers = {path.stem for path in paths if "steps" in notebooks.declared(path)}
+    paths = runner.sources()
+    given = runner.parameters(paths, "quick", ["steps=7"])
+    takers = {path.stem for path in paths if "steps" in notebook_files.declared(path)}
     assert {name for name, values in given.items() if values.get("steps") == 7} == takers != set()
 
 
@@ -169,14 +170,14 @@ def test_the_kernel_is_this_python(project):
     run(project, "--only", "01")
     executed = nbformat.read(project / "build/quick/notebooks/01_a.ipynb", as_version=4)
     told = executed.cells[-1].outputs[0].text.strip()
-    assert told.replace("./", f"{results.ROOT}/", 1).endswith(sys.executable.removeprefix(str(results.ROOT)))
+    assert told.replace("./", f"{store.ROOT}/", 1).endswith(sys.executable.removeprefix(str(store.ROOT)))
 
 
 def test_a_page_that_reads_records_is_made_again_for_others_records_and_not_its_own(project):
     path, folder = project / "notebooks" / "00_summary.ipynb", project / "records"
     (folder / "machine").mkdir(parents=True)
-    before = report.key(path, {}, folder)
+    before = runner.key(path, {}, folder)
     (folder / "machine" / "00_summary.jsonl").write_text("own\n")
-    assert report.key(path, {}, folder) == before
+    assert runner.key(path, {}, folder) == before
     (folder / "machine" / "01_a.jsonl").write_text("another's\n")
-    assert report.key(path, {}, folder) != before
+    assert runner.key(path, {}, folder) != before

@@ -7,8 +7,10 @@ from dataclasses import asdict, replace
 import pytest
 import records
 
-from twins import publish, results, share, summary
-from twins.results import Accuracy, Breadth, Compressed, Energy, Machine, Memory, Record, Traffic, Work
+from twins.evidence import summary
+from twins.records import leaks, store
+from twins.records.store import Accuracy, Breadth, Compressed, Energy, Machine, Memory, Record, Traffic, Work
+from twins.series import publish, sharing
 
 RUN = "2026-05-01T12:00:00.000001Z"
 CASE = {"twin": "transformer_lm", "batch": 4}
@@ -34,10 +36,10 @@ def of_its_own(tmp_path, monkeypatch):
 
 def shared(folder, kept=None, name="a.jsonl", machine="chip-8gb-abcdef"):
     """A shared file whose records were not checked; its header is right."""
-    kept = [share.renamed(r, machine) for r in (good() if kept is None else kept)]
+    kept = [sharing.renamed(r, machine) for r in (good() if kept is None else kept)]
     text = "".join(json.dumps(asdict(r)) + "\n" for r in kept)
     digest = hashlib.sha256(text.encode()).hexdigest()
-    header = share.Header(share.FORMAT, 1, machine, len(kept), digest)
+    header = sharing.Header(sharing.FORMAT, 1, machine, len(kept), digest)
     path = folder / name
     path.write_text(json.dumps(asdict(header)) + "\n" + text)
     return path
@@ -45,44 +47,44 @@ def shared(folder, kept=None, name="a.jsonl", machine="chip-8gb-abcdef"):
 
 def refusal(folder, path):
     """The one sentence that refuses a file; nothing was written."""
-    written, refused = share.merge([path], folder / "results")
+    written, refused = sharing.merge([path], folder / "results")
     assert written == [] and len(refused) == 1 and not (folder / "results").exists()
     assert refused[0].startswith(path.name)
     return refused[0]
 
 
 def test_what_one_shares_another_reads(tmp_path):
-    results.append(tmp_path / "mine" / "chip-8gb" / "02_transformer_lm.jsonl", good())
-    path = share.share("chip-8gb", folder=tmp_path / "mine", target=tmp_path / "out")
-    written, refused = share.merge([path], tmp_path / "theirs")
+    store.append(tmp_path / "mine" / "chip-8gb" / "02_transformer_lm.jsonl", good())
+    path = sharing.share("chip-8gb", folder=tmp_path / "mine", target=tmp_path / "out")
+    written, refused = sharing.merge([path], tmp_path / "theirs")
     assert refused == [] and len(written) == 1
-    found = results.read(tmp_path / "theirs")
+    found = store.read(tmp_path / "theirs")
     assert found.problems == [] and len(found.records) == len(good())
-    machine = f"chip-8gb-{share.tag()}"
+    machine = f"chip-8gb-{sharing.tag()}"
     assert {r.machine for r in found.records} == {machine} == {written[0].parent.name}
     assert found.bodies(Machine)[0].id == machine
     assert found.bodies(Work) == [good()[3].body]
 
 
 def test_two_machines_of_one_model_are_kept_apart(tmp_path, monkeypatch):
-    results.append(tmp_path / "one" / "chip-8gb" / "n.jsonl", good())
+    store.append(tmp_path / "one" / "chip-8gb" / "n.jsonl", good())
     later = [replace(r, run=RUN.replace("May", "Jun").replace("-05-", "-06-")) for r in good()]
-    results.append(tmp_path / "two" / "chip-8gb" / "n.jsonl", later)
+    store.append(tmp_path / "two" / "chip-8gb" / "n.jsonl", later)
     paths = []
     for folder in ("one", "two"):
         monkeypatch.setenv("TWINS_DATA", str(tmp_path / folder / "raw"))
-        paths.append(share.share("chip-8gb", folder=tmp_path / folder, target=tmp_path / "out"))
-    written, refused = share.merge(paths, tmp_path / "all")
+        paths.append(sharing.share("chip-8gb", folder=tmp_path / folder, target=tmp_path / "out"))
+    written, refused = sharing.merge(paths, tmp_path / "all")
     assert refused == [] and len({path.parent for path in written}) == 2
 
 
 def test_only_later_runs_when_asked(tmp_path):
     later = [replace(r, run="2026-06-01T12:00:00.000001Z") for r in good()]
-    results.append(tmp_path / "chip-8gb" / "n.jsonl", good() + later)
-    path = share.share("chip-8gb", since=RUN, folder=tmp_path, target=tmp_path / "out")
-    assert {r.run for r in share.read(path)} == {later[0].run}
+    store.append(tmp_path / "chip-8gb" / "n.jsonl", good() + later)
+    path = sharing.share("chip-8gb", since=RUN, folder=tmp_path, target=tmp_path / "out")
+    assert {r.run for r in sharing.read(path)} == {later[0].run}
     with pytest.raises(ValueError, match="no record of chip-8gb since 2027"):
-        share.share("chip-8gb", since="2027", folder=tmp_path, target=tmp_path / "out")
+        sharing.share("chip-8gb", since="2027", folder=tmp_path, target=tmp_path / "out")
 
 
 @pytest.mark.parametrize("leak", ["/Users/somebody/x.py", "computer-of-mine", "somebody-here"])
@@ -90,29 +92,29 @@ def test_names_of_user_host_and_folder_are_not_shared(tmp_path, monkeypatch, lea
     monkeypatch.setattr(publish.socket, "gethostname", lambda: "computer-of-mine")
     monkeypatch.setattr(publish.getpass, "getuser", lambda: "somebody-here")
     told = record(Energy("step", {"note": f"read from {leak}"}, "MLX", 1.0, "counter"))
-    results.append(tmp_path / "chip-8gb" / "n.jsonl", [*good(), told])
+    store.append(tmp_path / "chip-8gb" / "n.jsonl", [*good(), told])
     with pytest.raises(ValueError, match="not shared: it names"):
-        share.share("chip-8gb", folder=tmp_path, target=tmp_path / "out")
+        sharing.share("chip-8gb", folder=tmp_path, target=tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_a_user_named_as_everybody_is_no_leak(monkeypatch):
     monkeypatch.setattr(publish.getpass, "getuser", lambda: "python")
-    assert publish.leaks("python 3.11") == []
+    assert leaks.leaks("python 3.11") == []
 
 
 def test_what_is_there_already_is_refused_under_any_name(tmp_path):
     first = shared(tmp_path)
     again = shared(tmp_path, name="b.jsonl", machine="chip-8gb-123456")
-    written, refused = share.merge([first, first, again], tmp_path / "results")
+    written, refused = sharing.merge([first, first, again], tmp_path / "results")
     assert len(written) == 1 and len(refused) == 2
     assert all("already there, under chip-8gb-abcdef" in sentence for sentence in refused)
-    assert len(results.read(tmp_path / "results").records) == len(good())
+    assert len(store.read(tmp_path / "results").records) == len(good())
 
 
 def test_a_refused_file_leaves_the_others_alone(tmp_path):
     bad = shared(tmp_path, [*good(), record(Work("t", {}, 0))], name="bad.jsonl", machine="chip-9gb")
-    written, refused = share.merge([bad, shared(tmp_path)], tmp_path / "results")
+    written, refused = sharing.merge([bad, shared(tmp_path)], tmp_path / "results")
     assert len(written) == 1 and refused == ["bad.jsonl: line 7: work.flops is 0, it must be at least 1"]
     assert [path.name for path in (tmp_path / "results").iterdir()] == ["chip-8gb-abcdef"]
 
@@ -218,7 +220,7 @@ def test_a_step_above_the_machines_own_ceiling_is_refused(tmp_path):
         work = record(Work("transformer_lm", {"batch": 4}, int(share_of_it * ceiling * 0.01)))
         path = shared(tmp_path, [*kept, work])
         if passes:
-            assert len(share.read(path)) == 5
+            assert len(sharing.read(path)) == 5
         else:
             assert "this machine's ceiling" in refusal(tmp_path, path)
 
@@ -236,17 +238,17 @@ def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     path = shared(tmp_path)
-    monkeypatch.setattr(share.Path, "write_text", full)
+    monkeypatch.setattr(sharing.Path, "write_text", full)
     with pytest.raises(OSError, match="No space"):
-        share.merge([path], tmp_path / "results")
+        sharing.merge([path], tmp_path / "results")
     assert list((tmp_path / "results").rglob("*.*")) == []
 
 
 def test_the_committed_records_can_be_shared(tmp_path):
-    for folder in sorted((results.ROOT / "data" / "results").iterdir()):
-        path = share.share(folder.name, target=tmp_path)
-        assert len(share.read(path)) == sum(
-            len(results.read_file(each).records) for each in folder.glob("*.jsonl")
+    for folder in sorted((store.ROOT / "data" / "results").iterdir()):
+        path = sharing.share(folder.name, target=tmp_path)
+        assert len(sharing.read(path)) == sum(
+            len(store.read_file(each).records) for each in folder.glob("*.jsonl")
         )
 
 
@@ -261,21 +263,21 @@ def test_a_macs_records_of_two_devices_are_shared_and_merged(tmp_path):
         bodies = [replace(mac, device=device), memory, records.step(4, 0.01, 0.02, conditions=warm)]
         run = f"2026-05-01T{hour}:00:00.000001Z"
         made += [replace(record(body, run=run, machine=mac.id), device=device) for body in bodies]
-    results.append(tmp_path / "mine" / mac.id / "02_transformer_lm.jsonl", made)
-    path = share.share(mac.id, folder=tmp_path / "mine", target=tmp_path / "out")
-    written, refused = share.merge([path], tmp_path / "theirs")
-    found = results.read(tmp_path / "theirs")
+    store.append(tmp_path / "mine" / mac.id / "02_transformer_lm.jsonl", made)
+    path = sharing.share(mac.id, folder=tmp_path / "mine", target=tmp_path / "out")
+    written, refused = sharing.merge([path], tmp_path / "theirs")
+    found = store.read(tmp_path / "theirs")
     assert (refused, found.problems, len(written)) == ([], [], 1)
-    name = f"{mac.id}-{share.tag()}"
+    name = f"{mac.id}-{sharing.tag()}"
     assert found.bodies(Machine) == [replace(mac, id=name, device=d) for d in ("Apple GPU", "CPU")]
     assert found.bodies(Memory) == [memory, memory]
     assert [r.device for r in found.records] == ["Apple GPU"] * 3 + ["CPU"] * 3
-    assert found.bodies(results.Timing)[0].runs[0]["conditions"]["pressure"] == 1
+    assert found.bodies(store.Timing)[0].runs[0]["conditions"]["pressure"] == 1
     assert list(summary.machines(found)) == [name, f"{name} (CPU)"]
 
 
 def test_an_error_below_zero_is_impossible(tmp_path):
-    wrong = record(results.Precision("MLX", "as shipped", 64, -1e-7, 1e-6))
+    wrong = record(store.Precision("MLX", "as shipped", 64, -1e-7, 1e-6))
     path = shared(tmp_path, [*good(), wrong])
     assert "precision.product is -1e-07, it must be at least 0" in refusal(tmp_path, path)
 

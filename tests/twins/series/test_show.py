@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from twins.show import PAIR, Pair, note, table, written
+from twins.series.show import PAIR, Pair, note, table, written
 
 
 def forms(shown) -> dict:
@@ -104,5 +104,5 @@ def test_numbers_are_written_to_be_read(value, text):
 
 
 def test_show_needs_no_framework():
-    code = "import sys, twins.show; print({'mlx', 'torch', 'pandas'} & set(sys.modules))"
+    code = "import sys, twins.series.show; print({'mlx', 'torch', 'pandas'} & set(sys.modules))"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "set()"

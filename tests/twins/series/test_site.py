@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from twins import site
+from twins.series import site
 
 PICTURE = {"output_type": "display_data", "data": {"image/png": "eA=="}, "metadata": {}}
 
@@ -43,7 +43,7 @@ def test_a_notebook_without_title_and_question_is_refused(tmp_path, opening):
 
 def test_no_notebook_is_one_sentence(tmp_path):
     write(tmp_path, "01_x.partial.ipynb", "# A\n\nB?")
-    command = [sys.executable, "-m", "twins.site", str(tmp_path), str(tmp_path / "out")]
+    command = [sys.executable, "-m", "twins.series.site", str(tmp_path), str(tmp_path / "out")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1 and done.stdout == ""
     assert done.stderr == f"no executed notebook to build the site from in {tmp_path}\n"

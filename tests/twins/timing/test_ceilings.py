@@ -5,8 +5,8 @@ from dataclasses import replace
 import pandas as pd
 from records import MACHINE, product, timed
 
-from twins import ceilings
-from twins.timing import AGAIN
+from twins.timing.ceilings import ceilings
+from twins.timing.statistics import AGAIN
 
 HERE = replace(MACHINE, blas="libx.so")
 

@@ -8,10 +8,12 @@ import pytest
 import records
 from records import product, step, timed
 
-from twins import ceilings, compare, results
-from twins.compare import Comparison
-from twins.show import table
-from twins.timing import AGAIN, Ratio
+from twins.records import store
+from twins.series.show import table
+from twins.timing import comparison
+from twins.timing.ceilings import ceilings
+from twins.timing.comparison import Comparison
+from twins.timing.statistics import AGAIN, Ratio
 
 BAND = 1.05
 
@@ -41,10 +43,10 @@ def test_the_sentence_is_symmetric(ratio, band, winner, sentence):
 
 
 def test_ratios_are_torch_over_mlx():
-    (found,) = compare.steps([step(4, mlx=1e-3, torch=2e-3)])
+    (found,) = comparison.steps([step(4, mlx=1e-3, torch=2e-3)])
     assert found == Comparison("batch 4, eager", Ratio(2.0, 2.0, 2.0), BAND)
     assert found.winner == "MLX"
-    (other,) = compare.steps([step(4, mlx=3e-3, torch=2e-3)])
+    (other,) = comparison.steps([step(4, mlx=3e-3, torch=2e-3)])
     assert other.winner == "PyTorch"
 
 
@@ -60,41 +62,42 @@ def test_every_mode_is_compared_with_itself_and_the_best_with_the_best():
             "PyTorch eager" + AGAIN: 2e-3,
         },
     )
-    found = compare.by_mode(record, "lm")
+    found = comparison.by_mode(record, "lm")
     assert [(c.label, c.ratio.value) for c in found] == [("lm, eager", 0.5), ("lm, compiled", 3.0)]
-    (best,) = compare.best_steps([record])
+    (best,) = comparison.best_steps([record])
     assert (best.label, best.ratio.value) == ("batch 2, each at its best", 2.0)
 
 
 def test_a_mode_of_one_framework_alone_is_not_compared():
     seconds = {"MLX eager": 1e-3, "MLX compiled": 1e-3, "PyTorch eager": 1e-3, "PyTorch eager" + AGAIN: 1e-3}
-    assert [c.label for c in compare.by_mode(timed("training step", {"batch": 1}, seconds), "x")] == [
+    assert [c.label for c in comparison.by_mode(timed("training step", {"batch": 1}, seconds), "x")] == [
         "x, eager"
     ]
 
 
 def test_the_error_of_the_harness_makes_ties():
-    assert compare.steps([step(4, mlx=1.0, torch=1.2)])[0].winner == "MLX"
-    (noisy,) = compare.steps([step(4, mlx=1.0, torch=1.2, again=1.3)])
+    assert comparison.steps([step(4, mlx=1.0, torch=1.2)])[0].winner == "MLX"
+    (noisy,) = comparison.steps([step(4, mlx=1.0, torch=1.2, again=1.3)])
     assert noisy.band == pytest.approx(1.3)
     assert noisy.winner is None
-    assert compare.aa([step(1, 1.0, 1.0), step(4, mlx=1.0, torch=1.2, again=1.3)]) == (
+    assert comparison.aa([step(1, 1.0, 1.0), step(4, mlx=1.0, torch=1.2, again=1.3)]) == (
         "A/A: PyTorch timed against itself reads 1.300 [1.300, 1.300] where it is furthest from 1, over 2 "
         "measurements; no difference below 1.30× is published there."
     )
 
 
 def test_what_is_read():
-    found = compare.steps([step(1, 1.0, 2.0), step(4, 1.0, 1.0)])
+    found = comparison.steps([step(1, 1.0, 2.0), step(4, 1.0, 1.0)])
     assert (
-        compare.reading(found) == "batch 1, eager: MLX is 2.00× faster [2.00, 2.00]. batch 4, eager: a tie."
+        comparison.reading(found)
+        == "batch 1, eager: MLX is 2.00× faster [2.00, 2.00]. batch 4, eager: a tie."
     )
-    assert compare.reading([]) == compare.aa([]) == "Nothing was timed."
+    assert comparison.reading([]) == comparison.aa([]) == "Nothing was timed."
 
 
 def test_disturbances_are_told_once():
     busy = replace(records.QUIET, load_before=9.0)
-    told = compare.warnings([step(1, 1.0, 1.0), *[step(n, 1.0, 1.0, conditions=busy) for n in (2, 4)]])
+    told = comparison.warnings([step(1, 1.0, 1.0), *[step(n, 1.0, 1.0, conditions=busy) for n in (2, 4)]])
     assert told == ["The machine was busy: load up to 9.0 on 2 cores (in 6 of 9 runs)."]
 
 
@@ -102,7 +105,7 @@ def test_disturbances_are_told_once():
 
 
 def test_step_table():
-    made = compare.step_table([step(4, mlx=2e-3, torch=1e-3)], tokens=64)
+    made = comparison.step_table([step(4, mlx=2e-3, torch=1e-3)], tokens=64)
     assert list(made.columns) == ["batch", "step", "wall ms", "CPU ms", "first call s", "tokens/s"]
     assert rows(made) == [
         (4, "MLX eager", 2.0, 4.0, 0.02, 128_000),
@@ -112,7 +115,7 @@ def test_step_table():
 
 
 def test_comparison_table():
-    made = compare.comparison_table(
+    made = comparison.comparison_table(
         [
             Comparison("a", Ratio(2.0, 1.9, 2.1), BAND),
             Comparison("b", Ratio(0.5, 0.4, 0.6), BAND),
@@ -132,7 +135,7 @@ def test_gate_table():
         {"name": "outputs", "value": 3.21e-3, "limit": 1e-5, "where": "(2, 3)", "passed": False},
         {"name": "loss", "value": None, "limit": 1e-5, "where": "step 3", "passed": False},
     ]
-    assert rows(compare.gate_table(results.Gate("lm", {}, False, checks, {}))) == [
+    assert rows(comparison.gate_table(store.Gate("lm", {}, False, checks, {}))) == [
         ("names", "0", "0", "all", "passed"),
         ("outputs", "0.0032", "1e-05", "(2, 3)", "FAILED"),
         ("loss", "not finite", "1e-05", "step 3", "FAILED"),
@@ -140,7 +143,7 @@ def test_gate_table():
 
 
 def test_part_table():
-    made = compare.part_table([records.parts((1e-6, 1e-3, 3e-3, 5e-4), (2e-6, 2e-3, 5e-3, 1e-3))])
+    made = comparison.part_table([records.parts((1e-6, 1e-3, 3e-3, 5e-4), (2e-6, 2e-3, 5e-3, 1e-3))])
     assert list(made.columns) == ["framework", "data", "forward", "backward", "optimizer"]
     assert list(made.framework) == ["MLX", "PyTorch"]
     known = [[1e-3, 1.0, 2.0, 0.5], [2e-3, 2.0, 3.0, 1.0]]
@@ -148,15 +151,15 @@ def test_part_table():
 
 
 def test_memory_table():
-    counted = results.Memory("lm", {}, "MLX eager", 100 * 2**20, 90 * 2**20, "mx.get_peak_memory")
+    counted = store.Memory("lm", {}, "MLX eager", 100 * 2**20, 90 * 2**20, "mx.get_peak_memory")
     uncounted = records.memory(PyTorch_eager=50)
-    assert rows(compare.memory_table([counted, *uncounted])) == [
+    assert rows(comparison.memory_table([counted, *uncounted])) == [
         ("MLX eager", 100, 90),
         ("PyTorch eager", 50, "not counted"),
     ]
-    told = compare.memory_sources([counted, counted, *uncounted])
+    told = comparison.memory_sources([counted, counted, *uncounted])
     assert told == "- MLX: mx.get_peak_memory.\n- PyTorch: nothing."
-    assert compare.memory_sources([]) == "Nothing was measured."
+    assert comparison.memory_sources([]) == "Nothing was measured."
 
 
 def test_the_ceiling_is_the_best_of_either_framework():
@@ -172,7 +175,7 @@ def test_the_ceiling_is_the_best_of_either_framework():
 
 
 def test_utilisation():
-    work = results.Work("transformer_lm", {"batch": 4}, 10**9)
+    work = store.Work("transformer_lm", {"batch": 4}, 10**9)
     made = ceilings.utilisation([step(4, mlx=2e-3, torch=1e-3)], [work], 4e12)
     assert [row[:2] for row in rows(made)] == [(4, "MLX eager"), (4, "PyTorch eager")]  # no A/A arm
     assert np.allclose(made[["GFLOP/s", "share"]], [[500, 0.125], [1000, 0.25]])
@@ -188,7 +191,7 @@ def test_utilisation():
     ],
 )
 def test_machine_table(changes, gpu):
-    facts = dict(rows(compare.machine_table(replace(records.MACHINE, **changes))))
+    facts = dict(rows(comparison.machine_table(replace(records.MACHINE, **changes))))
     assert facts["GPU"] == gpu
     assert (facts["chip"], facts["cores"], facts["mlx"], facts["torch"]) == ("Chip", "2", "0.32.4", "2.13.0")
     assert facts["computed on"] == changes.get("device", "CPU")
@@ -197,10 +200,10 @@ def test_machine_table(changes, gpu):
 def test_a_page_without_timings_still_has_tables():
     """What a notebook asks for when the gate has failed."""
     for made in (
-        compare.step_table([], 64),
-        compare.comparison_table([]),
-        compare.part_table([]),
-        compare.memory_table([]),
+        comparison.step_table([], 64),
+        comparison.comparison_table([]),
+        comparison.part_table([]),
+        comparison.memory_table([]),
         ceilings.utilisation([], [], 1e12),
         ceilings.probe_table([]),
     ):
@@ -212,22 +215,22 @@ def test_a_page_without_timings_still_has_tables():
 
 
 def test_how_far_losses_are_apart():
-    apart, floor = compare.losses_apart(records.fit(apart=-0.25))
+    apart, floor = comparison.losses_apart(records.fit(apart=-0.25))
     assert np.allclose(apart, [0, 0, 0.25])
     assert np.allclose(floor, [0, 0, 0.001])
 
 
 def test_held_out_in_nats_and_bits():
-    made = compare.held_out(records.fit(apart=0.01), bytes_per_token=2.0)
+    made = comparison.held_out(records.fit(apart=0.01), bytes_per_token=2.0)
     assert made == (
         "Held out after training: MLX 1.2100 nats per token (0.873 bits per byte) and "
         "PyTorch 1.2000 nats per token (0.866 bits per byte); PyTorch with permuted rows moves by 0.001."
     )
-    assert "bits" not in compare.held_out(records.fit(), None)
+    assert "bits" not in comparison.held_out(records.fit(), None)
 
 
 def test_distance_to_the_optimum():
-    assert compare.distance(records.fit(entropy=1.25, apart=0.1)) == (
+    assert comparison.distance(records.fit(entropy=1.25, apart=0.1)) == (
         "The source's entropy is 1.2500 nats per token; the held-out losses above it: "
         "MLX +0.0500 and PyTorch -0.0500."
     )

@@ -5,11 +5,12 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from twins import compare, convolutions, timing
-from twins.convolutions import BOTH_WAYS, FORWARD, KINDS, Layer
 from twins.frameworks import MLX, TORCH
-from twins.parity import relative
-from twins.timing import AGAIN, Plan
+from twins.parity.fairness_gate import relative
+from twins.timing import comparison, convolutions, harness, statistics
+from twins.timing.convolutions import BOTH_WAYS, FORWARD, KINDS, Layer
+from twins.timing.harness import Plan
+from twins.timing.statistics import AGAIN
 
 SMALL = {
     kind: Layer(kind, channels=3, size=5, batch=2, kernel=3 if kind == "convolution" else 0) for kind in KINDS
@@ -73,9 +74,9 @@ def test_an_impossible_layer_is_one_sentence(case, sentence):
 
 def test_records_are_one_a_layer_and_work(monkeypatch):
     def here(arms, arguments, plan, tell=None):
-        return [timing.run_from(timing.timed(arms, arguments, asdict(plan), 0))]
+        return [statistics.run_from(harness.timed(arms, arguments, asdict(plan), 0))]
 
-    monkeypatch.setattr(timing, "measure", here)
+    monkeypatch.setattr(harness, "measure", here)
     layers = [SMALL["convolution"], SMALL["ReLU"]]
     made = list(convolutions.times(layers, ["eager"], Plan(processes=1, rounds=1, block=2, warmup=0)))
     assert [record.case for record in made] == [
@@ -84,5 +85,7 @@ def test_records_are_one_a_layer_and_work(monkeypatch):
         for work in (FORWARD, BOTH_WAYS)
     ]
     arms = ["MLX eager", "PyTorch eager", "PyTorch eager" + AGAIN]
-    assert [timing.arm_names(compare.runs(record)) for record in made] == [arms] * 4
-    assert all(len(samples.wall) == 1 for record in made for samples in compare.runs(record)[0].arms.values())
+    assert [statistics.arm_names(comparison.runs(record)) for record in made] == [arms] * 4
+    assert all(
+        len(samples.wall) == 1 for record in made for samples in comparison.runs(record)[0].arms.values()
+    )

@@ -6,8 +6,9 @@ import types
 
 import pytest
 
-from twins import compare, energy, results
-from twins.timing import Arm
+from twins.records import store
+from twins.timing import comparison, energy
+from twins.timing.harness import Arm
 
 
 def counted():
@@ -73,9 +74,9 @@ def test_no_process_is_started_where_none_can_be_read(monkeypatch):
 
 
 def test_the_table_holds_a_row_per_arm():
-    found = compare.energy_table([results.Energy("token", {}, "MLX eager", 0.5, "a meter")])
+    found = comparison.energy_table([store.Energy("token", {}, "MLX eager", 0.5, "a meter")])
     assert found.to_dict("records") == [{"what": "token", "arm": "MLX eager", "joules": 0.5}]
-    assert compare.energy_table([]).empty
+    assert comparison.energy_table([]).empty
 
 
 def test_records_are_made_in_a_process_each(monkeypatch):

@@ -9,11 +9,13 @@ import pytest
 from records import MACHINE
 from test_summary import written
 
-from twins import claims, evidence, processes, results, shipped
-from twins.evidence import AS_SHIPPED, EQUAL
+from twins.evidence import claims, queries
 from twins.frameworks import MLX, SHIPPED
-from twins.kinds import Precision
-from twins.timing import Plan
+from twins.machine import processes
+from twins.records import store
+from twins.records.record_types import AS_SHIPPED, EQUAL, Precision
+from twins.timing import comparison, float32_as_shipped
+from twins.timing.harness import Plan
 
 CLAIM = next(claim for claim in claims.load() if claim.id == "float32-as-shipped")
 
@@ -38,7 +40,7 @@ def pretended(monkeypatch) -> None:
                 patch.setattr(MLX, "array", array)
             return processes.find(target)(**arguments)
 
-    monkeypatch.setattr(shipped.processes, "call", call)
+    monkeypatch.setattr(float32_as_shipped.processes, "call", call)
 
 
 def test_rounding_keeps_ten_bits():
@@ -48,29 +50,29 @@ def test_rounding_keeps_ten_bits():
 
 @pytest.mark.usefixtures("pretended")
 def test_a_reduced_precision_is_found():
-    found = list(shipped.precisions(64))
+    found = list(float32_as_shipped.precisions(64))
     by = {(each.framework, each.setting): each.product for each in found}
     assert list(by) == [(f, s) for s in (AS_SHIPPED, EQUAL) for f in ("MLX", "PyTorch")]
     assert 1e-4 < by["MLX", AS_SHIPPED] < 1e-3 and by["MLX", EQUAL] < 1e-6
     assert by["PyTorch", AS_SHIPPED] == by["PyTorch", EQUAL] < 1e-6
-    assert evidence.differing(found) == ["MLX"]
-    assert shipped.reading(found).startswith("As shipped, MLX computes float32 less exactly")
-    verdict = claims.judge(CLAIM, evidence.shipped_precision(written(MACHINE, *found)))
+    assert comparison.differing(found) == ["MLX"]
+    assert float32_as_shipped.reading(found).startswith("As shipped, MLX computes float32 less exactly")
+    verdict = claims.judge(CLAIM, queries.shipped_precision(written(MACHINE, *found)))
     assert verdict[0] == claims.CONTRADICTED and "MLX less exact" in verdict[1]
 
 
 def test_this_cpu_computes_one_float32_as_shipped_and_as_set():
-    found = list(shipped.precisions(64))
-    assert evidence.differing(found) == []
-    assert shipped.reading(found).startswith("Nothing differs here")
+    found = list(float32_as_shipped.precisions(64))
+    assert comparison.differing(found) == []
+    assert float32_as_shipped.reading(found).startswith("Nothing differs here")
     assert all(each.product < 1e-6 and each.gradients < 1e-5 for each in found)
-    assert list(shipped.timings(found, Plan(1, 1))) == []
-    verdict = claims.judge(CLAIM, evidence.shipped_precision(written(MACHINE, *found)))
+    assert list(float32_as_shipped.timings(found, Plan(1, 1))) == []
+    verdict = claims.judge(CLAIM, queries.shipped_precision(written(MACHINE, *found)))
     assert verdict[0] == claims.SUPPORTED
 
 
 def test_without_a_record_nothing_is_judged():
-    assert claims.judge(CLAIM, evidence.shipped_precision([]))[0] == claims.NOT_HERE
+    assert claims.judge(CLAIM, queries.shipped_precision([]))[0] == claims.NOT_HERE
 
 
 @pytest.mark.parametrize(("environment", "told"), [({SHIPPED: "1"}, "None"), ({}, "'0'")])
@@ -84,23 +86,23 @@ def test_as_shipped_leaves_the_variable_unset(environment, told):
 
 def test_both_settings_are_timed_where_they_differ():
     found = [Precision("MLX", AS_SHIPPED, 16, 1e-4, 1e-4), Precision("MLX", EQUAL, 16, 1e-7, 1e-7)]
-    timed = list(shipped.timings(found, Plan(1, 1, 2, 0)))
+    timed = list(float32_as_shipped.timings(found, Plan(1, 1, 2, 0)))
     assert [record.case["setting"] for record in timed] == [AS_SHIPPED, EQUAL]
-    rows = shipped.table(found, timed)
+    rows = float32_as_shipped.table(found, timed)
     assert list(rows["float32"]) == [AS_SHIPPED, EQUAL] and (rows["product, ms"] > 0).all()
 
 
 def test_a_step_as_shipped_is_timed_only_where_it_differs(monkeypatch):
-    twin = shipped.Study(
+    twin = float32_as_shipped.Study(
         "transformer_lm", {"vocabulary": 32, "context": 8, "width": 8, "layers": 1, "heads": 1}
     )
-    gate = results.Gate("transformer_lm", {}, True, [], {})
+    gate = store.Gate("transformer_lm", {}, True, [], {})
     rows = [Precision("MLX", AS_SHIPPED, 16, 1e-4, 1e-4), Precision("MLX", EQUAL, 16, 1e-7, 1e-7)]
     for known, count, told in (
         ([], 0, "has not run"),
         ([rows[1], Precision("MLX", AS_SHIPPED, 16, 1e-7, 1e-7)], 0, "no other step"),
         (rows, 1, "not equal work"),
     ):
-        monkeypatch.setattr(shipped, "known", lambda machine, known=known: known)
-        made = list(shipped.steps(twin, gate, 2, Plan(1, 1, 2, 0), MACHINE))
-        assert len(made) == count and told in shipped.step_reading(made, MACHINE)
+        monkeypatch.setattr(float32_as_shipped, "known", lambda machine, known=known: known)
+        made = list(float32_as_shipped.steps(twin, gate, 2, Plan(1, 1, 2, 0), MACHINE))
+        assert len(made) == count and told in float32_as_shipped.step_reading(made, MACHINE)

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from torch import nn as tnn
 
-from twins import flops, train
 from twins.frameworks import MLX, TORCH
 from twins.models import transformer_lm as lm
-from twins.train import Half
+from twins.timing import flops
+from twins.training import train
+from twins.training.train import Half
 
 CHANNELS_FIRST = {3: (0, 2, 1), 4: (0, 3, 1, 2), 5: (0, 4, 1, 2, 3)}
 

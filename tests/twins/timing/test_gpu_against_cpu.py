@@ -11,10 +11,11 @@ import mlx.core as mx
 import pytest
 import torch
 
-from twins import devices, results
 from twins.frameworks import BOTH, MLX, TORCH
-from twins.study import Study
-from twins.train import named
+from twins.records import store
+from twins.timing import gpu_against_cpu
+from twins.timing.study import Study
+from twins.training.train import named
 
 each = pytest.mark.parametrize("framework", BOTH, ids=lambda framework: framework.key)
 GRADIENT = "blocks.0.norm1.weight"
@@ -36,16 +37,18 @@ def plant(monkeypatch):
         wrong = change(own)
         monkeypatch.setattr(owner, name, lambda *a, **k: (wrong if away[0] else own)(*a, **k))
 
-    monkeypatch.setattr(devices, "on", on)
+    monkeypatch.setattr(gpu_against_cpu, "on", on)
     return planted
 
 
-def checked(framework, name: str) -> dict[str, devices.Check]:
+def checked(framework, name: str) -> dict[str, gpu_against_cpu.Check]:
     twin = Study(name, asdict(named(name).tiny()))
-    return {c.name: c for c in devices.checks(framework, twin, twin.examples(4, devices.STEPS))}
+    return {
+        c.name: c for c in gpu_against_cpu.checks(framework, twin, twin.examples(4, gpu_against_cpu.STEPS))
+    }
 
 
-def failed(found: dict[str, devices.Check]) -> set[str]:
+def failed(found: dict[str, gpu_against_cpu.Check]) -> set[str]:
     return {name for name, check in found.items() if not check.passed}
 
 
@@ -54,7 +57,7 @@ def scaled(factor: float):
 
 
 @each
-@pytest.mark.parametrize("name", devices.TWINS)
+@pytest.mark.parametrize("name", gpu_against_cpu.TWINS)
 def test_a_device_that_computes_the_same_passes(framework, name):
     found = checked(framework, name)
     assert list(found) == ["outputs", "gradients", "losses"]
@@ -119,14 +122,14 @@ def test_a_wrong_update_alone_is_caught_by_the_losses(plant):
 
 @each
 def test_long_products_are_right_here(framework):
-    found = list(devices.long_products(framework))
+    found = list(gpu_against_cpu.long_products(framework))
     assert [check.name for check in found] == [
         "product of rows of 32,767",
         "batched product of rows of 32,767",
         "product of rows of 40,000",
         "batched product of rows of 40,000",
     ]
-    assert all(check.value < devices.LONG_PRODUCT / 100 for check in found)
+    assert all(check.value < gpu_against_cpu.LONG_PRODUCT / 100 for check in found)
 
 
 @pytest.mark.parametrize(("framework", "kind"), [(MLX, mx.array), (TORCH, torch.Tensor)])
@@ -140,30 +143,33 @@ def test_one_number_of_a_long_row_too_many_is_caught(monkeypatch, framework, kin
         return found + x[..., -1:] * y[..., -1:, :] if wide else found
 
     monkeypatch.setattr(kind, "__matmul__", product)
-    assert not any(check.passed for check in devices.long_products(framework))
+    assert not any(check.passed for check in gpu_against_cpu.long_products(framework))
 
 
-def gates(*failures: str) -> list[results.Gate]:
-    right = devices.Check("outputs", 1e-7, 1e-5, "the whole model")
-    wrong = devices.Check("gradients", 0.3, 1e-5, "out.weight")
-    return [devices.gate("bert", each, [right] + ([wrong] if each.name in failures else [])) for each in BOTH]
+def gates(*failures: str) -> list[store.Gate]:
+    right = gpu_against_cpu.Check("outputs", 1e-7, 1e-5, "the whole model")
+    wrong = gpu_against_cpu.Check("gradients", 0.3, 1e-5, "out.weight")
+    return [
+        gpu_against_cpu.gate("bert", each, [right] + ([wrong] if each.name in failures else []))
+        for each in BOTH
+    ]
 
 
 def test_the_page_says_what_was_found():
-    assert devices.reading([]) == (
+    assert gpu_against_cpu.reading([]) == (
         "Both frameworks compute on the CPU here: there is no GPU to compare with it."
     )
     told = "In all of 2 comparisons each framework's GPU computes what its CPU computes. Limits: measured on"
-    assert devices.reading(gates()).startswith(told)
-    assert devices.reading(gates("MLX")) == (
+    assert gpu_against_cpu.reading(gates()).startswith(told)
+    assert gpu_against_cpu.reading(gates("MLX")) == (
         "**The GPU does not compute what the CPU computes**, and times of it are void: "
         "MLX, bert, gradients: 0.3, limit 1e-05, out.weight."
     )
-    table = devices.table(gates("PyTorch"))
+    table = gpu_against_cpu.table(gates("PyTorch"))
     assert list(table["verdict"]) == ["passed", "passed", "FAILED"]
     assert list(table["framework"]) == ["MLX", "PyTorch", "PyTorch"]
 
 
 def test_without_a_gpu_nothing_is_computed(monkeypatch):
     monkeypatch.setattr(MLX, "device", "cpu")
-    assert list(devices.gates()) == []
+    assert list(gpu_against_cpu.gates()) == []

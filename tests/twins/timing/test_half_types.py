@@ -2,8 +2,9 @@
 
 from records import timed
 
-from twins import compare, half_types
-from twins.timing import AGAIN
+from twins.evidence import half_types
+from twins.timing import comparison
+from twins.timing.statistics import AGAIN
 
 CASE = {"twin": "transformer_lm", "batch": 2}
 SECONDS = {
@@ -40,7 +41,7 @@ def test_the_reading_says_what_slower_types_do_not_mean():
 
 
 def test_types_are_compared_like_modes():
-    found = compare.steps([timed("training step by type", CASE, SECONDS)])
+    found = comparison.steps([timed("training step by type", CASE, SECONDS)])
     assert [(c.label, round(c.ratio.value, 3)) for c in found] == [
         ("batch 2, float32", 2.0),
         ("batch 2, bfloat16", 0.05),

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from twins import timing
-from twins.conditions import Conditions
-from twins.timing import AGAIN, Arm, Plan, Ratio, Run, Samples
+from twins.machine.conditions import Conditions
+from twins.timing import harness, statistics
+from twins.timing.harness import Arm, Plan
+from twins.timing.statistics import AGAIN, Ratio, Run, Samples
 
 QUIET = Conditions(2, 0.5, 0.1, 0, 0.3, 1.0, 0, "mains")
 MIDDLE = 1e-3  # seconds
@@ -26,7 +27,7 @@ def interleaved(plan: Plan, names: str = "abc") -> tuple[list[str], dict[str, Sa
     """Every call in order, and the samples."""
     log: list[str] = []
     arms = {name: counted(log, name) for name in names}
-    samples = timing.interleave(arms, plan, np.random.default_rng(plan.seed))
+    samples = harness.interleave(arms, plan, np.random.default_rng(plan.seed))
     assert log[1::2] == ["wait"] * (len(log) // 2)  # every call is waited for
     return log[::2], samples
 
@@ -54,9 +55,9 @@ def test_every_arm_runs_equally_often_in_random_order():
 
 def test_the_first_call_of_a_block_is_dropped(monkeypatch):
     taken = iter((float(n), -float(n)) for n in range(100))
-    monkeypatch.setattr(timing, "once", lambda arm: next(taken))
+    monkeypatch.setattr(harness, "once", lambda arm: next(taken))
     plan = Plan(rounds=2, block=3, warmup=1)
-    samples = timing.interleave({"a": Arm(None, None)}, plan, np.random.default_rng(0))["a"]
+    samples = harness.interleave({"a": Arm(None, None)}, plan, np.random.default_rng(0))["a"]
     assert samples.first == 0  # 1 is the warm-up; 2 and 5 begin a block
     assert samples.wall == [3, 4, 6, 7]
     assert samples.cpu == [-3, -4, -6, -7]
@@ -100,19 +101,19 @@ def importable(monkeypatch):
 def test_every_run_is_a_process_of_its_own(tmp_path):
     told: list[str] = []
     plan = Plan(processes=3, rounds=2, block=2, warmup=0)
-    runs = timing.measure("test_timing:note_process", {"file": str(tmp_path / "who")}, plan, told.append)
+    runs = harness.measure("test_timing:note_process", {"file": str(tmp_path / "who")}, plan, told.append)
     pids = (tmp_path / "who").read_text().split()
     assert len({*pids, str(os.getpid())}) == 4
     assert told == ["process 1 of 3", "process 2 of 3", "process 3 of 3"]
-    assert timing.arm_names(runs[0:1]) == ["x", "y", "x again"]
-    assert [len(values) for values in timing.values(runs, "y")] == [2, 2, 2]
+    assert statistics.arm_names(runs[0:1]) == ["x", "y", "x again"]
+    assert [len(values) for values in statistics.values(runs, "y")] == [2, 2, 2]
     assert all(run.conditions.cores == os.cpu_count() for run in runs)
 
 
 @pytest.mark.usefixtures("importable")
 def test_a_failing_process_stops_the_measurement():
     with pytest.raises(RuntimeError, match=r"twins\.timing:timed .* ended with 1: OSError: no arms today"):
-        timing.measure("test_timing:refuse", {}, Plan(processes=2))
+        harness.measure("test_timing:refuse", {}, Plan(processes=2))
 
 
 # --- ratios ----------------------------------------------------------------------------------------
@@ -143,7 +144,7 @@ def constant(seconds: dict[str, float], processes: int = 3) -> list[Run]:
 def test_the_interval_covers_the_truth():
     """Fewer than 89 of 100 true 95 % intervals cover less than once in a hundred times."""
     rng = np.random.default_rng(0)
-    ratios = [timing.ratio(synthetic(rng, 1.3), "a", "b") for _ in range(100)]
+    ratios = [statistics.ratio(synthetic(rng, 1.3), "a", "b") for _ in range(100)]
     assert 89 <= sum(ratio.low <= 1.3 <= ratio.high for ratio in ratios) <= 100
     assert abs(np.median([ratio.value for ratio in ratios]) - 1.3) < 0.03
     assert np.median([ratio.high / ratio.low for ratio in ratios]) < 1.2  # and says something
@@ -151,7 +152,7 @@ def test_the_interval_covers_the_truth():
 
 def test_a_thing_against_itself_is_a_tie():
     rng = np.random.default_rng(0)
-    ratios = [timing.same(synthetic(rng, 1.3, spread=0.01)) for _ in range(50)]
+    ratios = [statistics.same(synthetic(rng, 1.3, spread=0.01)) for _ in range(50)]
     assert all(ratio.tie() for ratio in ratios)
     assert sum(ratio.low <= 1 <= ratio.high for ratio in ratios) >= 44
 
@@ -160,30 +161,30 @@ def test_more_processes_say_more():
     rng = np.random.default_rng(0)
     widths = []
     for processes in (5, 20):
-        ratios = [timing.ratio(synthetic(rng, 1.3, processes), "a", "b") for _ in range(10)]
+        ratios = [statistics.ratio(synthetic(rng, 1.3, processes), "a", "b") for _ in range(10)]
         widths.append(np.median([ratio.high / ratio.low for ratio in ratios]))
     assert widths[1] < widths[0]
 
 
 def test_a_ratio_of_constants_is_exact():
     runs = constant({"a": 3e-3, "b": 2e-3, "b" + AGAIN: 2e-3})
-    assert timing.ratio(runs, "a", "b") == Ratio(1.5, 1.5, 1.5)
-    assert timing.ratio(runs, "b", "a", "cpu").value == pytest.approx(2 / 3)
-    assert timing.same(runs) == Ratio(1.0, 1.0, 1.0)
-    assert timing.band(runs) == timing.TIE
+    assert statistics.ratio(runs, "a", "b") == Ratio(1.5, 1.5, 1.5)
+    assert statistics.ratio(runs, "b", "a", "cpu").value == pytest.approx(2 / 3)
+    assert statistics.same(runs) == Ratio(1.0, 1.0, 1.0)
+    assert statistics.band(runs) == statistics.TIE
 
 
 def test_one_slow_process_does_not_decide():
     runs = constant({"a": 2.0, "b": 1.0}, 4) + constant({"a": 90.0, "b": 1.0}, 1)
-    assert timing.median(runs, "a") == 2.0
-    assert timing.ratio(runs, "a", "b").value == 2.0
-    assert timing.ratio(runs, "a", "b").high > 2.0  # but it is not hidden
-    assert timing.first_call(runs, "a") == 18.0
+    assert statistics.median(runs, "a") == 2.0
+    assert statistics.ratio(runs, "a", "b").value == 2.0
+    assert statistics.ratio(runs, "a", "b").high > 2.0  # but it is not hidden
+    assert statistics.first_call(runs, "a") == 18.0
 
 
 def test_an_interval_does_not_change_when_read_again():
     runs = synthetic(np.random.default_rng(3), 0.7)
-    assert timing.ratio(runs, "a", "b") == timing.ratio(runs, "a", "b")
+    assert statistics.ratio(runs, "a", "b") == statistics.ratio(runs, "a", "b")
 
 
 @pytest.mark.parametrize(
@@ -212,16 +213,16 @@ def test_a_wider_band_makes_more_ties():
 
 def test_the_band_is_the_error_of_the_harness():
     runs = constant({"b": 1.0, "b" + AGAIN: 1.5})
-    assert timing.same(runs).value == 1.5
-    assert timing.band(runs) == pytest.approx(1.5)
+    assert statistics.same(runs).value == 1.5
+    assert statistics.band(runs) == pytest.approx(1.5)
 
 
 def test_each_warning_is_given_once():
     busy = Conditions(2, 9.0, 0.1, 0, 0.3, 1.0, 0, "mains")
     runs = [Run({}, conditions) for conditions in (busy, QUIET, busy)]
-    assert timing.warnings(runs) == ["The machine was busy: load up to 9.0 on 2 cores (in 2 of 3 runs)."]
+    assert statistics.warnings(runs) == ["The machine was busy: load up to 9.0 on 2 cores (in 2 of 3 runs)."]
 
 
 def test_a_run_survives_its_plain_form():
     run = synthetic(np.random.default_rng(0), 1.0)[0]
-    assert timing.run_from(asdict(run)) == run
+    assert statistics.run_from(asdict(run)) == run

@@ -5,9 +5,11 @@ import pytest
 import torch
 from records import product, timed
 
-from twins import ceilings, probes, results, timing
 from twins.frameworks import MLX, TORCH
-from twins.timing import AGAIN
+from twins.records import store
+from twins.timing import harness
+from twins.timing.ceilings import ceilings, probes
+from twins.timing.statistics import AGAIN
 
 
 @pytest.mark.parametrize(
@@ -54,7 +56,7 @@ def test_the_sum_is_a_sum(computed):
     assert (computed["mlx"].dtype, computed["torch"].dtype) == (mx.float32, torch.float32)
 
 
-def addition(numbers: int, seconds: float) -> results.Timing:
+def addition(numbers: int, seconds: float) -> store.Timing:
     arms = {"MLX": seconds, "PyTorch": 2 * seconds, "PyTorch" + AGAIN: 2 * seconds}
     return timed("addition", {"numbers": numbers}, arms)
 
@@ -80,16 +82,16 @@ def ghost(subject, case, plan):
 def test_a_probe_grows_until_two_sizes_agree(monkeypatch, subject, first, ceiling):
     monkeypatch.setattr(probes, "_probe", ghost)
     monkeypatch.setattr(probes, "fits", lambda case: True)
-    made = list(probes._grown(subject, [first], timing.Plan(1, 1), grow=True))
+    made = list(probes._grown(subject, [first], harness.Plan(1, 1), grow=True))
     assert len(made) > 2 and probes.settled(made) and not probes.settled(made[:-1])
     assert 0.9 * ceiling < probes._rate(made[-1]) < ceiling
-    assert len(list(probes._grown(subject, [first], timing.Plan(1, 1), grow=False))) == 1
+    assert len(list(probes._grown(subject, [first], harness.Plan(1, 1), grow=False))) == 1
 
 
 def test_memory_ends_the_growth_and_a_slow_framework_too(monkeypatch):
     monkeypatch.setattr(probes, "_probe", ghost)
     monkeypatch.setattr(probes, "fits", lambda case: case["n"] <= 512)
-    made = list(probes._grown("matmul", [{"n": 256, "dtype": "float32"}], timing.Plan(1, 1), grow=True))
+    made = list(probes._grown("matmul", [{"n": 256, "dtype": "float32"}], harness.Plan(1, 1), grow=True))
     assert [record.case["n"] for record in made] == [256, 512]
     assert probes.settled([product(64, "bfloat16", 0.2, 1e-4)])  # MLX's half types on a CPU
     assert not probes.fits({"n": 10**7, "dtype": "float32"}) and probes.fits({"n": 64, "dtype": "float32"})

@@ -4,11 +4,13 @@ import pytest
 from records import MACHINE, step
 from test_summary import written
 
-from twins import claims, compare, filling, processes, roofline, study, summary
-from twins.results import Gate
-from twins.roofline import Load
-from twins.study import Study
-from twins.timing import Plan
+from twins.evidence import claims, roofline, summary
+from twins.evidence.roofline import Load
+from twins.machine import processes
+from twins.records.store import Gate
+from twins.timing import comparison, saturation, study
+from twins.timing.harness import Plan
+from twins.timing.study import Study
 
 ONCE = Plan(1, 1)
 TWIN = Study("transformer_lm", {"vocabulary": 32, "context": 8, "width": 8, "layers": 1, "heads": 1})
@@ -25,11 +27,11 @@ def cost(dispatch: float, each: float):
         (2e-3, 1e-5, 16, 10**9, (2048, "computation")),  # a fast GPU: 2.2 ms at 16, 22.5 ms at 2048
         (2e-3, 1e-5, 16, 1000, (512, "memory")),
         (1e-4, 5e-3, 4, 10**9, (4, "computation")),  # a CPU: the fixed size is long enough
-        (1e-3, 0.0, 1, 10**9, (filling.MOST, "memory")),  # what never grows ends at the cap
+        (1e-3, 0.0, 1, 10**9, (saturation.MOST, "memory")),  # what never grows ends at the cap
     ],
 )
 def test_a_size_doubles_until_a_step_is_long(dispatch, each, first, most, expected):
-    assert filling.grow(first, cost(dispatch, each), lambda size: size <= most) == expected
+    assert saturation.grow(first, cost(dispatch, each), lambda size: size <= most) == expected
 
 
 @pytest.fixture
@@ -57,23 +59,23 @@ def machine(monkeypatch) -> list[int]:
 
 def test_the_filled_size_is_timed_once_and_named(machine):
     fixed = [step(batch, 2e-3 + 1e-5 * batch, 1.0) for batch in (1, 16)]
-    (made,) = filling.steps(TWIN, fixed, ["eager"], ONCE)
+    (made,) = saturation.steps(TWIN, fixed, ["eager"], ONCE)
     assert machine == [2048] and (made.case["filled"], made.case["bound"]) == (True, "computation")
-    assert compare.steps([made])[0].label == "batch 2048, filled, eager"
-    told = filling.reading([*fixed, made])
+    assert comparison.steps([made])[0].label == "batch 2048, filled, eager"
+    told = saturation.reading([*fixed, made])
     assert told.startswith("Batch 2048 fills this machine: the faster framework's step takes 22.5 ms")
 
 
 def test_memory_ends_the_growth(machine, monkeypatch):
-    monkeypatch.setattr(filling, "FULL", 1.0)
-    (made,) = filling.steps(TWIN, [step(16, 2.16e-3, 1.0)], ["eager"], ONCE)
+    monkeypatch.setattr(saturation, "FULL", 1.0)
+    (made,) = saturation.steps(TWIN, [step(16, 2.16e-3, 1.0)], ["eager"], ONCE)
     assert (made.case["batch"], made.case["bound"]) == (4096, "memory")
-    assert "Batch 4096 is the largest that memory holds" in filling.reading([made])
+    assert "Batch 4096 is the largest that memory holds" in saturation.reading([made])
 
 
 @pytest.mark.parametrize("fixed", [[], [step(16, 0.5, 0.025)]], ids=["nothing timed", "long enough"])
 def test_nothing_is_timed_twice(machine, fixed):
-    assert list(filling.steps(TWIN, fixed, ["eager"], ONCE)) == [] and machine == []
+    assert list(saturation.steps(TWIN, fixed, ["eager"], ONCE)) == [] and machine == []
 
 
 @pytest.mark.parametrize(
@@ -87,14 +89,14 @@ def test_a_fixed_size_that_fills_the_machine_is_the_filled_one(monkeypatch, seco
     monkeypatch.setattr(
         study, "steps", lambda twin, gate, sizes, modes, plan: [step(b, 9.0, seconds) for b in sizes]
     )
-    made = list(filling.fixed(TWIN, Gate("transformer_lm", {}, True, [], {}), [1, 16], ["eager"], ONCE))
+    made = list(saturation.fixed(TWIN, Gate("transformer_lm", {}, True, [], {}), [1, 16], ["eager"], ONCE))
     assert [record.case.get("filled") for record in made] == names
-    assert filling.reading(made).startswith(told)
+    assert saturation.reading(made).startswith(told)
 
 
 def test_a_real_step_is_timed_in_a_fresh_process():
     seconds = processes.call(
-        "twins.filling:once",
+        "twins.timing.saturation:once",
         {"model": TWIN.model, "config": TWIN.config, "batch": 2, "mode": "eager", "arm": "MLX eager"},
     )
     assert 0 < seconds < 10
@@ -137,4 +139,4 @@ def test_a_filled_step_has_its_roof():
 def test_a_twin_that_failed_its_gate_is_not_filled():
     failed = Gate("transformer_lm", {}, False, [], {})
     timings = list(study.steps(TWIN, failed, [1, 2], ["eager"], ONCE))
-    assert list(filling.steps(TWIN, timings, ["eager"], ONCE)) == []
+    assert list(saturation.steps(TWIN, timings, ["eager"], ONCE)) == []

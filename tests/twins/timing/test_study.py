@@ -8,16 +8,20 @@ import numpy as np
 import psutil
 import pytest
 
-from twins import machine, parity, probes, processes, results, study, timing
+from twins.machine import identity, processes
 from twins.models import transformer_lm as lm
-from twins.study import Study
-from twins.timing import Plan
-from twins.train import Recipe
+from twins.parity import fairness_gate
+from twins.records import store
+from twins.timing import harness, statistics, study
+from twins.timing.ceilings import probes
+from twins.timing.harness import Plan
+from twins.timing.study import Study
+from twins.training.train import Recipe
 
 TINY = Study("transformer_lm", asdict(lm.tiny()))
 ONCE = Plan(processes=1, rounds=1, block=2, warmup=0)
-PASSED = results.Gate("transformer_lm", TINY.config, True, [], {})
-FAILED = results.Gate(
+PASSED = store.Gate("transformer_lm", TINY.config, True, [], {})
+FAILED = store.Gate(
     "transformer_lm",
     TINY.config,
     False,
@@ -40,9 +44,9 @@ def here(monkeypatch):
     """Do in this process what is otherwise done in fresh ones: the same arms, sooner."""
 
     def measured(arms, arguments, plan, tell=None):
-        return [timing.run_from(timing.timed(arms, arguments, asdict(plan), 0))]
+        return [statistics.run_from(harness.timed(arms, arguments, asdict(plan), 0))]
 
-    monkeypatch.setattr(timing, "measure", measured)
+    monkeypatch.setattr(harness, "measure", measured)
     monkeypatch.setattr(processes, "call", lambda target, arguments: processes.find(target)(**arguments))
 
 
@@ -53,7 +57,7 @@ def never(monkeypatch):
     def refuse(*arguments):
         raise AssertionError(f"{arguments} was timed")
 
-    monkeypatch.setattr(timing, "measure", refuse)
+    monkeypatch.setattr(harness, "measure", refuse)
     monkeypatch.setattr(processes, "call", refuse)
 
 
@@ -105,7 +109,7 @@ def test_the_estimate_is_within_a_factor_of_two(sizes, framework, monkeypatch):
     config, batch = {k: v for k, v in sizes.items() if k != "batch"}, sizes["batch"]
     arguments = {"model": "transformer_lm", "config": config, "batch": batch}
     read = processes.call(
-        "twins.arms:memory", arguments | {"framework": framework, "mode": "eager", "steps": 2}
+        "twins.timing.variants:memory", arguments | {"framework": framework, "mode": "eager", "steps": 2}
     )
     estimate = lm.memory(lm.Config(**config), batch)
     assert 1 / 2 < read["resident"] / estimate < 2
@@ -119,7 +123,7 @@ def test_a_correct_twin_passes_and_is_not_refused():
     assert verdict.passed
     assert study.refusal(verdict) == ""
     assert {len(losses) for losses in verdict.losses.values()} == {3}
-    assert results.Gate(**asdict(verdict)) == verdict
+    assert store.Gate(**asdict(verdict)) == verdict
 
 
 def test_a_wrong_twin_is_refused_by_check_tensor_and_size(monkeypatch):
@@ -160,14 +164,14 @@ def test_steps_are_timed_by_batch_size():
     ]
     for record in made:
         (run,) = record.runs
-        assert list(run["arms"]) == ["MLX eager", "PyTorch eager", "PyTorch eager" + timing.AGAIN]
+        assert list(run["arms"]) == ["MLX eager", "PyTorch eager", "PyTorch eager" + statistics.AGAIN]
         assert all(len(samples["wall"]) == 1 for samples in run["arms"].values())
 
 
 @pytest.mark.usefixtures("here")
 def test_half_types_that_passed_are_timed_beside_float32():
     verdicts = [
-        results.Gate("transformer_lm", TINY.config | {"dtype": dtype}, passed, [], {})
+        store.Gate("transformer_lm", TINY.config | {"dtype": dtype}, passed, [], {})
         for dtype, passed in (("float16", True), ("bfloat16", False))
     ]
     (record,) = study.half_types(TINY, verdicts, 2, ONCE)
@@ -177,7 +181,7 @@ def test_half_types_that_passed_are_timed_beside_float32():
         "PyTorch float32",
         "MLX float16",
         "PyTorch float16",
-        "PyTorch float32" + timing.AGAIN,
+        "PyTorch float32" + statistics.AGAIN,
     ]
     assert list(study.half_types(TINY, verdicts[1:], 2, ONCE)) == []
     assert list(study.half_types(TINY, [], 2, ONCE)) == []
@@ -195,7 +199,7 @@ def test_parts_are_timed_in_both():
     (record,) = study.parts(TINY, PASSED, 2, ONCE)
     names = ["data", "forward", "forward and backward", "optimizer"]
     known = [f"{framework} {name}" for framework in ("MLX", "PyTorch") for name in names]
-    assert list(record.runs[0]["arms"]) == [*known, "PyTorch forward" + timing.AGAIN]
+    assert list(record.runs[0]["arms"]) == [*known, "PyTorch forward" + statistics.AGAIN]
 
 
 @pytest.mark.usefixtures("here")
@@ -222,14 +226,14 @@ def test_probes_name_what_they_measure(monkeypatch):
 
 def test_the_ceiling_is_read_where_it_was_measured(monkeypatch, tmp_path):
     monkeypatch.setenv("TWINS_RESULTS", str(tmp_path))
-    fingerprint = machine.fingerprint()
-    timed = results.Timing("matmul", {"n": 4, "dtype": "float32"}, [])
-    now = results.Timing("matmul", {"n": 1024, "dtype": "float32"}, [])
-    monkeypatch.setattr(timing, "measure", lambda arms, case, plan: [])
+    fingerprint = identity.fingerprint()
+    timed = store.Timing("matmul", {"n": 4, "dtype": "float32"}, [])
+    now = store.Timing("matmul", {"n": 1024, "dtype": "float32"}, [])
+    monkeypatch.setattr(harness, "measure", lambda arms, case, plan: [])
     monkeypatch.setattr(probes, "settled", lambda made: True)
     assert probes.ceiling_probes(fingerprint, ONCE) == [now]
-    book = results.Book("01_machine", fingerprint)
-    book.extend([timed, results.Timing("addition", {}, [])])
+    book = store.Book("01_machine", fingerprint)
+    book.extend([timed, store.Timing("addition", {}, [])])
     assert probes.ceiling_probes(fingerprint, ONCE) == [timed]
     other = replace(fingerprint, id="another-8gb"), replace(fingerprint, versions={"mlx": "0.1"})
     assert [probes.ceiling_probes(machine, ONCE) for machine in other] == [[now], [now]]
@@ -258,7 +262,7 @@ def test_a_fit_holds_every_loss_and_the_floor(capsys):
     assert np.allclose(made.losses["floor"], made.losses["PyTorch"], atol=1e-4)
     assert made.case == TINY.config | {"batch": 4, "steps": 5}
     assert (made.dataset, made.digest, made.entropy) == ("random", "digest", 4.0)
-    assert results._typed(results.Fit, asdict(made)) == made
+    assert store._typed(store.Fit, asdict(made)) == made
     assert capsys.readouterr().out.count("5 steps, held-out loss") == 3
 
 
@@ -293,7 +297,7 @@ def test_a_model_that_cannot_be_compiled_keeps_its_page(monkeypatch):
         asked.append(torch_compiled)
         if torch_compiled:
             raise CompilerError("no lowering for aten.strange\nand more")
-        return parity.Verdict(name, (), {})
+        return fairness_gate.Verdict(name, (), {})
 
     monkeypatch.setattr(study.parity, "gate", gate)
     monkeypatch.setattr(study.diagnosis, "refused", lambda *_: None)

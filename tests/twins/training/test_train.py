@@ -9,10 +9,11 @@ import pytest
 import torch
 from torch import nn as tnn
 
-from twins import train, weights
 from twins.frameworks import BOTH, MLX, TORCH
 from twins.models import transformer_lm as lm
-from twins.train import Half, Recipe
+from twins.models import weights
+from twins.training import train
+from twins.training.train import Half, Recipe
 
 CONFIG = lm.tiny()
 RECIPE = Recipe(learning_rate=2e-3, beta1=0.8, beta2=0.95, eps=1e-7, weight_decay=0.03, clip=0.5)

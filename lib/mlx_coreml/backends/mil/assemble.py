@@ -13,7 +13,7 @@ from coremltools.converters.mil import mil
 from coremltools.converters.mil.backend.nn import op_mapping
 from coremltools.converters.mil.mil.passes import pass_pipeline
 
-from twins.coreml.errors import ConversionError, dictionary
+from mlx_coreml.ir.errors import ConversionError, dictionary
 
 # coremltools validates the whole program after each of its 92 passes: few passes are fast ones.
 PASSES = [

@@ -7,11 +7,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import coremltools as ct
+import mlx.core as mx
 
-from twins.coreml.errors import ConversionError, dictionary
-from twins.coreml.graph import Graph
-from twins.coreml.images import Image
-from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
+from mlx_coreml.backends.mil.images import Image
+from mlx_coreml.ir.errors import ConversionError, dictionary
+from mlx_coreml.ir.graph import Graph
 
 ENUMERATED_LIMIT = 128  # Core ML's
 FRACTIONS = (0.62, 0.37, 0.21)  # of a range: where else than at its end the model is looked at

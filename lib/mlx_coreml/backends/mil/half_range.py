@@ -4,7 +4,7 @@ A square is such a value; its mean may be one, the root of the mean is none. Wha
 in fp32. Products and convolutions take fp16 again: they are what fp16 is for.
 """
 
-from twins.coreml.graph import Graph, Node, Tensor
+from mlx_coreml.ir.graph import Graph, Node, Tensor
 
 PRODUCT = 3  # mlx/primitives.h, Reduce::ReduceType
 SOURCES = ("Square", "Exp", "Expm1", "Power", "Sinh", "Cosh", "Scan")

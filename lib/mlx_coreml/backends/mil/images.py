@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import coremltools as ct
+import mlx.core as mx
 import numpy as np
 
-from twins.coreml.errors import ConversionError, dictionary
-from twins.coreml.graph import Graph, Node, Tensor
-from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
+from mlx_coreml.ir.errors import ConversionError, dictionary
+from mlx_coreml.ir.graph import Graph, Node, Tensor
 
 CHANNELS = {"RGB": 3, "BGR": 3, "GRAYSCALE": 1}
 TO_LAST = (0, 2, 3, 1)

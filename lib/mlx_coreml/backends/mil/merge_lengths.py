@@ -14,8 +14,8 @@ from coremltools.converters.mil import mil
 from coremltools.converters.mil.mil import Builder as mb
 from coremltools.converters.mil.mil import Function, Operation, Var, get_new_symbol, types
 
-from twins.coreml.errors import ConversionError
-from twins.coreml.lowering.sizes import Near, Series, Sizes, same
+from mlx_coreml.backends.mil.symbolic_sizes import Near, Series, Sizes, same
+from mlx_coreml.ir.errors import ConversionError
 
 Operations = Sequence[Operation]  # one operation, in every program
 

@@ -5,8 +5,8 @@ fp16 ends at 65504: a square overflows above 255, an exponential above 11, and s
 
 import numpy as np
 
-from twins.coreml.graph import Graph, Node, Tensor
-from twins.coreml.lowering.types import FP16_LIMIT
+from mlx_coreml.backends.mil.lowering.types import FP16_LIMIT
+from mlx_coreml.ir.graph import Graph, Node, Tensor
 
 PRECISIONS = ("float16", "float32", "mixed")
 OVERFLOWING = (

@@ -12,14 +12,15 @@ from coremltools.converters.mil import mil
 from coremltools.converters.mil.mil import Builder as mb
 from coremltools.converters.mil.mil import Function, Var, types
 
-from twins.coreml.errors import ConversionError, UnsupportedError
-from twins.coreml.graph import Graph, Node, Tensor
-from twins.coreml.lowering import types as kinds
-from twins.coreml.lowering.precision import exact, floating
-from twins.coreml.lowering.ranges import beyond
-from twins.coreml.lowering.refused import REASONS
-from twins.coreml.lowering.registry import RULES
-from twins.coreml.lowering.wide import warn_of_wide
+from mlx_coreml.backends.mil.half_range import beyond
+from mlx_coreml.backends.mil.lowering import arithmetic, layers, tensors  # noqa: F401  (file their rules)
+from mlx_coreml.backends.mil.lowering import types as kinds
+from mlx_coreml.backends.mil.lowering.refused import REASONS
+from mlx_coreml.backends.mil.lowering.registry import RULES
+from mlx_coreml.backends.mil.lowering.wide_integers import warn_of_wide
+from mlx_coreml.backends.mil.precision import exact, floating
+from mlx_coreml.ir.errors import ConversionError, UnsupportedError
+from mlx_coreml.ir.graph import Graph, Node, Tensor
 
 RANK_LIMIT = 5
 
@@ -62,7 +63,7 @@ def check_supported(graph: Graph) -> None:
         told = "; ".join(f"{kind} ({_listed(paths)}){_why(kind)}" for kind, paths in sorted(missing.items()))
         known = "" if missing.keys() <= REASONS.keys() else f", known are {', '.join(sorted(RULES))}"
         raise UnsupportedError(
-            f"no lowering for {told}; add one with twins.coreml.lowering.lowering(name){known}"
+            f"no lowering for {told}; add one with mlx_coreml.backends.mil.lowering.lowering(name){known}"
         )
 
 

@@ -6,10 +6,10 @@ https://apple.github.io/coremltools/docs-guides/source/stateful-models.html
 from collections.abc import Callable, Mapping, Sequence
 
 import coremltools as ct
+import mlx.core as mx
 
-from twins.coreml.errors import ConversionError, dictionary
-from twins.coreml.graph import Graph, Tensor
-from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
+from mlx_coreml.ir.errors import ConversionError, dictionary
+from mlx_coreml.ir.graph import Graph, Tensor
 
 
 def pair(

@@ -5,7 +5,7 @@ https://ml-explore.github.io/mlx/build/html/python/nn/functions.html
 
 from collections.abc import Mapping
 
-from twins.coreml.zoo.case import Draw, normal, special, uniform
+from mlx_coreml.coverage.cases.case import Draw, normal, special, uniform
 
 TABLES: list[tuple[Mapping[str, Draw], str]] = [
     ({"x": normal(3, 4, 8)}, """

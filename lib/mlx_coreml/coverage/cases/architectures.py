@@ -13,8 +13,10 @@ from functools import partial
 from types import ModuleType
 from typing import Any
 
-from twins.coreml.zoo.case import TOLERANCE, Case, integers
-from twins.coreml.zoo.configurations import (
+import mlx.core as mx
+
+from mlx_coreml.coverage.cases.case import TOLERANCE, Case, integers
+from mlx_coreml.coverage.cases.configurations import (
     ALONE,
     IN_4_BITS,
     IN_BFLOAT16,
@@ -24,7 +26,6 @@ from twins.coreml.zoo.configurations import (
     SMALL,
     TEXT,
 )
-from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
 
 import mlx.nn as nn  # isort: skip
 

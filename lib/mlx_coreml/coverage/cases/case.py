@@ -9,9 +9,8 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+import mlx.core as mx
 import numpy as np
-
-from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
 
 import mlx.nn as nn  # isort: skip
 from mlx.utils import tree_map  # isort: skip

@@ -5,9 +5,10 @@ https://ml-explore.github.io/mlx/build/html/python/nn/layers.html
 
 from collections.abc import Iterator, Mapping
 
-from twins.coreml.zoo import activations
-from twins.coreml.zoo.case import Case, Draw, booleans, integers, normal, texts
-from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
+import mlx.core as mx
+
+from mlx_coreml.coverage.cases import activations
+from mlx_coreml.coverage.cases.case import Case, Draw, booleans, integers, normal, texts
 
 LINE, IMAGE, VOLUME = normal(2, 12, 4), normal(2, 9, 12, 4), normal(1, 6, 8, 5, 4)
 SEQUENCE, MASK = normal(2, 6, 16), normal(6, 6)

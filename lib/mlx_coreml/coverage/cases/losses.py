@@ -5,7 +5,7 @@ https://ml-explore.github.io/mlx/build/html/python/nn/losses.html
 
 from collections.abc import Iterator, Mapping
 
-from twins.coreml.zoo.case import Case, Draw, integers, normal, texts, uniform
+from mlx_coreml.coverage.cases.case import Case, Draw, integers, normal, texts, uniform
 
 TABLES: list[tuple[Mapping[str, Draw], str]] = [
     ({"x": normal(4, 6), "i": integers(0, 6, 4)}, """

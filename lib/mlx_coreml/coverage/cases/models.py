@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from importlib import import_module
 
-from twins.coreml.zoo import sequences
-from twins.coreml.zoo.case import Case, Draw, booleans, integers, normal
-from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
+import mlx.core as mx
+
+from mlx_coreml.coverage.cases import sequences
+from mlx_coreml.coverage.cases.case import Case, Draw, booleans, integers, normal
 
 import mlx.nn as nn  # isort: skip
 

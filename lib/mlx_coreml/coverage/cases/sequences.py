@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 
-from twins.coreml.zoo.case import Draw, integers, normal
-from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
+import mlx.core as mx
+
+from mlx_coreml.coverage.cases.case import Draw, integers, normal
 
 import mlx.nn as nn  # isort: skip
 

@@ -5,8 +5,9 @@ https://ml-explore.github.io/mlx/build/html/python/ops.html
 
 from collections.abc import Mapping
 
-from twins.coreml.zoo.case import Draw, booleans, integers, normal, special, uniform
-from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
+import mlx.core as mx
+
+from mlx_coreml.coverage.cases.case import Draw, booleans, integers, normal, special, uniform
 
 FLOATS, WHOLE = normal(3, 4), integers(-9, 10, 3, 4)
 BITS = integers(0, 31, 3, 4)

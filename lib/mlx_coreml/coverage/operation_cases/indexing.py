@@ -5,8 +5,9 @@ https://ml-explore.github.io/mlx/build/html/usage/indexing.html
 
 from collections.abc import Mapping
 
-from twins.coreml.zoo.case import Draw, booleans, distinct, integers, normal
-from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
+import mlx.core as mx
+
+from mlx_coreml.coverage.cases.case import Draw, booleans, distinct, integers, normal
 
 PLACES = integers(0, 3, 5)
 FROM_THE_END = integers(-3, 3, 5)

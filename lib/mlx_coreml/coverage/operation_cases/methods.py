@@ -5,7 +5,7 @@ https://ml-explore.github.io/mlx/build/html/python/array.html
 
 from collections.abc import Mapping
 
-from twins.coreml.zoo.case import Draw, booleans, integers, normal, uniform
+from mlx_coreml.coverage.cases.case import Draw, booleans, integers, normal, uniform
 
 TABLES: list[tuple[Mapping[str, Draw], str]] = [
     ({"x": uniform(0.2, 3, 2, 3, 4)}, """

@@ -5,8 +5,8 @@ https://ml-explore.github.io/mlx/build/html/python/ops.html
 
 from collections.abc import Iterator
 
-from twins.coreml.zoo import elementwise, indexing, methods, products, reductions, shapes
-from twins.coreml.zoo.case import Case, texts
+from mlx_coreml.coverage.cases.case import Case, texts
+from mlx_coreml.coverage.operation_cases import elementwise, indexing, methods, products, reductions, shapes
 
 DECOMPOSITION = "a matrix decomposition: Core ML has no operation for it"
 RANDOM = "draws new numbers at each call: a model that is shipped computes the same for the same input"

@@ -5,8 +5,9 @@ https://ml-explore.github.io/mlx/build/html/python/ops.html, fast.html, linalg.h
 
 from collections.abc import Mapping
 
-from twins.coreml.zoo.case import Draw, booleans, integers, normal
-from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
+import mlx.core as mx
+
+from mlx_coreml.coverage.cases.case import Draw, booleans, integers, normal
 
 HEADS = normal(2, 4, 6, 8)
 

@@ -5,7 +5,16 @@ https://ml-explore.github.io/mlx/build/html/python/ops.html
 
 from collections.abc import Mapping
 
-from twins.coreml.zoo.case import Draw, ascending, booleans, distinct, integers, normal, special, uniform
+from mlx_coreml.coverage.cases.case import (
+    Draw,
+    ascending,
+    booleans,
+    distinct,
+    integers,
+    normal,
+    special,
+    uniform,
+)
 
 CUBE = normal(2, 3, 4)
 

@@ -5,7 +5,7 @@ https://ml-explore.github.io/mlx/build/html/python/ops.html
 
 from collections.abc import Mapping
 
-from twins.coreml.zoo.case import Draw, booleans, integers, normal
+from mlx_coreml.coverage.cases.case import Draw, booleans, integers, normal
 
 CUBE = normal(2, 3, 4)
 

@@ -8,11 +8,11 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+import mlx.core as mx
 import numpy as np
 
-from twins.coreml.graph import Graph, Node, Tensor, constant
-from twins.coreml.passes.rewrite import replaced
-from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
+from mlx_coreml.ir.graph import Graph, Node, Tensor, constant
+from mlx_coreml.passes.rewriting.rewrite import replaced
 
 LONGEST = 4096  # samples of a transform: its matrices have the square of that many numbers
 BY_PARTS = ("Reshape", "Flatten", "Unflatten", "ExpandDims", "Squeeze", "Transpose", "Slice", "Broadcast")

@@ -2,11 +2,11 @@
 
 from collections.abc import Hashable
 
+import mlx.core as mx
 import numpy as np
 
-from twins.coreml.graph import Graph, Node, Tensor
-from twins.coreml.passes.rewrite import substitute
-from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
+from mlx_coreml.ir.graph import Graph, Node, Tensor
+from mlx_coreml.passes.rewriting.rewrite import substitute
 
 SAMPLES = 64  # numbers that tell most constants apart before they are compared in full
 

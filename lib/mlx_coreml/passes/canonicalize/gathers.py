@@ -7,8 +7,8 @@ result: those of x by number, those of the indices from -rank to -1.
 
 import numpy as np
 
-from twins.coreml.graph import Graph, Node, Tensor, constant
-from twins.coreml.passes.rewrite import made_by, replaced, rewrite, through
+from mlx_coreml.ir.graph import Graph, Node, Tensor, constant
+from mlx_coreml.passes.rewriting.rewrite import made_by, replaced, rewrite, through
 
 LIMIT = 5  # axes of a tensor in Core ML
 

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import mlx.core as mx
 import numpy as np
 
-from twins.coreml.graph import Graph, Node, Tensor, constant
-from twins.coreml.passes.rewrite import made_by, replaced, rewrite, step, through
-from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
+from mlx_coreml.ir.graph import Graph, Node, Tensor, constant
+from mlx_coreml.passes.rewriting.rewrite import made_by, replaced, rewrite, step, through
 
 MODES = ("affine", "mxfp4", "mxfp8", "nvfp4")  # mlx/primitives.h, QuantizationMode
 WHOLE = 1e-4  # how near an offset is to a whole number that it counts as one

@@ -10,10 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from twins.coreml.graph import Graph, Node, Tensor, constant
-from twins.coreml.passes.pattern import Some, matches, op, uncast
-from twins.coreml.passes.rewrite import made_by, replaced, rewrite, step, with_constant
-from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
+import mlx.core as mx
+
+from mlx_coreml.ir.graph import Graph, Node, Tensor, constant
+from mlx_coreml.passes.rewriting.pattern import Some, matches, op, uncast
+from mlx_coreml.passes.rewriting.rewrite import made_by, replaced, rewrite, step, with_constant
 
 A, B, COS, SIN = map(Some, ("a", "b", "cos", "sin"))
 TURNED = (

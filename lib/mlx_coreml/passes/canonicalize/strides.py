@@ -7,9 +7,9 @@ import math
 
 import numpy as np
 
-from twins.coreml.errors import ConversionError
-from twins.coreml.graph import Graph, Node, constant
-from twins.coreml.passes.rewrite import made_by, replaced, rewrite, step
+from mlx_coreml.ir.errors import ConversionError
+from mlx_coreml.ir.graph import Graph, Node, constant
+from mlx_coreml.passes.rewriting.rewrite import made_by, replaced, rewrite, step
 
 INDEX_LIMIT = 2**22  # elements a constant index may have: 16 MB
 

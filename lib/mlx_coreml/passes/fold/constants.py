@@ -3,10 +3,11 @@
 A third of all primitives of MLX's own graphs; its exporter folds nothing.
 """
 
-from twins.coreml.graph import Graph, Node
-from twins.coreml.passes import evaluate_indexing, evaluate_products  # noqa: F401 - file their rules
-from twins.coreml.passes.evaluate import EVALUATE
-from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
+import mlx.core as mx
+
+from mlx_coreml.ir.graph import Graph, Node
+from mlx_coreml.passes.fold import evaluate_indexing, evaluate_products  # noqa: F401 - file their rules
+from mlx_coreml.passes.fold.evaluate import EVALUATE
 
 LIMIT = 2**26  # elements; a larger result stays an operation of the model
 PACKED = ("QuantizedMatmul", "GatherQMM")  # folding would unpack their weights

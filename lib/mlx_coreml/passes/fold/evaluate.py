@@ -7,8 +7,9 @@ headers, mlx/primitives.h (`state()`), https://github.com/ml-explore/mlx.
 import math
 from collections.abc import Callable
 
-from twins.coreml.graph import Node
-from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
+import mlx.core as mx
+
+from mlx_coreml.ir.graph import Node
 
 UNARY = (
     {"Abs": mx.abs, "Ceil": mx.ceil, "Floor": mx.floor, "Negative": mx.negative, "Sign": mx.sign}

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-from twins.coreml.graph import Node
-from twins.coreml.passes.evaluate import evaluation, slices
-from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
+import mlx.core as mx
+
+from mlx_coreml.ir.graph import Node
+from mlx_coreml.passes.fold.evaluate import evaluation, slices
 
 UPDATES = ["maximum", "minimum", "add", "multiply"]  # mlx/primitives.h, Scatter::ReduceType; then: assign
 SCANS = [mx.cummax, mx.cummin, mx.cumsum, mx.cumprod, mx.logcumsumexp]

@@ -2,12 +2,12 @@
 
 import warnings
 
+import mlx.core as mx
 import numpy as np
 
-from twins.coreml.graph import Node
-from twins.coreml.passes.evaluate import evaluation
-from twins.coreml.passes.threefry import random_bits as bits
-from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
+from mlx_coreml.ir.graph import Node
+from mlx_coreml.passes.fold.evaluate import evaluation
+from mlx_coreml.passes.fold.threefry import random_bits as bits
 
 MODES = ["affine", "mxfp4", "mxfp8", "nvfp4"]  # mlx/primitives.h, QuantizationMode
 

@@ -6,9 +6,9 @@ https://ml-explore.github.io/mlx/build/html/python/nn/functions.html
 import math
 from functools import partial
 
-from twins.coreml.graph import Graph, Node
-from twins.coreml.passes.pattern import Number, Op, X, match, op
-from twins.coreml.passes.rewrite import replaced, rewrite, step
+from mlx_coreml.ir.graph import Graph, Node
+from mlx_coreml.passes.rewriting.pattern import Number, Op, X, match, op
+from mlx_coreml.passes.rewriting.rewrite import replaced, rewrite, step
 
 ALPHA, BETA = Number("alpha"), Number("beta")
 ONE_PLUS_ERF = op("Add", op("Erf", op("Divide", X, math.sqrt(2.0))), 1.0)

@@ -10,10 +10,12 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from twins.coreml.graph import Graph, Node, Tensor, constant
-from twins.coreml.passes.masks import HIDDEN, Mask, one_mask
-from twins.coreml.passes.pattern import uncast
-from twins.coreml.passes.rewrite import (
+import mlx.core as mx
+
+from mlx_coreml.ir.graph import Graph, Node, Tensor, constant
+from mlx_coreml.passes.fuse.attention_masks import HIDDEN, Mask, one_mask
+from mlx_coreml.passes.rewriting.pattern import uncast
+from mlx_coreml.passes.rewriting.rewrite import (
     RESHAPES,
     made_by,
     replaced,
@@ -23,7 +25,6 @@ from twins.coreml.passes.rewrite import (
     through,
     with_scalar,
 )
-from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
 
 
 @dataclass

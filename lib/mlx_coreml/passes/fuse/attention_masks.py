@@ -12,8 +12,8 @@ from functools import reduce
 
 import numpy as np
 
-from twins.coreml.graph import Node, Tensor, constant
-from twins.coreml.passes.rewrite import RESHAPES, made_by
+from mlx_coreml.ir.graph import Node, Tensor, constant
+from mlx_coreml.passes.rewriting.rewrite import RESHAPES, made_by
 
 HIDDEN = -1e4  # a score this low has no weight beside others
 LOWEST = -4e4  # what is below it may take a score below what fp16 has

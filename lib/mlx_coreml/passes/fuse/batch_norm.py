@@ -10,8 +10,8 @@ from functools import partial
 
 import numpy as np
 
-from twins.coreml.graph import Graph, Node, Tensor, constant
-from twins.coreml.passes.rewrite import replaced, rewrite
+from mlx_coreml.ir.graph import Graph, Node, Tensor, constant
+from mlx_coreml.passes.rewriting.rewrite import replaced, rewrite
 
 KINDS = ("Add", "Subtract", "Multiply", "Divide")
 PRODUCTS = ("Convolution", "linear")

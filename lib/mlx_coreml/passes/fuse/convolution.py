@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from twins.coreml.errors import ConversionError
-from twins.coreml.graph import Graph, Node, Tensor, constant
-from twins.coreml.passes.channels import moved, permuted, to_first, to_last
-from twins.coreml.passes.rewrite import made_by, replaced, rewrite, scalar, step
+from mlx_coreml.ir.errors import ConversionError
+from mlx_coreml.ir.graph import Graph, Node, Tensor, constant
+from mlx_coreml.passes.layout.channels import moved, permuted, to_first, to_last
+from mlx_coreml.passes.rewriting.rewrite import made_by, replaced, rewrite, scalar, step
 
 SPATIAL = slice(1, -1)
 

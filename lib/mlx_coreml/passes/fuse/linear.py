@@ -7,9 +7,10 @@ either transposed by its two arguments.
 from collections import Counter
 from functools import partial
 
-from twins.coreml.graph import Graph, Node, Tensor, constant
-from twins.coreml.passes.rewrite import RESHAPES, made_by, readers, replaced, rewrite, step
-from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
+import mlx.core as mx
+
+from mlx_coreml.ir.graph import Graph, Node, Tensor, constant
+from mlx_coreml.passes.rewriting.rewrite import RESHAPES, made_by, readers, replaced, rewrite, step
 
 RANK_LIMIT = 4  # of MIL's linear in Apple's own tests; its documentation says 3
 

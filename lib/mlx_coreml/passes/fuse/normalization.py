@@ -8,13 +8,21 @@ https://github.com/ml-explore/mlx/blob/main/mlx/fast.cpp
 from collections import Counter
 from functools import partial
 
+import mlx.core as mx
 import numpy as np
 
-from twins.coreml.graph import Graph, Node, Tensor, constant
-from twins.coreml.passes.channels import channels_first, to_first, to_last
-from twins.coreml.passes.pattern import uncast
-from twins.coreml.passes.rewrite import RESHAPES, made_by, replaced, rewrite, scalar, through, with_scalar
-from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
+from mlx_coreml.ir.graph import Graph, Node, Tensor, constant
+from mlx_coreml.passes.layout.channels import channels_first, to_first, to_last
+from mlx_coreml.passes.rewriting.pattern import uncast
+from mlx_coreml.passes.rewriting.rewrite import (
+    RESHAPES,
+    made_by,
+    replaced,
+    rewrite,
+    scalar,
+    through,
+    with_scalar,
+)
 
 SUM = 2  # mlx/primitives.h, Reduce::ReduceType
 CHANNELS = ("instance_norm", "group_norm")

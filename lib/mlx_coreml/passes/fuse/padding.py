@@ -9,8 +9,8 @@ from functools import partial
 
 import numpy as np
 
-from twins.coreml.graph import Graph, Node, Tensor, constant
-from twins.coreml.passes.rewrite import made_by, replaced, rewrite, step, through
+from mlx_coreml.ir.graph import Graph, Node, Tensor, constant
+from mlx_coreml.passes.rewriting.rewrite import made_by, replaced, rewrite, step, through
 
 ASSIGN = 4  # mlx/primitives.h, SliceUpdate::ReduceType
 

@@ -3,9 +3,9 @@
 Shi et al. 2016, sub-pixel convolution: https://arxiv.org/abs/1609.05158
 """
 
-from twins.coreml.graph import Graph, Node
-from twins.coreml.passes.channels import channels_first
-from twins.coreml.passes.rewrite import made_by, rewrite
+from mlx_coreml.ir.graph import Graph, Node
+from mlx_coreml.passes.layout.channels import channels_first
+from mlx_coreml.passes.rewriting.rewrite import made_by, rewrite
 
 RESHAPES = ("Reshape", "Flatten", "Unflatten")
 # (N, H, W, ...) split in six and its order, by the MIL operation on channels-first tensors.

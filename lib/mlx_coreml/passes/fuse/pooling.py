@@ -12,9 +12,9 @@ from functools import partial
 
 import numpy as np
 
-from twins.coreml.graph import Graph, Node, Tensor, constant
-from twins.coreml.passes.channels import channels_first
-from twins.coreml.passes.rewrite import made_by, replaced, rewrite, scalar, step, with_scalar
+from mlx_coreml.ir.graph import Graph, Node, Tensor, constant
+from mlx_coreml.passes.layout.channels import channels_first
+from mlx_coreml.passes.rewriting.rewrite import made_by, replaced, rewrite, scalar, step, with_scalar
 
 SUM, MAXIMUM = 2, 5  # mlx/primitives.h, Reduce::ReduceType
 FILL = {SUM: 0.0, MAXIMUM: -math.inf}

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twins.coreml.graph import Graph, Node, Tensor, constant
-from twins.coreml.passes.cells import CELLS, Step, core
-from twins.coreml.passes.rewrite import RESHAPES, readers, sort, substitute
+from mlx_coreml.ir.graph import Graph, Node, Tensor, constant
+from mlx_coreml.passes.fuse.recurrent_cells import CELLS, Step, core
+from mlx_coreml.passes.rewriting.rewrite import RESHAPES, readers, sort, substitute
 
 GATES = {"lstm": 4, "gru": 3, "rnn": 1}
 

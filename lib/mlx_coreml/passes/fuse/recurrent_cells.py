@@ -7,9 +7,9 @@ https://ml-explore.github.io/mlx/build/html/python/nn/layers.html
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from twins.coreml.graph import Tensor
-from twins.coreml.passes.pattern import Some, matches, op, uncast
-from twins.coreml.passes.rewrite import RESHAPES, made_by, through
+from mlx_coreml.ir.graph import Tensor
+from mlx_coreml.passes.rewriting.pattern import Some, matches, op, uncast
+from mlx_coreml.passes.rewriting.rewrite import RESHAPES, made_by, through
 
 
 @dataclass(frozen=True)

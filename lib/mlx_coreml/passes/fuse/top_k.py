@@ -6,8 +6,8 @@ equal values: the order of a partition is by value, then by index. MIL prefers t
 direction, so the indices of the largest elements are recovered only where MLX negates to find them.
 """
 
-from twins.coreml.graph import Graph, Node
-from twins.coreml.passes.rewrite import made_by, replaced, rewrite
+from mlx_coreml.ir.graph import Graph, Node
+from mlx_coreml.passes.rewriting.rewrite import made_by, replaced, rewrite
 
 
 def recover_top_k(graph: Graph) -> None:

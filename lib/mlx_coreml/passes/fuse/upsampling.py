@@ -14,9 +14,9 @@ from functools import partial
 
 import numpy as np
 
-from twins.coreml.graph import Graph, Node, Tensor, constant
-from twins.coreml.passes.channels import channels_first
-from twins.coreml.passes.rewrite import made_by, replaced, rewrite, scalar, step
+from mlx_coreml.ir.graph import Graph, Node, Tensor, constant
+from mlx_coreml.passes.layout.channels import channels_first
+from mlx_coreml.passes.rewriting.rewrite import made_by, replaced, rewrite, scalar, step
 
 CLOSE = 2e-5  # of float32 weights, products of up to three
 LARGEST = 2**23  # elements of a matrix; beyond it gathers are cheaper

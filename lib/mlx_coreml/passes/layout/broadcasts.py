@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from twins.coreml.graph import Graph, Node, Tensor
-from twins.coreml.passes.rewrite import made_by, rewrite
+from mlx_coreml.ir.graph import Graph, Node, Tensor
+from mlx_coreml.passes.rewriting.rewrite import made_by, rewrite
 
 ELEMENTWISE = (
     *("Add", "Subtract", "Multiply", "Divide", "Power", "Maximum", "Minimum", "LogAddExp", "ArcTan2"),

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from twins.coreml.graph import Node, Tensor
-from twins.coreml.passes.rewrite import replaced, step
+from mlx_coreml.ir.graph import Node, Tensor
+from mlx_coreml.passes.rewriting.rewrite import replaced, step
 
 KINDS = ("conv", "conv_transpose", "max_pool", "avg_pool", "upsample_nearest", "resize_linear")
 KINDS += ("pixel_shuffle", "pixel_unshuffle", "depth_to_space", "space_to_depth")

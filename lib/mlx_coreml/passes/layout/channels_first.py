@@ -8,14 +8,14 @@ until the one before the next convolution undoes it. A ResNet keeps the first tr
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+import mlx.core as mx
 import numpy as np
 
-from twins.coreml.graph import Graph, Node, Tensor, constant
-from twins.coreml.passes.broadcasts import ELEMENTWISE
-from twins.coreml.passes.channels import KINDS, permuted, to_last
-from twins.coreml.passes.evaluate import UNARY
-from twins.coreml.passes.rewrite import replaced, step, through
-from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
+from mlx_coreml.ir.graph import Graph, Node, Tensor, constant
+from mlx_coreml.passes.fold.evaluate import UNARY
+from mlx_coreml.passes.layout.broadcasts import ELEMENTWISE
+from mlx_coreml.passes.layout.channels import KINDS, permuted, to_last
+from mlx_coreml.passes.rewriting.rewrite import replaced, step, through
 
 RESHAPES = ("Reshape", "Flatten", "Unflatten", "ExpandDims", "Squeeze")
 PLAIN = (*ELEMENTWISE, *UNARY, "AsType", "Sqrt", "Log")

@@ -10,10 +10,10 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from twins.coreml.errors import ConversionError
-from twins.coreml.graph import Graph, Node, Tensor, constant
-from twins.coreml.passes.layout import ACTIVATIONS, PLAIN
-from twins.coreml.passes.rewrite import step, through
+from mlx_coreml.ir.errors import ConversionError
+from mlx_coreml.ir.graph import Graph, Node, Tensor, constant
+from mlx_coreml.passes.layout.channels_first import ACTIVATIONS, PLAIN
+from mlx_coreml.passes.rewriting.rewrite import step, through
 
 LIMIT = 5  # axes of a tensor in Core ML
 RESHAPES = ("Reshape", "Flatten", "Unflatten", "ExpandDims", "Squeeze", "identity")

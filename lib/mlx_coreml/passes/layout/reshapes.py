@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from twins.coreml.graph import Graph, Node, Tensor
-from twins.coreml.passes.rewrite import RESHAPES, made_by, replaced, rewrite, scalar, substitute
+from mlx_coreml.ir.graph import Graph, Node, Tensor
+from mlx_coreml.passes.rewriting.rewrite import RESHAPES, made_by, replaced, rewrite, scalar, substitute
 
 NEUTRAL = {"Add": 0.0, "Subtract": 0.0, "Multiply": 1.0, "Divide": 1.0, "Power": 1.0}
 

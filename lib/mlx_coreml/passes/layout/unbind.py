@@ -6,8 +6,8 @@ three.
 
 from collections.abc import Collection
 
-from twins.coreml.graph import Graph, Node, Tensor
-from twins.coreml.passes.rewrite import RESHAPES, made_by, readers, step
+from mlx_coreml.ir.graph import Graph, Node, Tensor
+from mlx_coreml.passes.rewriting.rewrite import RESHAPES, made_by, readers, step
 
 
 def split_in_place(graph: Graph) -> None:

@@ -8,8 +8,8 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from twins.coreml.graph import Node, Tensor
-from twins.coreml.passes.rewrite import scalar
+from mlx_coreml.ir.graph import Node, Tensor
+from mlx_coreml.passes.rewriting.rewrite import scalar
 
 COMMUTATIVE = ("Add", "Multiply", "Maximum", "Minimum", "LogAddExp")
 PRECISION = {"float16": 1e-3, "bfloat16": 8e-3}  # of a constant, relative; others are written by hand

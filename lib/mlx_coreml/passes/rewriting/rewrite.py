@@ -6,7 +6,7 @@ A rule is `rule(node) -> list[Node] | None`. The last node of the list takes ove
 
 from collections.abc import Callable, Iterable, Mapping
 
-from twins.coreml.graph import Graph, Node, Tensor
+from mlx_coreml.ir.graph import Graph, Node, Tensor
 
 Rule = Callable[[Node], list[Node] | None]
 RESHAPES = ("Reshape", "Flatten", "Unflatten", "Squeeze", "ExpandDims")  # the same numbers in the same order

@@ -16,7 +16,7 @@ from mlx.utils import tree_flatten
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from twins.kinds import Finding
+from twins.records.record_types import Finding
 
 _WIDTH = 32
 

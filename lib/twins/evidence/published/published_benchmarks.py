@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-FOLDER = Path(__file__).resolve().parents[2] / "data" / "published"
+FOLDER = Path(__file__).resolve().parents[4] / "data" / "published"
 _TASKS = ("train", "inference", "op", "transfer")
 _TIMES = {"ms": 1e-3, "s": 1.0, "us": 1e-6}
 _RATES = ("images/s", "samples/s", "it/s", "tokens/s")

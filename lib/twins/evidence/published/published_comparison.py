@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from twins import compare, results, timing
-from twins.compare import Comparison
-from twins.published import Benchmark
-from twins.results import Found, Timing
+from twins.evidence.published.published_benchmarks import Benchmark
+from twins.records import store
+from twins.records.store import Found, Timing
+from twins.timing import comparison, statistics
+from twins.timing.comparison import Comparison
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def _published(kind: Kind, rows: list[Benchmark]) -> list[Benchmark]:
 
 
 def _measured(kind: Kind, found: Found, machine: str) -> list[Comparison]:
-    newest = results.latest(found, machine, kind.notebook).bodies(Timing, subject=kind.subject)
+    newest = store.latest(found, machine, kind.notebook).bodies(Timing, subject=kind.subject)
     same = [t for t in newest if all(t.case.get(name) == value for name, value in kind.match.items())]
     return [row for record in same if (row := _compared(kind, record))]
 
@@ -87,13 +88,13 @@ def _compared(kind: Kind, record: Timing) -> Comparison | None:
     """One record's comparison; None when it lacks the arms, as where there is no GPU."""
     case = {name: record.case[name] for name in ("batch", "length", "frames", "n") if name in record.case}
     label = ", ".join(f"{name} {value}" for name, value in case.items())
-    runs = compare.runs(record)
+    runs = comparison.runs(record)
     if kind.arms is None:
-        both = {arm.split()[0].rstrip(",") for arm in compare.arms(runs)} >= set(compare.FRAMEWORKS)
-        return compare.at_best(record, label) if both else None
-    if not set(kind.arms) <= set(timing.arm_names(runs)):
+        both = {arm.split()[0].rstrip(",") for arm in comparison.arms(runs)} >= set(comparison.FRAMEWORKS)
+        return comparison.at_best(record, label) if both else None
+    if not set(kind.arms) <= set(statistics.arm_names(runs)):
         return None
-    return Comparison(label, timing.ratio(runs, *kind.arms), timing.band(runs))
+    return Comparison(label, statistics.ratio(runs, *kind.arms), statistics.band(runs))
 
 
 def table(found: Iterable[Pair]) -> pd.DataFrame:

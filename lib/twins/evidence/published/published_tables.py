@@ -5,9 +5,9 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from twins.kinds import Breadth, Finding
-from twins.published import Audited, Benchmark
-from twins.timing import TIE
+from twins.evidence.published.published_benchmarks import Audited, Benchmark
+from twins.records.record_types import Breadth, Finding
+from twins.timing.statistics import TIE
 
 
 def sources(rows: Iterable[Benchmark], audited: list[Audited]) -> pd.DataFrame:

@@ -1,1 +1,5 @@
-"""Whole networks with random weights, converted from torch: accuracy and speed of the runtime."""
+"""`make bench` for Core ML: accuracy and speed of the runtime, and conversion against torch.export.
+
+It may import coreml_runtime, coreml_runtime.verification, mlx_coreml.conversion, twins.export,
+twins.export.networks, twins.frameworks, twins.timing and twins.timing.peers.
+"""

@@ -1,6 +1,6 @@
 """Prints the accuracy and speed of every network, and the loading of a package of one gigabyte.
 
-python -m twins.coreml.bench [--networks bert vit ...] [--threads 1] [--no-large]
+python -m twins.export.bench [--networks bert vit ...] [--threads 1] [--no-large]
 """
 
 import argparse
@@ -15,8 +15,8 @@ from pathlib import Path
 import torch
 from coremltools.optimize.coreml import decompress_weights
 
-from twins.coreml.bench import networks
-from twins.coreml.bench.measure import Measurement, measure, write_large
+from twins.export.bench.measure import Measurement, measure, write_large
+from twins.export.networks import networks
 
 LIMITS = {"fp32": 1e-5, "fp16": 5e-3}
 COMPRESSION_SOURCE = "convnext"
@@ -72,7 +72,7 @@ def _print_large(folder: Path) -> bool:
     """Load a gigabyte in a fresh process; whether a limit is exceeded."""
     package = write_large(folder / "large.mlpackage")
     code = "import json, sys; from dataclasses import asdict; from pathlib import Path; "
-    code += "from twins.coreml.bench.measure import measure_loading; "
+    code += "from twins.export.bench.measure import measure_loading; "
     code += "print(json.dumps(asdict(measure_loading(Path(sys.argv[1])))))"
     result = subprocess.run(
         [sys.executable, "-c", code, str(package)], capture_output=True, text=True, check=True
@@ -92,7 +92,7 @@ def _line(m: Measurement) -> str:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m twins.coreml.bench", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m twins.export.bench", description=__doc__)
     names = [network.name for network in networks.NETWORKS] + ["decoder"]
     parser.add_argument("--networks", nargs="*", default=[], choices=names, help="all when none is given")
     parser.add_argument("--threads", type=int, default=1, help="threads for torch, in both")

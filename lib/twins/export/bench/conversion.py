@@ -1,6 +1,6 @@
 """How the direct route compares with torch.export: seconds, operations and bytes, of the same networks.
 
-python -m twins.coreml.bench.conversion [name ...]
+python -m twins.export.bench.conversion [name ...]
 """
 
 import argparse
@@ -12,13 +12,14 @@ from pathlib import Path
 import coremltools as ct
 import numpy as np
 
-from twins import timing
-from twins.bench import row
-from twins.coreml import routes
-from twins.coreml.bench.pairs import PAIRS, Pair
-from twins.coreml.convert import convert
+from mlx_coreml.conversion.convert import convert
+from twins.export import routes
+from twins.export.networks.pairs import PAIRS, Pair
 from twins.frameworks import MLX, TORCH
-from twins.timing import AGAIN, Arm, Plan
+from twins.timing import harness, statistics
+from twins.timing.harness import Arm, Plan
+from twins.timing.peers.bench import row
+from twins.timing.statistics import AGAIN
 
 import torch  # isort: skip  (after twins.frameworks: the BLAS)
 
@@ -64,11 +65,11 @@ def weigh(name: str) -> dict[str, tuple[int, int]]:
 
 def rows(name: str) -> Iterator[str]:
     """A line each for the seconds, operations and bytes of one network."""
-    runs = timing.measure("twins.coreml.bench.conversion:arms", {"name": name}, PLAN)
-    seconds = timing.ratio(runs, DIRECT, TORCH_ROUTE)
+    runs = harness.measure("twins.export.bench.conversion:arms", {"name": name}, PLAN)
+    seconds = statistics.ratio(runs, DIRECT, TORCH_ROUTE)
     route = PAIRS[name]().route
     yield row(f"{name}: seconds to convert, direct ÷ {route}", seconds, LIMITS["seconds"])
-    yield row("  A/A", timing.same(runs), None)
+    yield row("  A/A", statistics.same(runs), None)
     weighed = weigh(name)
     for index, what in enumerate(("operations", "bytes")):
         ours, theirs = (weighed[arm][index] for arm in (DIRECT, TORCH_ROUTE))
@@ -79,7 +80,7 @@ def rows(name: str) -> Iterator[str]:
 
 def main() -> None:
     """Print every ratio as it is measured."""
-    parser = argparse.ArgumentParser(prog="python -m twins.coreml.bench.conversion", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m twins.export.bench.conversion", description=__doc__)
     parser.add_argument("names", nargs="*", default=list(PAIRS), metavar="name", help=", ".join(PAIRS))
     for name in parser.parse_args().names:
         for line in rows(name):

@@ -12,8 +12,8 @@ import psutil
 import torch
 from coremltools.converters.mil.mil import Builder as mb
 
-from twins.coreml.reference import load
-from twins.coreml.verify import verify
+from coreml_runtime import load
+from coreml_runtime.verification.comparison import verify
 
 
 @dataclass(frozen=True)

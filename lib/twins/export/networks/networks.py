@@ -10,9 +10,9 @@ import torch
 from coremltools.optimize import coreml as optimize
 from torch import nn
 
-from twins.coreml.bench import sequence, vision
-from twins.coreml.bench.sequence import LENGTH, VOCABULARY
-from twins.coreml.reference import load
+from coreml_runtime import load
+from twins.export.networks import sequence, vision
+from twins.export.networks.sequence import LENGTH, VOCABULARY
 
 SEED = 0
 

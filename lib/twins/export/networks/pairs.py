@@ -6,10 +6,10 @@ from functools import partial
 
 import numpy as np
 
-from twins import train
-from twins.coreml.bench import pairs_sequence, pairs_vision
+from twins.export.networks import pairs_sequence, pairs_vision
+from twins.training import train
 
-import mlx.nn as mnn  # isort: skip  (after twins.train: the BLAS)
+import mlx.nn as mnn  # isort: skip  (after twins.training.train: the BLAS)
 import torch  # isort: skip
 
 DEPTHS = (2, 4, 8, 16)

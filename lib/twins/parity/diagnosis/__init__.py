@@ -1,7 +1,6 @@
-"""What is wrong with a pair of halves: where they first part, and the cause where a measurement shows it.
+"""What is wrong with a pair that fails the gate: where it diverges first, and the cause.
 
-The stages follow a step of training: weights, forward pass, loss, gradients, statistics, optimizer. The first
-stage that parts is told, because what follows parts with it.
+It may import twins.frameworks, twins.models, twins.parity and twins.training.
 """
 
 from collections.abc import Iterator
@@ -9,12 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twins import weights
-from twins.diagnosis import departures, forward, structure, training
-from twins.diagnosis.calls import record
 from twins.frameworks import TORCH
-from twins.parity import Batch, Halves
-from twins.train import Half
+from twins.models import weights
+from twins.parity.diagnosis import divergence, forward, structure, training
+from twins.parity.diagnosis.calls import record
+from twins.parity.fairness_gate import Batch, Halves
+from twins.training.train import Half
 
 LIVELY = "with random weights of usual size, at which the difference is larger than rounding"
 
@@ -66,7 +65,7 @@ def _stages(make: Halves, batch: Batch) -> Iterator[tuple[str, str, str] | None]
 
 def _forward(make: Halves, batch: Batch, how: str = "") -> tuple[str, str, str] | None:
     traces = tuple(record(half, batch) for half in make("float32"))
-    found = departures.departure(make, batch, traces)
+    found = divergence.departure(make, batch, traces)
     if found is None:
         return None
     return found.pair.where, ", ".join(filter(None, (str(found), how))), forward.cause(found)

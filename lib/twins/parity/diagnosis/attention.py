@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from twins.diagnosis.expressions import EXACT
-from twins.parity import relative
+from twins.parity.diagnosis.expressions import EXACT
+from twins.parity.fairness_gate import relative
 
 HEADS = 32  # at most tried
 NUMBERS = 40_000  # looked at, in whole examples

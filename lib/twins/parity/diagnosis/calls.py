@@ -11,10 +11,10 @@ from unittest import mock
 
 import numpy as np
 
-from twins import own, weights
 from twins.frameworks import MLX
-from twins.parity import Batch, relative
-from twins.train import Half
+from twins.models import user_model, weights
+from twins.parity.fairness_gate import Batch, relative
+from twins.training.train import Half
 
 import torch  # isort: skip  (after frameworks: the BLAS)
 
@@ -140,7 +140,7 @@ def record(half: Half, batch: Batch) -> Trace:
             if not _arrays(half, loss):
                 raise TypeError(f"it gives a {type(loss).__name__}, not an array of {half.framework.name}'s")
             return Trace(tuple(recorder.calls), half.framework.numpy(loss))
-        except own.FAULTS as error:
+        except user_model.FAULTS as error:
             module, given = recorder.active[-1] if recorder.active else (half.model, ())
             why = (str(error).strip().splitlines() or [type(error).__name__])[0]
             calls, where = tuple(recorder.calls), recorder.paths[id(module)]

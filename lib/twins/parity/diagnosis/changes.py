@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from twins import own, weights
-from twins.diagnosis.calls import Call, apart, record
-from twins.diagnosis.departures import AGREE, Departure
 from twins.frameworks import TORCH
-from twins.train import Half
+from twins.models import user_model, weights
+from twins.parity.diagnosis.calls import Call, apart, record
+from twins.parity.diagnosis.divergence import AGREE, Departure
+from twins.training.train import Half
 
 import torch  # isort: skip  (after frameworks: the BLAS)
 
@@ -70,7 +70,7 @@ def _mends(d: Departure, half: Half) -> bool:
     """Whether a changed torch half gives MLX's value."""
     try:
         value = d.again(half, d.batch)
-    except (*own.FAULTS, IndexError):
+    except (*user_model.FAULTS, IndexError):
         return False  # the change does not fit this layer
     return apart(d.values[0], value) < min(AGREE, d.size / 2)
 

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twins.diagnosis.calls import Call, Pair, Trace, apart, arranged, pairs, record
 from twins.frameworks import TORCH
-from twins.parity import Batch, Halves
-from twins.train import Half
+from twins.parity.diagnosis.calls import Call, Pair, Trace, apart, arranged, pairs, record
+from twins.parity.fairness_gate import Batch, Halves
+from twins.training.train import Half
 
-AGREE = 5e-6  # relative L2 between values that agree; correct twins reach 6e-7 (thresholds.py)
+AGREE = 5e-6  # relative L2 between values that agree; correct twins reach 6e-7 (limits.py)
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ from collections import Counter
 
 import numpy as np
 
-from twins import weights
-from twins.diagnosis import attention, changes, expressions
-from twins.diagnosis.calls import arranged
-from twins.diagnosis.departures import AGREE, Departure
 from twins.frameworks import TORCH
-from twins.parity import relative
+from twins.models import weights
+from twins.parity.diagnosis import attention, changes, expressions
+from twins.parity.diagnosis.calls import arranged
+from twins.parity.diagnosis.divergence import AGREE, Departure
+from twins.parity.fairness_gate import relative
 
 FACTOR = 1e-3  # by which two values are at least a factor apart
 

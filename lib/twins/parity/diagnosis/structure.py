@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from twins import weights
-from twins.diagnosis.calls import LOSS, Trace
 from twins.frameworks import MLX
-from twins.parity import Batch, relative
-from twins.train import Half
+from twins.models import weights
+from twins.parity.diagnosis.calls import LOSS, Trace
+from twins.parity.fairness_gate import Batch, relative
+from twins.training.train import Half
 
 from mlx.utils import tree_flatten  # isort: skip  (after frameworks: the BLAS)
 

@@ -4,12 +4,14 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from twins import parity, train, weights
-from twins.diagnosis.calls import Trace, pairs, record
-from twins.diagnosis.departures import AGREE
-from twins.parity import Batch, Halves, relative
-from twins.thresholds import limit as limit_of
-from twins.train import Half
+from twins.models import weights
+from twins.parity import fairness_gate
+from twins.parity.diagnosis.calls import Trace, pairs, record
+from twins.parity.diagnosis.divergence import AGREE
+from twins.parity.fairness_gate import Batch, Halves, relative
+from twins.parity.limits import limit as limit_of
+from twins.training import train
+from twins.training.train import Half
 
 from mlx.utils import tree_flatten  # isort: skip  (after parity: the BLAS)
 
@@ -79,7 +81,7 @@ def gradients(make: Halves, batch: Batch) -> Told | None:
     for name in reversed(known):
         if (name in ours) != (name in theirs):
             return _missing(name, "MLX" if name in theirs else "PyTorch", mlx, torch_half)
-    noise = parity.ZERO_GRADIENT * max((np.linalg.norm(g) for g in theirs.values()), default=0.0)
+    noise = fairness_gate.ZERO_GRADIENT * max((np.linalg.norm(g) for g in theirs.values()), default=0.0)
     real = [k for k in known if max(np.linalg.norm(ours[k]), np.linalg.norm(theirs[k])) > noise]
     limit = limit_of("gradients")
     wrong = [k for k in reversed(real) if relative(ours[k], theirs[k]) > limit]
@@ -191,7 +193,7 @@ def optimizer(make: Halves, batch: Batch) -> Told | None:
     moved = _moved(make, batch)
     if moved:
         return moved
-    parted = [check for check in parity.check_update(*make("float32"), batch) if not check.passed]
+    parted = [check for check in fairness_gate.check_update(*make("float32"), batch) if not check.passed]
     if not parted:
         return None
     departs = f"the median change of a weight departs by {parted[0].value:.2g} of its size"
@@ -255,7 +257,7 @@ def _setting(make: Halves, batch: Batch) -> str:
             if name in chosen:
                 change()
                 told.append(_said(name, mine, theirs))
-        if told and all(check.passed for check in parity.check_update(*halves, batch)):
+        if told and all(check.passed for check in fairness_gate.check_update(*halves, batch)):
             return "; ".join(told)
     return ""
 

@@ -4,19 +4,20 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from twins import results, timing
-from twins.compare import FRAMEWORKS, arms, runs
+from twins.records import store
+from twins.timing import statistics
+from twins.timing.comparison import FRAMEWORKS, arms, runs
 
 ADDED = 2**24  # numbers per vector of the smallest probe of additions: 64 MB in float32, beyond most caches
 
 
-def ceiling(probes: Iterable[results.Timing], dtype: str = "float32") -> float:
+def ceiling(probes: Iterable[store.Timing], dtype: str = "float32") -> float:
     """The machine's one ceiling for a precision: the most FLOP/s either framework's product reached."""
     reached = [0.0]
     for record in probes:
         if record.subject == "matmul" and record.case["dtype"] == dtype:
             found = runs(record)
-            reached += [2 * record.case["n"] ** 3 / timing.median(found, arm) for arm in arms(found)]
+            reached += [2 * record.case["n"] ** 3 / statistics.median(found, arm) for arm in arms(found)]
     return max(reached)
 
 
@@ -25,27 +26,27 @@ def _moved(case: dict) -> int:
     return 12 * case.get("numbers", ADDED)
 
 
-def bandwidth(probes: Iterable[results.Timing]) -> float:
+def bandwidth(probes: Iterable[store.Timing]) -> float:
     """The machine's one ceiling for memory: the most bytes per second either framework's addition moved."""
     found = [(_moved(record.case), runs(record)) for record in probes if record.subject == "addition"]
-    return max((size / timing.median(each, arm) for size, each in found for arm in arms(each)), default=0.0)
+    return max(
+        (size / statistics.median(each, arm) for size, each in found for arm in arms(each)), default=0.0
+    )
 
 
-def utilisation(
-    records: Iterable[results.Timing], works: Iterable[results.Work], peak: float
-) -> pd.DataFrame:
+def utilisation(records: Iterable[store.Timing], works: Iterable[store.Work], peak: float) -> pd.DataFrame:
     """Share of the ceiling each step reaches: its counted operations over its time over `peak`, FLOP/s."""
     flops = {work.case["batch"]: work.flops for work in works}
     rows = []
     for record in records:
         found, batch = runs(record), record.case["batch"]
         for arm in arms(found):
-            achieved = flops[batch] / timing.median(found, arm)
+            achieved = flops[batch] / statistics.median(found, arm)
             rows.append({"batch": batch, "step": arm, "GFLOP/s": achieved / 1e9, "share": achieved / peak})
     return pd.DataFrame(rows, columns=["batch", "step", "GFLOP/s", "share"])
 
 
-def probe_table(probes: Iterable[results.Timing]) -> pd.DataFrame:
+def probe_table(probes: Iterable[store.Timing]) -> pd.DataFrame:
     """The machine's probes: what each framework reaches, and their ratio."""
     rows = []
     for record in probes:
@@ -59,8 +60,8 @@ def probe_table(probes: Iterable[results.Timing]) -> pd.DataFrame:
         what = _named(record)
         for kind in dict.fromkeys(arm.split(",")[-1].strip() if "," in arm else "" for arm in arms(found)):
             names = [f"{f}, {kind}" if kind else f for f in FRAMEWORKS]
-            mlx, torch = (float(scale(timing.median(found, name))) for name in names)
-            ratio = timing.ratio(found, names[1], names[0])
+            mlx, torch = (float(scale(statistics.median(found, name))) for name in names)
+            ratio = statistics.ratio(found, names[1], names[0])
             rows.append(
                 {
                     "probe": f"{what}, {kind}" if kind else what,
@@ -73,7 +74,7 @@ def probe_table(probes: Iterable[results.Timing]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["probe", "unit", "MLX", "PyTorch", "time, PyTorch ÷ MLX"])
 
 
-def _named(record: results.Timing) -> str:
+def _named(record: store.Timing) -> str:
     """A probe in words, with its size where it has several."""
     case = record.case
     if "n" in case:
@@ -81,14 +82,14 @@ def _named(record: results.Timing) -> str:
     return f"{record.subject} of {case['numbers']:,} numbers" if "numbers" in case else record.subject
 
 
-def product_reading(probes: Iterable[results.Timing], machine: results.Machine) -> str:
+def product_reading(probes: Iterable[store.Timing], machine: store.Machine) -> str:
     """How far the float32 product of 1024, or the largest below, is apart, and what computed it."""
     products = [r for r in probes if r.subject == "matmul" and r.case["dtype"] == "float32"]
     fitting = [r for r in products if r.case["n"] <= 1024] or products
     if not fitting:
         return "No float32 product was timed."
     record = max(fitting, key=lambda r: r.case["n"])
-    ratio = timing.ratio(runs(record), "PyTorch", "MLX")
+    ratio = statistics.ratio(runs(record), "PyTorch", "MLX")
     size = record.case["n"]
     on_cpu = machine.device == "CPU"
     by = f"MLX's BLAS: {machine.blas}" if on_cpu else f"Computed by {machine.device}, not by the CPU's BLAS"

@@ -14,12 +14,14 @@ import numpy as np
 import psutil
 import torch
 
-from twins import results, timing
-from twins.ceilings import ADDED, bandwidth, ceiling
-from twins.compare import arms, runs
 from twins.frameworks import BOTH, MLX, TORCH
-from twins.show import tell
-from twins.timing import AGAIN, Arm
+from twins.records import store
+from twins.timing import harness, statistics
+from twins.timing.ceilings.ceilings import ADDED, bandwidth, ceiling
+from twins.timing.comparison import arms, runs
+from twins.timing.harness import Arm
+from twins.timing.progress import tell
+from twins.timing.statistics import AGAIN
 
 LONG = 0.02  # seconds; a call of this length is not a matter of starting it
 PATIENCE = 0.1  # seconds; where the slower framework takes longer, nothing is doubled again
@@ -67,8 +69,8 @@ def synchronisation_arms() -> dict[str, Arm]:
 
 
 def probes(
-    sizes: Sequence[int], half_sizes: Sequence[int], plan: timing.Plan, grow: bool = True
-) -> Iterator[results.Timing]:
+    sizes: Sequence[int], half_sizes: Sequence[int], plan: harness.Plan, grow: bool = True
+) -> Iterator[store.Timing]:
     """The machine's ceilings: products in float32 and in both half types, long additions, synchronisation."""
     for dtype, sides in (("float32", sizes), ("float16", half_sizes), ("bfloat16", half_sizes)):
         yield from _grown("matmul", [{"n": n, "dtype": dtype} for n in sides], plan, grow)
@@ -76,7 +78,7 @@ def probes(
     yield _probe("synchronisation", {}, plan)
 
 
-def _grown(subject: str, cases: list[dict], plan: timing.Plan, grow: bool) -> Iterator[results.Timing]:
+def _grown(subject: str, cases: list[dict], plan: harness.Plan, grow: bool) -> Iterator[store.Timing]:
     """The probe of each case, and then of twice its size as long as that may find a higher rate."""
     made = []
     while cases:
@@ -87,23 +89,23 @@ def _grown(subject: str, cases: list[dict], plan: timing.Plan, grow: bool) -> It
             cases = [larger]
 
 
-def _probe(subject: str, case: dict, plan: timing.Plan) -> results.Timing:
-    measured = timing.measure(f"twins.probes:{subject}_arms", case, plan)
+def _probe(subject: str, case: dict, plan: harness.Plan) -> store.Timing:
+    measured = harness.measure(f"twins.timing.ceilings.probes:{subject}_arms", case, plan)
     tell(" ".join([subject, *map(str, case.values())]))
-    return results.Timing(subject, case, [asdict(run) for run in measured])
+    return store.Timing(subject, case, [asdict(run) for run in measured])
 
 
-def settled(made: Sequence[results.Timing]) -> bool:
+def settled(made: Sequence[store.Timing]) -> bool:
     """Whether the last probe found the ceiling: it is long, or its best rate is that of the one before."""
     found = runs(made[-1])
-    seconds = [timing.median(found, arm) for arm in arms(found)]
+    seconds = [statistics.median(found, arm) for arm in arms(found)]
     if min(seconds) >= LONG or max(seconds) >= PATIENCE:
         return True
     rates = [_rate(record) for record in made[-2:]]
     return len(rates) == 2 and rates[1] <= AGREE * rates[0]
 
 
-def _rate(record: results.Timing) -> float:
+def _rate(record: store.Timing) -> float:
     """The best FLOP/s or bytes per second of a probe."""
     return ceiling([record], record.case["dtype"]) if "n" in record.case else bandwidth([record])
 
@@ -121,15 +123,13 @@ def fits(case: dict) -> bool:
     return 4 * HELD * numbers < MEMORY_SHARE * psutil.virtual_memory().available
 
 
-def ceiling_probes(
-    machine: results.Machine, plan: timing.Plan, subject: str = "matmul"
-) -> list[results.Timing]:
+def ceiling_probes(machine: store.Machine, plan: harness.Plan, subject: str = "matmul") -> list[store.Timing]:
     """The probes that give this machine's ceiling: those of its newest 01_machine, or some timed now.
 
     `subject` is "matmul" for arithmetic or "addition" for memory. Records made under other versions or on
     another device do not count.
     """
-    newest = results.latest(results.read().on(machine.device), machine.id, "01_machine")
+    newest = store.latest(store.read().on(machine.device), machine.id, "01_machine")
     same = [r for r in newest.records if r.versions == machine.versions]
-    known = results.Found(same, []).bodies(results.Timing, subject=subject)
+    known = store.Found(same, []).bodies(store.Timing, subject=subject)
     return known or list(_grown(subject, [CEILINGS[subject]], plan, grow=True))

@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from itertools import chain
 
-from twins import frameworks, timing
-from twins.timing import AGAIN, Plan
+from twins import frameworks
+from twins.timing import harness, statistics
+from twins.timing.harness import Plan
+from twins.timing.statistics import AGAIN
 
 CONFIG = {"vocabulary": 1024, "context": 64, "width": 128, "layers": 4, "heads": 4}
 BERT = {"vocabulary": 1024, "context": 64, "width": 128, "layers": 2, "heads": 2}
@@ -16,14 +18,18 @@ SLOW_PLAN = Plan(processes=5, rounds=5, block=3)  # where a step takes a tenth o
 
 def torch_rows() -> Iterator[str]:
     """Our torch step over each peer's; goal at most 1.00."""
-    runs = timing.measure("twins.peers:torch_arms", {"config": CONFIG, "batch": BATCH}, PLAN)
+    runs = harness.measure(
+        "twins.timing.peers.language_models:torch_arms", {"config": CONFIG, "batch": BATCH}, PLAN
+    )
     yield from rows("torch step, ours", runs, "ours", 1.00)
 
 
 def mlx_rows(compiled: bool) -> Iterator[str]:
     """Our MLX step over the composition of mlx.nn's layers; goal at most 1.00."""
-    runs = timing.measure(
-        "twins.peers:mlx_arms", {"config": CONFIG, "batch": BATCH, "compiled": compiled}, PLAN
+    runs = harness.measure(
+        "twins.timing.peers.language_models:mlx_arms",
+        {"config": CONFIG, "batch": BATCH, "compiled": compiled},
+        PLAN,
     )
     yield from rows(f"MLX step, {'compiled' if compiled else 'eager'}, ours", runs, "ours", 1.00)
 
@@ -31,10 +37,12 @@ def mlx_rows(compiled: bool) -> Iterator[str]:
 def bert_rows() -> Iterator[str]:
     """Our BERT steps over transformers' BertModel and over mlx.nn's layers; goal at most 1.00."""
     sizes = {"config": BERT, "batch": BATCH}
-    runs = timing.measure("twins.peers_bert:torch_arms", sizes, PLAN)
+    runs = harness.measure("twins.timing.peers.bert_models:torch_arms", sizes, PLAN)
     yield from rows("BERT, torch step, ours", runs, "ours", 1.00)
     for compiled in (False, True):
-        runs = timing.measure("twins.peers_bert:mlx_arms", sizes | {"compiled": compiled}, PLAN)
+        runs = harness.measure(
+            "twins.timing.peers.bert_models:mlx_arms", sizes | {"compiled": compiled}, PLAN
+        )
         yield from rows(f"BERT, MLX step, {'compiled' if compiled else 'eager'}, ours", runs, "ours", 1.00)
 
 
@@ -42,30 +50,32 @@ def resnet_rows() -> Iterator[str]:
     """Our ResNet-18 steps over plain compositions of layers; goal at most 1.00."""
     for framework, compiled in (("torch", False), ("mlx", False), ("mlx", True)):
         arguments = RESNET | {"framework": framework, "compiled": compiled}
-        runs = timing.measure("twins.peers_vision:step_arms", arguments, SLOW_PLAN)
+        runs = harness.measure("twins.timing.peers.vision_models:step_arms", arguments, SLOW_PLAN)
         name = f"ResNet-18, {framework} step, {'compiled' if compiled else 'eager'}, ours"
         yield from rows(name, runs, "ours", 1.00)
 
 
 def harness_rows() -> Iterator[str]:
     """The timing harness over a bare loop of the same steps; goal at most 1.01."""
-    runs = timing.measure("twins.peers:harness_arms", {"config": CONFIG, "batch": 1}, PLAN)
-    yield row(
-        "the timing harness ÷ a bare loop", timing.ratio(runs, "the timing harness", "a bare loop"), 1.01
+    runs = harness.measure(
+        "twins.timing.peers.language_models:harness_arms", {"config": CONFIG, "batch": 1}, PLAN
     )
-    yield row("  A/A", timing.same(runs), None)
+    yield row(
+        "the timing harness ÷ a bare loop", statistics.ratio(runs, "the timing harness", "a bare loop"), 1.01
+    )
+    yield row("  A/A", statistics.same(runs), None)
 
 
-def rows(what: str, runs: list[timing.Run], ours: str, goal: float) -> Iterator[str]:
+def rows(what: str, runs: list[statistics.Run], ours: str, goal: float) -> Iterator[str]:
     """A line per peer, and the A/A line."""
-    for name in timing.arm_names(runs):
+    for name in statistics.arm_names(runs):
         if name != ours and not name.endswith(AGAIN):
-            yield row(f"{what} ÷ {name}", timing.ratio(runs, ours, name), goal)
-    yield row("  A/A", timing.same(runs), None)
-    yield from (f"  {sentence}" for sentence in timing.warnings(runs))
+            yield row(f"{what} ÷ {name}", statistics.ratio(runs, ours, name), goal)
+    yield row("  A/A", statistics.same(runs), None)
+    yield from (f"  {sentence}" for sentence in statistics.warnings(runs))
 
 
-def row(what: str, ratio: timing.Ratio, goal: float | None) -> str:
+def row(what: str, ratio: statistics.Ratio, goal: float | None) -> str:
     """One ratio with its interval and, where there is one, its goal and whether the interval reaches it."""
     if goal is None:
         return f"{what:<78}{ratio}"

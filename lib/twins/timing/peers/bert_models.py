@@ -6,11 +6,13 @@ ships: MultiHeadAttention, Linear, LayerNorm. Head, optimizer and clipping are o
 
 from dataclasses import asdict, replace
 
-from twins import arms, train
 from twins.frameworks import MLX, TORCH
 from twins.models import bert
-from twins.timing import AGAIN, Arm
-from twins.train import Recipe
+from twins.timing import variants
+from twins.timing.harness import Arm
+from twins.timing.statistics import AGAIN
+from twins.training import train
+from twins.training.train import Recipe
 
 import mlx.core as mx  # isort: skip  (after twins.frameworks: the BLAS)
 import mlx.nn as mnn  # isort: skip
@@ -87,8 +89,8 @@ def _arms(config: dict, batch: int, framework, name: str, compiled: bool) -> dic
         "ours" + AGAIN: train.half(bert, sizes, recipe, framework),
         name: peer(sizes, recipe, framework),
     }
-    batches = arms.examples("bert", asdict(sizes), batch)
-    return {arm: arms.step_arm(half, batches, compiled) for arm, half in halves.items()}
+    batches = variants.examples("bert", asdict(sizes), batch)
+    return {arm: variants.step_arm(half, batches, compiled) for arm, half in halves.items()}
 
 
 def torch_arms(config: dict, batch: int) -> dict[str, Arm]:

@@ -7,11 +7,13 @@ tied head, optimizer and clipping are ours in all of them; dropout is off.
 
 from dataclasses import asdict, replace
 
-from twins import arms, timing, train
 from twins.frameworks import MLX, TORCH
 from twins.models import transformer_lm as lm
-from twins.timing import AGAIN, Arm
-from twins.train import Half, Recipe
+from twins.timing import variants
+from twins.timing.harness import Arm
+from twins.timing.statistics import AGAIN
+from twins.training import train
+from twins.training.train import Half, Recipe
 
 import mlx.core as mx  # isort: skip  (after twins.frameworks: the BLAS)
 import mlx.nn as mnn  # isort: skip
@@ -111,7 +113,7 @@ def _torch_half(model: tnn.Module, recipe: Recipe, fused: bool = True) -> Half:
 
 
 def _arm(half: Half, sizes: lm.Config, batch: int, compiled: bool = False) -> Arm:
-    return arms.step_arm(half, arms.examples("transformer_lm", asdict(sizes), batch), compiled)
+    return variants.step_arm(half, variants.examples("transformer_lm", asdict(sizes), batch), compiled)
 
 
 def torch_arms(config: dict, batch: int) -> dict[str, Arm]:
@@ -148,7 +150,7 @@ def harness_arms(config: dict, batch: int) -> dict[str, Arm]:
 
     def harness():
         for _ in range(CALLS):
-            timing.once(arm)
+            harness.once(arm)
 
     calls = {"a bare loop": bare, "a bare loop" + AGAIN: bare, "the timing harness": harness}
     return {name: Arm(call, lambda: None) for name, call in calls.items()}

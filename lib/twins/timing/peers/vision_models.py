@@ -6,11 +6,13 @@ in that of mlx-examples' cifar (https://github.com/ml-explore/mlx-examples). Opt
 
 from dataclasses import replace
 
-from twins import arms, train
 from twins.frameworks import MLX, TORCH
 from twins.models import resnet
-from twins.timing import AGAIN, Arm
-from twins.train import Half, Recipe
+from twins.timing import variants
+from twins.timing.harness import Arm
+from twins.timing.statistics import AGAIN
+from twins.training import train
+from twins.training.train import Half, Recipe
 
 import mlx.core as mx  # isort: skip  (after twins.frameworks: the BLAS)
 import mlx.nn as mnn  # isort: skip
@@ -100,5 +102,5 @@ def step_arms(size: int, batch: int, framework: str, compiled: bool) -> dict[str
         "ours" + AGAIN: train.half(resnet, sizes, recipe, each),
         f"a plain composition of {framework}.nn": peer(sizes, recipe, each),
     }
-    batches = arms.examples("resnet", vars(sizes), batch)
-    return {arm: arms.step_arm(half, batches, compiled) for arm, half in halves.items()}
+    batches = variants.examples("resnet", vars(sizes), batch)
+    return {arm: variants.step_arm(half, batches, compiled) for arm, half in halves.items()}

@@ -1,18 +1,4 @@
-"""From a graph to a MIL program: one rule per kind of node, one file per family.
+"""The rules that lower one node of the graph to MIL, by kind of node, in the three folders inside.
 
-https://apple.github.io/coremltools/source/coremltools.converters.mil.mil.ops.defs.html
+It may import mlx_coreml.ir.
 """
-
-import importlib
-
-from twins.coreml.lowering.registry import RULES, lowering
-
-FAMILIES = ("elementwise", "functions", "integers", "shape", "indexing", "updates", "sorting", "scans")
-FAMILIES += ("reduction", "products", "experts", "transforms", "quantized")
-FAMILIES += ("convolution", "pooling", "resizing", "padding")
-FAMILIES += ("linear", "norms", "activations", "attention", "recurrent")
-
-for family in FAMILIES:
-    importlib.import_module(f"twins.coreml.lowering.{family}")
-
-__all__ = ["RULES", "lowering"]

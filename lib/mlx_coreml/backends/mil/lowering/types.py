@@ -9,8 +9,8 @@ import numpy as np
 from coremltools.converters.mil.mil import types
 from coremltools.converters.mil.mil.block import curr_opset_version
 
-from twins.coreml.errors import ConversionError
-from twins.coreml.graph import Tensor
+from mlx_coreml.ir.errors import ConversionError
+from mlx_coreml.ir.graph import Tensor
 
 FP16_LIMIT = float(np.finfo(np.float16).max)
 NUMPY = {"fp16": np.float16, "fp32": np.float32, "int32": np.int32, "bool": np.bool_}

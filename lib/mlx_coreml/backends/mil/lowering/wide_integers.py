@@ -2,7 +2,7 @@
 
 import warnings
 
-from twins.coreml.graph import Graph
+from mlx_coreml.ir.graph import Graph
 
 # what leaves the range of int32 where MLX's own type holds or wraps it
 LEAVING = {

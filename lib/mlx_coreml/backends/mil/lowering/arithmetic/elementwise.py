@@ -12,8 +12,8 @@ import numpy as np
 from coremltools.converters.mil.mil import Builder as mb
 from coremltools.converters.mil.mil import types
 
-from twins.coreml.graph import Node
-from twins.coreml.lowering.registry import RULES, lowering
+from mlx_coreml.backends.mil.lowering.registry import RULES, lowering
+from mlx_coreml.ir.graph import Node
 
 UNARY = (
     {"Abs": "abs", "Sign": "sign", "Exp": "exp", "Sin": "sin", "Cos": "cos", "Tan": "tan"}

@@ -8,9 +8,9 @@ import numpy as np
 from coremltools.converters.mil.mil import Builder as mb
 from coremltools.converters.mil.mil import Var
 
-from twins.coreml.graph import Node
-from twins.coreml.lowering.elementwise import number
-from twins.coreml.lowering.registry import lowering
+from mlx_coreml.backends.mil.lowering.arithmetic.elementwise import number
+from mlx_coreml.backends.mil.lowering.registry import lowering
+from mlx_coreml.ir.graph import Node
 
 LARGEST = float(np.finfo(np.float32).max)
 # M. Giles, Approximating the erfinv function, 2010: polynomials in w = -log(1 - x^2), highest power first

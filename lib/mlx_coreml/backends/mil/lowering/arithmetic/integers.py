@@ -4,11 +4,11 @@ import numpy as np
 from coremltools.converters.mil.mil import Builder as mb
 from coremltools.converters.mil.mil import types
 
-from twins.coreml.errors import ConversionError
-from twins.coreml.graph import Node
-from twins.coreml.lowering.elementwise import wrapped
-from twins.coreml.lowering.registry import lowering
-from twins.coreml.releases import divmod_truncates
+from mlx_coreml.backends.mil.lowering.arithmetic.elementwise import wrapped
+from mlx_coreml.backends.mil.lowering.registry import lowering
+from mlx_coreml.capture.releases import divmod_truncates
+from mlx_coreml.ir.errors import ConversionError
+from mlx_coreml.ir.graph import Node
 
 AND, OR, XOR, LEFT, RIGHT = range(5)  # mlx/primitives.h, BitwiseBinary::Op
 LOGIC = {AND: "logical_and", OR: "logical_or", XOR: "logical_xor"}

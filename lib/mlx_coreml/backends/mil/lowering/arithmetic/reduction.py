@@ -3,9 +3,9 @@
 from coremltools.converters.mil.mil import Builder as mb
 from coremltools.converters.mil.mil import types
 
-from twins.coreml.graph import Node
-from twins.coreml.lowering.elementwise import number, wrapped
-from twins.coreml.lowering.registry import lowering
+from mlx_coreml.backends.mil.lowering.arithmetic.elementwise import number, wrapped
+from mlx_coreml.backends.mil.lowering.registry import lowering
+from mlx_coreml.ir.graph import Node
 
 AND, OR, SUM, PRODUCT, MINIMUM, MAXIMUM = range(6)  # mlx/primitives.h, Reduce::ReduceType
 REDUCTIONS = {AND: "reduce_min", OR: "reduce_max", SUM: "reduce_sum", PRODUCT: "reduce_prod"} | {

@@ -6,10 +6,10 @@ import numpy as np
 from coremltools.converters.mil.mil import Builder as mb
 from coremltools.converters.mil.mil import Var, types
 
-from twins.coreml.graph import Node
-from twins.coreml.lowering.elementwise import as_numbers, number, wrapped
-from twins.coreml.lowering.functions import LARGEST, log_of_sum
-from twins.coreml.lowering.registry import lowering
+from mlx_coreml.backends.mil.lowering.arithmetic.elementwise import as_numbers, number, wrapped
+from mlx_coreml.backends.mil.lowering.arithmetic.functions import LARGEST, log_of_sum
+from mlx_coreml.backends.mil.lowering.registry import lowering
+from mlx_coreml.ir.graph import Node
 
 MAXIMUM, MINIMUM, SUM, PRODUCT, LOG_ADD_EXP = range(5)  # mlx/primitives.h, Scan::ReduceType
 COMBINED: dict[int, Callable] = {MAXIMUM: mb.maximum, MINIMUM: mb.minimum, PRODUCT: mb.mul}

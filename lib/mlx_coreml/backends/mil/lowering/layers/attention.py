@@ -10,10 +10,10 @@ import numpy as np
 from coremltools.converters.mil.mil import Builder as mb
 from coremltools.converters.mil.mil import types
 
-from twins.coreml.graph import Node
-from twins.coreml.lowering.elementwise import number
-from twins.coreml.lowering.registry import lowering
-from twins.coreml.lowering.types import at_least
+from mlx_coreml.backends.mil.lowering.arithmetic.elementwise import number
+from mlx_coreml.backends.mil.lowering.registry import lowering
+from mlx_coreml.backends.mil.lowering.types import at_least
+from mlx_coreml.ir.graph import Node
 
 # What a constant bias may be at least. A score takes it below by less than fp16 has left (65504).
 LOWEST = {"fp16": -4e4, "fp32": -1e30}

@@ -6,8 +6,8 @@ https://apple.github.io/coremltools/source/coremltools.converters.mil.mil.ops.de
 import numpy as np
 from coremltools.converters.mil.mil import Builder as mb
 
-from twins.coreml.graph import Node
-from twins.coreml.lowering.registry import lowering
+from mlx_coreml.backends.mil.lowering.registry import lowering
+from mlx_coreml.ir.graph import Node
 
 
 @lowering("conv")

@@ -6,10 +6,10 @@ import numpy as np
 from coremltools.converters.mil.mil import Builder as mb
 from coremltools.converters.mil.mil import Var, types
 
-from twins.coreml.graph import Node
-from twins.coreml.lowering.elementwise import number
-from twins.coreml.lowering.indexing import from_start, joined
-from twins.coreml.lowering.registry import lowering
+from mlx_coreml.backends.mil.lowering.arithmetic.elementwise import number
+from mlx_coreml.backends.mil.lowering.registry import lowering
+from mlx_coreml.backends.mil.lowering.tensors.indexing import from_start, joined
+from mlx_coreml.ir.graph import Node
 
 
 @lowering("GatherMM")

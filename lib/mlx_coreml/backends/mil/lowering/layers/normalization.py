@@ -3,11 +3,11 @@
 import numpy as np
 from coremltools.converters.mil.mil import Builder as mb
 
-from twins.coreml.graph import Node
-from twins.coreml.lowering.convolution import per_channel
-from twins.coreml.lowering.elementwise import number
-from twins.coreml.lowering.indexing import transposed
-from twins.coreml.lowering.registry import lowering
+from mlx_coreml.backends.mil.lowering.arithmetic.elementwise import number
+from mlx_coreml.backends.mil.lowering.layers.convolution import per_channel
+from mlx_coreml.backends.mil.lowering.registry import lowering
+from mlx_coreml.backends.mil.lowering.tensors.indexing import transposed
+from mlx_coreml.ir.graph import Node
 
 SMALLEST = {np.float16: 2.0**-24, np.float32: 0.0}
 

@@ -2,9 +2,9 @@
 
 from coremltools.converters.mil.mil import Builder as mb
 
-from twins.coreml.graph import Node
-from twins.coreml.lowering.elementwise import number
-from twins.coreml.lowering.registry import lowering
+from mlx_coreml.backends.mil.lowering.arithmetic.elementwise import number
+from mlx_coreml.backends.mil.lowering.registry import lowering
+from mlx_coreml.ir.graph import Node
 
 
 @lowering("Matmul")

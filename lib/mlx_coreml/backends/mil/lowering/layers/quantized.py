@@ -7,9 +7,9 @@ import numpy as np
 from coremltools.converters.mil.mil import Builder as mb
 from coremltools.converters.mil.mil import types
 
-from twins.coreml.graph import Node
-from twins.coreml.lowering.registry import lowering
-from twins.coreml.lowering.types import at_least
+from mlx_coreml.backends.mil.lowering.registry import lowering
+from mlx_coreml.backends.mil.lowering.types import at_least
+from mlx_coreml.ir.graph import Node
 
 UNSIGNED = {4: types.np_uint4_dtype, 8: np.uint8}
 

@@ -8,9 +8,9 @@ import numpy as np
 from coremltools.converters.mil.mil import Builder as mb
 from coremltools.converters.mil.mil import types
 
-from twins.coreml.graph import Node
-from twins.coreml.lowering.registry import lowering
-from twins.coreml.lowering.types import at_least
+from mlx_coreml.backends.mil.lowering.registry import lowering
+from mlx_coreml.backends.mil.lowering.types import at_least
+from mlx_coreml.ir.graph import Node
 
 LSTM_ORDER, GRU_ORDER = (0, 1, 3, 2), (0, 2, 1)
 

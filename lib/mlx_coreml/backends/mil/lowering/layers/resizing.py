@@ -6,8 +6,8 @@ https://apple.github.io/coremltools/source/coremltools.converters.mil.mil.ops.de
 import numpy as np
 from coremltools.converters.mil.mil import Builder as mb
 
-from twins.coreml.graph import Node
-from twins.coreml.lowering.registry import RULES, lowering
+from mlx_coreml.backends.mil.lowering.registry import RULES, lowering
+from mlx_coreml.ir.graph import Node
 
 SHUFFLES = {"pixel_shuffle": ("upscale_factor", np.int32), "pixel_unshuffle": ("downscale_factor", np.uint32)}
 SHUFFLES |= {"depth_to_space": ("block_size", np.int32), "space_to_depth": ("block_size", np.int32)}

@@ -1,12 +1,12 @@
 """Linear transforms of the last axis as products with a constant matrix."""
 
+import mlx.core as mx
 import numpy as np
 from coremltools.converters.mil.mil import Builder as mb
 from coremltools.converters.mil.mil import types
 
-from twins.coreml.graph import Node
-from twins.coreml.lowering.registry import lowering
-from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
+from mlx_coreml.backends.mil.lowering.registry import lowering
+from mlx_coreml.ir.graph import Node
 
 
 @lowering("Hadamard")

@@ -9,10 +9,10 @@ import numpy as np
 from coremltools.converters.mil.mil import Builder as mb
 from coremltools.converters.mil.mil import Var
 
-from twins.coreml.errors import ConversionError
-from twins.coreml.graph import Node, Tensor
-from twins.coreml.lowering.elementwise import as_numbers
-from twins.coreml.lowering.registry import lowering
+from mlx_coreml.backends.mil.lowering.arithmetic.elementwise import as_numbers
+from mlx_coreml.backends.mil.lowering.registry import lowering
+from mlx_coreml.ir.errors import ConversionError
+from mlx_coreml.ir.graph import Node, Tensor
 
 MOVED = (
     "AsType",

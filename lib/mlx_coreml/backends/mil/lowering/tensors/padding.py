@@ -7,9 +7,9 @@ import numpy as np
 from coremltools.converters.mil.mil import Builder as mb
 from coremltools.converters.mil.mil import types
 
-from twins.coreml.graph import Node
-from twins.coreml.lowering.elementwise import number
-from twins.coreml.lowering.registry import lowering
+from mlx_coreml.backends.mil.lowering.arithmetic.elementwise import number
+from mlx_coreml.backends.mil.lowering.registry import lowering
+from mlx_coreml.ir.graph import Node
 
 
 @lowering("Pad")

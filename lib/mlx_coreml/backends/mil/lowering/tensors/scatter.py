@@ -7,12 +7,12 @@ import numpy as np
 from coremltools.converters.mil.mil import Builder as mb
 from coremltools.converters.mil.mil import Var
 
-from twins.coreml.errors import ConversionError
-from twins.coreml.graph import Node
-from twins.coreml.lowering.elementwise import as_numbers, wrapped
-from twins.coreml.lowering.indexing import from_start, full_start, joined, transposed
-from twins.coreml.lowering.registry import lowering
-from twins.coreml.lowering.types import at_least
+from mlx_coreml.backends.mil.lowering.arithmetic.elementwise import as_numbers, wrapped
+from mlx_coreml.backends.mil.lowering.registry import lowering
+from mlx_coreml.backends.mil.lowering.tensors.indexing import from_start, full_start, joined, transposed
+from mlx_coreml.backends.mil.lowering.types import at_least
+from mlx_coreml.ir.errors import ConversionError
+from mlx_coreml.ir.graph import Node
 
 MODES = ["max", "min", "add", "mul", "update"]  # mlx/primitives.h, Scatter::ReduceType
 AXIS_MODES = ["add", "update"]  # ScatterAxis::ReduceType

@@ -3,8 +3,8 @@
 import numpy as np
 from coremltools.converters.mil.mil import Builder as mb
 
-from twins.coreml.graph import Node
-from twins.coreml.lowering.registry import RULES, lowering
+from mlx_coreml.backends.mil.lowering.registry import RULES, lowering
+from mlx_coreml.ir.graph import Node
 
 
 def _reshape(node: Node, x):

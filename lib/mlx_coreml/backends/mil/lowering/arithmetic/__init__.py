@@ -1,0 +1,16 @@
+"""Rules for arithmetic: elementwise operations, activations, integers, reductions, scans, sorting.
+
+It may import mlx_coreml.backends.mil.lowering, mlx_coreml.capture and mlx_coreml.ir.
+"""
+
+from mlx_coreml.backends.mil.lowering.arithmetic import (
+    activations,
+    elementwise,
+    functions,
+    integers,
+    reduction,
+    scans,
+    sorting,
+)
+
+__all__ = ["activations", "elementwise", "functions", "integers", "reduction", "scans", "sorting"]

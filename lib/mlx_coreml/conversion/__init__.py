@@ -1,0 +1,5 @@
+"""`convert`, and the check of what it made against MLX.
+
+It may import coreml_runtime, mlx_coreml.backends.mil, mlx_coreml.capture, mlx_coreml.ir and
+mlx_coreml.passes.
+"""

@@ -1,0 +1,4 @@
+"""Cases of coverage for the operations of mlx.core.
+
+It may import mlx_coreml.coverage.cases.
+"""

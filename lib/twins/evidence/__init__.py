@@ -1,0 +1,5 @@
+"""From records to verdicts: claims, decisions, rooflines, breadth, plausibility, the summary.
+
+It may import twins.evidence.published, twins.frameworks, twins.records, twins.timing and
+twins.timing.ceilings.
+"""

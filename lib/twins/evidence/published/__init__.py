@@ -1,0 +1,4 @@
+"""What others published: benchmarks, tables, their audit, and our figures beside theirs.
+
+It may import twins.frameworks, twins.records and twins.timing.
+"""

@@ -1,0 +1,48 @@
+"""The figure of hand-overs: seconds over bytes, for those that share memory and those that copy it."""
+
+from twins.figures.style import COLOURS, MUTED, Figure, blank, end_labels, headline, log_ticks, nothing
+from twins.records import store
+from twins.timing import comparison, statistics
+from twins.timing.statistics import duration
+from twins.transfer.transfer_tables import shared, written
+
+SHARED_DASH, COPIED_DASH = (0, (1, 1.5)), "-"
+
+
+def receiver(route: str) -> str:
+    """Who receives an array: a framework or NumPy; a route that only names devices stays in its framework."""
+    source, _, target = route.partition(" → ")
+    word = target.split()[0].rstrip(",")
+    return word if word in (*COLOURS, "NumPy") else source.split()[0]
+
+
+def times(records: list[store.Timing], proofs: list[store.Sharing]) -> Figure:
+    """Seconds over bytes for every hand-over: flat lines share, rising ones copy."""
+    if not records or not proofs:
+        return nothing("no hand-over was timed")
+    sizes = [record.case["bytes"] for record in records]
+    found = [comparison.runs(record) for record in records]
+    canvas, (axes,) = blank(4.6)
+    kinds = shared(proofs)
+    lines = {route: [statistics.median(runs, route) for runs in found] for route in kinds}
+    for route, seconds in lines.items():
+        colour = COLOURS.get(receiver(route), MUTED)
+        dash = SHARED_DASH if kinds[route] else COPIED_DASH
+        axes.plot(sizes, seconds, color=colour, linestyle=dash, lw=1.6, marker=".", ms=4)
+    axes.set(xscale="log", yscale="log")
+    every = [second for seconds in lines.values() for second in seconds]
+    log_ticks(axes.xaxis, sizes[0], sizes[-1], lambda size: written(round(size)))
+    axes.set_xticks(sizes, [written(size) for size in sizes])
+    log_ticks(axes.yaxis, min(every), max(every), duration)
+    copies = [seconds[-1] for route, seconds in lines.items() if not kinds[route]]
+    ends = [(sizes[-1], max(copies), "copies", MUTED)] if copies else []
+    shares = [seconds[-1] for route, seconds in lines.items() if kinds[route]]
+    ends += [(sizes[-1], max(shares), "shared", MUTED)] if shares else []
+    end_labels(axes, ends, log=True)
+    title = f"{sum(kinds.values())} of {len(kinds)} hand-overs share memory, {len(copies)} copy"
+    headline(axes, title, "Time over bytes; blue: to MLX, orange: to PyTorch, grey: to NumPy; dotted: shared")
+    told = "; ".join(
+        f"{route} {'shares' if kinds[route] else 'copies'}, {duration(seconds[-1])} for {written(sizes[-1])}"
+        for route, seconds in lines.items()
+    )
+    return Figure(canvas, f"{title}: {told}.")

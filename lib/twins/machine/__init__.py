@@ -1,0 +1,4 @@
+"""What this machine is and what it does meanwhile: fingerprint, conditions, memory, fresh processes, doctor.
+
+It may import twins.frameworks and twins.records.
+"""
