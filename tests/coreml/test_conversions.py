@@ -1,9 +1,9 @@
 """Conversions as records: checked, failures with step and words, crashes that spare the others."""
 
 import os
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from twins import plots_coreml
 from twins.coreml import apart, contents, conversions, pitfalls
