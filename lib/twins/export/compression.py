@@ -9,11 +9,12 @@ import itertools
 import math
 import tempfile
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import coremltools.optimize.coreml as cto
 import numpy as np
+from msgspec.structs import replace
 
 from coreml_runtime import Model, load
 from coreml_runtime.verification import native_core_ml

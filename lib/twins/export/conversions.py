@@ -5,7 +5,6 @@ when it dies, the model it died on is a failed row and the others go on in a fre
 https://apple.github.io/coremltools/docs-guides/source/convert-pytorch-workflow.html
 """
 
-import json
 import shutil
 import statistics
 import tempfile
@@ -14,6 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import coremltools as ct
+import msgspec
 import numpy as np
 
 from coreml_runtime import inspect
@@ -97,7 +97,7 @@ def convert(route: str, tasks: Sequence[Task], folder: Path | None = None) -> It
             given = {"route": route, "tasks": [asdict(task) for task in left], "folder": str(base)}
             words = _ended(given)
             lines = rows.read_text().splitlines() if rows.exists() else []
-            yield from (Conversion(**json.loads(line)) for line in lines)
+            yield from (msgspec.json.decode(line, type=Conversion) for line in lines)
             left = left[len(lines) :]
             if left:
                 yield _failed(route, left.pop(0), {}, routes.ROUTES[route][0].__name__, words)
@@ -147,7 +147,7 @@ def take(route: str, tasks: list[dict], folder: str) -> None:
         task = Task(**values)
         record = _converted(route, task, Path(folder) / f"{task.model}-{task.precision}")
         with (Path(folder) / "rows.jsonl").open("a") as file:
-            file.write(json.dumps(asdict(record), allow_nan=False) + "\n")
+            file.write(f"{store.json_line(record)}\n")
         tell(f"{route}: {task.model}")
 
 

@@ -15,13 +15,15 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterable
-from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
+from msgspec.structs import replace
+
 from twins.export import conversions, trained_models
 from twins.records.record_types import Conversion
-from twins.records.store import ROOT
+from twins.records.store import ROOT, json_line
 
 ROUTE = "PyTorch, ONNX, onnx2torch"
 KEPT = ROOT / "data" / "apart" / "onnx2torch.jsonl"
@@ -43,7 +45,7 @@ def read(path: Path = KEPT) -> tuple[list[Conversion], str]:
     told = json.loads(first)
     versions = ", ".join(f"{name} {version}" for name, version in told["versions"].items())
     note = f"{ROUTE} was run apart on {told['date']}, with {versions}; again with `{told['command']}`."
-    return [Conversion(**json.loads(row)) for row in rows], note
+    return [msgspec.json.decode(row, type=Conversion) for row in rows], note
 
 
 def write(records: Iterable[Conversion], path: Path) -> None:
@@ -54,9 +56,9 @@ def write(records: Iterable[Conversion], path: Path) -> None:
         "command": "PYTHONPATH=build/apart python -m twins.export.isolated_environment",
         "torchvision": "a stand-in without operations",
     }
-    marked = [asdict(replace(each, case=each.case | {"apart": told["date"]})) for each in records]
+    marked = [replace(each, case=each.case | {"apart": told["date"]}) for each in records]
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join(map(json.dumps, [told, *marked])) + "\n")
+    path.write_text("\n".join([json.dumps(told), *map(json_line, marked)]) + "\n")
 
 
 def main() -> None:

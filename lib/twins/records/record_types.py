@@ -1,11 +1,13 @@
-"""What is recorded: one frozen dataclass per kind of record; store.py writes and reads them."""
+"""What is recorded: one frozen msgspec structure per kind of record; store.py writes and reads them."""
 
-import typing
-from dataclasses import dataclass
+import msgspec
 
 
-@dataclass(frozen=True)
-class Machine:
+class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What every kind of record is; a field with a default came later, and older records lack it."""
+
+
+class Machine(Body):
     """The machine and its software, as machine.fingerprint gives them."""
 
     id: str
@@ -30,8 +32,7 @@ class Machine:
         return f"{self.chip}{gpu}, {self.cores} cores, {self.memory_gb} GB, {self.system}"
 
 
-@dataclass(frozen=True)
-class Timing:
+class Timing(Body):
     """Raw samples of one interleaved measurement: one Run in plain form per process.
 
     `subject` says what was timed ("matmul", "training step"), `case` its sizes.
@@ -42,8 +43,7 @@ class Timing:
     runs: list[dict]
 
 
-@dataclass(frozen=True)
-class Gate:
+class Gate(Body):
     """A fairness gate's verdict: every check, and the first losses of every run.
 
     `limits` says where its limits come from; empty in records made before a device had limits of its own.
@@ -57,8 +57,7 @@ class Gate:
     limits: str = ""
 
 
-@dataclass(frozen=True)
-class Fit:
+class Fit(Body):
     """Losses of training on a data set, one per step and run; `held_out` after training; in nats."""
 
     twin: str
@@ -70,8 +69,7 @@ class Fit:
     held_out: dict[str, float]
 
 
-@dataclass(frozen=True)
-class Accuracy:
+class Accuracy(Body):
     """How many of `total` held-out examples each trained half classifies rightly.
 
     `majority` is how many naming the most frequent class every time gets right.
@@ -86,8 +84,7 @@ class Accuracy:
     total: int
 
 
-@dataclass(frozen=True)
-class Work:
+class Work(Body):
     """Floating-point operations of one training step, agreed on by both counts."""
 
     twin: str
@@ -95,8 +92,7 @@ class Work:
     flops: int
 
 
-@dataclass(frozen=True)
-class Memory:
+class Memory(Body):
     """Bytes that training adds in a process of its own; allocator is None where the framework counts none.
 
     `resident` is the process's own memory and `process` says how it was read: the resident set, or on macOS
@@ -112,8 +108,7 @@ class Memory:
     process: str = "resident set"
 
 
-@dataclass(frozen=True)
-class Sharing:
+class Sharing(Body):
     """Whether a hand-over of `size` bytes shared memory: what showed it, and the bytes it added.
 
     `written`: a write through the receiver was read at the source; `address`: both lie at one address, None
@@ -127,8 +122,7 @@ class Sharing:
     added: int
 
 
-@dataclass(frozen=True)
-class Energy:
+class Energy(Body):
     """Joules of one call of an arm, averaged over seconds of calls; `source` says what was read."""
 
     subject: str
@@ -138,8 +132,7 @@ class Energy:
     source: str
 
 
-@dataclass(frozen=True)
-class Conversion:
+class Conversion(Body):
     """One model taken to Core ML by one route: seconds of every step taken, and what came of it.
 
     `case` holds precision, target and sizes. `size` is the package in bytes, `operations` how many it
@@ -169,8 +162,7 @@ class Conversion:
         )
 
 
-@dataclass(frozen=True)
-class Coverage:
+class Coverage(Body):
     """How many cases of a group one route converts: `outcomes` counts them (right, refused, wrong, crash,
     timeout), `reasons` counts why the others are not right."""
 
@@ -181,8 +173,7 @@ class Coverage:
     reasons: dict[str, int]
 
 
-@dataclass(frozen=True)
-class Compressed:
+class Compressed(Body):
     """A model made smaller: bytes of its package and of its weights, and what is left of its quality.
 
     `family` is the method ("palettization"), `setting` its strength ("4 bit, group 32"). `value` is the
@@ -202,8 +193,7 @@ class Compressed:
     line: str
 
 
-@dataclass(frozen=True)
-class Breadth:
+class Breadth(Body):
     """What one framework offers of a list of things made from the other or from a shared set.
 
     `group` says of what (layers, losses, operations, architectures); `total` is the list's length, `lacking`
@@ -216,8 +206,7 @@ class Breadth:
     lacking: list[str]
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(Body):
     """A defect found in a published comparison, reproduced live with a small model of our own.
 
     `effect` is what `measure` reads with the defect, `control` what it reads without.
@@ -230,8 +219,7 @@ class Finding:
     reproduced: bool
 
 
-@dataclass(frozen=True)
-class Traffic:
+class Traffic(Body):
     """Bytes of one training step: the fewest that must cross memory, and all when nothing is fused."""
 
     twin: str
@@ -243,8 +231,7 @@ class Traffic:
 AS_SHIPPED, EQUAL = "as shipped", "as this report sets it"  # how float32 is computed
 
 
-@dataclass(frozen=True)
-class Precision:
+class Precision(Body):
     """Relative L2 errors of float32 against float64: of a product of `size`, and of a step's gradients.
 
     `setting` says whether the framework was left as it is shipped or set as this report sets it.
@@ -257,22 +244,4 @@ class Precision:
     gradients: float
 
 
-Body = (
-    Machine
-    | Timing
-    | Gate
-    | Fit
-    | Accuracy
-    | Work
-    | Memory
-    | Sharing
-    | Energy
-    | Conversion
-    | Coverage
-    | Compressed
-    | Breadth
-    | Finding
-    | Traffic
-    | Precision
-)
-KINDS = {kind.__name__.lower(): kind for kind in typing.get_args(Body)}
+KINDS = {kind.__name__.lower(): kind for kind in Body.__subclasses__()}

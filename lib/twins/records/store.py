@@ -7,13 +7,14 @@ compared unless asked for. https://jsonlines.org
 
 import json
 import os
-import types
 import typing
 from collections.abc import Iterable
-from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
+
+import msgspec
+from msgspec import structs
 
 from twins.records.record_types import (
     KINDS,
@@ -63,6 +64,7 @@ __all__ = [
     "append",
     "comparable",
     "default_folder",
+    "json_line",
     "latest",
     "parse",
     "read",
@@ -71,10 +73,11 @@ __all__ = [
 
 SCHEMA = 1
 ROOT = Path(__file__).resolve().parents[3]
+LONGEST = 300  # characters of a sentence that quotes a line
+Kind = typing.TypeVar("Kind", bound=Body)
 
 
-@dataclass(frozen=True)
-class Record:
+class Record(msgspec.Struct, typing.Generic[Kind], frozen=True, forbid_unknown_fields=True):
     """One line of a results file."""
 
     schema: int
@@ -85,7 +88,7 @@ class Record:
     notebook: str
     profile: str
     run: str
-    body: Body
+    body: Kind
 
 
 @dataclass(frozen=True)
@@ -105,81 +108,33 @@ class Found:
         return Found([record for record in self.records if record.device == device], self.problems)
 
 
-@cache
-def _parts(wanted: object) -> tuple[object, tuple]:
-    """A generic type's origin and arguments: looked up once, not once a value."""
-    origin = typing.get_origin(wanted)
-    return (typing.Union if origin is types.UnionType else origin), typing.get_args(wanted)
+class _Head(msgspec.Struct):
+    """What says how a line is read: its other fields are read after it."""
+
+    schema: int
+    kind: str
 
 
-@cache
-def _plain(wanted: object) -> frozenset[type] | None:
-    """The types a JSON value may have for a field that holds no other values; None for one that does."""
-    origin, arguments = _parts(wanted)
-    if origin is None:
-        return frozenset({int, float} if wanted is float else {wanted})
-    kinds = [_plain(each) for each in arguments]
-    return frozenset().union(*kinds) if origin is typing.Union and None not in kinds else None
-
-
-def _fits(value: object, wanted: object) -> bool:
-    """Whether a JSON value has a field's type."""
-    if (kinds := _plain(wanted)) is not None:
-        return type(value) in kinds
-    origin, arguments = _parts(wanted)
-    if origin is typing.Union:
-        return any(_fits(value, each) for each in arguments)
-    if type(value) is not origin:
-        return False
-    held, inner = (value.values() if origin is dict else value), arguments[-1]
-    if (kinds := _plain(inner)) is not None:
-        return {*map(type, held)} <= kinds
-    return all(_fits(each, inner) for each in held)
-
-
-@cache
-def _hints(kind: type) -> dict[str, object]:
-    """The types of a dataclass's fields, in order: looked up once, not once a line."""
-    hints = typing.get_type_hints(kind)
-    return {field.name: hints[field.name] for field in fields(kind)}
-
-
-@cache
-def _needed(kind: type) -> frozenset[str]:
-    """The fields that every record of a kind has; older records lack one with a default, which came later."""
-    return frozenset(field.name for field in fields(kind) if field.default is MISSING)
-
-
-def _typed(kind: type, values: object) -> object:
-    """A dataclass from plain values, names and types checked. Errors: ValueError."""
-    if not isinstance(values, dict):
-        raise ValueError(f"{kind.__name__.lower()} is {type(values).__name__}, it must be an object")
-    hints = _hints(kind)
-    if wrong := sorted((values.keys() - hints.keys()) | (_needed(kind) - values.keys())):
-        raise ValueError(
-            f"{kind.__name__.lower()} has fields that are missing or unknown: {', '.join(wrong)}"
-        )
-    for name, value in values.items():
-        if not is_dataclass(value) and not _fits(value, hints[name]):
-            wanted = hints[name].__name__ if isinstance(hints[name], type) else hints[name]
-            raise ValueError(f"{kind.__name__.lower()}.{name} is {value!r:.40}, it must be {wanted}")
-    return kind(**values)
+_HEAD = msgspec.json.Decoder(_Head)
+_READERS = {name: msgspec.json.Decoder(Record[kind]) for name, kind in KINDS.items()}
 
 
 def parse(line: str) -> Record:
-    """A record from its line. Errors: ValueError, what was found and what is allowed."""
+    """A record from its line. Errors: ValueError, where, what was found and what is allowed."""
     try:
-        values = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"not JSON ({error.msg} at column {error.colno})") from None
-    if not isinstance(values, dict):
-        raise ValueError(f"a {type(values).__name__}, not an object")
-    if values.get("schema") != SCHEMA:
-        raise ValueError(f"schema version {values.get('schema')!r}; this version of twins reads {SCHEMA}")
-    kind = KINDS.get(str(values.get("kind")))
-    if kind is None:
-        raise ValueError(f"kind {values.get('kind')!r}; known: {', '.join(KINDS)}")
-    return _typed(Record, values | {"body": _typed(kind, values.get("body"))})
+        head = _HEAD.decode(line)
+        if head.schema != SCHEMA:
+            raise ValueError(f"schema version {head.schema!r:.40}; this version of twins reads {SCHEMA}")
+        if head.kind not in _READERS:
+            raise ValueError(f"kind {head.kind!r:.40}; known: {', '.join(KINDS)}")
+        return _READERS[head.kind].decode(line)
+    except (msgspec.DecodeError, RecursionError) as error:  # its words may quote the line
+        raise ValueError(str(error).encode("unicode_escape").decode()[:LONGEST]) from None
+
+
+def json_line(values: msgspec.Struct) -> str:
+    """A record, a body or a header as one line of JSON, without its end. Errors: ValueError for NaN."""
+    return json.dumps(values, default=structs.asdict, allow_nan=False)
 
 
 def append(path: Path, records: Iterable[Record]) -> None:
@@ -189,7 +144,7 @@ def append(path: Path, records: Iterable[Record]) -> None:
     naming the file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    data = "".join(json.dumps(asdict(record), allow_nan=False) + "\n" for record in records).encode()
+    data = "".join(f"{json_line(record)}\n" for record in records).encode()
     descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
     size = os.fstat(descriptor).st_size
     try:

@@ -7,12 +7,13 @@ that the machine keeps in data/raw/machine-tag: merged records lie in folders of
 
 import argparse
 import hashlib
-import json
 import re
 import secrets
 import sys
-from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
 
 from twins.datasets import download
 from twins.evidence import plausibility
@@ -25,8 +26,7 @@ TARGET = ROOT / "build" / "share"
 MANY = 100_000_000  # bytes; a file of every page is one million
 
 
-@dataclass(frozen=True)
-class Header:
+class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The first line of a shared file; `sha256` is that of all lines after it."""
 
     format: str
@@ -57,14 +57,14 @@ def renamed(record: Record, machine: str) -> Record:
 def shared(records: list[Record], machine: str) -> str:
     """The text of a shared file. Errors: ValueError when a record is impossible or names this computer."""
     renamed_records = [renamed(record, machine) for record in records]
-    lines = [json.dumps(asdict(record), allow_nan=False) for record in renamed_records]
+    lines = [store.json_line(record) for record in renamed_records]
     _check(renamed_records, lines, machine)
     for number, record in enumerate(renamed_records, 2):
-        if what := leaks.leaks(json.dumps(asdict(record), ensure_ascii=False)):
+        if what := leaks.leaks(msgspec.json.encode(record).decode()):
             raise ValueError(f"line {number} (from {record.notebook}) is not shared: it names {what[0]!r}")
     text = "".join(f"{line}\n" for line in lines)
     header = Header(FORMAT, store.SCHEMA, machine, len(lines), _digest(text))
-    return json.dumps(asdict(header)) + "\n" + text
+    return f"{store.json_line(header)}\n{text}"
 
 
 def share(machine: str, since: str = "", folder: Path = FOLDER, target: Path = TARGET) -> Path:
@@ -99,7 +99,7 @@ def read(path: Path) -> list[Record]:
         _check(records, lines, header.machine)
         if what := leaks.leaks(text):
             raise ValueError(f"it names {what[0]!r}, a folder or a computer")
-    except (OSError, ValueError) as error:  # UnicodeDecodeError is one
+    except (OSError, ValueError, OverflowError) as error:  # OverflowError: an integer above every float
         told = (error.strerror or error) if isinstance(error, OSError) else error
         raise ValueError(f"{path.name}: {told}") from None
     return records
@@ -109,12 +109,12 @@ def _opened(text: str) -> tuple[Header, str]:
     """A shared file's header and the lines after it."""
     first, _, rest = text.partition("\n")
     try:
-        header = Header(**json.loads(first))
-    except (json.JSONDecodeError, TypeError):
+        header = msgspec.json.decode(first, type=Header)
+    except msgspec.DecodeError:
         raise ValueError("line 1: not the header of a shared file; `make share` writes one") from None
     if header.format != FORMAT or header.schema != store.SCHEMA:
         raise ValueError(
-            f"line 1: {header.format!r} of schema {header.schema!r}; "
+            f"line 1: {header.format!r:.40} of schema {header.schema!r:.40}; "
             f"this version of twins reads {FORMAT!r} of schema {store.SCHEMA}"
         )
     return header, rest
@@ -122,9 +122,11 @@ def _opened(text: str) -> tuple[Header, str]:
 
 def _parsed(number: int, line: str) -> Record:
     try:
-        return store.parse(line)
+        record = store.parse(line)
+        store.json_line(record)  # what is nested too deeply to be written again is refused here
     except (ValueError, RecursionError) as error:
         raise ValueError(f"line {number}: {error}") from None
+    return record
 
 
 def _check(records: list[Record], lines: list[str], machine: str) -> None:
@@ -173,7 +175,7 @@ def merge(paths: list[Path], folder: Path = FOLDER) -> tuple[list[Path], list[st
         except ValueError as error:
             refused.append(str(error))
             continue
-        text = "".join(json.dumps(asdict(record), allow_nan=False) + "\n" for record in records)
+        text = "".join(f"{store.json_line(record)}\n" for record in records)
         machine = records[0].machine
         written.append(_put(folder / machine / f"shared-{_digest(text)[:12]}.jsonl", text))
         known |= {(r.notebook, r.run): machine for r in records}

@@ -7,9 +7,9 @@ long, it is the filled one and nothing is timed twice.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 
 import numpy as np
+from msgspec.structs import replace
 
 from twins.machine import processes
 from twins.records.store import Gate, Timing

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import yaml
+from msgspec import structs
 from records import MACHINE, step, timed
 from test_summary import written
 
@@ -21,7 +22,7 @@ from twins.timing.statistics import AGAIN
 
 CLAIMS = {claim.id: claim for claim in claims.load()}
 MACS = {
-    name: replace(MACHINE, id=f"synthetic-{name}", chip=f"Synthetic {name}", device="Apple GPU")
+    name: structs.replace(MACHINE, id=f"synthetic-{name}", chip=f"Synthetic {name}", device="Apple GPU")
     for name in ("fast", "slow", "mixed")
 }
 
@@ -155,12 +156,14 @@ EXPORTS = [
 )
 def test_export_claims_follow_their_conversions(name, changed, before, after):
     assert said(name, *EXPORTS).word == before
-    rows = [replace(row, **changed.get(i, {})) for i, row in enumerate(EXPORTS)]
+    rows = [structs.replace(row, **changed.get(i, {})) for i, row in enumerate(EXPORTS)]
     assert said(name, *rows).word == after
 
 
 def test_a_route_that_is_not_there_is_no_failure():
-    gone = replace(EXPORTS[1], right=None, failed="trace", message="RuntimeError: needs macOS: not here")
+    gone = structs.replace(
+        EXPORTS[1], right=None, failed="trace", message="RuntimeError: needs macOS: not here"
+    )
     figures = queries.export_failures(on(MACHINE, EXPORTS[0], gone))
     assert figures == []
 
@@ -177,7 +180,7 @@ def test_breadth_counts_the_longer_list():
     rows = [Breadth("MLX", "layers", 100, []), Breadth("PyTorch", "layers", 50, [])]
     assert said("ecosystem", *rows).figures[0].value == 2
     assert said("ecosystem", *rows).word == SUPPORTED
-    fewer = [replace(rows[0], total=40), rows[1]]
+    fewer = [structs.replace(rows[0], total=40), rows[1]]
     assert said("ecosystem", *fewer).word == CONTRADICTED
 
 
@@ -239,7 +242,7 @@ def test_what_to_use_is_the_faster_one_or_what_it_depends_on():
 
 
 def test_the_route_to_core_ml_is_the_one_that_is_right_most_often():
-    wrong = [replace(EXPORTS[2], model=str(i), right=False) for i in range(3)]
+    wrong = [structs.replace(EXPORTS[2], model=str(i), right=False) for i in range(3)]
     row = decisions.table(on(MACHINE, *EXPORTS, *wrong)).set_index("to").loc["get a model to Core ML"]
     assert row["use"] == DIRECT
     assert row["because"].endswith("PyTorch, ONNX, onnxsim: 1 of 4 right, median 0.5 s")

@@ -1,9 +1,9 @@
 """What the summary page makes of records: the newest runs, machines side by side, gates, evidence."""
 
-from dataclasses import replace
 from datetime import UTC, date, datetime
 
 import pytest
+from msgspec.structs import replace
 from records import MACHINE, step, timed
 
 from twins.evidence import claims, summary

@@ -1,9 +1,9 @@
 """Conversions as records: checked, failures with step and words, crashes that spare the others."""
 
 import os
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from coreml_runtime import inspect
 from twins.export import conversions, isolated_environment, pitfalls

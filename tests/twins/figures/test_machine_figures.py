@@ -1,10 +1,10 @@
 """Many machines in one figure: every one is drawn, none pooled, with few operations."""
 
-from dataclasses import replace
-
+import msgspec
 import pytest
 import records
 from matplotlib.collections import LineCollection
+from msgspec.structs import replace
 
 from twins.evidence import summary
 from twins.figures import machine_figures, training_figures
@@ -39,15 +39,12 @@ def write(folder, count):
         )
 
 
-def test_many_files_are_read_with_types_looked_up_once_a_kind(tmp_path, monkeypatch):
+def test_many_files_are_read_by_readers_that_are_made_once(tmp_path, monkeypatch):
     write(tmp_path, 60)
-    asked = []
-    known = store.typing.get_type_hints
-    store._hints.cache_clear()
-    monkeypatch.setattr(store.typing, "get_type_hints", lambda kind: asked.append(kind) or known(kind))
+    monkeypatch.setattr(msgspec.json, "Decoder", None)
+    monkeypatch.setattr(msgspec.json, "decode", None)
     found = store.read(tmp_path)
     assert len(found.records) == 120 and found.problems == []
-    assert sorted(kind.__name__ for kind in asked) == ["Machine", "Record", "Timing"]
 
 
 def test_machines_are_compared_each_for_itself(tmp_path):

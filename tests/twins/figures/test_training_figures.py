@@ -1,10 +1,10 @@
 """Every figure's title and alt text are true of its records, whoever is faster; SVG keeps to the palette."""
 
 import re
-from dataclasses import replace
 
 import pytest
 import records
+from msgspec.structs import replace
 from records import product, step, timed
 
 from twins.figures import training_figures

@@ -15,6 +15,7 @@ from dataclasses import replace
 
 import pytest
 import records
+from msgspec import structs
 
 from twins.machine import doctor, time_estimate
 from twins.records import store
@@ -443,7 +444,7 @@ def test_the_share_profile_measures_less_and_at_the_sizes_of_the_quick_one():
 
 def test_a_macs_records_go_round_by_share_and_merge(tmp_path, monkeypatch):
     monkeypatch.setenv("TWINS_DATA", str(tmp_path / "raw"))
-    mac = replace(
+    mac = structs.replace(
         records.MACHINE,
         id="apple-m3-max-40-core-gpu-64gb",
         chip="Apple M3 Max",
@@ -460,7 +461,7 @@ def test_a_macs_records_go_round_by_share_and_merge(tmp_path, monkeypatch):
     assert refused == [] and len(written) == 1
     found = store.read(tmp_path / "theirs")
     assert found.problems == [] and {record.profile for record in found.records} == {"share"}
-    assert found.records[0].body == replace(mac, id=found.records[0].machine)
+    assert found.records[0].body == structs.replace(mac, id=found.records[0].machine)
     assert [record.body for record in found.records[1:]] == [record.body for record in book.records[1:]]
 
 

@@ -1,15 +1,15 @@
 """The fingerprint says what the machine is and not whose; probes do the work their names say."""
 
-import json
 import os
 import platform
 import re
-from dataclasses import asdict, replace
 from importlib.metadata import version
 
+import msgspec
 import psutil
 import pytest
-from machines import MACS, install
+from mac.machines import MACS, install
+from msgspec import structs
 
 from twins import frameworks
 from twins.frameworks import MLX
@@ -26,7 +26,7 @@ def test_the_fingerprint_is_this_machine():
     assert (here.blas, here.threads) == (frameworks.BLAS, frameworks.THREADS)
     assert here.device == {"cpu": "CPU", "mps": "Apple GPU", "cuda": "CUDA"}[MLX.device]
     assert os.sep not in here.compiler
-    assert Machine(**json.loads(json.dumps(asdict(here)))) == here
+    assert msgspec.convert(structs.asdict(here), Machine) == here
 
 
 def test_two_readings_give_one_id():
@@ -78,7 +78,7 @@ def test_a_macs_fingerprint_names_chip_gpu_cores_and_macos(monkeypatch, tmp_path
     slug = mac.chip.lower().replace(" ", "-")
     assert here.id == f"{slug}-{mac.gpu}-core-gpu-{here.memory_gb}gb"
     assert f"with {mac.gpu} GPU cores" in str(here)
-    assert Machine(**json.loads(json.dumps(asdict(here)))) == here
+    assert msgspec.convert(structs.asdict(here), Machine) == here
 
 
 def test_macs_that_differ_in_gpu_cores_alone_are_different_machines(monkeypatch, tmp_path):
@@ -109,7 +109,7 @@ def test_a_mac_without_readable_cores_keeps_the_id_of_chip_and_memory(monkeypatc
 )
 def test_an_mlx_that_is_built_for_an_older_macos_is_told(monkeypatch, tmp_path, wheel, name, told):
     on_a_mac(monkeypatch, tmp_path, name)
-    here = replace(identity.fingerprint(), mlx_wheel=wheel)
+    here = structs.replace(identity.fingerprint(), mlx_wheel=wheel)
     found = [sentence for sentence in identity.caveats(here) if sentence.startswith("MLX is the build")]
     assert [wheel in sentence for sentence in found] == [True] * told
 

@@ -1,11 +1,12 @@
 """Sharing a machine's records and merging those of others: what is written, and what is refused."""
 
+import dataclasses
 import hashlib
 import json
-from dataclasses import asdict, replace
 
 import pytest
 import records
+from msgspec.structs import asdict, replace
 
 from twins.evidence import summary
 from twins.records import leaks, store
@@ -37,11 +38,22 @@ def of_its_own(tmp_path, monkeypatch):
 def shared(folder, kept=None, name="a.jsonl", machine="chip-8gb-abcdef"):
     """A shared file whose records were not checked; its header is right."""
     kept = [sharing.renamed(r, machine) for r in (good() if kept is None else kept)]
-    text = "".join(json.dumps(asdict(r)) + "\n" for r in kept)
+    text = "".join(json.dumps(r, default=asdict) + "\n" for r in kept)
     digest = hashlib.sha256(text.encode()).hexdigest()
     header = sharing.Header(sharing.FORMAT, 1, machine, len(kept), digest)
     path = folder / name
-    path.write_text(json.dumps(asdict(header)) + "\n" + text)
+    path.write_text(store.json_line(header) + "\n" + text)
+    return path
+
+
+def edited(path, old, new):
+    """A shared file whose last line was changed by hand; its header is right again."""
+    header, *lines = path.read_text().splitlines()
+    assert old in lines[-1]
+    lines[-1] = lines[-1].replace(old, new)
+    text = "\n".join(lines) + "\n"
+    header = json.loads(header) | {"sha256": hashlib.sha256(text.encode()).hexdigest()}
+    path.write_text(json.dumps(header) + "\n" + text)
     return path
 
 
@@ -131,7 +143,12 @@ def test_a_missing_line_is_noticed(tmp_path):
     assert "holds 4 records, its first line says 5" in refusal(tmp_path, path)
 
 
-@pytest.mark.parametrize("text", ["", "[]\n", "{}\n", "no JSON\n", '{"format": "x"}\n'])
+HEADER = '{"format": "twins records", "schema": 1, "machine": "m", "records": 0, "sha256": "x"}\n'
+NO_HEADERS = ["", "[]\n", "{}\n", "no JSON\n", '{"format": "x"}\n', "[" * 100_000, HEADER.replace("0", '"0"')]
+NO_HEADERS += [HEADER.replace("0", "false"), HEADER.replace("0", '0, "more": 1'), HEADER.replace('"m"', "1")]
+
+
+@pytest.mark.parametrize("text", NO_HEADERS, ids=lambda text: text[:90])
 def test_what_is_no_shared_file_is_refused(tmp_path, text):
     path = tmp_path / "x.jsonl"
     path.write_text(text)
@@ -159,13 +176,51 @@ def test_a_machine_that_is_no_folder_name_is_refused(tmp_path, machine):
 
 
 def test_records_of_two_machines_in_a_file_are_refused(tmp_path):
-    path = shared(tmp_path)
-    header, *lines = path.read_text().splitlines()
-    lines[-1] = lines[-1].replace("chip-8gb-abcdef", "chip-9gb")
-    text = "\n".join(lines) + "\n"
-    header = json.loads(header) | {"sha256": hashlib.sha256(text.encode()).hexdigest()}
-    path.write_text(json.dumps(header) + "\n" + text)
+    path = edited(shared(tmp_path), "chip-8gb-abcdef", "chip-9gb")
     assert "line 6: machine is 'chip-9gb'" in refusal(tmp_path, path)
+
+
+HOSTILE = [
+    ('"total": 9', '"total": NaN', "line 6: JSON is malformed: invalid character"),
+    ('"total": 9', '"total": "9"', "line 6: Expected `int`, got `str` - at `$.body.total`"),
+    ('"total": 9', '"total": true', "line 6: Expected `int`, got `bool` - at `$.body.total`"),
+    ('"total": 9', '"total": 9.0', "line 6: Expected `int`, got `float` - at `$.body.total`"),
+    ('"total": 9', '"total": 9, "more": 1', "line 6: Object contains unknown field `more` - at `$.body`"),
+    (', "total": 9', "", "line 6: Object missing required field `total` - at `$.body`"),
+    ('"case": {}', '"case": {"x": 1e999}', "line 6: Number out of range - at `$.body.case[...]`"),
+    ('"case": {}', '"case": {"x": "\\ud800, "}', "line 6: JSON is malformed"),
+    ('"case": {}', f'"case": {{"x": {"9" * 5000}}}', "line 6: Integer value out of range"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "why"), HOSTILE, ids=[why for *_, why in HOSTILE])
+def test_a_line_that_is_no_record_is_refused_by_number_and_path(tmp_path, old, new, why):
+    assert f"a.jsonl: {why}" in refusal(tmp_path, edited(shared(tmp_path), old, new))
+
+
+@pytest.mark.parametrize("depth", [*range(900, 1000, 3), 100_000])
+def test_deep_values_are_merged_or_refused(tmp_path, depth):
+    """Where Python's stack ends depends on who calls: at every depth there is a sentence and not a crash."""
+    path = edited(shared(tmp_path), '"case": {}', f'"case": {{"x": {"[" * depth + "]" * depth}}}')
+    written, refused = sharing.merge([path], tmp_path / "results")
+    assert len(written) + len(refused) == 1
+    assert all(each.startswith("a.jsonl: line 6: maximum recursion depth") for each in refused)
+
+
+@pytest.mark.parametrize("name", ["first", "n", "flops"])
+def test_integers_that_no_float_holds_are_refused(tmp_path, name):
+    huge = 10**400
+    made = {"first": timing(first=huge), "flops": Work("transformer_lm", {"batch": 4}, huge)}
+    made["n"] = records.timed("matmul", {"n": huge, "dtype": "float32"}, {"MLX": 1.0})
+    kept = [r for r in good() if r.kind != "work"]
+    assert "too large" in refusal(tmp_path, shared(tmp_path, [*kept, record(made[name])]))
+
+
+def test_a_product_whose_size_is_no_number_is_refused(tmp_path):
+    odd = records.timed("matmul", {"n": "1024", "dtype": "float32"}, {"MLX": 1.0})
+    assert "line 7: timing.case.n is '1024', it must be int" in refusal(
+        tmp_path, shared(tmp_path, [*good(), record(odd)])
+    )
 
 
 def timing(**change):
@@ -180,8 +235,8 @@ SMALL = Compressed("m", "f", "s", 100, 90, "accuracy", 0.5, 10, 0.1, "line")
 IMPOSSIBLE = [
     (timing(wall=[-1.0] * 5), "times from -1 to"),
     (timing(wall=[0.0] * 5), "must be above 0"),
-    (timing(first=float("nan")), "not a finite number"),
-    (timing(wall=[float("inf")] * 5), "not a finite number"),
+    (timing(first=float("nan")), "JSON is malformed: invalid character"),
+    (timing(wall=[float("inf")] * 5), "JSON is malformed: invalid character"),
     (timing(wall=[]), "0 wall and 5 CPU"),
     (timing(cpu=[-1.0] * 5), "CPU time"),
     (timing(odd=1), "not runs of a measurement"),
@@ -257,7 +312,7 @@ def test_a_macs_records_of_two_devices_are_shared_and_merged(tmp_path):
     mac = replace(records.MACHINE, id="apple-m5-10-core-gpu-24gb", chip="Apple M5", gpu_cores=10)
     mac = replace(mac, mlx_wheel="py3-none-macosx_26_0_arm64")
     memory = Memory("vit", {}, "MLX eager", 5, 3, "mx.get_peak_memory", "physical footprint")
-    warm = replace(records.QUIET, pressure=1, low_power=False, swapped=None)
+    warm = dataclasses.replace(records.QUIET, pressure=1, low_power=False, swapped=None)
     made = []
     for device, hour in (("Apple GPU", 12), ("CPU", 13)):
         bodies = [replace(mac, device=device), memory, records.step(4, 0.01, 0.02, conditions=warm)]

@@ -1,8 +1,7 @@
 """Ceilings out of probes, and the tables of them."""
 
-from dataclasses import replace
-
 import pandas as pd
+from msgspec.structs import replace
 from records import MACHINE, product, timed
 
 from twins.timing.ceilings import ceilings

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import records
+from msgspec import structs
 from records import product, step, timed
 
 from twins.records import store
@@ -191,7 +192,7 @@ def test_utilisation():
     ],
 )
 def test_machine_table(changes, gpu):
-    facts = dict(rows(comparison.machine_table(replace(records.MACHINE, **changes))))
+    facts = dict(rows(comparison.machine_table(structs.replace(records.MACHINE, **changes))))
     assert facts["GPU"] == gpu
     assert (facts["chip"], facts["cores"], facts["mlx"], facts["torch"]) == ("Chip", "2", "0.32.4", "2.13.0")
     assert facts["computed on"] == changes.get("device", "CPU")

@@ -1,12 +1,14 @@
 """From a twin to records: what is refused, what is not timed, and what the records hold."""
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from types import SimpleNamespace
 
 import mlx.nn as mnn
+import msgspec
 import numpy as np
 import psutil
 import pytest
+from msgspec import structs
 
 from twins.machine import identity, processes
 from twins.models import transformer_lm as lm
@@ -123,7 +125,7 @@ def test_a_correct_twin_passes_and_is_not_refused():
     assert verdict.passed
     assert study.refusal(verdict) == ""
     assert {len(losses) for losses in verdict.losses.values()} == {3}
-    assert store.Gate(**asdict(verdict)) == verdict
+    assert msgspec.convert(structs.asdict(verdict), store.Gate) == verdict
 
 
 def test_a_wrong_twin_is_refused_by_check_tensor_and_size(monkeypatch):
@@ -235,7 +237,10 @@ def test_the_ceiling_is_read_where_it_was_measured(monkeypatch, tmp_path):
     book = store.Book("01_machine", fingerprint)
     book.extend([timed, store.Timing("addition", {}, [])])
     assert probes.ceiling_probes(fingerprint, ONCE) == [timed]
-    other = replace(fingerprint, id="another-8gb"), replace(fingerprint, versions={"mlx": "0.1"})
+    other = (
+        structs.replace(fingerprint, id="another-8gb"),
+        structs.replace(fingerprint, versions={"mlx": "0.1"}),
+    )
     assert [probes.ceiling_probes(machine, ONCE) for machine in other] == [[now], [now]]
 
 
@@ -262,7 +267,7 @@ def test_a_fit_holds_every_loss_and_the_floor(capsys):
     assert np.allclose(made.losses["floor"], made.losses["PyTorch"], atol=1e-4)
     assert made.case == TINY.config | {"batch": 4, "steps": 5}
     assert (made.dataset, made.digest, made.entropy) == ("random", "digest", 4.0)
-    assert store._typed(store.Fit, asdict(made)) == made
+    assert msgspec.convert(structs.asdict(made), store.Fit) == made
     assert capsys.readouterr().out.count("5 steps, held-out loss") == 3
 
 
