@@ -59,7 +59,11 @@ if own && [ -e .venv ]; then
     stale='its installation was never finished'
   fi
 fi
-if [ -z "$stale" ] && [ -e "$ready" ] && [ -z "$(find lib/*/pyproject.toml constraints.txt -newer "$ready")" ]; then
+newer=''
+for list in lib/*/pyproject.toml constraints.txt; do
+  [ ! "$list" -nt "$ready" ] || newer=$list
+done
+if [ -z "$stale" ] && [ -e "$ready" ] && [ -z "$newer" ]; then
   mkdir -p build/tmp
   exit
 fi

@@ -27,16 +27,16 @@ MACHINE = store.Machine(
 def timed(
     subject: str, case: dict, seconds: dict[str, float], spread: float = 0.0, conditions=QUIET
 ) -> store.Timing:
-    """Three processes of five calls by arm: the median is `seconds`, the rest within `spread` of it.
+    """Three processes of five calls by variant: the median is `seconds`, the rest within `spread` of it.
 
     CPU time is twice the wall time and the first call ten times it.
     """
     factors = (1 - spread, 1 - spread / 2, 1, 1 + spread / 2, 1 + spread)
-    arms = {
+    variants = {
         name: Samples(10 * s, [s * f for f in factors], [2 * s * f for f in factors])
         for name, s in seconds.items()
     }
-    return store.Timing(subject, case, [asdict(Run(arms, conditions))] * 3)
+    return store.Timing(subject, case, [asdict(Run(variants, conditions))] * 3)
 
 
 def step(batch: int, mlx: float, torch: float, modes=("eager",), again: float = 1.0, **more) -> store.Timing:
@@ -72,8 +72,8 @@ def fit(entropy: float | None = None, apart: float = 0.0) -> store.Fit:
 
 
 def memory(**megabytes: int) -> list[store.Memory]:
-    """Memory records by arm, written as MLX_eager=200."""
+    """Memory records by variant, written as MLX_eager=200."""
     return [
-        store.Memory("transformer_lm", {}, arm.replace("_", " "), size * 2**20, None, "nothing")
-        for arm, size in megabytes.items()
+        store.Memory("transformer_lm", {}, variant.replace("_", " "), size * 2**20, None, "nothing")
+        for variant, size in megabytes.items()
     ]

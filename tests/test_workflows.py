@@ -81,7 +81,7 @@ def test_the_shared_file_is_kept(name, job):
 
 def test_a_swift_package_is_built_where_page_09_writes_it():
     page = (ROOT / "notebooks" / "09_coreml_ship.ipynb").read_text()
-    assert 'results.ROOT / \\"build\\" / \\"shipped\\" / \\"ios\\" / \\"LanguageModel\\"' in page
+    assert 'store.ROOT / \\"build\\" / \\"shipped\\" / \\"ios\\" / \\"LanguageModel\\"' in page
     built = [c for c in commands(read("ci"), "macos") if c.startswith("swift ")]
     assert {c.rpartition(" ")[2] for c in built} == {"build/shipped/ios/LanguageModel"}
 

@@ -1,6 +1,6 @@
 """Which MIL operations the reference runtime implements, in which file, and which test covers each.
 
-python -m coreml_runtime.coverage [--tests tests/coreml]
+python -m coreml_runtime.coverage [--tests tests/coreml_runtime]
 
 The operations are the ones registered in the installed coremltools; the tests are read from their table of
 cases and, for programs of several operations, from calls of the MIL builder in their source.
@@ -57,10 +57,10 @@ def _implemented(name: str) -> str:
     if name in INTERNAL:
         return INTERNAL[name]
     if name in CONTROL:
-        return "control_flow.py"
+        return "execution/control_flow.py"
     if name not in RULES:
         return ""
-    return RULES[name].function.__module__.split(".reference.")[1].replace(".", "/") + ".py"
+    return RULES[name].function.__module__.removeprefix("coreml_runtime.").replace(".", "/") + ".py"
 
 
 def covering_tests(folder: Path) -> dict[str, str]:
@@ -105,7 +105,7 @@ def _cases(folder: Path) -> list:
 def main() -> int:
     """Print the table and the totals; 1 when an operation lacks a rule or a test."""
     parser = argparse.ArgumentParser(prog="python -m coreml_runtime.coverage", description=__doc__)
-    parser.add_argument("--tests", type=Path, default=Path("tests/coreml"))
+    parser.add_argument("--tests", type=Path, default=Path("tests/coreml_runtime"))
     records = coverage(parser.parse_args().tests)
     print(pd.DataFrame([asdict(record) for record in records]).to_string(index=False))
     implemented = [record for record in records if record.implemented]

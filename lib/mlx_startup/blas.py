@@ -71,7 +71,7 @@ def fast() -> str:
     if "mlx.core" in sys.modules:
         warnings.warn(
             "MLX was imported before mlx_startup, so it keeps the reference BLAS of its wheel "
-            "(about 20 times slower); restart and import mlx_startup first.",
+            "(about 20 times slower); restart and import twins or mlx_startup first.",
             RuntimeWarning,
             stacklevel=3,
         )
@@ -100,7 +100,7 @@ def limit_threads() -> int:
     if "torch" in sys.modules and os.environ.get("OMP_NUM_THREADS") != str(count):
         warnings.warn(
             f"torch was imported before mlx_startup without OMP_NUM_THREADS={count}, so MLX and torch "
-            "may use different numbers of threads; restart and import mlx_startup first.",
+            "may use different numbers of threads; restart and import twins or mlx_startup first.",
             RuntimeWarning,
             stacklevel=3,
         )

@@ -128,9 +128,9 @@ BUILT = "Swift version 6.2 (swiftlang-6.2.0.19.9)"
 def test_what_a_mac_lacks_is_a_note(arrays, monkeypatch, version, xctest, built, told):
     """Only the choice of commands is tested here, with the tools' answers given."""
     answers, ran = {"--version": version, "--find": xctest}, []
-    monkeypatch.setattr(swift_package.system, "here", lambda: True)
+    monkeypatch.setattr(swift_package.native_core_ml, "here", lambda: True)
     monkeypatch.setattr(swift_package.shutil, "which", lambda name: name)
-    monkeypatch.setattr(swift_package.macos, "told", lambda *command, seconds: answers[command[1]])
+    monkeypatch.setattr(swift_package.native_core_ml, "told", lambda *command, seconds: answers[command[1]])
     done = SimpleNamespace(returncode=0, stdout="", stderr="")
     monkeypatch.setattr(swift_package.subprocess, "run", lambda command, **_: ran.append(command) or done)
     assert told in swift_package.check(arrays[1])
@@ -150,9 +150,9 @@ TOLD = {
 @pytest.mark.parametrize("told", TOLD)
 def test_a_fault_of_the_files_is_an_error_and_one_of_the_tools_a_note(arrays, monkeypatch, told):
     """The lines are those of Swift 6 and xcrun."""
-    monkeypatch.setattr(swift_package.system, "here", lambda: True)
+    monkeypatch.setattr(swift_package.native_core_ml, "here", lambda: True)
     monkeypatch.setattr(swift_package.shutil, "which", lambda name: name)
-    monkeypatch.setattr(swift_package.macos, "told", lambda *command, seconds: BUILT)
+    monkeypatch.setattr(swift_package.native_core_ml, "told", lambda *command, seconds: BUILT)
     done = SimpleNamespace(returncode=1, stdout=f"Building for debugging...\n{told}\n", stderr="")
     monkeypatch.setattr(swift_package.subprocess, "run", lambda command, **_: done)
     if TOLD[told]:
@@ -169,9 +169,9 @@ def test_a_build_that_does_not_end_is_a_note(arrays, monkeypatch):
     def endless(command, timeout, **_):
         raise swift_package.subprocess.TimeoutExpired(command, timeout)
 
-    monkeypatch.setattr(swift_package.system, "here", lambda: True)
+    monkeypatch.setattr(swift_package.native_core_ml, "here", lambda: True)
     monkeypatch.setattr(swift_package.shutil, "which", lambda name: name)
-    monkeypatch.setattr(swift_package.macos, "told", lambda *command, seconds: BUILT)
+    monkeypatch.setattr(swift_package.native_core_ml, "told", lambda *command, seconds: BUILT)
     monkeypatch.setattr(swift_package.subprocess, "run", endless)
     assert swift_package.check(arrays[1]).endswith("it took more than 600 seconds")
 

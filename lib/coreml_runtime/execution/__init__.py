@@ -1,4 +1,4 @@
-"""A loaded package that predicts: prepared programs, control flow, state, and the stand-in for Core ML in coremltools.
+"""A loaded package that predicts: prepared programs, control flow, state, coremltools' stand-in.
 
 It may import coreml_runtime.format and coreml_runtime.operations.
 """

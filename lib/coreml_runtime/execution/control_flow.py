@@ -1,4 +1,4 @@
-"""Operations that run blocks, touch state or keep lists: cond, while_loop, read_state, make_list and their kin.
+"""Operations that run blocks, touch state or keep lists: cond, while_loop, read_state, make_list.
 
 A list holds tensors of one shape. Writing returns a new list, which grows when written past its end.
 """

@@ -1,4 +1,4 @@
-"""A saved package as it lies on disk: its specification, types, weights, declared inputs and outputs, and what it holds.
+"""A saved package on disk: specification, types, weights, declared inputs and outputs, contents.
 
 It may import none of the packages here.
 """

@@ -32,9 +32,7 @@ class Contents:
         return self.operations.total()
 
     def __str__(self) -> str:
-        lines = [
-            f"specification {self.version}, {self.size:,} bytes, computes in {'fp16' if self.halves else 'fp32'}"
-        ]
+        lines = [f"specification {self.version}, {self.size:,} bytes, fp{16 if self.halves else 32}"]
         lines += [f"functions: {', '.join(self.functions)}"]
         for label, features in (("inputs", self.inputs), ("outputs", self.outputs)):
             lines += [f"{label}: {', '.join(map(str, features)) or 'none'}"]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DType:
-    """One element type: `bits` as stored, `stored` in NumPy (None below a byte), `carried` the name in torch."""
+    """One element type: `bits` as stored, `stored` in NumPy (None below a byte), `carried` in torch."""
 
     name: str
     bits: int

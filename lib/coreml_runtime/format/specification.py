@@ -31,7 +31,7 @@ FeatureTypes_pb2, MIL_pb2, Model_pb2 = map(_message_module, ("FeatureTypes_pb2",
 
 
 def coremltools() -> ModuleType:
-    """coremltools itself, for what needs more than its messages: Core ML's predict and the list of operations.
+    """coremltools itself, for what needs more than its messages: Core ML's predict, the operations' list.
 
     Off macOS its import says eight times that Core ML is missing, which is known here and not shown.
     """

@@ -1,4 +1,4 @@
-"""The MIL operations computed with torch, one file per family; a new operation goes into the file of its family.
+"""The MIL operations computed with torch, one file per family; a new one goes into its family's file.
 
 It may import coreml_runtime.format.
 """
@@ -6,14 +6,13 @@ It may import coreml_runtime.format.
 from coreml_runtime.operations import (
     activation,
     construction,
-    convolution,
+    convolution_pooling,
     detection,
     elementwise,
     image,
     indexing,
     linear,
     normalization,
-    pooling,
     quantization,
     recurrent,
     reduction,
@@ -23,14 +22,13 @@ from coreml_runtime.operations import (
 __all__ = [
     "activation",
     "construction",
-    "convolution",
+    "convolution_pooling",
     "detection",
     "elementwise",
     "image",
     "indexing",
     "linear",
     "normalization",
-    "pooling",
     "quantization",
     "recurrent",
     "reduction",

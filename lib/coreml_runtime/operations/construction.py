@@ -1,4 +1,4 @@
-"""Tensors made from shapes, numbers and conditions, or drawn at random: fill, range, one-hot, non-zero, random.
+"""Tensors made from shapes, numbers and conditions, or drawn at random: fill, range, one-hot, non-zero.
 
 Shape and distribution of random tensors are Core ML's, the numbers torch's. Seeds from 0 repeat.
 """

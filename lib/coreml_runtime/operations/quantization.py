@@ -1,4 +1,4 @@
-"""Quantized activations, and compressed constants in the forms of iOS16 (packed bytes) and iOS18 (typed blocks).
+"""Quantized activations, and compressed constants of iOS16 (packed bytes) and iOS18 (typed blocks).
 
 Blocks: a scale or lookup table covers `data.shape[i] / scale.shape[i]` elements along dimension i.
 """

@@ -5,7 +5,7 @@ import math
 import torch
 import torch.nn.functional as F
 
-from coreml_runtime.operations.convolution import last_axis_first
+from coreml_runtime.operations.convolution_pooling import last_axis_first
 from coreml_runtime.operations.registry import Ints, Tensor, Tensors, operation
 
 

@@ -1,4 +1,4 @@
-"""A package compared with the network it came from: errors per output, the first operation that diverges, and Core ML itself on macOS.
+"""A package compared with its source: errors, the first operation that diverges, Core ML on macOS.
 
 It may import coreml_runtime.execution and coreml_runtime.format.
 """

@@ -252,7 +252,7 @@ def _core_ml(package, calls, unit: str, function: str) -> list[dict[str, Any]]:
 def _divergence(
     source, inputs, arrays, framework, models: dict[str, Model], report: Report
 ) -> Divergence | None:
-    """Where the first failing precision diverges, on the first call; Core ML itself shows no intermediates."""
+    """Where the first failing precision diverges, on the first call; Core ML shows no intermediates."""
     failing = [p for p in models if any(r.runtime == f"reference {p}" and not r.passed for r in report.rows)]
     if not failing:
         return None

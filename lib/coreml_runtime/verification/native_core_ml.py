@@ -58,7 +58,7 @@ def virtual() -> bool:
 
 
 def model(package: str | Path, unit: str = "CPU_ONLY", function: str = "main") -> Any:
-    """Core ML's own model of a package (a coremltools MLModel), compiled and loaded. Errors: RuntimeError in its words."""
+    """A package as coremltools' MLModel, loaded by Core ML. Errors: RuntimeError in its words."""
     chosen = {} if function == "main" else {"function_name": function}
     ct = coremltools()
     with warnings.catch_warnings():

@@ -176,7 +176,7 @@ def _merged_beyond(merged: Callable, first: ConversionError) -> mil.Program:
 def verified(request: Request, lowered: Lowered, model: ct.models.MLModel) -> Report:
     """What the reference runtime says of a model; a neural network's program is run as an ML Program."""
     if not is_program(request.target):
-        request = replace(request, target=ct.target.iOS15, precision="float32")
+        request = replace(request, target=target_named("iOS15"), precision="float32")
         lowered = lower(request)
         model = assemble(lowered.program, request.target)
     with held(request.fn).kept():  # in evaluation mode, as it was captured

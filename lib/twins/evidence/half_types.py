@@ -16,10 +16,10 @@ def _rows(records: Iterable[store.Timing]) -> list[tuple[int, str, str, float, R
     rows = []
     for record in records:
         found = comparison.runs(record)
-        for arm in comparison.arms(found):
-            framework, dtype = arm.split()
-            ratio = statistics.ratio(found, arm, f"{framework} float32")
-            wall = statistics.median(found, arm)
+        for variant in comparison.variants(found):
+            framework, dtype = variant.split()
+            ratio = statistics.ratio(found, variant, f"{framework} float32")
+            wall = statistics.median(found, variant)
             rows.append((record.case["batch"], dtype, framework, wall, ratio, statistics.band(found)))
     return rows
 

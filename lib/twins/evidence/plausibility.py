@@ -69,22 +69,22 @@ def _timing(body: store.Timing) -> Iterator[str]:
 
 
 def _samples(runs: list[statistics.Run]) -> Iterator[str]:
-    """Samples of a measurement, arm by arm."""
+    """Samples of a measurement, variant by variant."""
     for run in runs:
-        for arm, samples in run.arms.items():
+        for variant, samples in run.arms.items():
             times = [samples.first, *samples.wall]
             if not samples.wall or len(samples.wall) != len(samples.cpu):
                 yield (
-                    f"timing: arm {arm!r} has {len(samples.wall)} wall and {len(samples.cpu)} CPU times; "
+                    f"timing: {variant!r} has {len(samples.wall)} wall and {len(samples.cpu)} CPU times; "
                     "they must be as many, and some"
                 )
             if not 0 < min(times) <= max(times) <= LONGEST:
                 yield (
-                    f"timing: arm {arm!r} has times from {min(times):g} to {max(times):g} s; "
+                    f"timing: variant {variant!r} has times from {min(times):g} to {max(times):g} s; "
                     f"they must be above 0 and at most {LONGEST:g}"
                 )
             if min(samples.cpu, default=0) < 0:
-                yield f"timing: arm {arm!r} has a CPU time of {min(samples.cpu):g} s, below 0"
+                yield f"timing: variant {variant!r} has a CPU time of {min(samples.cpu):g} s, below 0"
 
 
 def _accuracy(body: store.Accuracy) -> Iterator[str]:
@@ -192,6 +192,6 @@ def _case(twin: object, case: dict) -> str:
 
 
 def _fastest(body: store.Timing) -> float:
-    """The median of the fastest arm, in seconds."""
+    """The median of the fastest variant, in seconds."""
     runs = [statistics.run_from(run) for run in body.runs]
-    return min(statistics.median(runs, arm) for arm in statistics.arm_names(runs))
+    return min(statistics.median(runs, variant) for variant in statistics.variant_names(runs))

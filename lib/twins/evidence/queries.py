@@ -67,7 +67,7 @@ def speed(
     for body in comparison.bound_by_computation(found) if bound_by_computation else found:
         if twins is not None and body.case["twin"] not in twins:
             continue
-        if {arm.split()[0] for arm in body.runs[0]["arms"]} != set(comparison.FRAMEWORKS):
+        if {variant.split()[0] for variant in body.runs[0]["arms"]} != set(comparison.FRAMEWORKS):
             continue
         case = {"task": body.subject} | {name: str(body.case[name]) for name in CASE if name in body.case}
         words = [UNITS.get(name, "{}").format(value) for name, value in case.items() if name != "task"]
@@ -83,7 +83,11 @@ def copying(records: list[Record]) -> list[Figure]:
     figures = []
     for body in _timings(records, ["switching"]):
         runs = comparison.runs(body)
-        whole = next(arm for arm in comparison.arms(runs) if "then" in arm and arm.endswith("copied"))
+        whole = next(
+            variant
+            for variant in comparison.variants(runs)
+            if "then" in variant and variant.endswith("copied")
+        )
         ratio = statistics.ratio(runs, "hand-over alone, copied", whole)
         figures.append(Figure(whole, ratio.value, ratio.low, ratio.high, {"size": str(body.case["n"])}))
     return figures

@@ -2,8 +2,8 @@
 
 Williams, Waterman and Patterson 2009, https://doi.org/10.1145/1498765.1498785: time is at least operations
 over peak and at least bytes over bandwidth; the larger of the two binds. Bytes are compulsory ones
-(memory_traffic.py), float32. A chip's ceilings are figures on paper, which no program reaches; a machine at hand
-uses probed ones.
+(memory_traffic.py), float32. A chip's ceilings are figures on paper, which no program reaches; a machine at
+hand uses probed ones.
 """
 
 from collections.abc import Iterable

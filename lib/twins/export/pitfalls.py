@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import coremltools as ct
-import mlx.core as mx
 import numpy as np
 import pandas as pd
 
@@ -18,6 +17,7 @@ from coreml_runtime.verification.comparison import verify
 from mlx_coreml.conversion.convert import convert
 from twins.export.conversions import MISTAKES, line_of, words
 from twins.export.walkthrough import silent
+from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
 
 import mlx.nn as mnn  # isort: skip  (after frameworks: the BLAS)
 import torch  # isort: skip
@@ -195,7 +195,7 @@ def _row(function: Callable[[], tuple]) -> dict[str, str]:
             report = verify(source, path, inputs, framework=framework, tolerance=5e-3)
         except MISTAKES as error:
             return row | {"inputs": "–", "verification": words(error)}
-    return row | {"inputs": ", ".join(held.inputs), "verification": line_of(report)}
+    return row | {"inputs": ", ".join(map(str, held.inputs)), "verification": line_of(report)}
 
 
 def _names(path: Path) -> list[str]:

@@ -21,7 +21,7 @@ from coreml_runtime.verification import native_core_ml
 from coreml_runtime.verification.comparison import COMPUTE_UNITS
 from twins.records.record_types import Timing
 from twins.timing import harness, statistics
-from twins.timing.harness import Arm
+from twins.timing.harness import Variant
 from twins.timing.statistics import AGAIN
 
 NEEDS = "needs macOS"
@@ -151,21 +151,21 @@ def _nothing() -> None:
     """A prediction has returned when its result is there."""
 
 
-def prediction_arms(package: str, units: Sequence[str]) -> dict[str, Arm]:
+def prediction_variants(package: str, units: Sequence[str]) -> dict[str, Variant]:
     """One prediction per compute unit, and the first unit again for A/A."""
     inputs = _inputs(package)
     names = [*((unit, unit) for unit in units), (f"{units[0]}{AGAIN}", units[0])]
     models = {name: load_core_ml(package, unit) for name, unit in names}
-    return {name: Arm(lambda m=model: m.predict(inputs), _nothing) for name, model in models.items()}
+    return {name: Variant(lambda m=model: m.predict(inputs), _nothing) for name, model in models.items()}
 
 
-def loading_arms(package: str, units: Sequence[str]) -> dict[str, Arm]:
+def loading_variants(package: str, units: Sequence[str]) -> dict[str, Variant]:
     """Loading a package per compute unit, compilation included, and the first unit again for A/A."""
     names = [*((unit, unit) for unit in units), (f"{units[0]}{AGAIN}", units[0])]
-    return {name: Arm(lambda u=unit: load_core_ml(package, u), _nothing) for name, unit in names}
+    return {name: Variant(lambda u=unit: load_core_ml(package, u), _nothing) for name, unit in names}
 
 
-ARMS = {PREDICTION: "prediction_arms", LOADING: "loading_arms"}
+ARMS = {PREDICTION: "prediction_variants", LOADING: "loading_variants"}
 
 
 def timings(
@@ -174,9 +174,9 @@ def timings(
     """Raw samples of predicting with and of loading each package that Core ML runs, in fresh processes."""
     for label, package in packages.items():
         there = [unit for unit in units if not missing(package, unit)]
-        for subject, arms in ARMS.items() if there else ():
+        for subject, variants in ARMS.items() if there else ():
             arguments = {"package": str(package), "units": there}
-            runs = harness.measure(f"twins.export.placement:{arms}", arguments, plan)
+            runs = harness.measure(f"twins.export.placement:{variants}", arguments, plan)
             yield Timing(subject, {"package": label, "units": there}, [asdict(run) for run in runs])
 
 

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import coremltools as ct
-import mlx.core as mx
 import numpy as np
 import pandas as pd
 from coremltools.models.utils import MultiFunctionDescriptor, save_multifunction
@@ -19,6 +18,7 @@ from coreml_runtime.verification.comparison import TOLERANCE, Report, compare, v
 from mlx_coreml.conversion.check import mlx_on_cpu
 from twins.export.compressors import quiet
 from twins.export.conversions import line_of
+from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
 
 import mlx.nn as mnn  # isort: skip  (after frameworks: the BLAS)
 import torch  # isort: skip

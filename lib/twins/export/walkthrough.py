@@ -67,7 +67,8 @@ def told(value: Any) -> str:
     if isinstance(value, Path) and value.suffix == ".mlpackage":
         found = inspect(value)
         return (
-            f"package, {found.size / 1024:,.0f} KiB, {', '.join(found.inputs)} to {', '.join(found.outputs)}"
+            f"package, {found.size / 1024:,.0f} KiB, "
+            f"{', '.join(map(str, found.inputs))} to {', '.join(map(str, found.outputs))}"
         )
     if isinstance(value, Path):
         import onnx

@@ -35,9 +35,9 @@ from twins.timing.comparison import Comparison
 from twins.timing.statistics import duration
 
 
-def _arm_style(arm: str) -> dict:
+def _variant_style(variant: str) -> dict:
     """Colour by framework, dash by mode."""
-    framework, _, mode = arm.partition(" ")
+    framework, _, mode = variant.partition(" ")
     return {"color": COLOURS[framework], "marker": MARKERS[framework], "linestyle": DASHES.get(mode, "-")}
 
 
@@ -119,15 +119,15 @@ def losses(fit: store.Fit) -> Figure:
 
 
 def samples(record: store.Timing | None) -> Figure:
-    """Every raw sample of one measurement, by arm: how far single steps and processes scatter."""
+    """Every raw sample of one measurement, by variant: how far single steps and processes scatter."""
     if record is None:
         return nothing("no timing was recorded")
     found = comparison.runs(record)
-    names = statistics.arm_names(found)
+    names = statistics.variant_names(found)
     frame = pd.DataFrame(
-        {"step": arm, "framework": arm.split()[0], "milliseconds": 1e3 * seconds}
-        for arm in names
-        for seconds in np.concatenate(statistics.values(found, arm))
+        {"step": variant, "framework": variant.split()[0], "milliseconds": 1e3 * seconds}
+        for variant in names
+        for seconds in np.concatenate(statistics.values(found, variant))
     )
     canvas, (axes,) = blank(1.5 + 0.4 * len(names))
     look = {"hue": "framework", "palette": COLOURS, "size": 3, "alpha": 0.6, "jitter": 0.3, "legend": False}
@@ -144,21 +144,21 @@ def samples(record: store.Timing | None) -> Figure:
 
 
 def scaling(records: list[store.Timing], unit: str) -> Figure:
-    """Time per example over batch size for every arm; where the curves cross is where the verdict turns."""
+    """Time per example over batch size for every variant; the verdict turns where the curves cross."""
     if not records:
         return nothing("no timing was recorded")
     canvas, (axes,) = blank(4.4)
     found = {record.case["batch"]: comparison.runs(record) for record in records}
     batches, ends = sorted(found), []
-    for arm in comparison.arms(found[batches[0]]):
-        per = [[float(np.median(x)) / b for x in statistics.values(found[b], arm)] for b in batches]
+    for variant in comparison.variants(found[batches[0]]):
+        per = [[float(np.median(x)) / b for x in statistics.values(found[b], variant)] for b in batches]
         middle = [float(np.median(values)) for values in per]
-        style = _arm_style(arm)
+        style = _variant_style(variant)
         axes.fill_between(
             batches, [min(v) for v in per], [max(v) for v in per], color=style["color"], alpha=0.15, lw=0
         )
         axes.plot(batches, middle, lw=1.8, ms=6, mec=PAPER, **style)
-        ends.append((batches[-1], middle[-1], arm, style["color"]))
+        ends.append((batches[-1], middle[-1], variant, style["color"]))
     axes.set(xscale="log", yscale="log", xlabel="batch size", ylabel=f"time per {unit}")
     size_ticks(axes.xaxis, batches)
     log_ticks(axes.yaxis, *axes.get_ylim(), duration)
@@ -208,10 +208,10 @@ def shares(table, ceiling: float) -> Figure:
         return nothing("no timing, or no probed ceiling, was recorded")
     canvas, (axes,) = blank(3.6)
     ends = []
-    for arm, rows in table.groupby("step"):
-        style = _arm_style(arm)
+    for variant, rows in table.groupby("step"):
+        style = _variant_style(variant)
         axes.plot(rows["batch"], 100 * rows["share"], lw=1.8, ms=6, mec=PAPER, **style)
-        ends.append((rows["batch"].iloc[-1], 100 * rows["share"].iloc[-1], arm, style["color"]))
+        ends.append((rows["batch"].iloc[-1], 100 * rows["share"].iloc[-1], variant, style["color"]))
     batches = sorted(set(table["batch"]))
     axes.set(
         xscale="log", xlabel="batch size", ylabel="% of the ceiling", ylim=(0, 105 * table["share"].max())
@@ -229,15 +229,15 @@ def shares(table, ceiling: float) -> Figure:
 
 
 def memory(records: list[store.Memory]) -> Figure:
-    """Memory that training adds, by arm: the frameworks' own counts where both keep one, as on GPUs."""
+    """Memory that training adds, by variant: the frameworks' own counts where both keep one, as on GPUs."""
     if not records:
         return nothing("no memory was recorded")
     counted = all(record.allocator is not None for record in records)
     sizes = {r.arm: (r.allocator if counted else r.resident) / 2**20 for r in records}
     ordered = sorted(sizes, key=sizes.get, reverse=True)
     canvas, (axes,) = blank(1.4 + 0.4 * len(records))
-    for y, arm in enumerate(ordered):
-        bar(axes, y, sizes[arm], arm.split()[0], f"{sizes[arm]:.0f} MB", 0.55)
+    for y, variant in enumerate(ordered):
+        bar(axes, y, sizes[variant], variant.split()[0], f"{sizes[variant]:.0f} MB", 0.55)
     name_rows(axes, ordered)
     axes.set(xlabel="megabytes", xlim=(0, 1.15 * max(1.0, sizes[ordered[0]])))
     title = f"{ordered[-1]} needs the least memory, {ordered[0]} the most"
@@ -245,7 +245,9 @@ def memory(records: list[store.Memory]) -> Figure:
         title = "A tie: all need the same memory within 5 %"
     reading = "Each framework's own count" if counted else f"Peak of the {records[0].process} above its start"
     headline(axes, title, f"{reading}; every bar in a process of its own")
-    return Figure(canvas, f"{title}: {', '.join(f'{arm} {sizes[arm]:.0f} MB' for arm in ordered)}.")
+    return Figure(
+        canvas, f"{title}: {', '.join(f'{variant} {sizes[variant]:.0f} MB' for variant in ordered)}."
+    )
 
 
 def products(probes: list[store.Timing]) -> Figure:

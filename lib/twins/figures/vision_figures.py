@@ -81,8 +81,8 @@ def sweep(records: Iterable[store.Timing], along: str, peak: float) -> Figure:
     best = dict.fromkeys(comparison.FRAMEWORKS, 0.0)
     for axes, channels in zip(panels, widths, strict=True):
         own = [r for r in found if r.case["channels"] == channels]
-        for arm, share in _panel(axes, own, along, peak):
-            best[arm.split()[0]] = max(best[arm.split()[0]], share)
+        for variant, share in _panel(axes, own, along, peak):
+            best[variant.split()[0]] = max(best[variant.split()[0]], share)
         axes.set_ylabel(f"{channels} channels\n% of the ceiling")
     size_ticks(panels[-1].xaxis, sorted({r.case[along] for r in found}))
     panels[-1].set_xlabel({"kernel": "side of the kernel", "batch": "batch size"}[along])
@@ -96,18 +96,18 @@ def sweep(records: Iterable[store.Timing], along: str, peak: float) -> Figure:
 
 
 def _panel(axes, records: list[store.Timing], along: str, peak: float) -> list[tuple[str, float]]:
-    """The lines of one panel, one per arm; gives every arm's best share."""
+    """The lines of one panel, one per variant; gives every variant's best share."""
     runs = [comparison.runs(record) for record in records]
     at, ends, best = [r.case[along] for r in records], [], []
-    for arm in comparison.arms(runs[0]):
-        framework, _, mode = arm.partition(" ")
+    for variant in comparison.variants(runs[0]):
+        framework, _, mode = variant.partition(" ")
         share = [
-            r.case["flops"] / statistics.median(f, arm) / peak for r, f in zip(records, runs, strict=True)
+            r.case["flops"] / statistics.median(f, variant) / peak for r, f in zip(records, runs, strict=True)
         ]
         look = {"color": COLOURS[framework], "marker": MARKERS[framework], "ls": DASHES.get(mode, "-")}
         axes.plot(at, [100 * s for s in share], lw=1.8, ms=6, mec=PAPER, **look)
-        ends.append((at[-1], 100 * share[-1], arm, COLOURS[framework]))
-        best.append((arm, max(share)))
+        ends.append((at[-1], 100 * share[-1], variant, COLOURS[framework]))
+        best.append((variant, max(share)))
     axes.set(xscale="log", yscale="log")
     log_ticks(axes.yaxis, *axes.get_ylim(), lambda value: f"{value:g}")
     end_labels(axes, ends, log=True)

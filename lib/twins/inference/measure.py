@@ -1,6 +1,6 @@
 """From a checkpoint folder to records: the gate on tokens, and prefill, decode, encoder and memory, timed.
 
-Loading, making tokens and compiling happen when the arms are made; a timed call holds the model's work alone.
+Loading, making tokens and compiling happen when variants are made; a timed call holds the model's work alone.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,13 +17,13 @@ from twins.machine import process_memory, processes
 from twins.parity import fairness_gate
 from twins.records import store
 from twins.timing import energy, flops, harness, saturation, statistics
-from twins.timing.harness import Arm
+from twins.timing.harness import Variant
 from twins.timing.progress import tell
 from twins.timing.statistics import AGAIN
 
 LOGITS = 1e-4  # relative L2 in float32; 20 seeds of both models, and the quick size, stay below 1.1e-6
 MODELS = 3  # held at once while timing: MLX's, PyTorch's and one again; a compiled one is held beside them
-CASE = ("dtype", "batch", "length", "compiled")  # what of a case the arms are made from
+CASE = ("dtype", "batch", "length", "compiled")  # what of a case the variants are made from
 FIRST = np.array([[1, 2, 3]], np.int32)  # what a transcription starts from: any tokens will do
 
 
@@ -77,7 +77,7 @@ def whisper_gate(folder: Path, count: int, seed: int = 0) -> store.Gate:
 
 
 def _llama_sessions(folder: Path, dtype: str, room: int, compiled: bool) -> dict[str, llama.Session]:
-    """Sessions by arm, and one again for A/A. PyTorch has no 4-bit product of its own."""
+    """Sessions by variant, and one again for A/A. PyTorch has no 4-bit product of its own."""
     ours = {"MLX eager": llama.MlxSession(folder, dtype, room)}
     if dtype == llama.QUANTIZED:
         return ours | {f"MLX eager{AGAIN}": llama.MlxSession(folder, dtype, room)}
@@ -87,9 +87,9 @@ def _llama_sessions(folder: Path, dtype: str, room: int, compiled: bool) -> dict
     return ours | theirs | {f"PyTorch eager{AGAIN}": llama.TorchSession(folder, dtype, room)}
 
 
-def llama_arms(
+def llama_variants(
     folder: str, dtype: str, batch: int, length: int, count: int, compiled: bool
-) -> dict[str, Arm]:
+) -> dict[str, Variant]:
     """Prefill, one token after it, and `count` tokens in a run, of every session."""
     path, made = Path(folder), {}
     tokens = llama.prompt(checkpoint.config(path, "llama")["vocab_size"], batch, length)
@@ -102,7 +102,7 @@ def llama_arms(
             "run": partial(_run, session, token, count),
         }
         for part, call in calls.items():
-            made[f"{part}: {name}"] = Arm(call, session.framework.synchronize, session.rewind)
+            made[f"{part}: {name}"] = Variant(call, session.framework.synchronize, session.rewind)
     return made
 
 
@@ -110,7 +110,7 @@ def _run(session: llama.Session, token, count: int) -> None:
     session.framework.evaluate(session.run(token, count))
 
 
-def whisper_arms(folder: str, dtype: str) -> dict[str, Arm]:
+def whisper_variants(folder: str, dtype: str) -> dict[str, Variant]:
     """The encoder, and one decoder step after the first tokens, of both libraries and PyTorch's again."""
     path, made = Path(folder), {}
     frames = 2 * checkpoint.config(path, "whisper")["max_source_positions"]
@@ -124,14 +124,14 @@ def whisper_arms(folder: str, dtype: str) -> dict[str, Arm]:
         features = session.features(whisper.mel(1, frames))
         token = session.greedy(session.start(session.encode(features), session.framework.array(FIRST)))
         wait = session.framework.synchronize
-        made[f"encoder: {name}"] = Arm(partial(session.encode, features), wait)
-        made[f"decoder step: {name}"] = Arm(partial(session.step, token), wait, session.rewind)
+        made[f"encoder: {name}"] = Variant(partial(session.encode, features), wait)
+        made[f"decoder step: {name}"] = Variant(partial(session.step, token), wait, session.rewind)
     return made
 
 
 def _parts(runs: list[statistics.Run], case: dict) -> Iterator[store.Timing]:
-    """One record per part of a measurement whose arms are named 'part: arm'."""
-    for part in dict.fromkeys(name.partition(": ")[0] for name in statistics.arm_names(runs)):
+    """One record per part of a measurement whose variants are named 'part: variant'."""
+    for part in dict.fromkeys(name.partition(": ")[0] for name in statistics.variant_names(runs)):
         own = [
             replace(
                 run, arms={k.partition(": ")[2]: v for k, v in run.arms.items() if k.startswith(f"{part}: ")}
@@ -173,7 +173,9 @@ def llama_timings(
         told = {"model": folder.name, **case, "tokens": count} | _bytes(folder, case)
         arguments = {"folder": str(folder), "count": count, **{name: case[name] for name in CASE}}
         tell(f"{case['dtype']}, batch {case['batch']}, {case['length']} tokens")
-        yield from _parts(harness.measure("twins.inference.measure:llama_arms", arguments, plan, tell), told)
+        yield from _parts(
+            harness.measure("twins.inference.measure:llama_variants", arguments, plan, tell), told
+        )
 
 
 def room(folder: Path, case: dict, count: int) -> int:
@@ -182,9 +184,9 @@ def room(folder: Path, case: dict, count: int) -> int:
     return checkpoint.room(folder, case["dtype"], case["batch"], case["length"] + count, models)
 
 
-def once(folder: str, count: int, arm: str, **case) -> float:
-    """The work of a fresh process: median seconds of a few tokens of one arm."""
-    return saturation.median(llama_arms(folder, count=count, **case)[f"token: {arm}"])
+def once(folder: str, count: int, variant: str, **case) -> float:
+    """The work of a fresh process: median seconds of a few tokens of one variant."""
+    return saturation.median(llama_variants(folder, count=count, **case)[f"token: {variant}"])
 
 
 def filled(
@@ -201,7 +203,7 @@ def filled(
     asked = {
         "folder": str(folder),
         "count": count,
-        "arm": saturation.fastest(largest)[0].split()[0] + " eager",
+        "variant": saturation.fastest(largest)[0].split()[0] + " eager",
     }
 
     def seconds(batch: int) -> float:
@@ -237,7 +239,7 @@ def whisper_timings(folder: Path, gate: store.Gate, dtype: str, plan: harness.Pl
         frames = 2 * checkpoint.config(folder, "whisper")["max_source_positions"]
         checkpoint.speech_room(folder, dtype, MODELS)
         runs = harness.measure(
-            "twins.inference.measure:whisper_arms", {"folder": str(folder), "dtype": dtype}, plan, tell
+            "twins.inference.measure:whisper_variants", {"folder": str(folder), "dtype": dtype}, plan, tell
         )
         yield from _parts(runs, {"model": folder.name, "dtype": dtype, "frames": frames})
 
@@ -257,7 +259,7 @@ def energies(folder: Path, gate: store.Gate, case: dict, count: int) -> Iterator
         arguments = {"folder": str(folder), "count": count, **case, "compiled": False}
         names = ["token: MLX eager", "token: PyTorch eager"]
         told = {"model": folder.name, **case}
-        yield from energy.records("token", "twins.inference.measure:llama_arms", arguments, names, told)
+        yield from energy.records("token", "twins.inference.measure:llama_variants", arguments, names, told)
 
 
 def memory(folder: str, framework: str, dtype: str, batch: int, length: int, count: int) -> dict:

@@ -22,7 +22,11 @@ def _label(record: store.Timing) -> str:
 
 def both(records: Iterable[store.Timing]) -> list[store.Timing]:
     """The records in which both frameworks were timed."""
-    return [r for r in records if {arm.split()[0] for arm in r.runs[0]["arms"]} == set(comparison.FRAMEWORKS)]
+    return [
+        r
+        for r in records
+        if {variant.split()[0] for variant in r.runs[0]["arms"]} == set(comparison.FRAMEWORKS)
+    ]
 
 
 def comparisons(records: Iterable[store.Timing], *subjects: str) -> list[Comparison]:
@@ -31,7 +35,7 @@ def comparisons(records: Iterable[store.Timing], *subjects: str) -> list[Compari
 
 
 def latency_table(records: Iterable[store.Timing]) -> pd.DataFrame:
-    """Per case and arm: time to the first token, per token (median, 95th percentile), tokens a second.
+    """Per case and variant: time to the first token, per token (median, 95th percentile), tokens a second.
 
     A token is waited for, as streaming to a reader does; tokens a second are those of a run, in which the
     next is started before the one before is done.
@@ -39,26 +43,26 @@ def latency_table(records: Iterable[store.Timing]) -> pd.DataFrame:
     rows: dict[tuple, dict] = {}
     for record in (r for r in records if r.subject in PARTS):
         found, c = comparison.runs(record), record.case
-        for arm in comparison.arms(found):
+        for variant in comparison.variants(found):
             row = rows.setdefault(
-                (c["dtype"], c["batch"], c["length"], arm),
-                {"type": c["dtype"], "batch": c["batch"], "prompt": c["length"], "arm": arm},
+                (c["dtype"], c["batch"], c["length"], variant),
+                {"type": c["dtype"], "batch": c["batch"], "prompt": c["length"], "variant": variant},
             )
-            row |= PART_COLUMNS[record.subject](found, arm, c)
+            row |= PART_COLUMNS[record.subject](found, variant, c)
     return pd.DataFrame(rows.values())
 
 
-def _prefill(found: list[statistics.Run], arm: str, case: dict) -> dict:
-    return {"first token, ms": 1e3 * statistics.median(found, arm)}
+def _prefill(found: list[statistics.Run], variant: str, case: dict) -> dict:
+    return {"first token, ms": 1e3 * statistics.median(found, variant)}
 
 
-def _token(found: list[statistics.Run], arm: str, case: dict) -> dict:
-    every = 1e3 * np.concatenate(statistics.values(found, arm))
+def _token(found: list[statistics.Run], variant: str, case: dict) -> dict:
+    every = 1e3 * np.concatenate(statistics.values(found, variant))
     return {"p50, ms": float(np.median(every)), "p95, ms": float(np.percentile(every, 95))}
 
 
-def _run(found: list[statistics.Run], arm: str, case: dict) -> dict:
-    return {"tokens/s": case["batch"] * case["tokens"] / statistics.median(found, arm)}
+def _run(found: list[statistics.Run], variant: str, case: dict) -> dict:
+    return {"tokens/s": case["batch"] * case["tokens"] / statistics.median(found, variant)}
 
 
 PART_COLUMNS = {"prefill": _prefill, "token": _token, "run": _run}
@@ -78,18 +82,18 @@ def shares(
         c, found = record.case, comparison.runs(record)
         if c.get("dtype") != "float32" or record.subject not in ("prefill", "token"):
             continue
-        for arm in comparison.arms(found):
-            seconds = statistics.median(found, arm)
+        for variant in comparison.variants(found):
+            seconds = statistics.median(found, variant)
             if record.subject == "prefill":
                 reached, unit, ceiling = counted[c["batch"], c["length"]] / seconds, "GFLOP/s", flops
             else:
                 reached, unit, ceiling = (c["weight_bytes"] + c["cache_bytes"]) / seconds, "GB/s", bandwidth
-            row = {"part": record.subject, "batch": c["batch"], "prompt": c["length"], "arm": arm}
+            row = {"part": record.subject, "batch": c["batch"], "prompt": c["length"], "variant": variant}
             rows.append(
                 row | {"reached": reached / 1e9, "unit": unit, "of the ceiling, %": 100 * reached / ceiling}
             )
     return pd.DataFrame(
-        rows, columns=["part", "batch", "prompt", "arm", "reached", "unit", "of the ceiling, %"]
+        rows, columns=["part", "batch", "prompt", "variant", "reached", "unit", "of the ceiling, %"]
     )
 
 
@@ -112,8 +116,8 @@ def whisper_table(records: Iterable[store.Timing]) -> pd.DataFrame:
     rows = []
     for record in records:
         found = comparison.runs(record)
-        times = {arm: 1e3 * statistics.median(found, arm) for arm in comparison.arms(found)}
-        rows += [{"part": record.subject, "framework": arm, "ms": ms} for arm, ms in times.items()]
+        times = {variant: 1e3 * statistics.median(found, variant) for variant in comparison.variants(found)}
+        rows += [{"part": record.subject, "framework": variant, "ms": ms} for variant, ms in times.items()]
     return pd.DataFrame(rows, columns=["part", "framework", "ms"])
 
 

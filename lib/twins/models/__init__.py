@@ -1,4 +1,4 @@
-"""The twins: one file per model with both halves in it, weights between them, and the reader's own pair. Importing any of them first readies the BLAS.
+"""The twins: one file per model, both halves in it; weights between them, and the reader's own pair.
 
 It may import twins.frameworks.
 """

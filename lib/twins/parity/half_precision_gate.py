@@ -1,4 +1,4 @@
-"""The gate of training in a half type: the halves lie no further apart than rounding to the type moves them."""
+"""The gate of a half type: the halves lie no further apart than rounding to the type moves them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

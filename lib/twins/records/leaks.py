@@ -1,4 +1,4 @@
-"""Finds what in a text names this computer, its user or one of its folders: neither is published nor shared."""
+"""Finds what in a text names this computer, its user or its folders: that is neither published nor shared."""
 
 import getpass
 import re

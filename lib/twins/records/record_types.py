@@ -123,7 +123,7 @@ class Sharing(Body):
 
 
 class Energy(Body):
-    """Joules of one call of an arm, averaged over seconds of calls; `source` says what was read."""
+    """Joules of one call of an variant, averaged over seconds of calls; `source` says what was read."""
 
     subject: str
     case: dict

@@ -1,4 +1,4 @@
-"""Builds the report's site from executed notebooks: `python -m twins.series.site NOTEBOOKS OUT [--profile NAME]`.
+"""Builds the site from executed notebooks: `python -m twins.series.site NOTEBOOKS OUT [--profile NAME]`.
 
 The pages and their look are `lib/site/`, a Sphinx configuration. The site needs no server and no network.
 """

@@ -35,7 +35,7 @@ def imported(code: str) -> Iterator[str]:
 
 @cache
 def _mentioned(code: str) -> frozenset[str]:
-    """What code imports or names in a string, as "twins.timing.variants:step_arms"; read once a text."""
+    """What code imports or names in a string, as "twins.timing.variants:step_variants"; read once a text."""
     strings = {
         node.value.partition(":")[0]
         for node in ast.walk(ast.parse(code))

@@ -46,21 +46,23 @@ def runs(record: store.Timing) -> list[statistics.Run]:
     return [statistics.run_from(run) for run in record.runs]
 
 
-def arms(found: list[statistics.Run]) -> list[str]:
-    """The arms of a measurement without the A/A arm."""
-    return [name for name in statistics.arm_names(found) if not name.endswith(AGAIN)]
+def variants(found: list[statistics.Run]) -> list[str]:
+    """The variants of a measurement without the A/A variant."""
+    return [name for name in statistics.variant_names(found) if not name.endswith(AGAIN)]
 
 
 def best(found: list[statistics.Run], framework: str) -> str:
-    """The framework's fastest arm."""
-    own = [arm for arm in arms(found) if arm.split()[0].rstrip(",") == framework]
-    return min(own, key=lambda arm: statistics.median(found, arm))
+    """The framework's fastest variant."""
+    own = [variant for variant in variants(found) if variant.split()[0].rstrip(",") == framework]
+    return min(own, key=lambda variant: statistics.median(found, variant))
 
 
 def by_mode(record: store.Timing, label: str) -> list[Comparison]:
     """One comparison per mode that both frameworks ran."""
     found = runs(record)
-    kinds = [{arm.removeprefix(f) for arm in arms(found) if arm.startswith(f)} for f in FRAMEWORKS]
+    kinds = [
+        {variant.removeprefix(f) for variant in variants(found) if variant.startswith(f)} for f in FRAMEWORKS
+    ]
     return [
         _compared(found, f"PyTorch{kind}", f"MLX{kind}", ", ".join(filter(None, (label, kind.strip(", ")))))
         for kind in sorted(kinds[0] & kinds[1], reverse=True)
@@ -130,19 +132,19 @@ def warnings(records: Iterable[store.Timing]) -> list[str]:
 
 
 def step_table(records: Iterable[store.Timing], tokens: int, unit: str = "tokens") -> pd.DataFrame:
-    """Per batch size and arm: median wall and CPU time, first call, `tokens` times examples a second."""
+    """Per batch size and variant: median wall and CPU time, first call, `tokens` times examples a second."""
     rows = []
     for record in records:
         found, batch = runs(record), record.case["batch"]
-        for arm in statistics.arm_names(found):
-            wall = statistics.median(found, arm)
+        for variant in statistics.variant_names(found):
+            wall = statistics.median(found, variant)
             rows.append(
                 {
                     "batch": batch,
-                    "step": arm,
+                    "step": variant,
                     "wall ms": round(wall * 1e3, 2),
-                    "CPU ms": round(statistics.median(found, arm, "cpu") * 1e3, 2),
-                    "first call s": round(statistics.first_call(found, arm), 2),
+                    "CPU ms": round(statistics.median(found, variant, "cpu") * 1e3, 2),
+                    "first call s": round(statistics.first_call(found, variant), 2),
                     f"{unit}/s": round(batch * tokens / wall),
                 }
             )
@@ -192,16 +194,16 @@ def part_table(records: Iterable[store.Timing]) -> pd.DataFrame:
 
 
 def energy_table(records: Iterable[store.Energy]) -> pd.DataFrame:
-    """Joules of one call of each arm."""
-    rows = [{"what": r.subject, "arm": r.arm, "joules": r.joules} for r in records]
-    return pd.DataFrame(rows, columns=["what", "arm", "joules"])
+    """Joules of one call of each variant."""
+    rows = [{"what": r.subject, "variant": r.arm, "joules": r.joules} for r in records]
+    return pd.DataFrame(rows, columns=["what", "variant", "joules"])
 
 
 PARTS = ("data", "forward", "forward and backward", "optimizer")
 
 
 def memory_table(records: Iterable[store.Memory]) -> pd.DataFrame:
-    """Megabytes that training adds, by arm; the heading says how the process's memory was read."""
+    """Megabytes that training adds, by variant; the heading says how the process's memory was read."""
     records = list(records)
     process = f"{' or '.join(dict.fromkeys(r.process for r in records)) or 'process'} MB"
     rows = [

@@ -14,7 +14,7 @@ import numpy as np
 from twins.frameworks import BOTH, MLX, TORCH, Mlx, Torch
 from twins.records import store
 from twins.timing import harness, statistics
-from twins.timing.harness import Arm
+from twins.timing.harness import Variant
 from twins.timing.progress import tell
 from twins.timing.statistics import AGAIN
 
@@ -100,23 +100,23 @@ def torch_call(layer: tnn.Module, x: torch.Tensor, compiled: bool, work: str) ->
     return lambda: torch.autograd.grad(function(x), wanted, gradient)
 
 
-def _arm(layer: Layer, framework: Mlx | Torch, compiled: bool, work: str) -> Arm:
+def _variant(layer: Layer, framework: Mlx | Torch, compiled: bool, work: str) -> Variant:
     shape = (layer.batch, layer.size, layer.size, layer.channels)
     numbers = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
     ours, theirs = KINDS[layer.kind]
     if framework is MLX:
-        return Arm(mlx_call(ours(layer), MLX.array(numbers), compiled, work), MLX.synchronize)
+        return Variant(mlx_call(ours(layer), MLX.array(numbers), compiled, work), MLX.synchronize)
     x = TORCH.array(np.ascontiguousarray(numbers.transpose(0, 3, 1, 2)))
-    return Arm(torch_call(theirs(layer).to(TORCH.device), x, compiled, work), TORCH.synchronize)
+    return Variant(torch_call(theirs(layer).to(TORCH.device), x, compiled, work), TORCH.synchronize)
 
 
-def layer_arms(layers: list[dict], modes: list[str]) -> dict[str, Arm]:
+def layer_variants(layers: list[dict], modes: list[str]) -> dict[str, Variant]:
     """Every layer in each framework, torch again for A/A: forward in the first mode, both ways in all."""
     work_modes = [(FORWARD, modes[0]), *((BOTH_WAYS, mode) for mode in modes)]
     kinds = [(work, mode, each, "") for work, mode in work_modes for each in BOTH]
     kinds += [(work, modes[0], TORCH, AGAIN) for work in (FORWARD, BOTH_WAYS)]
     return {
-        f"{index}/{work}/{each.name} {mode}{again}": _arm(Layer(**layer), each, mode == "compiled", work)
+        f"{index}/{work}/{each.name} {mode}{again}": _variant(Layer(**layer), each, mode == "compiled", work)
         for index, layer in enumerate(layers)
         for work, mode, each, again in kinds
     }
@@ -135,7 +135,7 @@ def sweep(
 def times(layers: Sequence[Layer], modes: Sequence[str], plan: harness.Plan) -> Iterator[store.Timing]:
     """Time layers, all in the same processes: a record for each layer and work."""
     sizes = {"layers": [asdict(layer) for layer in layers], "modes": list(modes)}
-    runs = harness.measure("twins.timing.convolutions:layer_arms", sizes, plan, tell)
+    runs = harness.measure("twins.timing.convolutions:layer_variants", sizes, plan, tell)
     for index, layer in enumerate(layers):
         for work in (FORWARD, BOTH_WAYS):
             case = asdict(layer) | {"work": work, "flops": layer.flops(work)}
@@ -143,6 +143,8 @@ def times(layers: Sequence[Layer], modes: Sequence[str], plan: harness.Plan) -> 
 
 
 def _own(runs: list[statistics.Run], prefix: str) -> list[dict]:
-    """The runs with the arms of one prefix alone."""
-    arms = [{n.removeprefix(prefix): s for n, s in run.arms.items() if n.startswith(prefix)} for run in runs]
-    return [asdict(replace(run, arms=own)) for run, own in zip(runs, arms, strict=True)]
+    """The runs with the variants of one prefix alone."""
+    variants = [
+        {n.removeprefix(prefix): s for n, s in run.arms.items() if n.startswith(prefix)} for run in runs
+    ]
+    return [asdict(replace(run, arms=own)) for run, own in zip(runs, variants, strict=True)]

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from twins.frameworks import TORCH
 from twins.machine import macos, processes
 from twins.records import store
-from twins.timing.harness import Arm
+from twins.timing.harness import Variant
 from twins.timing.progress import tell
 
 SECONDS = 3.0  # of calls in a window: long beside what the estimators need
@@ -51,35 +51,39 @@ def _window(work: Callable[[], None]) -> float:
     return found.total_energy
 
 
-def per_call(arm: Arm, seconds: float = SECONDS, window: Callable[[Callable], float] = _window) -> float:
-    """Joules of one call of an arm, over as many as `seconds` hold; what makes it ready is in them."""
+def per_call(
+    variant: Variant, seconds: float = SECONDS, window: Callable[[Callable], float] = _window
+) -> float:
+    """Joules of one call of an variant, over as many as `seconds` hold; what makes it ready is in them."""
     calls = 0
 
     def work() -> None:
         nonlocal calls
         end = time.perf_counter() + seconds
         while time.perf_counter() < end:
-            arm.prepare()
-            arm.call()
-            arm.synchronize()
+            variant.prepare()
+            variant.call()
+            variant.synchronize()
             calls += 1
 
     return window(work) / calls
 
 
-def measured(arms: str, arguments: dict, only: str) -> float:
-    """The work of one fresh process: joules per call of one arm."""
-    arm = processes.find(arms)(**arguments)[only]
-    arm.call()
-    arm.synchronize()
-    return per_call(arm)
+def measured(variants: str, arguments: dict, only: str) -> float:
+    """The work of one fresh process: joules per call of one variant."""
+    variant = processes.find(variants)(**arguments)[only]
+    variant.call()
+    variant.synchronize()
+    return per_call(variant)
 
 
-def records(subject: str, arms: str, arguments: dict, names: list[str], case: dict) -> Iterator[store.Energy]:
-    """Joules per call of each named arm, in a process of its own each; nothing where none can be read."""
+def records(
+    subject: str, variants: str, arguments: dict, names: list[str], case: dict
+) -> Iterator[store.Energy]:
+    """Joules per call of each named variant, in a process of its own each; nothing where none can be read."""
     for name in [] if fault() else names:
         found = processes.call(
-            "twins.timing.energy:measured", {"arms": arms, "arguments": arguments, "only": name}
+            "twins.timing.energy:measured", {"variants": variants, "arguments": arguments, "only": name}
         )
         tell(f"{name}: energy")
         yield store.Energy(subject, case, name, found, source())

@@ -21,7 +21,7 @@ from twins.records.record_types import AS_SHIPPED, EQUAL
 from twins.records.store import Gate, Precision, Timing
 from twins.timing import comparison, harness, statistics, study
 from twins.timing.comparison import differing
-from twins.timing.harness import Arm
+from twins.timing.harness import Variant
 from twins.timing.statistics import AGAIN
 from twins.timing.study import Study
 from twins.training import train
@@ -69,19 +69,19 @@ def precisions(n: int = 512) -> Iterator[Precision]:
             yield Precision(each.name, setting, n, **found)
 
 
-def arms(n: int) -> dict[str, Arm]:
+def variants(n: int) -> dict[str, Variant]:
     """A product and a step of the smallest language model in both frameworks, and torch's product again."""
     made = {f"{each.name} product": _product(each, n) for each in BOTH}
     for each in BOTH:
         half = train.half(lm, lm.tiny(), train.Recipe(), each)
         batch = half.batch(lm.example(lm.tiny(), np.random.default_rng(0), 8))
-        made[f"{each.name} step"] = Arm(partial(train.step(half), *batch), each.synchronize)
+        made[f"{each.name} step"] = Variant(partial(train.step(half), *batch), each.synchronize)
     return made | {f"{TORCH.name} product{AGAIN}": _product(TORCH, n)}
 
 
-def _product(framework: Mlx | Torch, n: int) -> Arm:
+def _product(framework: Mlx | Torch, n: int) -> Variant:
     x = framework.array(_numbers(n))
-    return Arm(lambda: framework.evaluate(x @ x), framework.synchronize)
+    return Variant(lambda: framework.evaluate(x @ x), framework.synchronize)
 
 
 def timings(found: Sequence[Precision], plan: harness.Plan) -> Iterator[Timing]:
@@ -89,7 +89,7 @@ def timings(found: Sequence[Precision], plan: harness.Plan) -> Iterator[Timing]:
     for setting, environment in SETTINGS.items() if differing(found) else ():
         arguments = {"n": found[0].size}
         measured = harness.measure(
-            "twins.timing.float32_as_shipped:arms", arguments, plan, environment=environment
+            "twins.timing.float32_as_shipped:variants", arguments, plan, environment=environment
         )
         yield Timing("precision", {"setting": setting, **arguments}, [asdict(run) for run in measured])
 
@@ -133,7 +133,7 @@ def steps(
         study.room(twin, batch, models=3)
         arguments = {"model": twin.model, "config": twin.config, "batch": batch, "modes": ["eager"]}
         measured = harness.measure(
-            "twins.timing.variants:step_arms", arguments, plan, environment=SETTINGS[AS_SHIPPED]
+            "twins.timing.variants:step_variants", arguments, plan, environment=SETTINGS[AS_SHIPPED]
         )
         case = {"twin": twin.name, **twin.config, "batch": batch}
         yield Timing(SUBJECT, case, [asdict(run) for run in measured])

@@ -1,8 +1,8 @@
-"""Timing that can be believed: fresh processes, random order, raw samples, an A/A arm, intervals on ratios.
+"""Timing that can be believed: fresh processes, random order, raw samples, an A/A variant.
 
 The process is the unit of replication, since some effects are fixed for a process's life
-(https://github.com/pytorch/pytorch/issues/182815); inside one, arms run in random order per round, in
-blocks whose first call is dropped, because alternation in a fixed order favours the arm that finds
+(https://github.com/pytorch/pytorch/issues/182815); inside one, variants run in random order per round, in
+blocks whose first call is dropped, because alternation in a fixed order favours the variant that finds
 warm caches. The interval follows Kalibera and Jones 2013 (https://kar.kent.ac.uk/33611/) in spirit:
 processes are resampled, then rounds within them.
 """
@@ -22,7 +22,7 @@ def _nothing() -> None:
 
 
 @dataclass(frozen=True)
-class Arm:
+class Variant:
     """One thing to time: a call, what waits until its work is done, and what makes it ready, untimed."""
 
     call: Callable[[], object]
@@ -49,55 +49,55 @@ class Plan:
             )
 
 
-def once(arm: Arm) -> tuple[float, float]:
+def once(variant: Variant) -> tuple[float, float]:
     """Wall and CPU seconds of one call, its work done; getting ready for it is not in them."""
-    arm.prepare()
+    variant.prepare()
     wall, cpu = time.perf_counter(), time.process_time()
-    arm.call()
-    arm.synchronize()
+    variant.call()
+    variant.synchronize()
     return round(time.perf_counter() - wall, 9), round(time.process_time() - cpu, 9)  # nanoseconds
 
 
-def interleave(arms: dict[str, Arm], plan: Plan, order: np.random.Generator) -> dict[str, Samples]:
-    """Time arms in this process, in random order per round; raw samples by arm.
+def interleave(variants: dict[str, Variant], plan: Plan, order: np.random.Generator) -> dict[str, Samples]:
+    """Time variants in this process, in random order per round; raw samples by variant.
 
-    The first call of every arm is kept apart: it holds compilation.
+    The first call of every variant is kept apart: it holds compilation.
     """
-    samples = {name: Samples(once(arm)[0], [], []) for name, arm in arms.items()}
-    for arm in arms.values():
+    samples = {name: Samples(once(variant)[0], [], []) for name, variant in variants.items()}
+    for variant in variants.values():
         for _ in range(plan.warmup):
-            once(arm)
-    names = list(arms)
+            once(variant)
+    names = list(variants)
     for _ in range(plan.rounds):
         for name in order.permutation(names):
-            block = [once(arms[name]) for _ in range(plan.block)][1:]
+            block = [once(variants[name]) for _ in range(plan.block)][1:]
             samples[name].wall.extend(wall for wall, _ in block)
             samples[name].cpu.extend(cpu for _, cpu in block)
     return samples
 
 
-def timed(arms: str, arguments: dict, plan: dict, index: int) -> dict:
-    """The work of one fresh process: make the arms, time them; a Run in plain form."""
-    made, plan = processes.find(arms)(**arguments), Plan(**plan)
+def timed(variants: str, arguments: dict, plan: dict, index: int) -> dict:
+    """The work of one fresh process: make the variants, time them; a Run in plain form."""
+    made, plan = processes.find(variants)(**arguments), Plan(**plan)
     with conditions.watch() as seen:
         samples = interleave(made, plan, np.random.default_rng([plan.seed, index]))
     return asdict(Run(samples, seen()))
 
 
 def measure(
-    arms: str,
+    variants: str,
     arguments: dict,
     plan: Plan,
     tell: Callable[[str], None] | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> list[Run]:
-    """Time the arms that `arms` ("package.module:function") makes from `arguments`, in fresh processes.
+    """Time what `variants` ("package.module:function") makes from `arguments`, in fresh processes.
 
-    The function is imported and called in every process and returns {name: Arm}; `tell` hears of
+    The function is imported and called in every process and returns {name: Variant}; `tell` hears of
     every process done; `environment` is added to theirs. Errors: RuntimeError with the child's last line when
     one fails.
     """
-    job = {"arms": arms, "arguments": arguments, "plan": asdict(plan)}
+    job = {"variants": variants, "arguments": arguments, "plan": asdict(plan)}
     runs = []
     for index in range(plan.processes):
         runs.append(

@@ -16,7 +16,7 @@ from twins.records.store import Gate, Timing
 from twins.timing import comparison, harness, statistics, study
 from twins.timing.progress import tell
 from twins.timing.study import Study
-from twins.timing.variants import step_arms
+from twins.timing.variants import step_variants
 
 FULL = 0.02  # seconds of a step in which starting operations no longer shows
 MOST = 2**20  # examples; a step that is still shorter is no step
@@ -38,20 +38,20 @@ def full(record: Timing) -> bool:
 
 
 def fastest(record: Timing) -> tuple[str, float]:
-    """The fastest arm of a measurement, and its median seconds."""
+    """The fastest variant of a measurement, and its median seconds."""
     found = comparison.runs(record)
-    arm = min(comparison.arms(found), key=lambda each: statistics.median(found, each))
-    return arm, statistics.median(found, arm)
+    variant = min(comparison.variants(found), key=lambda each: statistics.median(found, each))
+    return variant, statistics.median(found, variant)
 
 
-def once(model: str, config: dict, batch: int, mode: str, arm: str) -> float:
-    """The work of a fresh process: median seconds of a few steps of one arm."""
-    return median(step_arms(model, config, batch, [mode])[arm])
+def once(model: str, config: dict, batch: int, mode: str, variant: str) -> float:
+    """The work of a fresh process: median seconds of a few steps of one variant."""
+    return median(step_variants(model, config, batch, [mode])[variant])
 
 
-def median(arm: harness.Arm) -> float:
+def median(variant: harness.Variant) -> float:
     """Median seconds of a few calls, the first left out."""
-    return float(np.median([harness.once(arm)[0] for _ in range(CALLS + 1)][1:]))
+    return float(np.median([harness.once(variant)[0] for _ in range(CALLS + 1)][1:]))
 
 
 def free(estimate: Callable[[], int]) -> bool:
@@ -81,9 +81,9 @@ def steps(
     """
     if not timings or full(timings[-1]):
         return
-    first, arm = timings[-1].case["batch"], fastest(timings[-1])[0]
-    mode = arm.split()[-1]
-    asked = {"model": twin.model, "config": twin.config, "mode": mode, "arm": arm}
+    first, variant = timings[-1].case["batch"], fastest(timings[-1])[0]
+    mode = variant.split()[-1]
+    asked = {"model": twin.model, "config": twin.config, "mode": mode, "variant": variant}
 
     def seconds(batch: int) -> float:
         tell(f"{twin.name}: is batch {batch} long enough?")

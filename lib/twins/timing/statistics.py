@@ -1,7 +1,7 @@
 """What raw samples of an interleaved measurement say: medians, ratios with intervals, what to beware of.
 
-The interval follows Kalibera and Jones 2013 (https://kar.kent.ac.uk/33611/) in spirit: processes are resampled,
-then rounds within them.
+The interval follows Kalibera and Jones 2013 (https://kar.kent.ac.uk/33611/) in spirit: processes are
+resampled, then rounds within them.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ import numpy as np
 
 from twins.machine import conditions
 
-AGAIN = " again"  # the A/A arm: the baseline, built a second time
+AGAIN = " again"  # the A/A variant: the baseline, built a second time
 
 
 TIE = 1.05  # ratios within this factor of 1 are a tie, whatever the interval
@@ -22,7 +22,7 @@ RESAMPLES = 2000
 
 @dataclass(frozen=True)
 class Samples:
-    """Raw seconds of one arm in one process: the first call alone, then every kept call, wall and CPU."""
+    """Raw seconds of one variant in one process: the first call alone, then every kept call, wall and CPU."""
 
     first: float
     wall: list[float]
@@ -31,7 +31,7 @@ class Samples:
 
 @dataclass(frozen=True)
 class Run:
-    """One process: samples by arm and what the machine did meanwhile."""
+    """One process: samples by variant and what the machine did meanwhile."""
 
     arms: dict[str, Samples]
     conditions: conditions.Conditions
@@ -60,28 +60,28 @@ class Ratio:
 
 def run_from(found: dict) -> Run:
     """A Run from its plain form."""
-    arms = {name: Samples(**samples) for name, samples in found["arms"].items()}
-    return Run(arms, conditions.Conditions(**found["conditions"]))
+    variants = {name: Samples(**samples) for name, samples in found["arms"].items()}
+    return Run(variants, conditions.Conditions(**found["conditions"]))
 
 
-def arm_names(runs: list[Run]) -> list[str]:
-    """The arms timed, in the order they were made."""
+def variant_names(runs: list[Run]) -> list[str]:
+    """The variants timed, in the order they were made."""
     return list(runs[0].arms)
 
 
-def values(runs: list[Run], arm: str, clock: str = "wall") -> list[np.ndarray]:
-    """Seconds of one arm, one array per process."""
-    return [np.array(getattr(run.arms[arm], clock)) for run in runs]
+def values(runs: list[Run], variant: str, clock: str = "wall") -> list[np.ndarray]:
+    """Seconds of one variant, one array per process."""
+    return [np.array(getattr(run.arms[variant], clock)) for run in runs]
 
 
-def median(runs: list[Run], arm: str, clock: str = "wall") -> float:
+def median(runs: list[Run], variant: str, clock: str = "wall") -> float:
     """Median over processes of each process's median, in seconds."""
-    return float(np.median([np.median(x) for x in values(runs, arm, clock)]))
+    return float(np.median([np.median(x) for x in values(runs, variant, clock)]))
 
 
-def first_call(runs: list[Run], arm: str) -> float:
+def first_call(runs: list[Run], variant: str) -> float:
     """Median over processes of the first call, compilation included, in seconds."""
-    return float(np.median([run.arms[arm].first for run in runs]))
+    return float(np.median([run.arms[variant].first for run in runs]))
 
 
 def _median(x: np.ndarray) -> np.ndarray:
@@ -95,7 +95,7 @@ def _median(x: np.ndarray) -> np.ndarray:
 def _draws(processes: int, counts: tuple[int, ...]) -> tuple[np.ndarray, list[np.ndarray]]:
     """Which processes every resample takes, (R, P), and the middle ranks of resampled samples, each (2, R).
 
-    `counts` are the samples of every process of both arms. A resample's median is the sample of its middle
+    `counts` are the samples of each process of both variants. A resample's median is the sample of its middle
     rank, so ranks are drawn once for all measurements of one shape.
     """
     rng = np.random.default_rng(0)
@@ -108,7 +108,7 @@ def _draws(processes: int, counts: tuple[int, ...]) -> tuple[np.ndarray, list[np
 
 def ratio(runs: list[Run], over: str, under: str, clock: str = "wall") -> Ratio:
     """Median time of `over` divided by that of `under`, with a bootstrap interval over processes."""
-    samples = [np.sort(x) for arm in (over, under) for x in values(runs, arm, clock)]
+    samples = [np.sort(x) for variant in (over, under) for x in values(runs, variant, clock)]
     picks, middles = _draws(len(runs), tuple(map(len, samples)))
     medians = [x[ranks].mean(axis=0) for x, ranks in zip(samples, middles, strict=True)]  # of (R,) each
     halves = (medians[: len(runs)], medians[len(runs) :])
@@ -119,7 +119,7 @@ def ratio(runs: list[Run], over: str, under: str, clock: str = "wall") -> Ratio:
 
 def same(runs: list[Run], clock: str = "wall") -> Ratio:
     """The A/A ratio: a baseline against itself; 1 but for what this harness cannot see."""
-    again = next(name for name in arm_names(runs) if name.endswith(AGAIN))
+    again = next(name for name in variant_names(runs) if name.endswith(AGAIN))
     return ratio(runs, again, again.removesuffix(AGAIN), clock)
 
 

@@ -233,7 +233,7 @@ def timed_steps(
     room(study, batch, models=2 * len(modes) + 1)
     arguments = {"model": study.model, "config": study.config, "batch": batch, "modes": list(modes)}
     runs = harness.measure(
-        "twins.timing.variants:step_arms", arguments, plan, lambda done: tell(f"batch {batch}, {done}")
+        "twins.timing.variants:step_variants", arguments, plan, lambda done: tell(f"batch {batch}, {done}")
     )
     yield _timing("training step", study, batch, runs, **more)
 
@@ -247,7 +247,7 @@ def half_types(
         sizes = {"model": study.model, "config": study.config, "batch": batch}
         room(study, batch, models=2 * len(dtypes) + 3)
         arguments = sizes | {"dtypes": ["float32", *dtypes]}
-        runs = harness.measure("twins.timing.variants:type_arms", arguments, plan, tell)
+        runs = harness.measure("twins.timing.variants:type_variants", arguments, plan, tell)
         yield _timing("training step by type", study, batch, runs)
 
 
@@ -256,14 +256,17 @@ def parts(study: Study, verdict: store.Gate, batch: int, plan: harness.Plan) -> 
     if verdict.passed:
         arguments = {"model": study.model, "config": study.config, "batch": batch}
         yield _timing(
-            "parts", study, batch, harness.measure("twins.timing.variants:part_arms", arguments, plan, tell)
+            "parts",
+            study,
+            batch,
+            harness.measure("twins.timing.variants:part_variants", arguments, plan, tell),
         )
 
 
 def memory(study: Study, verdict: store.Gate, batch: int, modes: Sequence[str]) -> Iterator[store.Memory]:
     """Memory of each half in each mode, every one in a process of its own; nothing when the gate failed."""
-    arms = [(each.name, mode) for each in BOTH for mode in modes if verdict.passed]
-    for framework, mode in arms:
+    variants = [(each.name, mode) for each in BOTH for mode in modes if verdict.passed]
+    for framework, mode in variants:
         sizes = {"model": study.model, "config": study.config, "batch": batch}
         read = processes.call("twins.timing.variants:memory", sizes | {"framework": framework, "mode": mode})
         yield store.Memory(study.name, study.config | {"batch": batch}, f"{framework} {mode}", **read)

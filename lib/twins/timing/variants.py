@@ -1,7 +1,7 @@
 """What is timed of a twin: whole steps, their parts, and the data's way to the device.
 
-Each function here makes {name: Arm} in a fresh process, from plain arguments; the twin is named by its
-file in twins.models. Batches lie on the device before anything is timed, except in the data arms.
+Each function here makes {name: Variant} in a fresh process, from plain arguments; the twin is named by its
+file in twins.models. Batches lie on the device before anything is timed, except in the data variants.
 """
 
 from functools import partial
@@ -12,12 +12,12 @@ import numpy as np
 
 from twins.frameworks import BOTH, TORCH, Mlx, Torch
 from twins.machine import process_memory
-from twins.timing.harness import Arm
+from twins.timing.harness import Variant
 from twins.timing.statistics import AGAIN
 from twins.training import half_precision, train
 from twins.training.train import Half, Recipe
 
-BATCHES = 4  # different batches an arm goes round in
+BATCHES = 4  # different batches an variant goes round in
 MODES = {"eager": False, "compiled": True}
 
 
@@ -32,50 +32,50 @@ def _half(model: str, config: dict, framework: Mlx | Torch) -> Half:
     return train.half(module, module.Config(**config), Recipe(), framework)
 
 
-def step_arm(half: Half, batches: list, compiled: bool) -> Arm:
+def step_variant(half: Half, batches: list, compiled: bool) -> Variant:
     """A whole training step, going round in batches that lie on the device."""
     ready = cycle([half.batch(arrays) for arrays in batches])
     take = train.step(half, compiled)
-    return Arm(lambda: take(*next(ready)), half.framework.synchronize)
+    return Variant(lambda: take(*next(ready)), half.framework.synchronize)
 
 
-def step_arms(model: str, config: dict, batch: int, modes: list[str]) -> dict[str, Arm]:
+def step_variants(model: str, config: dict, batch: int, modes: list[str]) -> dict[str, Variant]:
     """Whole training steps: each framework in each mode, and torch's first mode again for A/A."""
     kinds = [(each, mode, "") for mode in modes for each in BOTH] + [(TORCH, modes[0], AGAIN)]
     batches = examples(model, config, batch)
     return {
-        f"{each.name} {mode}{again}": step_arm(_half(model, config, each), batches, MODES[mode])
+        f"{each.name} {mode}{again}": step_variant(_half(model, config, each), batches, MODES[mode])
         for each, mode, again in kinds
     }
 
 
-def type_arms(model: str, config: dict, batch: int, dtypes: list[str]) -> dict[str, Arm]:
+def type_variants(model: str, config: dict, batch: int, dtypes: list[str]) -> dict[str, Variant]:
     """Whole eager steps: each framework in each type, and torch's first type again for A/A."""
     kinds = [(each, dtype, "") for dtype in dtypes for each in BOTH] + [(TORCH, dtypes[0], AGAIN)]
     batches = examples(model, config, batch)
     return {
-        f"{each.name} {dtype}{again}": step_arm(
+        f"{each.name} {dtype}{again}": step_variant(
             half_precision.lowered(_half(model, config, each), dtype), batches, compiled=False
         )
         for each, dtype, again in kinds
     }
 
 
-def part_arms(model: str, config: dict, batch: int) -> dict[str, Arm]:
+def part_variants(model: str, config: dict, batch: int) -> dict[str, Variant]:
     """The parts of an eager step in both frameworks: data, forward, forward and backward, optimizer.
 
     PyTorch's forward is there again, of a model of its own, for A/A.
     """
-    arrays, arms = examples(model, config, batch)[0], {}
+    arrays, variants = examples(model, config, batch)[0], {}
     for half in (_half(model, config, each) for each in BOTH):
         parts = {"data": partial(_hand_over, half, half.arranged(arrays))} | train.parts(
             half, half.batch(arrays)
         )
         for part, call in parts.items():
-            arms[f"{half.framework.name} {part}"] = Arm(call, half.framework.synchronize)
+            variants[f"{half.framework.name} {part}"] = Variant(call, half.framework.synchronize)
     again = _half(model, config, TORCH)
     call = train.parts(again, again.batch(arrays))["forward"]
-    return arms | {f"PyTorch forward{AGAIN}": Arm(call, TORCH.synchronize)}
+    return variants | {f"PyTorch forward{AGAIN}": Variant(call, TORCH.synchronize)}
 
 
 def _hand_over(half: Half, arrays: tuple[np.ndarray, ...]) -> None:

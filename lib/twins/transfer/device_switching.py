@@ -12,7 +12,7 @@ import numpy as np
 from twins.frameworks import MLX, TORCH
 from twins.records import store
 from twins.timing import harness
-from twins.timing.harness import Arm
+from twins.timing.harness import Variant
 from twins.timing.statistics import AGAIN
 from twins.transfer.transfers import synchronize, view
 
@@ -78,15 +78,15 @@ def _between_devices(n: int) -> dict[str, Callable]:
     }
 
 
-def arms(n: int) -> dict[str, Arm]:
+def variants(n: int) -> dict[str, Variant]:
     """The products of `n` by `n` matrices on each side, alternating, the hand-overs, and the first again."""
     calls = (_between_frameworks if TORCH.device == "cpu" else _between_devices)(n)
     first = next(iter(calls))
     again = (_between_frameworks if TORCH.device == "cpu" else _between_devices)(n)[first]
-    return {name: Arm(call, synchronize) for name, call in (calls | {first + AGAIN: again}).items()}
+    return {name: Variant(call, synchronize) for name, call in (calls | {first + AGAIN: again}).items()}
 
 
 def timings(n: int, plan: harness.Plan) -> store.Timing:
     """The switching workload, timed."""
-    runs = harness.measure("twins.transfer.device_switching:arms", {"n": n}, plan)
+    runs = harness.measure("twins.transfer.device_switching:variants", {"n": n}, plan)
     return store.Timing("switching", {"n": n}, [asdict(run) for run in runs])

@@ -64,14 +64,19 @@ def written(size: int) -> str:
 def switch_table(record: store.Timing) -> pd.DataFrame:
     """Milliseconds of the workload on one side, alternating, and of the hand-overs alone."""
     found = comparison.runs(record)
-    rows = [{"work": arm, "ms": 1e3 * statistics.median(found, arm)} for arm in comparison.arms(found)]
+    rows = [
+        {"work": variant, "ms": 1e3 * statistics.median(found, variant)}
+        for variant in comparison.variants(found)
+    ]
     return pd.DataFrame(rows)
 
 
 def switch_share(record: store.Timing) -> str:
     """What share of the alternating work its copies are, in one sentence."""
     found = comparison.runs(record)
-    copied = next(arm for arm in comparison.arms(found) if "then" in arm and "copied" in arm)
+    copied = next(
+        variant for variant in comparison.variants(found) if "then" in variant and "copied" in variant
+    )
     ratio = statistics.ratio(found, "hand-over alone, copied", copied)
     return (
         f"Of '{copied}', copying is {100 * ratio.value:.2g} % of the time "

@@ -17,7 +17,7 @@ from twins.frameworks import TORCH
 from twins.machine import process_memory, processes
 from twins.records import store
 from twins.timing import harness
-from twins.timing.harness import Arm
+from twins.timing.harness import Variant
 from twins.timing.progress import tell
 from twins.timing.statistics import AGAIN
 
@@ -136,7 +136,7 @@ def room(sizes: Sequence[int]) -> int:
     return needed
 
 
-def arms(size: int) -> dict[str, Arm]:
+def variants(size: int) -> dict[str, Variant]:
     """Every hand-over of `size` bytes that exists here, and one of them again for A/A.
 
     Hand-overs of one framework share a source, which none of them writes to: at a gigabyte, one each is all
@@ -147,12 +147,12 @@ def arms(size: int) -> dict[str, Arm]:
     sources = {make: make(values) for make in {route.make for route in routes().values()}}
     again = "NumPy → PyTorch, torch.tensor"
     chosen = routes() | {again + AGAIN: ROUTES[again]}
-    return {name: _arm(route, sources[route.make]) for name, route in chosen.items()}
+    return {name: _variant(route, sources[route.make]) for name, route in chosen.items()}
 
 
-def _arm(route: Route, source: Any) -> Arm:
+def _variant(route: Route, source: Any) -> Variant:
     """On the CPU a hand-over is done when its call returns; waiting for idle frameworks would cost more."""
-    return Arm(partial(route.take, source), TORCH.synchronize if route.gpu else _nothing)
+    return Variant(partial(route.take, source), TORCH.synchronize if route.gpu else _nothing)
 
 
 def _nothing() -> None:
@@ -212,6 +212,6 @@ def timings(sizes: Sequence[int], plan: harness.Plan) -> Iterator[store.Timing]:
     """Every hand-over at every size, in bytes. Errors: MemoryError when the largest does not fit."""
     room(sizes)
     for size in sizes:
-        runs = harness.measure("twins.transfer.transfers:arms", {"size": size}, plan)
+        runs = harness.measure("twins.transfer.transfers:variants", {"size": size}, plan)
         tell(f"{size:,} bytes")
         yield store.Timing("hand-over", {"bytes": size}, [asdict(run) for run in runs])

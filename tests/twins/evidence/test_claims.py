@@ -121,9 +121,9 @@ def test_a_claim_about_another_device_is_not_measured_here_and_says_what_this_on
 
 
 def test_copying_is_a_share_of_the_work():
-    arms = {"MLX CPU then GPU, shared": 1.0, "PyTorch CPU then GPU, copied": 1.0, "PyTorch twice": 1.0}
+    variants = {"MLX CPU then GPU, shared": 1.0, "PyTorch CPU then GPU, copied": 1.0, "PyTorch twice": 1.0}
     for share, word in ((0.2, SUPPORTED), (0.01, CONTRADICTED)):
-        seconds = arms | {"hand-over alone, copied": share, "PyTorch twice" + AGAIN: 1.0}
+        seconds = variants | {"hand-over alone, copied": share, "PyTorch twice" + AGAIN: 1.0}
         assert (
             said("unified-memory", timed("switching", {"n": 8}, seconds), machine=MACS["fast"]).word == word
         )

@@ -23,7 +23,9 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def records(folder, pytestconfig):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(pytestconfig.rootpath / "tests" / "coreml"), prepend=os.pathsep)
+        patch.setenv(
+            "PYTHONPATH", str(pytestconfig.rootpath / "tests" / "twins" / "export"), prepend=os.pathsep
+        )
         tasks = [
             Task("dies", f"{HERE}:dying", {}, "float32"),
             Task("branching", f"{HERE}:branching", {}, "float32"),

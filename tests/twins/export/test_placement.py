@@ -19,9 +19,9 @@ UNITS = ("CPU_ONLY", "ALL")
 def mac(monkeypatch):
     """A Mac with Core ML, as far as this module asks."""
     monkeypatch.setattr(placement, "available", lambda: True)
-    monkeypatch.setattr(placement.system, "version", lambda: (15, 5))
-    monkeypatch.setattr(placement.system, "library", lambda: "")
-    monkeypatch.setattr(placement.system, "virtual", lambda: False)
+    monkeypatch.setattr(placement.native_core_ml, "version", lambda: (15, 5))
+    monkeypatch.setattr(placement.native_core_ml, "library", lambda: "")
+    monkeypatch.setattr(placement.native_core_ml, "virtual", lambda: False)
     monkeypatch.setattr(placement.compute_plan, "_MLComputePlanProxy", object)
 
 
@@ -109,13 +109,13 @@ def test_on_macos_the_plan_of_the_compiled_package_is_counted(monkeypatch, packa
 
 @pytest.mark.usefixtures("mac")
 def test_on_macos_raw_samples_are_recorded_by_unit(monkeypatch, package):
-    here = {"twins.export.placement:prediction_arms": placement.prediction_arms}
-    here["twins.export.placement:loading_arms"] = placement.loading_arms
+    here = {"twins.export.placement:prediction_variants": placement.prediction_variants}
+    here["twins.export.placement:loading_variants"] = placement.loading_variants
     monkeypatch.setattr(placement, "load_core_ml", lambda path, unit: load(path))
 
-    def in_this_process(arms, arguments, plan):
+    def in_this_process(variants, arguments, plan):
         with harness.conditions.watch() as seen:
-            samples = harness.interleave(here[arms](**arguments), plan, np.random.default_rng(0))
+            samples = harness.interleave(here[variants](**arguments), plan, np.random.default_rng(0))
         return [statistics.Run(samples, seen())]
 
     monkeypatch.setattr(harness, "measure", in_this_process)
@@ -138,7 +138,7 @@ def test_on_macos_raw_samples_are_recorded_by_unit(monkeypatch, package):
 )
 @pytest.mark.usefixtures("mac")
 def test_what_an_older_macos_cannot_do_is_said(monkeypatch, package, version, plan, prediction):
-    monkeypatch.setattr(placement.system, "version", lambda: version)
+    monkeypatch.setattr(placement.native_core_ml, "version", lambda: version)
     assert placement.missing_for_plan(package, "ALL") == plan
     assert placement.missing(package) == prediction
     if plan:
@@ -152,11 +152,11 @@ def test_what_an_older_macos_cannot_do_is_said(monkeypatch, package, version, pl
 def test_a_virtual_mac_is_asked_for_its_cpu_alone(monkeypatch, package):
     """Compiling for a Neural Engine that is not there can hang."""
     asked = []
-    monkeypatch.setattr(placement.system, "virtual", lambda: True)
+    monkeypatch.setattr(placement.native_core_ml, "virtual", lambda: True)
     monkeypatch.setattr(placement, "plan_of", lambda path, unit: asked.append(unit) or Plan())
     run = statistics.Run({}, {})
     monkeypatch.setattr(
-        harness, "measure", lambda arms, arguments, plan: asked.append(arguments["units"]) or [run]
+        harness, "measure", lambda variants, arguments, plan: asked.append(arguments["units"]) or [run]
     )
     assert list(placement.placement_table({"a": package}, UNITS)["CPU"]) == ["2", placement.NO_UNITS]
     assert placement.operation_table(package)["runs on"][0] == placement.NO_UNITS
@@ -170,10 +170,10 @@ def test_a_virtual_mac_is_asked_for_its_cpu_alone(monkeypatch, package):
 @pytest.mark.usefixtures("mac")
 def test_a_mac_without_coremltools_own_library_is_told(monkeypatch, package):
     monkeypatch.setattr(placement.compute_plan, "_MLComputePlanProxy", None)
-    assert set(placement.placement_table({"a": package}, UNITS)["GPU"]) == {placement.system.LIBRARY}
+    assert set(placement.placement_table({"a": package}, UNITS)["GPU"]) == {placement.native_core_ml.LIBRARY}
     monkeypatch.undo()
     monkeypatch.setattr(placement, "available", lambda: True)
-    monkeypatch.setattr(placement.system.seam, "_MLModelProxy", None)
+    monkeypatch.setattr(placement.native_core_ml.model_module(), "_MLModelProxy", None)
     assert list(placement.timings({"a": package}, harness.Plan(1, 1), UNITS)) == []
     table = placement.latency_table([], {"a": package}, UNITS)
-    assert set(table["Core ML load, ms"]) == {placement.system.LIBRARY}
+    assert set(table["Core ML load, ms"]) == {placement.native_core_ml.LIBRARY}

@@ -21,7 +21,7 @@ TAKEN = [
 
 @pytest.fixture(autouse=True)
 def importable(monkeypatch, pytestconfig):
-    monkeypatch.setenv("PYTHONPATH", str(pytestconfig.rootpath / "tests" / "coreml"))
+    monkeypatch.setenv("PYTHONPATH", str(pytestconfig.rootpath / "tests" / "twins" / "export"))
 
 
 @pytest.mark.parametrize("route", TAKEN)

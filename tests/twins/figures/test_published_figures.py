@@ -135,13 +135,13 @@ def test_a_machine_on_the_other_side_is_told():
     assert published_comparison.table(pairs)["here, PyTorch ÷ MLX"].iloc[0] == "0.50"
 
 
-def test_changing_sides_needs_both_arms():
-    """Without a GPU the switching record times other arms, and stands beside nothing."""
+def test_changing_sides_needs_both_variants():
+    """Without a GPU the switching record times other variants, and stands beside nothing."""
     seconds = {"PyTorch twice": 1.0, "MLX twice": 2.0, "PyTorch twice again": 1.0}
     without = timing_record(records.timed("switching", {"n": 8}, seconds), "05_unified_memory")
-    arms = {"PyTorch CPU then GPU, copied": 3.0, "MLX CPU then GPU, shared": 1.0, "PyTorch twice": 1.0}
+    variants = {"PyTorch CPU then GPU, copied": 3.0, "MLX CPU then GPU, shared": 1.0, "PyTorch twice": 1.0}
     with_gpu = timing_record(
-        records.timed("switching", {"n": 8}, arms | {"PyTorch twice again": 1.0}), "05_unified_memory"
+        records.timed("switching", {"n": 8}, variants | {"PyTorch twice again": 1.0}), "05_unified_memory"
     )
     assert published_comparison.pairs([], Found([without], []), "chip-8gb")[-1].measured == []
     assert (

@@ -242,8 +242,10 @@ def test_scaling_says_every_batch_size(drawn):
         "batch 16, each at its best: PyTorch is 2.00× faster [2.00, 2.00]."
     )
     found = words(drawn["scaling, PyTorch"])
-    arms = {f"{framework} {mode}" for framework in comparison.FRAMEWORKS for mode in ("eager", "compiled")}
-    assert arms | {"1", "4", "16", "batch size", "time per sequence"} <= set(found)
+    variants = {
+        f"{framework} {mode}" for framework in comparison.FRAMEWORKS for mode in ("eager", "compiled")
+    }
+    assert variants | {"1", "4", "16", "batch size", "time per sequence"} <= set(found)
 
 
 def test_the_order_of_records_changes_nothing():
@@ -281,8 +283,8 @@ def test_memory_is_sorted_and_labelled(drawn):
 
 def test_memory_is_the_frameworks_own_count_where_both_keep_one():
     found = [
-        store.Memory("lm", {}, arm, 9 * 2**30, size * 2**20, "its allocator")
-        for arm, size in (("MLX eager", 100), ("PyTorch eager", 300))
+        store.Memory("lm", {}, variant, 9 * 2**30, size * 2**20, "its allocator")
+        for variant, size in (("MLX eager", 100), ("PyTorch eager", 300))
     ]
     assert training_figures.memory(found).alt.endswith("the most: PyTorch eager 300 MB, MLX eager 100 MB.")
     found[0] = replace(found[0], allocator=None)
@@ -308,6 +310,8 @@ def test_samples_are_all_drawn_and_drawn_alike():
     drawn = [training_figures.samples(record) for _ in range(2)]
     assert drawn[0].svg == drawn[1].svg
     found = comparison.runs(record)
-    count = sum(len(x) for arm in statistics.arm_names(found) for x in statistics.values(found, arm))
+    count = sum(
+        len(x) for variant in statistics.variant_names(found) for x in statistics.values(found, variant)
+    )
     assert f"batch {record.case['batch']}, {count} samples of {len(found)} processes" in drawn[0].alt
     assert training_figures.samples(None).alt == "Nothing to draw: no timing was recorded"

@@ -16,9 +16,9 @@ def layer(kind: str, seconds: tuple[float, float], kernel=0, channels=4, batch=1
     """A record of one layer: seconds of (MLX, PyTorch), compiled as fast as eager."""
     case = {"kind": kind, "kernel": kernel, "channels": channels, "batch": batch, "size": 8}
     mlx, torch = seconds
-    arms = {"MLX eager": mlx, "PyTorch eager": torch, "MLX compiled": mlx, "PyTorch compiled": torch}
-    arms |= {"PyTorch eager" + AGAIN: torch}
-    return timed("layer", case | {"work": work, "flops": flops}, arms)
+    variants = {"MLX eager": mlx, "PyTorch eager": torch, "MLX compiled": mlx, "PyTorch compiled": torch}
+    variants |= {"PyTorch eager" + AGAIN: torch}
+    return timed("layer", case | {"work": work, "flops": flops}, variants)
 
 
 def convolution(kernel: int, batch: int, rates: tuple[float, float], channels: int = 4, **more):

@@ -102,9 +102,9 @@ def test_loading_and_making_tokens_are_outside_every_timed_span(monkeypatch):
         llama.transformers.LlamaForCausalLM.from_pretrained
     ))  # fmt: skip
     monkeypatch.setattr(llama, "prompt", slow(llama.prompt))
-    arms = measure.llama_arms(str(checkpoint_folder.made(SHAPE)), "float32", 1, 8, 4, False)
+    variants = measure.llama_variants(str(checkpoint_folder.made(SHAPE)), "float32", 1, 8, 4, False)
     assert spent[0] == 4000  # three sessions and one prompt
-    samples = harness.interleave(arms, PLAN, np.random.default_rng(0))
+    samples = harness.interleave(variants, PLAN, np.random.default_rng(0))
     assert max(max(s.first, *s.wall) for s in samples.values()) < 500
 
 
@@ -114,21 +114,21 @@ def test_warming_up_is_outside_every_timed_span(monkeypatch):
     real = time.perf_counter
     monkeypatch.setattr(time, "perf_counter", lambda: real() + spent[0])
 
-    def cold(name, arm):
+    def cold(name, variant):
         def call():
             spent[0] += 0 if name in called else 1000
             called.add(name)
-            arm.call()
+            variant.call()
 
-        return replace(arm, call=call)
+        return replace(variant, call=call)
 
-    arms = measure.llama_arms(str(checkpoint_folder.made(SHAPE)), "float32", 1, 8, 4, False)
-    samples = harness.interleave({k: cold(k, a) for k, a in arms.items()}, PLAN, np.random.default_rng(0))
+    variants = measure.llama_variants(str(checkpoint_folder.made(SHAPE)), "float32", 1, 8, 4, False)
+    samples = harness.interleave({k: cold(k, a) for k, a in variants.items()}, PLAN, np.random.default_rng(0))
     assert min(s.first for s in samples.values()) > 999
     assert max(max(s.wall) for s in samples.values()) < 500
 
 
-def test_every_part_becomes_a_record_with_its_arms():
+def test_every_part_becomes_a_record_with_its_variants():
     path = checkpoint_folder.made(SHAPE)
     gate = measure.llama_gate(path, 1, 8, 4)
     cases = measure.cases([8], [1], ["4-bit"], False)

@@ -157,5 +157,5 @@ def test_a_mac_without_tools_is_not_readable_and_undisturbed(monkeypatch):
 
 def test_runs_of_before_there_was_thermal_pressure_are_read():
     older = {k: v for k, v in asdict(QUIET).items() if k not in ("pressure", "low_power")}
-    arms = {"MLX eager": {"first": 1.0, "wall": [1.0], "cpu": [1.0]}}
-    assert statistics.run_from({"arms": arms, "conditions": older}).conditions == QUIET
+    variants = {"MLX eager": {"first": 1.0, "wall": [1.0], "cpu": [1.0]}}
+    assert statistics.run_from({"arms": variants, "conditions": older}).conditions == QUIET

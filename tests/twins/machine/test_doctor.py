@@ -414,7 +414,7 @@ def test_a_report_where_nothing_can_work_ends_before_it_begins():
 
 
 def test_the_doctors_modules_need_nothing_that_is_to_be_installed():
-    code = "import sys; sys.path.insert(0, 'lib'); from twins import doctor; doctor.main()"
+    code = "import sys; sys.path.insert(0, 'lib'); from twins.machine import doctor; doctor.main()"
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
     )
@@ -476,7 +476,7 @@ def as_a_user(which, limits):
         raise ValueError("not allowed to raise maximum limit")
     real(which, limits)
 resource.setrlimit = as_a_user
-from twins import open_files
+from mlx_startup import open_files
 open_files.tolerate()
 from twins import frameworks
 import mlx_lm.utils

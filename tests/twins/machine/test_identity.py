@@ -56,7 +56,7 @@ def test_the_chip_has_no_trademark_and_no_clock():
 
 
 def test_a_processor_without_a_model_name_still_has_one(monkeypatch):
-    """As on Linux on Arm, where /proc/cpuinfo names none."""
+    """As on Linux on Variant, where /proc/cpuinfo names none."""
     monkeypatch.setattr(platform, "system", lambda: "Linux")
     monkeypatch.setattr(identity.Path, "read_text", lambda path: "processor\t: 0\nFeatures\t: fp asimd\n")
     monkeypatch.setattr(identity.platform, "processor", lambda: "")

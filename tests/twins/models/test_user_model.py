@@ -100,7 +100,7 @@ def test_the_file_that_ships_is_measured_like_any_other(monkeypatch):
     passed = store.Gate(own.name, {}, True, [], {})
     (record,) = study.steps(own, passed, [2], ["eager"], Plan(1, 1, 2, 0))  # in a fresh process, by its path
     assert record.case == {"twin": "your_model", "batch": 2}
-    assert statistics.arm_names([statistics.run_from(run) for run in record.runs])[:2] == [
+    assert statistics.variant_names([statistics.run_from(run) for run in record.runs])[:2] == [
         "MLX eager",
         "PyTorch eager",
     ]

@@ -289,7 +289,7 @@ def test_what_json_cannot_hold_is_not_written(tmp_path):
 FULL = """
 import resource, signal
 from pathlib import Path
-from twins import results
+from twins.records import store
 path = Path(PATH)
 kept = store.read_file(path).records
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -14,15 +14,15 @@ from twins.series import notebook_files, runner
 DRIVER = """
 import sys
 from pathlib import Path
-from twins import report
-report.ROOT = Path(sys.argv.pop(1))
-report.SOURCES = report.ROOT / "notebooks"
+from twins.series import runner
+runner.ROOT = Path(sys.argv.pop(1))
+runner.SOURCES = runner.ROOT / "notebooks"
 if "--no-site" in sys.argv:  # its building takes longer than the rest, and has tests of its own
     sys.argv.remove("--no-site")
-    report.site.build = lambda notebooks, out, profile: out / "index.html"
-report.main()
+    runner.site.build = lambda notebooks, out, profile: out / "index.html"
+runner.main()
 """
-RECORDS = "from twins import results\nfound = results.read()"
+RECORDS = "from twins.records import store\nfound = store.read()"
 
 
 def write(project, name, code, reads=False):
@@ -145,7 +145,7 @@ def test_a_broken_record_is_named_and_the_report_still_made(project):
     (folder / "01_a.jsonl").write_text("{broken\n")
     done = run(project, site=True)
     assert done.returncode == 1
-    assert done.stderr.startswith("error: some-machine/01_a.jsonl, line 1: not JSON")
+    assert done.stderr.startswith("error: some-machine/01_a.jsonl, line 1: JSON is malformed")
     assert len(done.stderr.strip().splitlines()) == 1
     assert (project / "build/quick/site/index.html").exists()
 

@@ -11,7 +11,7 @@ from msgspec.structs import asdict, replace
 from twins.evidence import summary
 from twins.records import leaks, store
 from twins.records.store import Accuracy, Breadth, Compressed, Energy, Machine, Memory, Record, Traffic, Work
-from twins.series import publish, sharing
+from twins.series import sharing
 
 RUN = "2026-05-01T12:00:00.000001Z"
 CASE = {"twin": "transformer_lm", "batch": 4}
@@ -101,8 +101,8 @@ def test_only_later_runs_when_asked(tmp_path):
 
 @pytest.mark.parametrize("leak", ["/Users/somebody/x.py", "computer-of-mine", "somebody-here"])
 def test_names_of_user_host_and_folder_are_not_shared(tmp_path, monkeypatch, leak):
-    monkeypatch.setattr(publish.socket, "gethostname", lambda: "computer-of-mine")
-    monkeypatch.setattr(publish.getpass, "getuser", lambda: "somebody-here")
+    monkeypatch.setattr(leaks.socket, "gethostname", lambda: "computer-of-mine")
+    monkeypatch.setattr(leaks.getpass, "getuser", lambda: "somebody-here")
     told = record(Energy("step", {"note": f"read from {leak}"}, "MLX", 1.0, "counter"))
     store.append(tmp_path / "chip-8gb" / "n.jsonl", [*good(), told])
     with pytest.raises(ValueError, match="not shared: it names"):
@@ -111,7 +111,7 @@ def test_names_of_user_host_and_folder_are_not_shared(tmp_path, monkeypatch, lea
 
 
 def test_a_user_named_as_everybody_is_no_leak(monkeypatch):
-    monkeypatch.setattr(publish.getpass, "getuser", lambda: "python")
+    monkeypatch.setattr(leaks.getpass, "getuser", lambda: "python")
     assert leaks.leaks("python 3.11") == []
 
 
@@ -224,7 +224,7 @@ def test_a_product_whose_size_is_no_number_is_refused(tmp_path):
 
 
 def timing(**change):
-    """A timing whose first run's first arm is changed."""
+    """A timing whose first run's first variant is changed."""
     body = records.product(1024, "float32", 0.1, 0.1)
     runs = json.loads(json.dumps(body.runs))
     runs[0]["arms"]["MLX"] |= change

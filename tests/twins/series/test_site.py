@@ -74,7 +74,7 @@ def test_build_twice_then_fail(tmp_path):
     assert "x (not in this report)" in (out / "02_lm.html").read_text()
 
     code = (
-        "import sys; from pathlib import Path; from twins import site\n"
+        "import sys; from pathlib import Path; from twins.series import site\n"
         f"print(site.build(Path({str(notebooks)!r}), Path({str(out)!r}), 'quick'))\n"
         "print({'sphinx', 'nbformat'} & set(sys.modules))"
     )

@@ -50,8 +50,8 @@ def test_on_a_gpu_the_cpus_blas_computes_no_product():
 
 
 def test_a_probe_that_grew_is_named_with_its_size():
-    arms = {"MLX": 0.5, "PyTorch": 1.0, "PyTorch" + AGAIN: 1.0}
-    grown = [timed("addition", {}, arms), timed("addition", {"numbers": 2 * ceilings.ADDED}, arms)]
+    variants = {"MLX": 0.5, "PyTorch": 1.0, "PyTorch" + AGAIN: 1.0}
+    grown = [timed("addition", {}, variants), timed("addition", {"numbers": 2 * ceilings.ADDED}, variants)]
     table = ceilings.probe_table(grown)
     assert list(table["probe"]) == ["addition", "addition of 33,554,432 numbers"]
     assert list(table["PyTorch"]) == [0.201, 0.403]

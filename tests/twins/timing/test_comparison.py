@@ -178,7 +178,7 @@ def test_the_ceiling_is_the_best_of_either_framework():
 def test_utilisation():
     work = store.Work("transformer_lm", {"batch": 4}, 10**9)
     made = ceilings.utilisation([step(4, mlx=2e-3, torch=1e-3)], [work], 4e12)
-    assert [row[:2] for row in rows(made)] == [(4, "MLX eager"), (4, "PyTorch eager")]  # no A/A arm
+    assert [row[:2] for row in rows(made)] == [(4, "MLX eager"), (4, "PyTorch eager")]  # no A/A variant
     assert np.allclose(made[["GFLOP/s", "share"]], [[500, 0.125], [1000, 0.25]])
 
 

@@ -73,8 +73,8 @@ def test_an_impossible_layer_is_one_sentence(case, sentence):
 
 
 def test_records_are_one_a_layer_and_work(monkeypatch):
-    def here(arms, arguments, plan, tell=None):
-        return [statistics.run_from(harness.timed(arms, arguments, asdict(plan), 0))]
+    def here(variants, arguments, plan, tell=None):
+        return [statistics.run_from(harness.timed(variants, arguments, asdict(plan), 0))]
 
     monkeypatch.setattr(harness, "measure", here)
     layers = [SMALL["convolution"], SMALL["ReLU"]]
@@ -84,8 +84,8 @@ def test_records_are_one_a_layer_and_work(monkeypatch):
         for layer in layers
         for work in (FORWARD, BOTH_WAYS)
     ]
-    arms = ["MLX eager", "PyTorch eager", "PyTorch eager" + AGAIN]
-    assert [statistics.arm_names(comparison.runs(record)) for record in made] == [arms] * 4
+    variants = ["MLX eager", "PyTorch eager", "PyTorch eager" + AGAIN]
+    assert [statistics.variant_names(comparison.runs(record)) for record in made] == [variants] * 4
     assert all(
         len(samples.wall) == 1 for record in made for samples in comparison.runs(record)[0].arms.values()
     )

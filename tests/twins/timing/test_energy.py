@@ -8,23 +8,23 @@ import pytest
 
 from twins.records import store
 from twins.timing import comparison, energy
-from twins.timing.harness import Arm
+from twins.timing.harness import Variant
 
 
 def counted():
-    """An arm that counts its calls, and a meter that reads two joules for each."""
+    """An variant that counts its calls, and a meter that reads two joules for each."""
     calls = []
 
     def window(work):
         work()
         return 2.0 * len(calls)
 
-    return Arm(lambda: calls.append(1), lambda: None), window
+    return Variant(lambda: calls.append(1), lambda: None), window
 
 
 def test_joules_are_those_of_the_window_over_its_calls():
-    arm, window = counted()
-    assert energy.per_call(arm, 0.01, window) == 2.0
+    variant, window = counted()
+    assert energy.per_call(variant, 0.01, window) == 2.0
 
 
 @pytest.mark.parametrize(
@@ -65,17 +65,17 @@ def test_where_energy_cannot_be_read_one_sentence_says_why(monkeypatch, system, 
     monkeypatch.setattr(energy.importlib.util, "find_spec", lambda name: installed or None)
     assert told in energy.fault()
     assert bool(energy.fault()) == bool(told)
-    assert bool(list(energy.records("token", "nowhere:arms", {}, [], {}))) is False
+    assert bool(list(energy.records("token", "nowhere:variants", {}, [], {}))) is False
 
 
 def test_no_process_is_started_where_none_can_be_read(monkeypatch):
     monkeypatch.setattr(energy, "fault", lambda: "Not here.")
-    assert list(energy.records("token", "nowhere:arms", {}, ["MLX"], {})) == []
+    assert list(energy.records("token", "nowhere:variants", {}, ["MLX"], {})) == []
 
 
-def test_the_table_holds_a_row_per_arm():
+def test_the_table_holds_a_row_per_variant():
     found = comparison.energy_table([store.Energy("token", {}, "MLX eager", 0.5, "a meter")])
-    assert found.to_dict("records") == [{"what": "token", "arm": "MLX eager", "joules": 0.5}]
+    assert found.to_dict("records") == [{"what": "token", "variant": "MLX eager", "joules": 0.5}]
     assert comparison.energy_table([]).empty
 
 

@@ -9,15 +9,15 @@ import pytest
 
 from twins.machine.conditions import Conditions
 from twins.timing import harness, statistics
-from twins.timing.harness import Arm, Plan
+from twins.timing.harness import Plan, Variant
 from twins.timing.statistics import AGAIN, Ratio, Run, Samples
 
 QUIET = Conditions(2, 0.5, 0.1, 0, 0.3, 1.0, 0, "mains")
 MIDDLE = 1e-3  # seconds
 
 
-def counted(log: list[str], name: str) -> Arm:
-    return Arm(lambda: log.append(name), lambda: log.append("wait"))
+def counted(log: list[str], name: str) -> Variant:
+    return Variant(lambda: log.append(name), lambda: log.append("wait"))
 
 
 # --- what one process does -------------------------------------------------------------------------
@@ -26,8 +26,8 @@ def counted(log: list[str], name: str) -> Arm:
 def interleaved(plan: Plan, names: str = "abc") -> tuple[list[str], dict[str, Samples]]:
     """Every call in order, and the samples."""
     log: list[str] = []
-    arms = {name: counted(log, name) for name in names}
-    samples = harness.interleave(arms, plan, np.random.default_rng(plan.seed))
+    variants = {name: counted(log, name) for name in names}
+    samples = harness.interleave(variants, plan, np.random.default_rng(plan.seed))
     assert log[1::2] == ["wait"] * (len(log) // 2)  # every call is waited for
     return log[::2], samples
 
@@ -41,11 +41,11 @@ def test_first_calls_and_warm_up_stay_outside():
         assert each.first > 0
 
 
-def test_every_arm_runs_equally_often_in_random_order():
+def test_every_variant_runs_equally_often_in_random_order():
     plan = Plan(rounds=60, block=2, warmup=0)
     calls, _ = interleaved(plan)
     rounds = np.array(calls[3:]).reshape(plan.rounds, 3, plan.block)
-    assert (rounds == rounds[:, :, :1]).all()  # a block is one arm's
+    assert (rounds == rounds[:, :, :1]).all()  # a block is one variant's
     orders = ["".join(row) for row in rounds[:, :, 0]]
     assert {"".join(sorted(order)) for order in orders} == {"abc"}
     assert set(orders) == {"abc", "acb", "bac", "bca", "cab", "cba"}
@@ -55,9 +55,9 @@ def test_every_arm_runs_equally_often_in_random_order():
 
 def test_the_first_call_of_a_block_is_dropped(monkeypatch):
     taken = iter((float(n), -float(n)) for n in range(100))
-    monkeypatch.setattr(harness, "once", lambda arm: next(taken))
+    monkeypatch.setattr(harness, "once", lambda variant: next(taken))
     plan = Plan(rounds=2, block=3, warmup=1)
-    samples = harness.interleave({"a": Arm(None, None)}, plan, np.random.default_rng(0))["a"]
+    samples = harness.interleave({"a": Variant(None, None)}, plan, np.random.default_rng(0))["a"]
     assert samples.first == 0  # 1 is the warm-up; 2 and 5 begin a block
     assert samples.wall == [3, 4, 6, 7]
     assert samples.cpu == [-3, -4, -6, -7]
@@ -80,15 +80,15 @@ def test_an_impossible_plan_is_refused(wrong, sentence):
 # --- fresh processes -------------------------------------------------------------------------------
 
 
-def note_process(file: str) -> dict[str, Arm]:
-    """Arms for a fresh process, which writes down who it is."""
+def note_process(file: str) -> dict[str, Variant]:
+    """Variants for a fresh process, which writes down who it is."""
     with Path(file).open("a") as stream:
         stream.write(f"{os.getpid()}\n")
-    return {name: Arm(lambda: None, lambda: None) for name in ("x", "y", "x" + AGAIN)}
+    return {name: Variant(lambda: None, lambda: None) for name in ("x", "y", "x" + AGAIN)}
 
 
-def refuse() -> dict[str, Arm]:
-    raise OSError("no arms today")
+def refuse() -> dict[str, Variant]:
+    raise OSError("no variants today")
 
 
 @pytest.fixture
@@ -101,44 +101,46 @@ def importable(monkeypatch):
 def test_every_run_is_a_process_of_its_own(tmp_path):
     told: list[str] = []
     plan = Plan(processes=3, rounds=2, block=2, warmup=0)
-    runs = harness.measure("test_timing:note_process", {"file": str(tmp_path / "who")}, plan, told.append)
+    runs = harness.measure("test_harness:note_process", {"file": str(tmp_path / "who")}, plan, told.append)
     pids = (tmp_path / "who").read_text().split()
     assert len({*pids, str(os.getpid())}) == 4
     assert told == ["process 1 of 3", "process 2 of 3", "process 3 of 3"]
-    assert statistics.arm_names(runs[0:1]) == ["x", "y", "x again"]
+    assert statistics.variant_names(runs[0:1]) == ["x", "y", "x again"]
     assert [len(values) for values in statistics.values(runs, "y")] == [2, 2, 2]
     assert all(run.conditions.cores == os.cpu_count() for run in runs)
 
 
 @pytest.mark.usefixtures("importable")
 def test_a_failing_process_stops_the_measurement():
-    with pytest.raises(RuntimeError, match=r"twins\.timing:timed .* ended with 1: OSError: no arms today"):
-        harness.measure("test_timing:refuse", {}, Plan(processes=2))
+    with pytest.raises(
+        RuntimeError, match=r"twins\.timing\.harness:timed .* ended with 1: OSError: no variants today"
+    ):
+        harness.measure("test_harness:refuse", {}, Plan(processes=2))
 
 
 # --- ratios ----------------------------------------------------------------------------------------
 
 
 def synthetic(rng: np.random.Generator, truth: float, processes: int = 10, spread: float = 0.05) -> list[Run]:
-    """Runs of arms a, b and b again: log-normal calls around a log-normal level of every process.
+    """Runs of variants a, b and b again: log-normal calls around a log-normal level of every process.
 
-    The median of a is `truth` times that of b; levels of the arms are independent, the hardest case.
+    The median of a is `truth` times that of b; levels of the variants are independent, the hardest case.
     """
     runs = []
     for _ in range(processes):
-        arms = {}
+        variants = {}
         for name, factor in (("a", truth), ("b", 1.0), ("b" + AGAIN, 1.0)):
             level = MIDDLE * factor * np.exp(rng.normal(0, spread))
             wall = (level * np.exp(rng.normal(0, 0.05, 12))).tolist()
-            arms[name] = Samples(10 * level, wall, [value / 2 for value in wall])
-        runs.append(Run(arms, QUIET))
+            variants[name] = Samples(10 * level, wall, [value / 2 for value in wall])
+        runs.append(Run(variants, QUIET))
     return runs
 
 
 def constant(seconds: dict[str, float], processes: int = 3) -> list[Run]:
     """Runs whose every call takes the same time."""
-    arms = {name: Samples(9 * value, [value] * 4, [value / 4] * 4) for name, value in seconds.items()}
-    return [Run(arms, QUIET)] * processes
+    variants = {name: Samples(9 * value, [value] * 4, [value / 4] * 4) for name, value in seconds.items()}
+    return [Run(variants, QUIET)] * processes
 
 
 def test_the_interval_covers_the_truth():

@@ -13,27 +13,27 @@ from twins.timing.statistics import AGAIN
 
 
 @pytest.mark.parametrize(
-    ("arms", "names"),
+    ("variants", "names"),
     [
-        (probes.matmul_arms(8, "bfloat16"), {"MLX", "PyTorch", "PyTorch" + AGAIN}),
+        (probes.matmul_variants(8, "bfloat16"), {"MLX", "PyTorch", "PyTorch" + AGAIN}),
         (
-            probes.synchronisation_arms(),
+            probes.synchronisation_variants(),
             {f"{f}, {w}" for f in ("MLX", "PyTorch") for w in ("empty", "one addition")}
             | {"PyTorch, empty" + AGAIN},
         ),
     ],
     ids=["matmul", "synchronisation"],
 )
-def test_every_probe_runs_in_both_and_again(arms, names):
-    assert set(arms) == names
-    for arm in arms.values():
-        arm.call()
-        arm.synchronize()
+def test_every_probe_runs_in_both_and_again(variants, names):
+    assert set(variants) == names
+    for variant in variants.values():
+        variant.call()
+        variant.synchronize()
 
 
 @pytest.fixture
 def computed(monkeypatch) -> dict:
-    """What arms hand over to be evaluated, by framework."""
+    """What variants hand over to be evaluated, by framework."""
     caught = {}
     for each in (MLX, TORCH):
         monkeypatch.setattr(each, "evaluate", lambda value, key=each.key: caught.update({key: value}))
@@ -41,8 +41,8 @@ def computed(monkeypatch) -> dict:
 
 
 def test_the_product_is_a_product(computed):
-    for arm in probes.matmul_arms(8, "float16").values():
-        arm.call()
+    for variant in probes.matmul_variants(8, "float16").values():
+        variant.call()
     assert (computed["mlx"].dtype, computed["torch"].dtype) == (mx.float16, torch.float16)
     ours, theirs = MLX.numpy(computed["mlx"]), TORCH.numpy(computed["torch"])
     assert ours.shape == theirs.shape == (8, 8)
@@ -50,15 +50,15 @@ def test_the_product_is_a_product(computed):
 
 
 def test_the_sum_is_a_sum(computed):
-    for arm in probes.addition_arms(5).values():
-        arm.call()
+    for variant in probes.addition_variants(5).values():
+        variant.call()
     assert {key: value.tolist() for key, value in computed.items()} == {"mlx": [3.0] * 5, "torch": [3.0] * 5}
     assert (computed["mlx"].dtype, computed["torch"].dtype) == (mx.float32, torch.float32)
 
 
 def addition(numbers: int, seconds: float) -> store.Timing:
-    arms = {"MLX": seconds, "PyTorch": 2 * seconds, "PyTorch" + AGAIN: 2 * seconds}
-    return timed("addition", {"numbers": numbers}, arms)
+    variants = {"MLX": seconds, "PyTorch": 2 * seconds, "PyTorch" + AGAIN: 2 * seconds}
+    return timed("addition", {"numbers": numbers}, variants)
 
 
 def test_a_longer_addition_moves_more_bytes():

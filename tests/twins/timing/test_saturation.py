@@ -97,7 +97,7 @@ def test_a_fixed_size_that_fills_the_machine_is_the_filled_one(monkeypatch, seco
 def test_a_real_step_is_timed_in_a_fresh_process():
     seconds = processes.call(
         "twins.timing.saturation:once",
-        {"model": TWIN.model, "config": TWIN.config, "batch": 2, "mode": "eager", "arm": "MLX eager"},
+        {"model": TWIN.model, "config": TWIN.config, "batch": 2, "mode": "eager", "variant": "MLX eager"},
     )
     assert 0 < seconds < 10
 
@@ -126,7 +126,7 @@ def filled(batch: int, mlx: float, torch: float):
 def test_headline_and_verdict_are_of_the_filled_size(records, twice, headline):
     claim = next(claim for claim in claims.load() if claim.id == "twice-as-fast")
     found = written(MACHINE, *records)
-    assert claims.judge(claim, claims.evidence.speed(found, **claim.of))[0] == twice
+    assert claims.judge(claim, claims.queries.speed(found, **claim.of))[0] == twice
     assert [comparison.label for comparison in summary.headline(found)] == headline
 
 

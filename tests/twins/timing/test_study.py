@@ -43,10 +43,10 @@ def examples(count: int = 3, size: int = 4) -> list:
 
 @pytest.fixture
 def here(monkeypatch):
-    """Do in this process what is otherwise done in fresh ones: the same arms, sooner."""
+    """Do in this process what is otherwise done in fresh ones: the same variants, sooner."""
 
-    def measured(arms, arguments, plan, tell=None):
-        return [statistics.run_from(harness.timed(arms, arguments, asdict(plan), 0))]
+    def measured(variants, arguments, plan, tell=None):
+        return [statistics.run_from(harness.timed(variants, arguments, asdict(plan), 0))]
 
     monkeypatch.setattr(harness, "measure", measured)
     monkeypatch.setattr(processes, "call", lambda target, arguments: processes.find(target)(**arguments))
@@ -231,7 +231,7 @@ def test_the_ceiling_is_read_where_it_was_measured(monkeypatch, tmp_path):
     fingerprint = identity.fingerprint()
     timed = store.Timing("matmul", {"n": 4, "dtype": "float32"}, [])
     now = store.Timing("matmul", {"n": 1024, "dtype": "float32"}, [])
-    monkeypatch.setattr(harness, "measure", lambda arms, case, plan: [])
+    monkeypatch.setattr(harness, "measure", lambda variants, case, plan: [])
     monkeypatch.setattr(probes, "settled", lambda made: True)
     assert probes.ceiling_probes(fingerprint, ONCE) == [now]
     book = store.Book("01_machine", fingerprint)
@@ -304,7 +304,7 @@ def test_a_model_that_cannot_be_compiled_keeps_its_page(monkeypatch):
             raise CompilerError("no lowering for aten.strange\nand more")
         return fairness_gate.Verdict(name, (), {})
 
-    monkeypatch.setattr(study.parity, "gate", gate)
+    monkeypatch.setattr(study.fairness_gate, "gate", gate)
     monkeypatch.setattr(study.diagnosis, "refused", lambda *_: None)
     verdict = study.gate(TINY, TINY.examples(2, 1))
     assert asked == [True, False]
@@ -316,7 +316,7 @@ def test_another_error_of_a_model_is_not_taken_for_the_compilers(monkeypatch):
     def gate(*_):
         raise RuntimeError("out of memory")
 
-    monkeypatch.setattr(study.parity, "gate", gate)
+    monkeypatch.setattr(study.fairness_gate, "gate", gate)
     monkeypatch.setattr(study.diagnosis, "refused", lambda *_: None)
     with pytest.raises(RuntimeError, match="out of memory"):
         study.gate(TINY, TINY.examples(2, 1))

@@ -65,8 +65,8 @@ def test_a_large_copy_adds_its_bytes():
 
 
 def test_every_route_is_timed_and_one_again():
-    arms = transfers.arms(64)
-    assert set(arms) == {*transfers.routes(), COPIED + AGAIN}
+    variants = transfers.variants(64)
+    assert set(variants) == {*transfers.routes(), COPIED + AGAIN}
 
 
 def test_only_a_gpu_is_waited_for(monkeypatch):
@@ -76,23 +76,23 @@ def test_only_a_gpu_is_waited_for(monkeypatch):
     monkeypatch.setitem(ROUTES, "to a GPU", Route(lambda x: x, lambda x: x, gpu=True))
     monkeypatch.setattr(transfers, "routes", lambda: ROUTES)
     for name in ("to a GPU", SHARED):
-        arm = transfers.arms(64)[name]
-        arm.call()
-        arm.synchronize()
+        variant = transfers.variants(64)[name]
+        variant.call()
+        variant.synchronize()
     assert waited == [1]
 
 
 def test_the_source_is_made_outside_the_timed_call(monkeypatch):
     made = []
     monkeypatch.setitem(ROUTES, "slow", Route(lambda x: made.append(1) or x, lambda x: x))
-    arm = transfers.arms(64)["slow"]
+    variant = transfers.variants(64)["slow"]
     before = len(made)
-    arm.call()
+    variant.call()
     assert before == len(made) == 1
 
 
 def test_what_is_held_at_once_is_what_the_estimate_counts():
-    sources = {id(arm.call.args[0]) for arm in transfers.arms(64).values()}
+    sources = {id(variant.call.args[0]) for variant in transfers.variants(64).values()}
     assert len(sources) + 2 <= transfers.HELD  # and two copies in flight
     assert transfers.room([64, 1024]) == transfers.HELD * 1024
 

@@ -21,7 +21,7 @@ from twins.timing.comparison import Comparison
 class Kind:
     """One kind of work: which published rows are of it, and which of our records.
 
-    `match` are entries of a timing's case; `arms` the two to compare, PyTorch's first, or each at its best.
+    `match` are entries of a timing's case; `variants` two to compare, PyTorch's first, or each at its best.
     """
 
     label: str
@@ -30,7 +30,7 @@ class Kind:
     notebook: str
     subject: str
     match: dict[str, str]
-    arms: tuple[str, str] | None = None
+    variants: tuple[str, str] | None = None
 
 
 KINDS = (
@@ -85,16 +85,18 @@ def _measured(kind: Kind, found: Found, machine: str) -> list[Comparison]:
 
 
 def _compared(kind: Kind, record: Timing) -> Comparison | None:
-    """One record's comparison; None when it lacks the arms, as where there is no GPU."""
+    """One record's comparison; None when it lacks the variants, as where there is no GPU."""
     case = {name: record.case[name] for name in ("batch", "length", "frames", "n") if name in record.case}
     label = ", ".join(f"{name} {value}" for name, value in case.items())
     runs = comparison.runs(record)
-    if kind.arms is None:
-        both = {arm.split()[0].rstrip(",") for arm in comparison.arms(runs)} >= set(comparison.FRAMEWORKS)
+    if kind.variants is None:
+        both = {variant.split()[0].rstrip(",") for variant in comparison.variants(runs)} >= set(
+            comparison.FRAMEWORKS
+        )
         return comparison.at_best(record, label) if both else None
-    if not set(kind.arms) <= set(statistics.arm_names(runs)):
+    if not set(kind.variants) <= set(statistics.variant_names(runs)):
         return None
-    return Comparison(label, statistics.ratio(runs, *kind.arms), statistics.band(runs))
+    return Comparison(label, statistics.ratio(runs, *kind.variants), statistics.band(runs))
 
 
 def table(found: Iterable[Pair]) -> pd.DataFrame:

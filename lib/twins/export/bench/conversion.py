@@ -17,7 +17,7 @@ from twins.export import routes
 from twins.export.networks.pairs import PAIRS, Pair
 from twins.frameworks import MLX, TORCH
 from twins.timing import harness, statistics
-from twins.timing.harness import Arm, Plan
+from twins.timing.harness import Plan, Variant
 from twins.timing.peers.bench import row
 from twins.timing.statistics import AGAIN
 
@@ -44,35 +44,35 @@ def _torch(pair: Pair) -> ct.models.MLModel:
 CONVERT = {DIRECT: _direct, TORCH_ROUTE: _torch, TORCH_ROUTE + AGAIN: _torch}
 
 
-def arms(name: str) -> dict[str, Arm]:
+def variants(name: str) -> dict[str, Variant]:
     """Converting one network on each route, PyTorch's again for A/A."""
     pair = PAIRS[name]()
-    return {arm: Arm(partial(take, pair), lambda: None) for arm, take in CONVERT.items()}
+    return {variant: Variant(partial(take, pair), lambda: None) for variant, take in CONVERT.items()}
 
 
 def weigh(name: str) -> dict[str, tuple[int, int]]:
     """Operations other than constants, and bytes on disk, of one network's package on each route."""
     pair, found = PAIRS[name](), {}
     with tempfile.TemporaryDirectory() as folder:
-        for arm in (DIRECT, TORCH_ROUTE):
-            model, path = CONVERT[arm](pair), Path(folder, f"{arm}.mlpackage")
+        for variant in (DIRECT, TORCH_ROUTE):
+            model, path = CONVERT[variant](pair), Path(folder, f"{variant}.mlpackage")
             model.save(str(path))
             (block,) = model.get_spec().mlProgram.functions["main"].block_specializations.values()
             count = sum(operation.type != "const" for operation in block.operations)
-            found[arm] = count, sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+            found[variant] = count, sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
     return found
 
 
 def rows(name: str) -> Iterator[str]:
     """A line each for the seconds, operations and bytes of one network."""
-    runs = harness.measure("twins.export.bench.conversion:arms", {"name": name}, PLAN)
+    runs = harness.measure("twins.export.bench.conversion:variants", {"name": name}, PLAN)
     seconds = statistics.ratio(runs, DIRECT, TORCH_ROUTE)
     route = PAIRS[name]().route
     yield row(f"{name}: seconds to convert, direct ÷ {route}", seconds, LIMITS["seconds"])
     yield row("  A/A", statistics.same(runs), None)
     weighed = weigh(name)
     for index, what in enumerate(("operations", "bytes")):
-        ours, theirs = (weighed[arm][index] for arm in (DIRECT, TORCH_ROUTE))
+        ours, theirs = (weighed[variant][index] for variant in (DIRECT, TORCH_ROUTE))
         verdict = "reached" if ours <= LIMITS[what] * theirs else "MISSED"
         told = f"{ours:,} ÷ {theirs:,} = {ours / theirs:.3f}"
         yield f"{f'{name}: {what}':<78}{told}  goal {LIMITS[what]:.2f}: {verdict}"

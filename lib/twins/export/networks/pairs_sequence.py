@@ -4,7 +4,7 @@ Touvron et al. 2023 (https://arxiv.org/abs/2302.13971) with grouped keys and val
 (https://arxiv.org/abs/2212.04356). Sizes are small: the operations are those of the full networks.
 """
 
-import mlx.core as mx
+from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
 
 import mlx.nn as mnn  # isort: skip
 import torch  # isort: skip

@@ -4,7 +4,7 @@ LeCun et al. 1998; Sandler et al. 2018 (https://arxiv.org/abs/1801.04381); Ronne
 (https://arxiv.org/abs/1505.04597). Sizes are small: the operations are those of the full networks.
 """
 
-import mlx.core as mx
+from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
 
 import mlx.nn as mnn  # isort: skip
 import torch  # isort: skip

@@ -6,7 +6,7 @@ import pandas as pd
 
 from twins.records import store
 from twins.timing import statistics
-from twins.timing.comparison import FRAMEWORKS, arms, runs
+from twins.timing.comparison import FRAMEWORKS, runs, variants
 
 ADDED = 2**24  # numbers per vector of the smallest probe of additions: 64 MB in float32, beyond most caches
 
@@ -17,7 +17,9 @@ def ceiling(probes: Iterable[store.Timing], dtype: str = "float32") -> float:
     for record in probes:
         if record.subject == "matmul" and record.case["dtype"] == dtype:
             found = runs(record)
-            reached += [2 * record.case["n"] ** 3 / statistics.median(found, arm) for arm in arms(found)]
+            reached += [
+                2 * record.case["n"] ** 3 / statistics.median(found, variant) for variant in variants(found)
+            ]
     return max(reached)
 
 
@@ -30,7 +32,8 @@ def bandwidth(probes: Iterable[store.Timing]) -> float:
     """The machine's one ceiling for memory: the most bytes per second either framework's addition moved."""
     found = [(_moved(record.case), runs(record)) for record in probes if record.subject == "addition"]
     return max(
-        (size / statistics.median(each, arm) for size, each in found for arm in arms(each)), default=0.0
+        (size / statistics.median(each, variant) for size, each in found for variant in variants(each)),
+        default=0.0,
     )
 
 
@@ -40,9 +43,11 @@ def utilisation(records: Iterable[store.Timing], works: Iterable[store.Work], pe
     rows = []
     for record in records:
         found, batch = runs(record), record.case["batch"]
-        for arm in arms(found):
-            achieved = flops[batch] / statistics.median(found, arm)
-            rows.append({"batch": batch, "step": arm, "GFLOP/s": achieved / 1e9, "share": achieved / peak})
+        for variant in variants(found):
+            achieved = flops[batch] / statistics.median(found, variant)
+            rows.append(
+                {"batch": batch, "step": variant, "GFLOP/s": achieved / 1e9, "share": achieved / peak}
+            )
     return pd.DataFrame(rows, columns=["batch", "step", "GFLOP/s", "share"])
 
 
@@ -58,7 +63,9 @@ def probe_table(probes: Iterable[store.Timing]) -> pd.DataFrame:
         }
         unit, scale = units[record.subject]
         what = _named(record)
-        for kind in dict.fromkeys(arm.split(",")[-1].strip() if "," in arm else "" for arm in arms(found)):
+        for kind in dict.fromkeys(
+            variant.split(",")[-1].strip() if "," in variant else "" for variant in variants(found)
+        ):
             names = [f"{f}, {kind}" if kind else f for f in FRAMEWORKS]
             mlx, torch = (float(scale(statistics.median(found, name))) for name in names)
             ratio = statistics.ratio(found, names[1], names[0])

@@ -18,54 +18,54 @@ from twins.frameworks import BOTH, MLX, TORCH
 from twins.records import store
 from twins.timing import harness, statistics
 from twins.timing.ceilings.ceilings import ADDED, bandwidth, ceiling
-from twins.timing.comparison import arms, runs
-from twins.timing.harness import Arm
+from twins.timing.comparison import runs, variants
+from twins.timing.harness import Variant
 from twins.timing.progress import tell
 from twins.timing.statistics import AGAIN
 
 LONG = 0.02  # seconds; a call of this length is not a matter of starting it
 PATIENCE = 0.1  # seconds; where the slower framework takes longer, nothing is doubled again
 AGREE = 1.05  # two sizes whose best rates are within this factor have found the ceiling
-HELD = 12  # vectors or matrices that are alive at once: the inputs and results of three arms, and room
+HELD = 12  # vectors or matrices that are alive at once: the inputs and results of three variants, and room
 MEMORY_SHARE = 0.5  # of what is free
 CEILINGS = {"matmul": {"n": 1024, "dtype": "float32"}, "addition": {}}  # the case that each begins with
 
 
-def _arm(framework, compute) -> Arm:
-    return Arm(lambda: framework.evaluate(compute()), framework.synchronize)
+def _variant(framework, compute) -> Variant:
+    return Variant(lambda: framework.evaluate(compute()), framework.synchronize)
 
 
-def matmul_arms(n: int, dtype: str) -> dict[str, Arm]:
+def matmul_variants(n: int, dtype: str) -> dict[str, Variant]:
     """A square product in both frameworks, and torch's again for A/A."""
     numbers = np.random.default_rng(0).standard_normal((n, n)).astype(np.float32)
-    arms = {}
+    variants = {}
     for name, framework in {"MLX": MLX, "PyTorch": TORCH, "PyTorch" + AGAIN: TORCH}.items():
         x = framework.array(numbers, dtype)
-        arms[name] = _arm(framework, partial(lambda x: x @ x, x))
-    return arms
+        variants[name] = _variant(framework, partial(lambda x: x @ x, x))
+    return variants
 
 
-def addition_arms(numbers: int = ADDED) -> dict[str, Arm]:
+def addition_variants(numbers: int = ADDED) -> dict[str, Variant]:
     """A sum of two long float32 vectors in both frameworks, and torch's again for A/A.
 
     torch writes into a vector that is there: on a CPU it would ask the system for new pages in every call and
     measure these. MLX has no such argument; its own cache hands it the memory of the sum before.
     """
-    arms = {}
+    variants = {}
     for name, framework in {"MLX": MLX, "PyTorch": TORCH, "PyTorch" + AGAIN: TORCH}.items():
         x, y = (framework.array(np.full(numbers, value, np.float32)) for value in (1.0, 2.0))
         add = partial(torch.add, out=torch.empty_like(x)) if framework is TORCH else operator.add
-        arms[name] = _arm(framework, partial(add, x, y))
-    return arms
+        variants[name] = _variant(framework, partial(add, x, y))
+    return variants
 
 
-def synchronisation_arms() -> dict[str, Arm]:
+def synchronisation_variants() -> dict[str, Variant]:
     """Waiting for nothing, and for the smallest operation there is, in both frameworks."""
-    arms = {f"{each.name}, empty": Arm(lambda: None, each.synchronize) for each in BOTH}
+    variants = {f"{each.name}, empty": Variant(lambda: None, each.synchronize) for each in BOTH}
     for each in BOTH:
         one = each.array(np.ones(1, np.float32))
-        arms[f"{each.name}, one addition"] = _arm(each, partial(lambda x: x + x, one))
-    return arms | {"PyTorch, empty" + AGAIN: Arm(lambda: None, TORCH.synchronize)}
+        variants[f"{each.name}, one addition"] = _variant(each, partial(lambda x: x + x, one))
+    return variants | {"PyTorch, empty" + AGAIN: Variant(lambda: None, TORCH.synchronize)}
 
 
 def probes(
@@ -90,7 +90,7 @@ def _grown(subject: str, cases: list[dict], plan: harness.Plan, grow: bool) -> I
 
 
 def _probe(subject: str, case: dict, plan: harness.Plan) -> store.Timing:
-    measured = harness.measure(f"twins.timing.ceilings.probes:{subject}_arms", case, plan)
+    measured = harness.measure(f"twins.timing.ceilings.probes:{subject}_variants", case, plan)
     tell(" ".join([subject, *map(str, case.values())]))
     return store.Timing(subject, case, [asdict(run) for run in measured])
 
@@ -98,7 +98,7 @@ def _probe(subject: str, case: dict, plan: harness.Plan) -> store.Timing:
 def settled(made: Sequence[store.Timing]) -> bool:
     """Whether the last probe found the ceiling: it is long, or its best rate is that of the one before."""
     found = runs(made[-1])
-    seconds = [statistics.median(found, arm) for arm in arms(found)]
+    seconds = [statistics.median(found, variant) for variant in variants(found)]
     if min(seconds) >= LONG or max(seconds) >= PATIENCE:
         return True
     rates = [_rate(record) for record in made[-2:]]

@@ -1,4 +1,4 @@
-"""`make bench`: our steps against their peers, as interleaved ratios with intervals and an A/A arm."""
+"""`make bench`: our steps against their peers, as interleaved ratios with intervals and an A/A variant."""
 
 from collections.abc import Iterator
 from itertools import chain
@@ -19,7 +19,7 @@ SLOW_PLAN = Plan(processes=5, rounds=5, block=3)  # where a step takes a tenth o
 def torch_rows() -> Iterator[str]:
     """Our torch step over each peer's; goal at most 1.00."""
     runs = harness.measure(
-        "twins.timing.peers.language_models:torch_arms", {"config": CONFIG, "batch": BATCH}, PLAN
+        "twins.timing.peers.language_models:torch_variants", {"config": CONFIG, "batch": BATCH}, PLAN
     )
     yield from rows("torch step, ours", runs, "ours", 1.00)
 
@@ -27,7 +27,7 @@ def torch_rows() -> Iterator[str]:
 def mlx_rows(compiled: bool) -> Iterator[str]:
     """Our MLX step over the composition of mlx.nn's layers; goal at most 1.00."""
     runs = harness.measure(
-        "twins.timing.peers.language_models:mlx_arms",
+        "twins.timing.peers.language_models:mlx_variants",
         {"config": CONFIG, "batch": BATCH, "compiled": compiled},
         PLAN,
     )
@@ -37,11 +37,11 @@ def mlx_rows(compiled: bool) -> Iterator[str]:
 def bert_rows() -> Iterator[str]:
     """Our BERT steps over transformers' BertModel and over mlx.nn's layers; goal at most 1.00."""
     sizes = {"config": BERT, "batch": BATCH}
-    runs = harness.measure("twins.timing.peers.bert_models:torch_arms", sizes, PLAN)
+    runs = harness.measure("twins.timing.peers.bert_models:torch_variants", sizes, PLAN)
     yield from rows("BERT, torch step, ours", runs, "ours", 1.00)
     for compiled in (False, True):
         runs = harness.measure(
-            "twins.timing.peers.bert_models:mlx_arms", sizes | {"compiled": compiled}, PLAN
+            "twins.timing.peers.bert_models:mlx_variants", sizes | {"compiled": compiled}, PLAN
         )
         yield from rows(f"BERT, MLX step, {'compiled' if compiled else 'eager'}, ours", runs, "ours", 1.00)
 
@@ -50,7 +50,7 @@ def resnet_rows() -> Iterator[str]:
     """Our ResNet-18 steps over plain compositions of layers; goal at most 1.00."""
     for framework, compiled in (("torch", False), ("mlx", False), ("mlx", True)):
         arguments = RESNET | {"framework": framework, "compiled": compiled}
-        runs = harness.measure("twins.timing.peers.vision_models:step_arms", arguments, SLOW_PLAN)
+        runs = harness.measure("twins.timing.peers.vision_models:step_variants", arguments, SLOW_PLAN)
         name = f"ResNet-18, {framework} step, {'compiled' if compiled else 'eager'}, ours"
         yield from rows(name, runs, "ours", 1.00)
 
@@ -58,7 +58,7 @@ def resnet_rows() -> Iterator[str]:
 def harness_rows() -> Iterator[str]:
     """The timing harness over a bare loop of the same steps; goal at most 1.01."""
     runs = harness.measure(
-        "twins.timing.peers.language_models:harness_arms", {"config": CONFIG, "batch": 1}, PLAN
+        "twins.timing.peers.language_models:harness_variants", {"config": CONFIG, "batch": 1}, PLAN
     )
     yield row(
         "the timing harness ÷ a bare loop", statistics.ratio(runs, "the timing harness", "a bare loop"), 1.01
@@ -68,7 +68,7 @@ def harness_rows() -> Iterator[str]:
 
 def rows(what: str, runs: list[statistics.Run], ours: str, goal: float) -> Iterator[str]:
     """A line per peer, and the A/A line."""
-    for name in statistics.arm_names(runs):
+    for name in statistics.variant_names(runs):
         if name != ours and not name.endswith(AGAIN):
             yield row(f"{what} ÷ {name}", statistics.ratio(runs, ours, name), goal)
     yield row("  A/A", statistics.same(runs), None)

@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 from twins.frameworks import MLX, TORCH
 from twins.models import bert
 from twins.timing import variants
-from twins.timing.harness import Arm
+from twins.timing.harness import Variant
 from twins.timing.statistics import AGAIN
 from twins.training import train
 from twins.training.train import Recipe
@@ -81,7 +81,7 @@ def peer(sizes: bert.Config, recipe: Recipe, framework) -> train.Half:
     return replace(half, optimizer=train.torch_optimizer(recipe, half.model))
 
 
-def _arms(config: dict, batch: int, framework, name: str, compiled: bool) -> dict[str, Arm]:
+def _variants(config: dict, batch: int, framework, name: str, compiled: bool) -> dict[str, Variant]:
     """Our step, again for A/A, and the peer's, on the same batches."""
     sizes, recipe = bert.Config(**config), Recipe()
     halves = {
@@ -90,14 +90,14 @@ def _arms(config: dict, batch: int, framework, name: str, compiled: bool) -> dic
         name: peer(sizes, recipe, framework),
     }
     batches = variants.examples("bert", asdict(sizes), batch)
-    return {arm: variants.step_arm(half, batches, compiled) for arm, half in halves.items()}
+    return {variant: variants.step_variant(half, batches, compiled) for variant, half in halves.items()}
 
 
-def torch_arms(config: dict, batch: int) -> dict[str, Arm]:
+def torch_variants(config: dict, batch: int) -> dict[str, Variant]:
     """Our eager torch step, again for A/A, and that of transformers' BertModel with our head."""
-    return _arms(config, batch, TORCH, "transformers' BertModel", compiled=False)
+    return _variants(config, batch, TORCH, "transformers' BertModel", compiled=False)
 
 
-def mlx_arms(config: dict, batch: int, compiled: bool) -> dict[str, Arm]:
+def mlx_variants(config: dict, batch: int, compiled: bool) -> dict[str, Variant]:
     """Our MLX step, again for A/A, and that of mlx.nn's own layers, all eager or all compiled."""
-    return _arms(config, batch, MLX, "mlx.nn's own layers", compiled)
+    return _variants(config, batch, MLX, "mlx.nn's own layers", compiled)

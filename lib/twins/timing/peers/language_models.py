@@ -10,7 +10,7 @@ from dataclasses import asdict, replace
 from twins.frameworks import MLX, TORCH
 from twins.models import transformer_lm as lm
 from twins.timing import variants
-from twins.timing.harness import Arm
+from twins.timing.harness import Variant
 from twins.timing.statistics import AGAIN
 from twins.training import train
 from twins.training.train import Half, Recipe
@@ -112,11 +112,11 @@ def _torch_half(model: tnn.Module, recipe: Recipe, fused: bool = True) -> Half:
     return half
 
 
-def _arm(half: Half, sizes: lm.Config, batch: int, compiled: bool = False) -> Arm:
-    return variants.step_arm(half, variants.examples("transformer_lm", asdict(sizes), batch), compiled)
+def _variant(half: Half, sizes: lm.Config, batch: int, compiled: bool = False) -> Variant:
+    return variants.step_variant(half, variants.examples("transformer_lm", asdict(sizes), batch), compiled)
 
 
-def torch_arms(config: dict, batch: int) -> dict[str, Arm]:
+def torch_variants(config: dict, batch: int) -> dict[str, Variant]:
     """Our torch step, again for A/A, and the peers' with our optimizer and with nanoGPT's own choice."""
     sizes, recipe = lm.Config(**config), Recipe()
     halves = {
@@ -126,31 +126,31 @@ def torch_arms(config: dict, batch: int) -> dict[str, Arm]:
         "the same, AdamW as nanoGPT takes it on a CPU": _torch_half(NanoGPT(sizes), recipe, fused=False),
         "transformers GPT-2": _torch_half(Gpt2(sizes), recipe),
     }
-    return {name: _arm(half, sizes, batch) for name, half in halves.items()}
+    return {name: _variant(half, sizes, batch) for name, half in halves.items()}
 
 
-def mlx_arms(config: dict, batch: int, compiled: bool) -> dict[str, Arm]:
+def mlx_variants(config: dict, batch: int, compiled: bool) -> dict[str, Variant]:
     """Our MLX step, again for A/A, and the composition of mlx.nn's layers, all eager or all compiled."""
     sizes, recipe = lm.Config(**config), Recipe()
     ours = train.half(lm, sizes, recipe, MLX)
     peer = replace(ours, model=MlxLayers(sizes), optimizer=train.mlx_optimizer(recipe))
     halves = {"ours": ours, "ours" + AGAIN: train.half(lm, sizes, recipe, MLX), "mlx.nn's own layers": peer}
-    return {name: _arm(half, sizes, batch, compiled) for name, half in halves.items()}
+    return {name: _variant(half, sizes, batch, compiled) for name, half in halves.items()}
 
 
-def harness_arms(config: dict, batch: int) -> dict[str, Arm]:
+def harness_variants(config: dict, batch: int) -> dict[str, Variant]:
     """CALLS steps in a bare loop, the same again for A/A, and CALLS steps each timed by the harness."""
     sizes = lm.Config(**config)
-    arm = _arm(train.half(lm, sizes, Recipe(), TORCH), sizes, batch)
+    variant = _variant(train.half(lm, sizes, Recipe(), TORCH), sizes, batch)
 
     def bare():
         for _ in range(CALLS):
-            arm.call()
-        arm.synchronize()
+            variant.call()
+        variant.synchronize()
 
     def harness():
         for _ in range(CALLS):
-            harness.once(arm)
+            harness.once(variant)
 
     calls = {"a bare loop": bare, "a bare loop" + AGAIN: bare, "the timing harness": harness}
-    return {name: Arm(call, lambda: None) for name, call in calls.items()}
+    return {name: Variant(call, lambda: None) for name, call in calls.items()}

@@ -9,7 +9,7 @@ from dataclasses import replace
 from twins.frameworks import MLX, TORCH
 from twins.models import resnet
 from twins.timing import variants
-from twins.timing.harness import Arm
+from twins.timing.harness import Variant
 from twins.timing.statistics import AGAIN
 from twins.training import train
 from twins.training.train import Half, Recipe
@@ -93,7 +93,7 @@ def peer(sizes: resnet.Config, recipe: Recipe, framework) -> Half:
     return replace(ours, model=made, optimizer=train.torch_optimizer(recipe, made))
 
 
-def step_arms(size: int, batch: int, framework: str, compiled: bool) -> dict[str, Arm]:
+def step_variants(size: int, batch: int, framework: str, compiled: bool) -> dict[str, Variant]:
     """Our ResNet-18's step, again for A/A, and the plain composition's, on the same batches."""
     each = {"mlx": MLX, "torch": TORCH}[framework]
     sizes, recipe = resnet.resnet18(size, classes=10), Recipe()
@@ -103,4 +103,4 @@ def step_arms(size: int, batch: int, framework: str, compiled: bool) -> dict[str
         f"a plain composition of {framework}.nn": peer(sizes, recipe, each),
     }
     batches = variants.examples("resnet", vars(sizes), batch)
-    return {arm: variants.step_arm(half, batches, compiled) for arm, half in halves.items()}
+    return {variant: variants.step_variant(half, batches, compiled) for variant, half in halves.items()}
