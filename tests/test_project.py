@@ -14,6 +14,7 @@ from packaging.requirements import Requirement
 from twins.records import leaks, store
 from twins.records.store import ROOT
 from twins.series import publish, runner, site
+from twins.series.source_digest import PACKAGES
 
 README = (ROOT / "README.md").read_text()
 COMMANDS = [
@@ -139,7 +140,10 @@ def test_conda_installs_the_same_list():
     environment = yaml.safe_load((ROOT / "environment.yml").read_text())
     assert set(environment) <= {"name", "channels", "dependencies"}
     pip = next(entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict))
-    assert pip == ["-c constraints.txt", "-e .[test]"]
+    script = (ROOT / "lib" / "environment.sh").read_text()
+    installed = re.findall(r"-e '?(lib/[\w\[\]]+)", script)
+    assert pip == ["-c constraints.txt", *(f"-e ./{each}" for each in installed)]
+    assert {each.partition("[")[0] for each in installed} == {f"lib/{name}" for name in PACKAGES}
     assert "python=3.11" in environment["dependencies"]
 
 
