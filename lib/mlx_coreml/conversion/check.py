@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -53,6 +54,16 @@ def mlx_on_cpu() -> Iterator[None]:
         yield
 
 
+def check_is_installed() -> None:
+    """Errors: ConversionError naming what the check needs and is not installed."""
+    missing = [name for name in ("coreml_runtime", "torch") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ConversionError(
+            f"the check needs {' and '.join(missing)}, not installed here: `pip install 'mlx-coreml[check]'`, "
+            "or convert without the check (check=False, --no-check)"
+        )
+
+
 @mlx_on_cpu()
 def check_model(
     source: Source, package: str | Path, examples: Sequence[Sequence[mx.array]], precision: str
@@ -61,13 +72,8 @@ def check_model(
 
     A constant that was baked from an example shows on the others. A model with states is called in turn.
     """
-    try:
-        from coreml_runtime import verify
-    except ModuleNotFoundError as error:
-        raise ConversionError(
-            f"the check needs {error.name}, which is not installed: `pip install mlx-coreml[check]`, or "
-            "convert with check=False"
-        ) from None
+    from coreml_runtime import verify
+
     rng = np.random.default_rng(0)
     series = [*examples, [like(array, rng) for array in examples[0]]]
     if source.states:

@@ -19,7 +19,7 @@ from mlx_coreml.backends.mil.program import build
 from mlx_coreml.backends.mil.states import pair
 from mlx_coreml.capture.captured_state import held
 from mlx_coreml.capture.tracing import as_example, as_flat, capture, flat_inputs, function_name
-from mlx_coreml.conversion.check import Source, check_model, mlx_on_cpu
+from mlx_coreml.conversion.check import Source, check_is_installed, check_model, mlx_on_cpu
 from mlx_coreml.ir.errors import CaptureError, ConversionError, WrongModelError
 from mlx_coreml.ir.graph import Graph
 from mlx_coreml.passes import simplify
@@ -91,6 +91,8 @@ def convert(
     )
     if precision not in PRECISIONS:
         raise ConversionError(f"precision {precision!r} is not known; known are {', '.join(PRECISIONS)}")
+    if check:
+        check_is_installed()
     lowered = lower(request)
     model = assemble(lowered.program, request.target)
     describe(model, metadata or {})

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from mlx_coreml.coverage.cases import architectures, layers, losses, models
 from mlx_coreml.coverage.cases.case import Case
 from mlx_coreml.coverage.operation_cases import operations
+from mlx_coreml.ir.errors import ConversionError
 
 GROUPS = {
     "layer": layers.cases,
@@ -20,8 +21,8 @@ GROUPS = {
 
 
 def find(groups: Iterable[str] = GROUPS, part: str = "") -> Iterator[Case]:
-    """The cases of some groups whose name contains `part`; KeyError lists the groups."""
+    """The cases of some groups whose name contains `part`. Errors: ConversionError lists the groups."""
     for group in groups:
         if group not in GROUPS:
-            raise KeyError(f"group '{group}' is not known; known are {', '.join(GROUPS)}")
+            raise ConversionError(f"group '{group}' is not known; known are {', '.join(GROUPS)}")
         yield from (case for case in GROUPS[group]() if part in case.name)

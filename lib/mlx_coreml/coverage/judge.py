@@ -2,7 +2,6 @@
 
 import tempfile
 import time
-import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -17,13 +16,12 @@ from mlx_coreml.capture.tracing import as_flat
 from mlx_coreml.conversion.convert import convert
 from mlx_coreml.coverage.cases.case import Case
 from mlx_coreml.coverage.outcomes import Outcome
-from mlx_coreml.ir.errors import ConversionError
+from mlx_coreml.ir.errors import MISTAKES, ConversionError, told
 
 from mlx.utils import tree_flatten  # isort: skip
 
 HALF_TOLERANCE = 5e-2  # rms-relative, in fp16
 DRAWS = (0, 1)  # the example, and numbers the converter has not seen
-MISTAKES = (ValueError, TypeError, LookupError, AttributeError, RuntimeError, ArithmeticError, AssertionError)
 
 
 def judge(case: Case, precision: str = "float32") -> Outcome:
@@ -106,10 +104,3 @@ def difference(found: np.ndarray, wanted: np.ndarray, tolerance: float) -> tuple
     if whole:
         return f"{(found != wanted).sum()} of {wanted.size} numbers differ" if error else "", error
     return f"rms-relative error {error:.1e}" if error > tolerance else "", error
-
-
-def told(error: BaseException) -> str:
-    """An error as one line: its type, what it says, and the line of the converter that raised it."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text} [{Path(frame.filename).name}:{frame.lineno}]"

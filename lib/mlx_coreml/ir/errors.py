@@ -1,7 +1,12 @@
 """The errors of a conversion: what was given cannot be captured, cannot be converted, or came out wrong."""
 
+import traceback
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+# What the code of a model, or MLX about it, may raise.
+MISTAKES = (ValueError, TypeError, LookupError, AttributeError, RuntimeError, ArithmeticError, AssertionError)
 
 
 class ConversionError(ValueError):
@@ -25,3 +30,10 @@ def dictionary(value: Any, where: str) -> Mapping:
     if not isinstance(value, Mapping):
         raise ConversionError(f"{where} is {value!r}; allowed is a dictionary by name")
     return value
+
+
+def told(error: BaseException) -> str:
+    """An error as one line: its type, its message, and the file and line that raised it."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text} [{Path(frame.filename).name}:{frame.lineno}]"

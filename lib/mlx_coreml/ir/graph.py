@@ -1,7 +1,7 @@
 """What was captured of an MLX function: tensors, the nodes that make them, and the graph they form.
 
 A node's `kind` is the name of an MLX primitive with the arguments that MLX exports for it, or, after
-`passes` have recovered a high-level operation, a lower-case name of ours ("linear", "layer_norm").
+`passes` have fused primitives, a lower-case name of our own ("linear", "layer_norm").
 https://ml-explore.github.io/mlx/build/html/python/_autosummary/mlx.core.export_function.html
 """
 

@@ -9,13 +9,11 @@ The package is compiled where it runs (https://developer.apple.com/documentation
 SwiftPM on the command line leaves it as it is.
 """
 
-import argparse
 import importlib.util
 import json
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -264,21 +262,3 @@ def _unparsed(source: bytes) -> str:
             return f"line {node.start_point[0] + 1}, column {node.start_point[1] + 1}"
         nodes += node.children
     return ""
-
-
-def main() -> None:
-    """The command line: write a Swift package around a Core ML package, with noise as its example."""
-    parser = argparse.ArgumentParser(
-        prog="python -m mlx_coreml.swift.swift_package", description=__doc__.splitlines()[0]
-    )
-    parser.add_argument("package", type=Path, help="the .mlpackage")
-    parser.add_argument("folder", type=Path, help="where the Swift package goes")
-    given = parser.parse_args()
-    try:
-        print(f"{write(given.package, given.folder)}: {check(given.folder)}")
-    except (ValueError, OSError, NotImplementedError) as error:
-        sys.exit(f"error: {error}")
-
-
-if __name__ == "__main__":
-    main()

@@ -5,7 +5,7 @@ import pytest
 
 from mlx_coreml.capture.tracing import capture
 from mlx_coreml.ir.graph import Graph
-from mlx_coreml.passes.canonicalize.gathers import recover_gathers
+from mlx_coreml.passes.canonicalize.gathers import rewrite_gathers
 from mlx_coreml.passes.simplify import simplify
 from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
 
@@ -68,7 +68,7 @@ def test_a_squeeze_of_another_axis_is_left_alone():
     squeeze = graph.nodes[-1]
     assert squeeze.kind == "Squeeze"
     squeeze.arguments, squeeze.outputs[0].shape = ([2],), (2, 1, 5)
-    recover_gathers(graph)
+    rewrite_gathers(graph)
     assert [node.kind for node in graph.nodes] == ["Gather", "Squeeze"]
 
 
@@ -76,7 +76,7 @@ def test_a_gather_used_elsewhere_stays():
     graph: Graph = capture(lambda x, i: x[i], X, I)
     graph.outputs.append(graph.nodes[0].output)
     graph.output_names.append("raw")
-    recover_gathers(graph)
+    rewrite_gathers(graph)
     assert sorted(node.kind for node in graph.nodes) == ["Gather", "gather"]
 
 

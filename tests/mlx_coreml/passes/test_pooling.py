@@ -1,4 +1,4 @@
-"""Pools and means are recovered from windows; what only looks like them stays, with MLX's numbers."""
+"""Pools and means are fused from windows; what only looks like them stays, with MLX's numbers."""
 
 import pytest
 from conversion import converted, graph_of, normal

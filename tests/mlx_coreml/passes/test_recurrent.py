@@ -107,7 +107,7 @@ def test_what_is_no_layer_stays_unrolled(name):
     assert not {"lstm", "gru", "rnn"} & set(kinds(fn, *arrays))
 
 
-def test_a_layer_written_by_hand_is_recovered_too():
+def test_a_layer_written_by_hand_is_fused_too():
     assert kinds(written(lambda x, h: mx.tanh(x + h @ RNN.Whh.T)), X, H)["rnn"] == 1
 
 

@@ -20,7 +20,7 @@ X = mx.zeros((3, 7))
         (lambda x: mx.argpartition(-x, kth=2, axis=-1)[..., :3], (3, 1, False, True)),
     ],
 )
-def test_recovered(fn, arguments):
+def test_fused(fn, arguments):
     graph = simplify(capture(fn, X))
     (node,) = graph.nodes
     assert (node.kind, node.arguments) == ("top_k", arguments)

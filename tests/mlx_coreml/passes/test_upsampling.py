@@ -1,4 +1,4 @@
-"""Upsampling of every mode is recovered; sums and repeats that are none stay, with MLX's numbers."""
+"""Upsampling of every mode is fused; sums and repeats that are none stay, with MLX's numbers."""
 
 import numpy as np
 import pytest

@@ -23,7 +23,7 @@ def volumes() -> nn.Module:
 
 CASES = {case.name: case for case in models.cases()}
 CASES["volumes"] = Case("model", "volumes", volumes, {"x": normal(1, 8, 8, 8, 2)})
-# Operations that say how much of a network was recovered; zero of those that must have gone.
+# Operations that say how much of a network was fused; zero of those that must have gone.
 OPERATIONS = {
     "lenet": {"transpose": 1, "conv": 2, "max_pool": 1, "avg_pool": 1, "reshape": 1, "linear": 2, "tanh": 3},
     "resnet": {"transpose": 1, "conv": 11, "relu": 9, "max_pool": 1, "add": 4, "reduce_mean": 1, "linear": 1},

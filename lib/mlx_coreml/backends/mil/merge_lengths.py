@@ -81,8 +81,7 @@ class Merged:
             )
         if first.blocks:
             raise _refusal(
-                first,
-                "has a body, which cannot have a flexible size; a GRU has none from iOS18 on",
+                first, "has a body, which cannot have a flexible size; a GRU has none from iOS18 on"
             )
         given = {n: [o.inputs[n] for o in operations] for n, v in first.inputs.items() if v is not None}
         NORMAL.get(first.op_type, lambda given: None)(given)

@@ -13,7 +13,7 @@ from mlx_coreml.passes.rewriting.rewrite import made_by, replaced, rewrite, thro
 LIMIT = 5  # axes of a tensor in Core ML
 
 
-def recover_gathers(graph: Graph) -> None:
+def rewrite_gathers(graph: Graph) -> None:
     """Squeeze(Gather) and Squeeze(Transpose(Gather)) become "gather"; scatters that need less do less."""
     rules = {"Squeeze": [squeezed_gather], "Scatter": [scatter_of_reshaped], "MaskedScatter": [masked_number]}
     rewrite(graph, rules)

@@ -36,7 +36,7 @@ class Packed:
         return f"uint{self.bits}{list(self.data.shape)}"
 
 
-def recover_quantized(graph: Graph) -> None:
+def rewrite_quantized(graph: Graph) -> None:
     """Products with quantized constants, and rows looked up in them, read dequantized tensors."""
     made: Tables = {}
     rewrite(graph, {"QuantizedMatmul": [partial(_product, made)], "GatherQMM": [partial(_experts, made)]})

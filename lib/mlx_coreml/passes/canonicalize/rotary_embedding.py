@@ -46,7 +46,7 @@ class Rotation:
 Tables = tuple[Tensor, Tensor, list[Node]]
 
 
-def recover_rotary(graph: Graph) -> None:
+def rewrite_rotary(graph: Graph) -> None:
     """Rewrite every rotary embedding whose tables are constants, or products with constant frequencies."""
     tables: dict[tuple, Tables] = {}  # the same for all layers
     rule = partial(_rotary, tables)

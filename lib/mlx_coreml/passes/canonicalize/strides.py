@@ -1,6 +1,6 @@
 """Rewrites AsStrided, a view of a flat array by sizes and strides: as sliding windows, or as a gather.
 
-Pools are recovered before (pooling.py). https://ml-explore.github.io/mlx/build/html/python/_autosummary/mlx.core.as_strided.html
+Pools are fused before (pooling.py). https://ml-explore.github.io/mlx/build/html/python/_autosummary/mlx.core.as_strided.html
 """
 
 import math

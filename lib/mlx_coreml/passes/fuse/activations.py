@@ -64,7 +64,7 @@ ACTIVATIONS: list[tuple[str, tuple, list[Op]]] = [
 HARD_SWISH = [op("Divide", op("Multiply", X, SIX), 6.0), op("Multiply", X, op("Divide", SIX, 6.0))]
 
 
-def recover_activations(graph: Graph) -> None:
+def fuse_activations(graph: Graph) -> None:
     """Replace every activation written out by one node; larger patterns before those inside them."""
     rewrite(graph, {form.kind: [_hard_swish] for form in HARD_SWISH})
     for kind, numbers, forms in ACTIVATIONS:

@@ -42,7 +42,7 @@ class Scores:
     biases: list[Tensor] = field(default_factory=list)
 
 
-def recover_attention(graph: Graph) -> None:
+def fuse_attention(graph: Graph) -> None:
     """Replace every attention by one node, as far as only it reads its scores and weights."""
     masks: dict[tuple, Mask | None] = {}  # one for all layers
     rewrite(graph, {"Matmul": [partial(_attention, graph.uses(), masks)]})
@@ -58,13 +58,13 @@ def _attention(uses: Counter, masks: dict[tuple, Mask | None], node: Node) -> li
     if repeats is None or scores.shape != softmax.output.shape:
         return None
     if not scores.conditions and not scores.biases:
-        return _recovered(node, scores, v, repeats, None)
+        return _fused(node, scores, v, repeats, None)
     key = (*scores.conditions, None, *scores.biases, scores.shape)
     if key in masks:
         mask = masks[key] and replace(masks[key], nodes=[])
     else:
         mask = masks[key] = one_mask(scores.conditions, scores.biases, scores.shape, repeats, node.path)
-    return mask and _recovered(node, scores, v, repeats, mask)
+    return mask and _fused(node, scores, v, repeats, mask)
 
 
 def _scores(uses: Counter, tensor: Tensor) -> Scores | None:
@@ -128,7 +128,7 @@ def _repeats(scores: Scores, v: Tensor) -> int | None:
     return heads[2] if len(heads) == 3 and scores.k.shape[:-2] == v.shape[:-2] == shared else None
 
 
-def _recovered(node: Node, scores: Scores, v: Tensor, repeats: int, mask: Mask | None) -> list[Node]:
+def _fused(node: Node, scores: Scores, v: Tensor, repeats: int, mask: Mask | None) -> list[Node]:
     """The attention between the reshapes that lay shared heads out as rows, and back."""
     *heads, L, _ = scores.shape
     D = scores.k.shape[-1]

@@ -30,7 +30,7 @@ class Window:
     flip: bool
 
 
-def recover_convolutions(graph: Graph) -> None:
+def fuse_convolutions(graph: Graph) -> None:
     """Make every Convolution a channels-first "conv" or "conv_transpose", with padding before it folded in.
 
     Their inputs are x, weight and, if there is one, bias; the weight is (out, in / groups, ...) for the first

@@ -15,7 +15,7 @@ from mlx_coreml.passes.rewriting.rewrite import RESHAPES, made_by, readers, repl
 RANK_LIMIT = 4  # of MIL's linear in Apple's own tests; its documentation says 3
 
 
-def recover_linear(graph: Graph) -> None:
+def fuse_linear(graph: Graph) -> None:
     """Replace products with a constant matrix by linear nodes, and fold transposes into other products."""
     rows: dict[Tensor, Tensor] = {}  # one for all readers of a matrix
     rewrite(graph, {"Matmul": [partial(_product, rows)], "AddMM": [partial(_product_and_bias, rows)]})

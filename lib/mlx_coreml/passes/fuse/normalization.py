@@ -29,7 +29,7 @@ CHANNELS = ("instance_norm", "group_norm")
 NORMS = ("layer_norm", "rms_norm", *CHANNELS)
 
 
-def recover_norms(graph: Graph) -> None:
+def fuse_norms(graph: Graph) -> None:
     """Replace every normalisation by one node, with its weight and bias."""
     rewrite(graph, {"Multiply": [_standardized], "Divide": [_standardized]})
     rewrite(graph, {"Transpose": [_instance_norm], "Reshape": [_group_norm]})

@@ -24,7 +24,7 @@ class Margin:
     width: int
 
 
-def recover_edge_padding(graph: Graph) -> None:
+def fuse_edge_padding(graph: Graph) -> None:
     """Make edge padding a "take" of (x, places) along each axis."""
     uses = graph.uses()
     inner = {n.inputs[0] for n in graph.nodes if n.kind == "SliceUpdate" and uses[n.inputs[0]] == 2}

@@ -13,7 +13,7 @@ UP = {(0, 1, 4, 2, 5, 3): "pixel_shuffle", (0, 1, 3, 2, 4, 5): "depth_to_space"}
 DOWN = {(0, 1, 3, 5, 2, 4): "pixel_unshuffle", (0, 1, 3, 2, 4, 5): "space_to_depth"}
 
 
-def recover_shuffles(graph: Graph) -> None:
+def fuse_shuffles(graph: Graph) -> None:
     """Make them "pixel_shuffle", "depth_to_space" or their inverses, with the factor as argument."""
     rewrite(graph, {kind: [_shuffle] for kind in RESHAPES})
 

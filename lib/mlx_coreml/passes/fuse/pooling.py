@@ -31,15 +31,15 @@ class Windows:
     pads: tuple[int, ...]
 
 
-def recover_pooling(graph: Graph) -> None:
+def fuse_pooling(graph: Graph) -> None:
     """Make reduced windows a "max_pool" or an "avg_pool", channels-first."""
     rewrite(graph, {"Squeeze": [_pool, _strided]})
     rewrite(graph, {"Multiply": [_unscaled]})
 
 
-def recover_means(graph: Graph) -> None:
+def fuse_means(graph: Graph) -> None:
     """Make a sum times one over its terms a "mean" (whether its axes stay as 1, axes), and a reduction that
-    drops its axes a "reduce" (as Reduce); after norms are recovered.
+    drops its axes a "reduce" (as Reduce); after norms are fused.
     """
     rewrite(graph, {"Multiply": [_mean]})
     rewrite(graph, {"Squeeze": [partial(_dropped, graph.uses())]})

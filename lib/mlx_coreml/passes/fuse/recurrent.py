@@ -27,7 +27,7 @@ class Layer:
     stack: Tensor
 
 
-def recover_recurrent(graph: Graph) -> None:
+def fuse_recurrent(graph: Graph) -> None:
     """Replace every unrolled layer by one node, unless something reads what the node does not make."""
     for node in list(graph.nodes):
         layer = _layer(node) if node.kind == "Concatenate" else None

@@ -3,14 +3,14 @@
 The kind "top_k" takes x; its arguments are k, the axis, whether the smallest are wanted, and whether their
 indices are, best first, instead of the values, ascending. MLX leaves the order free, but not the choice among
 equal values: the order of a partition is by value, then by index. MIL prefers the first index in either
-direction, so the indices of the largest elements are recovered only where MLX negates to find them.
+direction, so the indices of the largest elements are fused only where MLX negates to find them.
 """
 
 from mlx_coreml.ir.graph import Graph, Node
 from mlx_coreml.passes.rewriting.rewrite import made_by, replaced, rewrite
 
 
-def recover_top_k(graph: Graph) -> None:
+def fuse_top_k(graph: Graph) -> None:
     """Slice(Partition) and Slice(ArgPartition) become "top_k"."""
     rewrite(graph, {"Slice": [top_k]})
 

@@ -31,7 +31,7 @@ class Sample:
     weight: np.ndarray
 
 
-def recover_upsampling(graph: Graph) -> None:
+def fuse_upsampling(graph: Graph) -> None:
     """Make repeated pixels "upsample_nearest" or "take" and interpolation "resample" or "resize_linear"."""
     rewrite(graph, {"Reshape": [_repeated]})
     uses = graph.uses()

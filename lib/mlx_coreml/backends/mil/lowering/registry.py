@@ -11,7 +11,7 @@ RULES: dict[str, Callable] = {}
 
 
 def lowering(kind: str, override: bool = False) -> Callable:
-    """File the rule for a kind of node: a primitive of MLX, such as "Sort", or a recovered operation.
+    """File the rule for a kind of node: a primitive of MLX, such as "Sort", or a fused operation.
 
     `override` replaces a rule that exists; without it a second rule is a ValueError.
     """
