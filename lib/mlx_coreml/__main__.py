@@ -23,21 +23,17 @@ if TYPE_CHECKING:
     import mlx.core as mx
     import numpy as np
 
-# Every option of argparse, by command; a text alone is its help.
+# What argparse is told of each command, by an example of it.
 OPTIONS: dict[str, dict[str, dict]] = {
     "convert network:Classifier --example 1,28,28,1:float32 -o Classifier.mlpackage": {
         "module:callable": {"help": "an MLX module, a class without required arguments, or a function"},
-        "--example": {
-            "action": "append",
-            "required": True,
-            "help": "an input: x.npy, shape:type, several: x.npz",
-        },
+        "--example": {"action": "append", "required": True, "help": "x.npy, shape:type, several: x.npz"},
         "--output -o": {"type": Path, "required": True, "help": "the .mlpackage to write or replace"},
         "--weights": {"type": Path, "help": "a .safetensors file with exactly the module's parameters"},
         "--outputs": {"type": lambda text: text.split(","), "help": "names of the outputs: logits,features"},
         "--flexible": {"action": "append", "default": [], "help": "a range of sizes: name:axis=low..high"},
         "--precision": {"default": "float16", "help": "float16 (the default), mixed or float32"},
-        "--target": {"default": "iOS17", "help": "the oldest system that runs the package (default: iOS17)"},
+        "--deployment-target --target": {"default": "iOS17", "help": "the oldest system (default: iOS17)"},
         "--no-check": {"action": "store_true", "help": "do not compare with MLX, which needs torch"},
         "--json": {"action": "store_true", "help": "print what was written as JSON"},
     },
@@ -76,14 +72,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="mlx-coreml", description="Converts MLX models to Core ML packages."
-    )
+    parser = argparse.ArgumentParser(prog="mlx-coreml", description="Converts MLX models to Core ML.")
     commands = parser.add_subparsers(required=True)
     for run, (example, options) in zip((_convert, _coverage, _swift), OPTIONS.items(), strict=True):
         summary = run.__doc__
-        text = {"help": summary, "description": summary, "epilog": f"Example: mlx-coreml {example}"}
-        command = commands.add_parser(example.split()[0], **text)
+        command = commands.add_parser(example.split()[0], help=summary, description=summary)
+        command.epilog = f"Example: mlx-coreml {example}"
         command.set_defaults(run=run)
         for name, option in options.items():
             command.add_argument(*name.split(), **option)
@@ -99,16 +93,11 @@ def _convert(options: argparse.Namespace) -> int:
     from mlx_coreml.conversion.convert import convert
 
     rng = np.random.default_rng(0)
-    model = convert(
-        _callable(vars(options)["module:callable"], options.weights),
-        *(array for text in options.example for array in _arrays(text, rng)),
-        **{
-            "outputs": options.outputs,
-            "flexible": _flexible(options.flexible),
-            "precision": options.precision,
-        },
-        **{"deployment_target": options.target, "check": not options.no_check},
-    )
+    example = [array for text in options.example for array in _arrays(text, rng)]
+    asked = {name: vars(options)[name] for name in ("outputs", "precision", "deployment_target")}
+    asked |= {"flexible": _flexible(options.flexible), "check": not options.no_check}
+    fn = _callable(vars(options)["module:callable"], options.weights)
+    model = convert(fn, *example, **asked)
     options.output.parent.mkdir(parents=True, exist_ok=True)
     model.save(str(options.output))
     summary = {"package": str(options.output), **_summary(model)}

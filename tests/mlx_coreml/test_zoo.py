@@ -11,7 +11,7 @@ from mlx_coreml import coverage
 from mlx_coreml.conversion.convert import convert
 from mlx_coreml.coverage import inventory, judge
 from mlx_coreml.coverage.__main__ import main
-from mlx_coreml.coverage.cases import architectures, layers
+from mlx_coreml.coverage.cases import configurations, layers
 from mlx_coreml.coverage.cases.case import Case, normal, texts
 from mlx_coreml.coverage.judge import difference
 from mlx_coreml.coverage.operation_cases import operations
@@ -38,7 +38,7 @@ def test_every_public_name_has_a_case_or_a_reason():
 def test_what_is_left_out_exists_and_has_no_case():
     assert set(layers.LEFT_OUT) <= inventory.layer_names()
     assert set(operations.LEFT_OUT) <= inventory.operation_names()
-    assert set(architectures.LEFT_OUT) <= inventory.architecture_names()
+    assert set(configurations.LEFT_OUT) <= inventory.architecture_names()
     assert inventory.covered(layers.cases(), "nn") & set(layers.LEFT_OUT) == set()
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import mlx.core as mx
 import numpy as np
@@ -43,7 +43,9 @@ class Source:
     def feed(self, arrays: Sequence[mx.array], rng: np.random.Generator) -> dict:
         """The model's inputs: states left out, random pictures for images."""
         named = zip(self.inputs, arrays, strict=True)
-        fed = {t.name: mx.atleast_1d(a) for i, (t, a) in enumerate(named) if i not in self.states}
+        fed = {
+            t.name: a if a.ndim else a.reshape(1) for i, (t, a) in enumerate(named) if i not in self.states
+        }
         return fed | {n: _picture(fed[n].shape, image, rng) for n, image in self.images.items()}
 
 
@@ -59,8 +61,8 @@ def check_is_installed() -> None:
     missing = [name for name in ("coreml_runtime", "torch") if importlib.util.find_spec(name) is None]
     if missing:
         raise ConversionError(
-            f"the check needs {' and '.join(missing)}, not installed here: `pip install 'mlx-coreml[check]'`, "
-            "or convert without the check (check=False, --no-check)"
+            f"the check needs {' and '.join(missing)}, not found here: "
+            "`pip install 'mlx-coreml[check]'`, or convert without the check (check=False, --no-check)"
         )
 
 
@@ -103,7 +105,7 @@ def like(array: mx.array, rng: np.random.Generator) -> mx.array:
     return mx.array(np.asarray(drawn, values.dtype)).astype(array.dtype)
 
 
-def _picture(shape: Sequence[int], image: Image, rng: np.random.Generator):
+def _picture(shape: Sequence[int], image: Image, rng: np.random.Generator) -> Any:
     """A random PIL image for an input of shape (1, height, width, channels)."""
     from PIL import Image as Picture
 

@@ -141,7 +141,9 @@ def _program(request: Request, graph: Graph, source: Source) -> mil.Program:
     return build(simplify(graph), precision, request.target, source.states)
 
 
-def _any_size(request: Request, axes: Sequence[shapes.Axis], graph: Graph, source: Source, arrays):
+def _any_size(
+    request: Request, axes: Sequence[shapes.Axis], graph: Graph, source: Source, arrays: Sequence[mx.array]
+) -> tuple[mil.Program, list]:
     """One program for all sizes, and the arrays at the least and greatest ones."""
 
     def at(sizes: shapes.Sizes) -> list:

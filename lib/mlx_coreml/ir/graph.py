@@ -42,6 +42,8 @@ class Tensor:
 
     def numpy(self) -> np.ndarray:
         """The value of a constant; bfloat16, which NumPy lacks, as float32."""
+        if self.value is None:
+            raise ValueError(f"{self} is no constant, so it has no value")
         return np.array(self.value.astype(mx.float32) if self.value.dtype == mx.bfloat16 else self.value)
 
     def __str__(self) -> str:
@@ -69,7 +71,7 @@ class Node:
     arguments: tuple = ()
     path: str = ""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for output in self.outputs:
             output.node = self
 

@@ -5,20 +5,22 @@ from collections.abc import Collection, Sequence
 
 # words of MIL's text format, from coremltools' NameSanitizer
 RESERVED = {
-    "any",
-    "bool",
-    "program",
-    "func",
-    "tensor",
-    "list",
-    "dict",
-    "tuple",
-    "true",
-    "false",
-    "string",
-} | {
+    *(
+        "any",
+        "bool",
+        "program",
+        "func",
+        "tensor",
+        "list",
+        "dict",
+        "tuple",
+        "true",
+        "false",
+        "string",
+        "state",
+    ),
     *("bf16", "fp16", "fp32", "fp64", "int8", "int16", "int32", "int64"),
-    *("uint8", "uint16", "uint32", "uint64", "state"),
+    *("uint8", "uint16", "uint32", "uint64"),
 }
 
 

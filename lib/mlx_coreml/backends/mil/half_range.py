@@ -18,17 +18,8 @@ ENDING = (
     *("Divide", "Sqrt", "Log", "Log1p", "LogSumExp", "Sigmoid", "Tanh", "Softmax", "Sin", "Cos", "Sign"),
     *("Equal", "NotEqual", "Greater", "GreaterEqual", "Less", "LessEqual"),
 )
-TINY = (
-    "Softmax",
-    "Sigmoid",
-    "Divide",
-    "Maximum",
-    "Minimum",
-    "clip",
-    "Add",
-    "Exp",
-    "Multiply",
-)  # before a log
+# before a log
+TINY = ("Softmax", "Sigmoid", "Divide", "Maximum", "Minimum", "clip", "Add", "Exp", "Multiply")
 SHRINKING = ("Softmax", "Sigmoid", "Divide", "Exp")
 MASKED = 1e30  # a mask's lowest number, -inf or nearly
 

@@ -14,13 +14,7 @@ OVERFLOWING = (
     "masked_softmax",
     *("Log1p", "ErfInv", "ArcSinh", "ArcCosh"),
 )
-STATISTICS = (
-    "layer_norm",
-    "group_norm",
-    "instance_norm",
-    "Softmax",
-    "attention",
-)  # also in fp32 when "mixed"
+STATISTICS = ("layer_norm", "group_norm", "instance_norm", "Softmax", "attention")  # fp32 in "mixed" too
 LONG = 2048  # terms of a sum; with more of them, fp16 loses small ones beside large ones
 POSITIONAL = (
     *("Add", "Subtract", "Multiply", "Divide", "Negative", "Exp", "Power", "Sin", "Cos", "AsType", "Full"),

@@ -15,17 +15,8 @@ from typing import Any
 
 import mlx.core as mx
 
+from mlx_coreml.coverage.cases import configurations as given
 from mlx_coreml.coverage.cases.case import TOLERANCE, Case, integers
-from mlx_coreml.coverage.cases.configurations import (
-    ALONE,
-    IN_4_BITS,
-    IN_BFLOAT16,
-    IN_FLOAT16,
-    LEFT_OUT,
-    OVERRIDES,
-    SMALL,
-    TEXT,
-)
 
 import mlx.nn as nn  # isort: skip
 
@@ -39,24 +30,24 @@ def package() -> ModuleType:
     try:
         return importlib.import_module("mlx_lm.models")
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError("mlx-lm is not installed: pip install 'twins[test]'") from error
+        raise ModuleNotFoundError("mlx-lm is not installed: pip install 'mlx-coreml[coverage]'") from error
 
 
 def names() -> list[str]:
     """The architectures there are: every module of the package but the parts they share."""
     found = (info.name for info in pkgutil.iter_modules(package().__path__))
-    return [name for name in found if name not in ALONE]
+    return [name for name in found if name not in given.ALONE]
 
 
 def cases() -> Iterator[Case]:
     """One case per architecture that can be built."""
     for name in names():
-        if name not in LEFT_OUT:
-            tolerance = ROUNDED["float16" if name in IN_FLOAT16 else "float32"]
+        if name not in given.LEFT_OUT:
+            tolerance = ROUNDED["float16" if name in given.IN_FLOAT16 else "float32"]
             yield Case("architecture", name, partial(build, name), {"tokens": TOKENS}, tolerance)
-    for name in IN_4_BITS:
+    for name in given.IN_4_BITS:
         yield Case("architecture", f"{name}, 4 bits", partial(quantized, name), {"tokens": TOKENS})
-    for name in IN_BFLOAT16:
+    for name in given.IN_BFLOAT16:
         halves = partial(halved, name)
         yield Case("architecture", f"{name}, bfloat16", halves, {"tokens": TOKENS}, ROUNDED["bfloat16"])
 
@@ -86,12 +77,12 @@ def halved(name: str) -> Callable:
 
 def tiny(module: ModuleType, kind: str, name: str) -> dict[str, Any]:
     """The fields of one of the module's dataclasses with tiny sizes, by the field's name."""
-    values = dict(OVERRIDES.get(name, {}))
+    values = dict(given.OVERRIDES.get(name, {}))
     for field in dataclasses.fields(getattr(module, kind)):
         if field.name == "text_config":
-            inner, part = TEXT[name]
+            inner, part = given.TEXT[name]
             inside = tiny(importlib.import_module(f"mlx_lm.models.{inner}"), part, inner)
-            values["text_config"] = inside | OVERRIDES.get(name, {})
+            values["text_config"] = inside | given.OVERRIDES.get(name, {})
         elif field.name not in values and _is_asked(field):
             values[field.name] = _value(field)
     return values
@@ -99,13 +90,13 @@ def tiny(module: ModuleType, kind: str, name: str) -> dict[str, Any]:
 
 def _is_asked(field: dataclasses.Field) -> bool:
     required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-    return required or field.name in SMALL
+    return required or field.name in given.SMALL
 
 
 def _value(field: dataclasses.Field) -> Any:
     """A small value for a field: by its name, else by its type."""
-    if field.name in SMALL:
-        return SMALL[field.name]
+    if field.name in given.SMALL:
+        return given.SMALL[field.name]
     kind = getattr(field.type, "__name__", str(field.type))
     plain = {"bool": False, "int": 2, "float": 1.0, "str": "tiny", "Dict": None, "Optional": None}
     if kind not in plain:

@@ -50,24 +50,15 @@ SMALL = {name: value for value, names in _SIZES for name in names.split()}
 
 # Architectures around another one: the module and the dataclass whose fields their text_config holds.
 TEXT = {
-    "gemma3": ("gemma3_text", "ModelArgs"),
-    "gemma3n": ("gemma3n", "TextConfig"),
-    "gemma4": ("gemma4_text", "ModelArgs"),
-    "kimi_k25": ("deepseek_v3", "ModelArgs"),
-    "kimi_k3": ("kimi_k3", "TextArgs"),
-    "kimi_vl": ("kimi_vl", "TextArgs"),
-    "lfm2-vl": ("lfm2", "ModelArgs"),
-    "llama4": ("llama4", "TextArgs"),
-    "minimax_m3_vl": ("minimax_m3_vl", "TextArgs"),
-    "mistral3": ("llama", "ModelArgs"),
-    "pixtral": ("llama", "ModelArgs"),
-    "prism_hadamard_qwen35": ("qwen3_5", "TextModelArgs"),
-    "qwen2_vl": ("qwen2", "ModelArgs"),
-    "qwen3_5": ("qwen3_5", "TextModelArgs"),
-    "qwen3_5_moe": ("qwen3_5", "TextModelArgs"),
-    "qwen3_vl": ("qwen3", "ModelArgs"),
-    "qwen3_vl_moe": ("qwen3_moe", "ModelArgs"),
-}
+    "gemma3": ("gemma3_text", "ModelArgs"), "gemma3n": ("gemma3n", "TextConfig"),
+    "gemma4": ("gemma4_text", "ModelArgs"), "kimi_k25": ("deepseek_v3", "ModelArgs"),
+    "kimi_k3": ("kimi_k3", "TextArgs"), "kimi_vl": ("kimi_vl", "TextArgs"), "lfm2-vl": ("lfm2", "ModelArgs"),
+    "llama4": ("llama4", "TextArgs"), "minimax_m3_vl": ("minimax_m3_vl", "TextArgs"),
+    "mistral3": ("llama", "ModelArgs"), "pixtral": ("llama", "ModelArgs"),
+    "prism_hadamard_qwen35": ("qwen3_5", "TextModelArgs"), "qwen2_vl": ("qwen2", "ModelArgs"),
+    "qwen3_5": ("qwen3_5", "TextModelArgs"), "qwen3_5_moe": ("qwen3_5", "TextModelArgs"),
+    "qwen3_vl": ("qwen3", "ModelArgs"), "qwen3_vl_moe": ("qwen3_moe", "ModelArgs"),
+}  # fmt: skip
 
 BOTH = ["sliding_attention", "full_attention"]
 LLAMA_4_ROPE = {

@@ -1,10 +1,11 @@
 """Whole small models in plain mlx.nn, of the kinds that people ship: those that see here, those that read and
-listen in `sequences`, and this project's own twins.
+listen in `sequences`, and, where it is installed, the twins of the report.
 """
 
 from collections.abc import Callable, Iterator
 from functools import partial
 from importlib import import_module
+from importlib.util import find_spec
 
 import mlx.core as mx
 
@@ -18,7 +19,7 @@ IMAGE = {"image": normal(1, 32, 32, 3)}
 
 def cases() -> Iterator[Case]:
     """Every whole model."""
-    for name, build, inputs in [*MODELS, *sequences.MODELS, *TWINS]:
+    for name, build, inputs in [*MODELS, *sequences.MODELS, *(TWINS if find_spec("twins") else [])]:
         yield Case("model", name, build, inputs)
 
 
@@ -259,7 +260,7 @@ MODELS: list[tuple[str, Callable, dict[str, Draw]]] = [
 
 
 def twin(name: str) -> nn.Module:
-    """The MLX half of one of this project's twins."""
+    """The MLX half of one of the models of the report that this converter was written for."""
     module = import_module(f"twins.models.{name}")
     return module.HALVES[0](module.tiny())
 

@@ -19,16 +19,7 @@ BY_PARTS = ("Reshape", "Flatten", "Unflatten", "ExpandDims", "Squeeze", "Transpo
 BY_PARTS += ("Concatenate", "Add", "Subtract", "Negative", "Gather", "GatherAxis")
 KINDS = (
     *BY_PARTS,
-    "Split",
-    "FFT",
-    "Multiply",
-    "Divide",
-    "Square",
-    "Abs",
-    "Real",
-    "Imag",
-    "Conjugate",
-    "AsType",
+    *("Split", "FFT", "Multiply", "Divide", "Square", "Abs", "Real", "Imag", "Conjugate", "AsType"),
 )
 
 

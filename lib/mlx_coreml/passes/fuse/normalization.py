@@ -119,15 +119,9 @@ def _group_norm(node: Node) -> list[Node] | None:
         return None
     N, S, G, K = shapes[-1]
     C = tensor.shape[-1]
-    apart = [
-        tensor.shape,
-        (N, S, G, K),
-        (N, G, S, K),
-        (N, G, S * K),
-        (N, G, S * K),
-        (N, G, S, K),
-        (N, S, G, K),
-    ]
+    before, after = (N, S, G, K), (N, G, S, K)
+    rows = (N, G, S * K)
+    apart = [tensor.shape, before, after, rows, rows, after, before]
     fits = shapes == apart and (tensor.shape[0], C) == (N, G * K)
     return [replaced(node, "group_norm", [tensor], G, epsilon)] if fits else None
 

@@ -7,18 +7,8 @@ from mlx_coreml.passes.rewriting.rewrite import made_by, rewrite
 
 ELEMENTWISE = (
     *("Add", "Subtract", "Multiply", "Divide", "Power", "Maximum", "Minimum", "LogAddExp", "ArcTan2"),
-    *(
-        "FloorDivide",
-        "Remainder",
-        "DivMod",
-        "Equal",
-        "NotEqual",
-        "Greater",
-        "GreaterEqual",
-        "Less",
-        "LessEqual",
-    ),
-    *("LogicalAnd", "LogicalOr", "BitwiseBinary", "Select"),
+    *("FloorDivide", "Remainder", "DivMod", "Equal", "NotEqual", "Greater", "GreaterEqual", "Less"),
+    *("LessEqual", "LogicalAnd", "LogicalOr", "BitwiseBinary", "Select"),
 )
 
 

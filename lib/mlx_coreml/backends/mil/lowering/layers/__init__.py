@@ -19,15 +19,6 @@ from mlx_coreml.backends.mil.lowering.layers import (
 )
 
 __all__ = [
-    "attention",
-    "convolution",
-    "experts",
-    "linear",
-    "normalization",
-    "pooling",
-    "products",
-    "quantized",
-    "recurrent",
-    "resizing",
-    "transforms",
-]
+    "attention", "convolution", "experts", "linear", "normalization", "pooling", "products", "quantized",
+    "recurrent", "resizing", "transforms",
+]  # fmt: skip

@@ -14,17 +14,8 @@ from mlx_coreml.backends.mil.lowering.registry import lowering
 from mlx_coreml.ir.errors import ConversionError
 from mlx_coreml.ir.graph import Node, Tensor
 
-MOVED = (
-    "AsType",
-    "Broadcast",
-    "Reshape",
-    "Flatten",
-    "Unflatten",
-    "ExpandDims",
-    "Squeeze",
-    "Transpose",
-    "Slice",
-)
+MOVED = ("AsType", "Broadcast", "Reshape", "Flatten", "Unflatten", "ExpandDims", "Squeeze", "Transpose")
+MOVED += ("Slice",)
 
 
 def from_start(tensor: Tensor, index: Var, size: int) -> Var | np.ndarray:
