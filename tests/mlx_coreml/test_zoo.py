@@ -1,16 +1,14 @@
 """The coverage zoo: nothing of MLX is forgotten, the judge sees faults, enough of MLX converts and agrees."""
 
-import sys
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from mlx_coreml import coverage
+from mlx_coreml import ConversionError, coverage
 from mlx_coreml.conversion.convert import convert
 from mlx_coreml.coverage import inventory, judge
-from mlx_coreml.coverage.__main__ import main
 from mlx_coreml.coverage.cases import configurations, layers
 from mlx_coreml.coverage.cases.case import Case, normal, texts
 from mlx_coreml.coverage.judge import difference
@@ -52,7 +50,7 @@ def test_case_names_are_unique():
 
 
 def test_an_unknown_group_lists_the_groups():
-    with pytest.raises(KeyError, match="'layers' is not known; known are layer, loss"):
+    with pytest.raises(ConversionError, match="'layers' is not known; known are layer, loss"):
         list(coverage.find(["layers"]))
 
 
@@ -165,16 +163,6 @@ def test_shares_and_causes(tmp_path):
     ]
     write(OUTCOMES, tmp_path / "deep" / "mlx.csv")
     assert (tmp_path / "deep" / "mlx.csv").read_text().splitlines()[1] == "layer,a,right,,,0,1.0"
-
-
-def test_the_command_prints_the_table(tmp_path, monkeypatch, capsys):
-    results = tmp_path / "mlx.csv"
-    options = ["--group", "layer", "--name", "nn.Linear(8, 1)", "--results", str(results)]
-    monkeypatch.setattr(sys, "argv", ["zoo", *options])
-    main()
-    printed = capsys.readouterr().out
-    assert f"1 cases, one row each in {results}" in printed and "100.0" in printed
-    assert len(results.read_text().splitlines()) == 2
 
 
 SAMPLE = CASES[::37]
