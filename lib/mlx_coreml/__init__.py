@@ -3,8 +3,8 @@
     from mlx_coreml import convert
     convert(network, mx.zeros((1, 28, 28, 1))).save("Network.mlpackage")
 
-`@lowering("Name")` adds or overrides how a primitive of MLX is converted. Errors are ConversionError and its
-kinds.
+`@lowering("Name")` adds or replaces the conversion of one of MLX's primitives. Errors are
+ConversionError and its subclasses.
 """
 
 import contextlib

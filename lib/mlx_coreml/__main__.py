@@ -137,9 +137,7 @@ def _callable(text: str, weights: Path | None) -> Callable:
     found = found() if isinstance(found, type) else found
     if weights:
         if not hasattr(found, "load_weights") or weights.suffix != ".safetensors":
-            raise ConversionError(
-                f"weights '{weights}' for {text}; allowed is .safetensors for an MLX module"
-            )
+            raise ConversionError(f"weights '{weights}'; allowed is .safetensors for an MLX module")
         found.load_weights(str(weights))
     return found
 

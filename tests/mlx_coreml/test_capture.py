@@ -229,17 +229,17 @@ def branching(x):
 
 LINE = branching.__code__.co_firstlineno + 1
 REFUSED = {
-    "branching cannot be captured without an example": lambda: capture(branching),
-    "input 'x' of branching is ndarray, allowed are": lambda: capture(branching, np.zeros(3)),
-    "input 'x' of branching is float, allowed are": lambda: capture(branching, 3.0),
-    "input 'x' of branching is NoneType, allowed are": lambda: capture(branching, [X, None]),
+    "branching has no example; pass one array per argument": lambda: capture(branching),
+    "input 'x' of branching is ndarray; allowed are": lambda: capture(branching, np.zeros(3)),
+    "input 'x' of branching is float; allowed are": lambda: capture(branching, 3.0),
+    "input 'x' of branching is NoneType; allowed are": lambda: capture(branching, [X, None]),
     "has shape \\(0, 3\\); Core ML has no empty arrays": lambda: capture(branching, mx.zeros((0, 3))),
-    f"looks at the numbers in an array \\(line {LINE} of branching\\)": lambda: capture(branching, X),
-    "use mx.where instead of if": lambda: capture(lambda x: x * x.max().item(), X),
+    f"reads the numbers in an array \\(line {LINE} of branching\\)": lambda: capture(branching, X),
+    "use mx.where in place of if": lambda: capture(lambda x: x * x.max().item(), X),
     "branching\\(x\\) cannot be called with 2 arrays": lambda: capture(branching, X, X),
-    "<lambda> returns int, allowed are": lambda: capture(lambda x: 3, X),
-    "<lambda> returns str at 'b', allowed are": lambda: capture(lambda x: {"a": x, "b": "s"}, X),
-    "<lambda> returns no array, at least one is needed": lambda: capture(lambda x: None, X),
+    "<lambda> returns int; allowed are": lambda: capture(lambda x: 3, X),
+    "<lambda> returns str at 'b'; allowed are": lambda: capture(lambda x: {"a": x, "b": "s"}, X),
+    "<lambda> returns no array; at least one is needed": lambda: capture(lambda x: None, X),
     "returns 2 arrays and outputs=\\['a'\\] names 1": lambda: capture(lambda x: (x, x), X, outputs=["a"]),
     "one different name per array is needed": lambda: capture(lambda x: (x, x), X, outputs=["a", "a"]),
     "uses primitive 'LUF', which MLX .* cannot export": lambda: capture(

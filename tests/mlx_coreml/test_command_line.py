@@ -100,7 +100,7 @@ def test_examples_are_files_and_shapes(folder, capsys):
         (["Sized"], "'cli_network:Sized' is a class whose instances need arguments: missing"),
         (["Missing"], "'cli_network:Missing' cannot be imported: module 'cli_network' has no attribute"),
         (["faulty"], "KeyError: 'missing' [cli_network.py:"),
-        (["ready", "--weights", "w.pkl"], "weights 'w.pkl' for cli_network:ready; allowed is .safetensors"),
+        (["ready", "--weights", "w.pkl"], "weights 'w.pkl'; allowed is .safetensors"),
         (["difference", "--weights", "w.safetensors"], "allowed is .safetensors for an MLX module"),
         (["ready", "--flexible", "x:0"], "flexible 'x:0'; allowed is name:axis=low..high"),
         (["ready", "--precision", "int4"], "precision 'int4' is not known; known are float16"),

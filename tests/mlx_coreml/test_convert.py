@@ -191,8 +191,8 @@ REFUSED = {
     "deployment target 'iOS12' is not known; known are iOS13": lambda: convert(
         mx.sin, X, deployment_target="iOS12"
     ),
-    "has rank 6; Core ML has tensors up to rank 5": lambda: convert(mx.sin, mx.zeros((1, 2, 1, 2, 1, 2))),
-    "Core ML has 32 bits": lambda: convert(lambda x: x + 2**40, mx.array([1], mx.int64)),
+    "has rank 6; Core ML allows rank 5 at most": lambda: convert(mx.sin, mx.zeros((1, 2, 1, 2, 1, 2))),
+    "holds 1099511627776, beyond int32": lambda: convert(lambda x: x + 2**40, mx.array([1], mx.int64)),
     "Core ML has no complex numbers": lambda: convert(lambda x: mx.real(x), mx.array([1 + 2j])),
     "Core ML has no empty arrays": lambda: convert(mx.sin, mx.zeros((0, 3))),
     "image_inputs names 'y'; the inputs are x": lambda: convert(lambda x: x, X, image_inputs={"y": {}}),
@@ -229,14 +229,14 @@ REFUSED = {
     "has scale 'a'; allowed is a number": lambda: convert(
         lambda x: x, mx.zeros((1, 4, 4, 3)), image_inputs={"x": {"scale": "a"}}
     ),
-    "input 'x' is an image and a state": lambda: convert(
+    "input 'x' is both an image and a state": lambda: convert(
         lambda x: (x, x * 2),
         mx.zeros((1, 4, 4, 3)),
         image_inputs={"x": {}},
         states={"x": 1},
         deployment_target="iOS18",
     ),
-    "metadata has key 3; allowed are words": lambda: convert(mx.sin, X, metadata={3: ""}),
+    "metadata has key 3; allowed are texts": lambda: convert(mx.sin, X, metadata={3: ""}),
     "deployment target 17 is not known": lambda: convert(mx.sin, X, deployment_target=17),
     "states need deployment_target iOS18": lambda: convert(
         lambda x, c: (x, c + x), X, X, states={"c": 1}, deployment_target="iOS14"

@@ -195,12 +195,12 @@ def flexible(sizes, fn=lambda x: x * 2, **options):
 
 REFUSED = {
     r"flexible\['x'\] is \(1, 9\); allowed is {axis": lambda: flexible({"x": (1, 9)}),
-    "names axis 'a' of input 'x', which has 2": lambda: flexible({"x": {"a": (1, 9)}}),
-    "has a body, which cannot have a flexible size; a GRU": lambda: flexible(
+    "axis 'a' of 'x', which has axes 0 to 1": lambda: flexible({"x": {"a": (1, 9)}}),
+    "contains a loop, whose size must be fixed; a GRU": lambda: flexible(
         {"x": {0: (1, 9)}}, nn.GRU(8, 4).__call__
     ),
     "flexible names input 'y'; the inputs are x": lambda: flexible({"y": {0: (1, 9)}}),
-    "axis 3 of input 'x', which has 2": lambda: flexible({"x": {3: (1, 9)}}),
+    "axis 3 of 'x', which has axes 0 to 1": lambda: flexible({"x": {3: (1, 9)}}),
     "does not hold the example's size 5": lambda: flexible({"x": {0: (6, 9)}}),
     r"is \[2, 9\], which does not hold the example's size 5": lambda: flexible({"x": {0: [2, 9]}}),
     "is 3; allowed are a range": lambda: flexible({"x": {0: 3}}),
@@ -218,7 +218,7 @@ REFUSED = {
     "where the largest has 'split' .* with 9 results, a smaller one has 'split'": lambda: flexible(
         {"x": {0: (1, 9)}}, lambda x: sum(mx.split(x, x.shape[0], axis=0)[:2])
     ),
-    "the model is another one at another size: where the largest has 'sin'": lambda: flexible(
+    "the model differs between sizes: where the largest has 'sin'": lambda: flexible(
         {"x": {0: (1, 9)}}, lambda x: mx.sin(x) if x.shape[0] > 7 else mx.cos(x)
     ),
 }
@@ -242,5 +242,5 @@ def test_mlxs_own_refusal_of_a_size_comes_through():
 
     with pytest.raises(ValueError, match="Cannot reshape"):
         convert(halves, normal(4, 8), flexible={"x": {0: (1, 9)}})
-    with pytest.raises(CaptureError, match="looks at the numbers"):
+    with pytest.raises(CaptureError, match="reads the numbers"):
         flexible({"x": {0: (1, 9)}}, lambda x: x if x.sum() > 0 else -x)

@@ -14,7 +14,7 @@ from mlx_coreml.__main__ import main
 README = Path(__file__).resolve().parents[2] / "lib" / "mlx_coreml" / "README.md"
 WITHOUT = """
 import sys
-sys.modules |= dict.fromkeys({missing})
+sys.modules |= dict.fromkeys([*{missing}, 'transformers'])  # it complains that there is no torch
 from mlx_coreml import ConversionError, convert
 import mlx.core as mx
 """

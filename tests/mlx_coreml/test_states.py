@@ -136,7 +136,7 @@ REFUSED = {
         accumulate, X, ZEROS, states={"total": 1}
     ),
     "states names input 'sum'; the inputs are x, total": lambda: iphone(accumulate, {"sum": 1}),
-    "replaces input 'total' by output 7; the outputs are 0, 1": lambda: iphone(accumulate, {"total": 7}),
+    r"states\['total'\] is output 7; the outputs are 0, 1": lambda: iphone(accumulate, {"total": 7}),
     r"state 'total' is float32\[3\] and output 'output_1' .* float32\[6\]": lambda: iphone(
         lambda x, total: (x, mx.concatenate([total, x])), {"total": 1}
     ),

@@ -99,7 +99,7 @@ def test_a_broken_file_is_named(arrays, tmp_path, monkeypatch):
     monkeypatch.setattr(swift_package.shutil, "which", lambda name: None)  # by the parser, on every machine
     folder = swift_package.write(arrays[0], tmp_path / "ios")
     (folder / "Sources/My_model_2/Broken.swift").write_text("struct A {\n    let x: Int = = 1\n}\n")
-    with pytest.raises(ConversionError, match=r"Broken\.swift is no Swift at line 2"):
+    with pytest.raises(ConversionError, match=r"Broken\.swift is not valid Swift at line 2"):
         swift_package.check(folder)
 
 

@@ -97,7 +97,7 @@ def test_a_right_case():
 def test_a_refused_case_carries_the_sentence():
     outcome = judge.judge(Case("operation", "item", lambda: lambda x: x * x.sum().item(), {"x": normal(3)}))
     assert outcome.verdict == "refused"
-    assert outcome.reason.startswith("CaptureError: <lambda> looks at the numbers in an array")
+    assert outcome.reason.startswith("CaptureError: <lambda> reads the numbers in an array")
 
 
 def test_a_model_that_computes_something_else_is_wrong(monkeypatch):

@@ -1,4 +1,4 @@
-"""What a captured function holds: its modules and arrays, found through closures and globals."""
+"""Finds the modules and arrays that a captured function refers to, through closures and globals."""
 
 import functools
 from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ from mlx.utils import tree_flatten  # isort: skip
 
 @dataclass
 class Held:
-    """Modules and arrays of a function by the path a reader would write."""
+    """Modules and arrays of a function by their path, such as encoder.layers.0.weight."""
 
     modules: dict[str, mnn.Module]
     arrays: dict[str, mx.array]
@@ -31,7 +31,7 @@ class Held:
     def kept(self) -> Iterator[None]:
         """Modules in evaluation mode inside the block; their modes and arrays are put back after it.
 
-        BatchNorm, and any module that stores an array while it is called, would keep a tracer otherwise.
+        Otherwise BatchNorm, and any module that stores an array while it is called, would keep a tracer.
         """
         before = [(module, dict(vars(module)), dict(module)) for module in self.modules.values()]
         for module in self.modules.values():
@@ -47,7 +47,7 @@ class Held:
 
 
 def _address(array: mx.array) -> tuple:
-    """What tells the memory of two arrays apart."""
+    """The address and shape of an array's memory, which identify it."""
     if array.dtype == mx.bfloat16:
         array = array.view(mx.uint16)
     return np.array(array, copy=False).__array_interface__["data"][0], tuple(array.shape)

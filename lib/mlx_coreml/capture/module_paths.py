@@ -1,4 +1,4 @@
-"""Tells which module asked for each primitive, which MLX's exporter does not say.
+"""Finds the module in which each primitive is called, which MLX's exporter does not record.
 
 While a function is traced, the arrays that go into and come out of every module are recorded and exported
 as outputs beside the function's own. What lies between them belongs to the module: calls end inner ones
@@ -41,7 +41,7 @@ class Calls:
         return [array for call in self.ended for array in (*call.taken, *call.made)]
 
     def clear(self) -> bool:
-        """Forget every call; whether there was one."""
+        """Forget every call, and return whether there was one."""
         had, self.ended = bool(self.ended), []
         return had
 

@@ -1,4 +1,4 @@
-"""Where MLX's releases differ in what they export or compute, told as the newest tells it: rules know that.
+"""Brings what older releases of MLX export to the form of the newest, which the rules expect.
 
 https://github.com/ml-explore/mlx/releases
 """
@@ -12,8 +12,8 @@ from mlx_coreml.ir.graph import Tensor
 
 
 def settled(kind: str, arguments: Sequence, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> tuple:
-    """The arguments of a primitive. Up to MLX 0.31 a slice of one element has stride 1 and the end it had
-    with its own stride, so that the end is not the slice's: shapes tell where it is.
+    """A primitive's arguments in the newest form. Up to MLX 0.31, a slice of one element has stride 1 and the
+    end that belongs to its former stride, so the end is computed from the shape.
     """
     if kind not in ("Slice", "SliceUpdate"):
         return tuple(arguments)

@@ -1,4 +1,4 @@
-"""Functions of MLX that its exporter cannot export, and what takes their place while a capture runs."""
+"""Replacements, while a capture runs, for functions of MLX that its exporter cannot export."""
 
 from collections.abc import Callable
 
@@ -6,7 +6,7 @@ import mlx.core as mx
 
 
 def contiguous(a: mx.array, allow_col_major: bool = False, *, stream=None) -> mx.array:
-    """The same array: a layout in memory means nothing in a graph."""
+    """The same array, because a graph has no layout in memory."""
     return a
 
 
@@ -66,7 +66,7 @@ def dequantize(
 
 
 def checkpoint(fun: Callable) -> Callable:
-    """The same function: what is kept for a gradient means nothing in a graph without one."""
+    """The same function, because a graph without gradients has no checkpoints."""
     return fun
 
 

@@ -29,7 +29,7 @@ from mlx.utils import tree_flatten, tree_map  # isort: skip
 
 @dataclass
 class Events:
-    """What MLX's exporter tells of one trace, in order."""
+    """The events that MLX's exporter reports during one trace, in order."""
 
     inputs: list[tuple] = field(default_factory=list)
     outputs: list[tuple] = field(default_factory=list)
@@ -93,16 +93,14 @@ def flat_inputs(fn: Callable, example: Sequence[Any]) -> list[tuple[str, mx.arra
             f"the function to capture is {type(fn).__name__}; allowed are MLX modules and functions of arrays"
         )
     if not example:
-        raise CaptureError(
-            f"{function_name(fn)} cannot be captured without an example: pass one array per argument"
-        )
+        raise CaptureError(f"{function_name(fn)} has no example; pass one array per argument")
     _check_count(fn, example)
     flat = []
     for name, value in zip(signature_names(fn, len(example)), example, strict=True):
         for key, leaf in tree_flatten(value) if isinstance(value, list | tuple | dict) else [("", value)]:
             if not isinstance(leaf, mx.array):
                 raise CaptureError(
-                    f"input '{name}' of {function_name(fn)} is {type(leaf).__name__}, "
+                    f"input '{name}' of {function_name(fn)} is {type(leaf).__name__}; "
                     "allowed are mlx.core.array and lists, tuples and dictionaries of them"
                 )
             if not leaf.size:
@@ -153,7 +151,7 @@ def _flat_outputs(fn: Callable, made: Any) -> list[tuple[str, mx.array]]:
         where = f" at '{key}'" if key else ""
         if not isinstance(leaf, mx.array):
             raise CaptureError(
-                f"{function_name(fn)} returns {type(leaf).__name__}{where}, "
+                f"{function_name(fn)} returns {type(leaf).__name__}{where}; "
                 "allowed are mlx.core.array and lists, tuples and dictionaries of them"
             )
         if not leaf.size:
@@ -162,16 +160,14 @@ def _flat_outputs(fn: Callable, made: Any) -> list[tuple[str, mx.array]]:
                 "Core ML has no empty arrays"
             )
     if not leaves:
-        raise CaptureError(f"{function_name(fn)} returns no array, at least one is needed")
+        raise CaptureError(f"{function_name(fn)} returns no array; at least one is needed")
     return leaves
 
 
 def _output_names(fn: Callable, keys: list[str], given: Sequence[str] | None) -> list[str]:
     if given is not None:
         if not isinstance(given, list | tuple) or not all(isinstance(n, str) and n for n in given):
-            raise CaptureError(
-                f"outputs={given!r}; allowed is a list of names, one per array that is returned"
-            )
+            raise CaptureError(f"outputs={given!r}; allowed is a list of names, one per returned array")
         if len(given) != len(keys) or len(set(given)) != len(given):
             raise CaptureError(
                 f"{function_name(fn)} returns {len(keys)} arrays and outputs={list(given)} "
@@ -199,7 +195,7 @@ def _ready(known: Held) -> Iterator[None]:
 
 
 def _trace(fn: Callable, flat_fn: Callable, arrays: list[mx.array], calls: Calls) -> Events:
-    """One trace with the modules' calls recorded, or without where a transformation hides their arrays."""
+    """One trace; the modules' calls are recorded, unless a transformation hides their arrays."""
     try:
         with calls.recorded():
             return _export(fn, flat_fn, arrays)
@@ -217,8 +213,8 @@ def _export(fn: Callable, flat_fn: Callable, arrays: list[mx.array]) -> Events:
         told = str(error)
         if "during function transformations" in told:
             raise CaptureError(
-                f"{function_name(fn)} looks at the numbers in an array{_line(error)}; a captured function "
-                "may look at shapes and types only: use mx.where instead of if, and no .item() or .tolist()"
+                f"{function_name(fn)} reads the numbers in an array{_line(error)}; a captured function "
+                "may read only shapes and types: use mx.where in place of if, and no .item() or .tolist()"
             ) from error
         if "Unable to get state for primitive" in told:
             primitive = told.rpartition("primitive ")[2].strip()
@@ -238,7 +234,7 @@ def _line(error: Exception) -> str:
 
 
 def _graph(events: Events, input_names: list[str], count: int, calls: Calls, known: Held) -> Graph:
-    """The exporter's events as a graph of which the first `count` outputs are the function's own."""
+    """The graph of the exporter's events; its outputs are the first `count`, which are the function's own."""
     tensors = {
         key: Tensor(name, tuple(shape), dtype_name(dtype))
         for name, (key, shape, dtype) in zip(input_names, events.inputs, strict=True)
@@ -261,5 +257,5 @@ def _graph(events: Events, input_names: list[str], count: int, calls: Calls, kno
 
 
 def function_name(fn: Callable) -> str:
-    """What a message calls a function or module."""
+    """The name of a function or module, for messages."""
     return getattr(fn, "__name__", type(fn).__name__)

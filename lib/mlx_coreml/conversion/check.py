@@ -27,7 +27,7 @@ STATE_TOLERANCE = 2e-2  # a state is fp16, whatever the model computes in
 
 @dataclass(frozen=True)
 class Source:
-    """The flat MLX function of a captured graph, with what its model takes and returns in another way."""
+    """The flat MLX function of a captured graph, and the inputs that its model takes as images or states."""
 
     name: str
     flat: Callable
@@ -36,22 +36,21 @@ class Source:
     states: Mapping[int, int] = field(default_factory=dict)
 
     def callable(self) -> Callable:
-        """The function that computes what the model promises."""
+        """The function that the model must agree with."""
         fed = from_pixels(self.flat, [t.name for t in self.inputs], self.images) if self.images else self.flat
         return Stateful(fed, self.inputs, self.states) if self.states else fed
 
     def feed(self, arrays: Sequence[mx.array], rng: np.random.Generator) -> dict:
         """The model's inputs: states left out, random pictures for images."""
         named = zip(self.inputs, arrays, strict=True)
-        fed = {
-            t.name: a if a.ndim else a.reshape(1) for i, (t, a) in enumerate(named) if i not in self.states
-        }
+        kept = [pair for i, pair in enumerate(named) if i not in self.states]
+        fed = {t.name: a if a.ndim else a.reshape(1) for t, a in kept}
         return fed | {n: _picture(fed[n].shape, image, rng) for n, image in self.images.items()}
 
 
 @contextmanager
 def mlx_on_cpu() -> Iterator[None]:
-    """MLX's operations on its CPU stream; a decorator as well. Evaluated arrays stay where they are."""
+    """Run MLX's operations on its CPU stream (context or decorator); evaluated arrays stay where they are."""
     with mx.stream(mx.cpu):
         yield
 
@@ -70,9 +69,10 @@ def check_is_installed() -> None:
 def check_model(
     source: Source, package: str | Path, examples: Sequence[Sequence[mx.array]], precision: str
 ) -> Report:
-    """What `verify` says of a package on each example, given by its flat arrays, and on numbers like them.
+    """The report of `verify` for a package on each example (flat arrays), and on random numbers like them.
 
-    A constant that was baked from an example shows on the others. A model with states is called in turn.
+    A result that was computed from the example and stored as a constant differs on the others. A model with
+    states is called several times in a row.
     """
     from coreml_runtime import verify
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Request:
-    """What `convert` was asked for."""
+    """The arguments of one call of `convert`."""
 
     fn: Callable
     example: Sequence[Any]
@@ -48,7 +48,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Lowered:
-    """The program of a request, what it must compute, and on which flat arrays that is checked."""
+    """The program of a request, the source it must agree with, and the flat arrays of the check."""
 
     program: mil.Program
     source: Source
@@ -100,7 +100,7 @@ def convert(
         report = verified(request, lowered, model)
         if not report.passed:
             hint = (
-                "" if precision == "float32" else "; float16 may be the cause, precision='float32' shows it"
+                "" if precision == "float32" else "; precision='float32' shows whether float16 is the cause"
             )
             raise WrongModelError(f"the converted model is not what MLX computes: {report}{hint}")
         model.user_defined_metadata["verified"] = str(report)
@@ -114,11 +114,12 @@ def lower(request: Request) -> Lowered:
     states = pair(graph, request.states, request.target, request.outputs)
     for tensor in (graph.inputs[i] for i in states):
         if tensor.name in images:
-            raise ConversionError(f"input '{tensor.name}' is an image and a state; Core ML takes it as one")
+            raise ConversionError(
+                f"input '{tensor.name}' is both an image and a state; allowed is one of them"
+            )
     axes = shapes.read_axes(request.flexible, graph, request.target)
-    source = Source(
-        function_name(request.fn), as_flat(request.fn, request.example), tuple(graph.inputs), images, states
-    )
+    flat = as_flat(request.fn, request.example)
+    source = Source(function_name(request.fn), flat, tuple(graph.inputs), images, states)
     features = shapes.features(axes, graph, images)
     examples = [[array for _, array in flat_inputs(request.fn, request.example)]]
     if axes:
@@ -170,7 +171,7 @@ def _any_size(
 
 
 def _merged_beyond(merged: Callable, first: ConversionError) -> mil.Program:
-    """The program looked at one size beyond the ranges: at their ends lengths may be equal by chance."""
+    """The program from sizes one beyond the ranges: at their ends, lengths may be equal by chance."""
     try:
         return merged(1)
     except ValueError:  # MLX's own, or the same refusal
@@ -178,7 +179,7 @@ def _merged_beyond(merged: Callable, first: ConversionError) -> mil.Program:
 
 
 def verified(request: Request, lowered: Lowered, model: ct.models.MLModel) -> Report:
-    """What the reference runtime says of a model; a neural network's program is run as an ML Program."""
+    """The reference runtime's report on a model; a neural network's program is run as an ML Program."""
     if not is_program(request.target):
         request = replace(request, target=target_named("iOS15"), precision="float32")
         lowered = lower(request)

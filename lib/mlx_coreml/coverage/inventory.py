@@ -1,4 +1,4 @@
-"""What there is to cover: the public names of MLX and mlx-lm, and which of them the zoo has a case for."""
+"""The public names of MLX and mlx-lm that are to be covered, and which of them have a case."""
 
 import inspect
 import re

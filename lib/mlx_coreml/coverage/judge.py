@@ -28,7 +28,7 @@ def judge(case: Case, precision: str = "float32") -> Outcome:
     """Convert and run one case.
 
     Right: every output of both draws agrees. Refused: the converter says in one sentence of its own why it
-    cannot. Wrong: it returns a model that computes something else. Crash: any other error.
+    cannot convert it. Wrong: the model computes something else. Crash: any other error.
     """
     start = time.perf_counter()
     verdict, reason, error, operations = _judged(case, precision)
@@ -61,7 +61,7 @@ def _judged(case: Case, precision: str) -> tuple[str, str, float, int]:
 
 
 def _saved(converted: MLModel) -> Model:
-    """The model as a package on disk tells it."""
+    """The model, loaded from its package on disk."""
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder, "case.mlpackage"))
         converted.save(path)
@@ -92,7 +92,7 @@ def _faults(
 def difference(found: np.ndarray, wanted: np.ndarray, tolerance: float) -> tuple[str, float]:
     """What is wrong with one output (nothing: ""), and its rms-relative error.
 
-    Whole numbers and truth values must be equal, not-a-numbers and infinities stand where MLX has them.
+    Whole numbers and truth values must be equal; NaN and infinities must be where MLX has them.
     """
     wanted = np.atleast_1d(wanted)
     if found.shape != wanted.shape:

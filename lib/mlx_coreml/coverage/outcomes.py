@@ -1,4 +1,4 @@
-"""What a run over the zoo found: a row per case, the shares per group, the causes of what is not right."""
+"""The outcomes of a run over all cases: a row per case, shares per group, causes of what is not right."""
 
 import re
 from collections import defaultdict
@@ -63,5 +63,5 @@ def causes(outcomes: Sequence[Outcome], examples: int = 4) -> str:
 
 
 def _cause(reason: str) -> str:
-    """A reason without what differs from case to case: what follows in brackets, names and numbers."""
+    """A reason without the parts that differ between cases: brackets, names and numbers."""
     return re.sub(r"\([^()]*\)|'[^']*' of [^,;]*|\d[\d.e+-]*", "", reason)

@@ -1,4 +1,4 @@
-"""Judges cases in worker processes that live long: importing coremltools takes seconds.
+"""Judges cases in worker processes that are reused, because importing coremltools takes seconds.
 
 A worker that a case ends, or that exceeds the time limit, is replaced, and the case's outcome says so.
 """
@@ -33,7 +33,7 @@ class Worker:
             begun = False
         if not begun:
             self.process.kill()
-            raise RuntimeError(f"a worker process did not begin; what it said is in {log}")
+            raise RuntimeError(f"a worker process did not start; its output is in {log}")
 
     def judge(self, case: Case, limit: float) -> Outcome | None:
         """The outcome, a timeout after `limit` seconds; None when the worker is gone."""
@@ -49,7 +49,7 @@ class Worker:
         return Outcome(case.group, case.name, "timeout", f"more than {limit:g} s", seconds=limit)
 
     def stop(self) -> None:
-        """End the process: it leaves when nobody listens."""
+        """End the process, which leaves when its pipe is closed."""
         self.pipe.close()
         self.process.join(timeout=10)
         self.process.kill()
@@ -83,7 +83,7 @@ def judge_all(cases: Sequence[Case], jobs: int, precision: str, limit: float, lo
 
 
 def serve(pipe: Connection, precision: str, log: str) -> None:
-    """The worker's side: names of cases in, outcomes out; what it prints goes to the log."""
+    """The worker's loop: it receives names of cases and sends outcomes; what it prints goes to the log."""
     file = os.open(log, os.O_WRONLY | os.O_APPEND)
     os.dup2(file, 1)
     os.dup2(file, 2)

@@ -1,4 +1,4 @@
-"""The errors of a conversion: what was given cannot be captured, cannot be converted, or came out wrong."""
+"""The errors of a conversion: a function cannot be captured, cannot be converted, or is converted wrongly."""
 
 import traceback
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ MISTAKES = (ValueError, TypeError, LookupError, AttributeError, RuntimeError, Ar
 
 
 class ConversionError(ValueError):
-    """What the user gave cannot become a Core ML model; the sentence says what, where, found and allowed."""
+    """The input cannot become a Core ML model; the message says what was found and what is allowed."""
 
 
 class CaptureError(ConversionError):
@@ -26,9 +26,9 @@ class WrongModelError(ConversionError):
 
 
 def dictionary(value: Any, where: str) -> Mapping:
-    """An option that is a dictionary, by name. Errors: ConversionError for anything else."""
+    """The value of an option that must be a dictionary. Errors: ConversionError for anything else."""
     if not isinstance(value, Mapping):
-        raise ConversionError(f"{where} is {value!r}; allowed is a dictionary by name")
+        raise ConversionError(f"{where} is {value!r}; allowed is a dictionary")
     return value
 
 

@@ -1,4 +1,4 @@
-"""What was captured of an MLX function: tensors, the nodes that make them, and the graph they form.
+"""The graph of a captured MLX function: tensors, and the nodes that compute them.
 
 A node's `kind` is the name of an MLX primitive with the arguments that MLX exports for it, or, after
 `passes` have fused primitives, a lower-case name of our own ("linear", "layer_norm").
@@ -84,7 +84,7 @@ class Node:
     def unpack(self, *counts: int) -> tuple:
         """The arguments, when there are as many as one of `counts`; ValueError otherwise.
 
-        MLX's releases move arguments; a rule that unpacks a list of another length would read them wrongly.
+        Releases of MLX differ in their arguments, and a rule must not read an unknown list.
         """
         if len(self.arguments) not in counts:
             expected = " or ".join(map(str, counts))

@@ -1,10 +1,10 @@
 """A Swift package around a Core ML package: a typed wrapper, a command-line demo, and a test of parity.
 
-    folder = swift.write("Network.mlpackage", "build/shipped/ios/Network")
-    print(swift.check(folder))   # how far a Swift compiler or parser could check it
+    folder = write("Network.mlpackage", "build/shipped/ios/Network")
+    print(check(folder))   # how far a Swift compiler or parser could check it
 
 On a Mac, `swift test` in that folder compares Core ML with values that the reference runtime computed here;
-`swift run Demo` runs the model once; Xcode opens the folder as it is. Page 09 writes to build/shipped/ios.
+`swift run Demo` runs the model once; Xcode opens the folder as it is.
 The package is compiled where it runs (https://developer.apple.com/documentation/coreml/mlmodel), because
 SwiftPM on the command line leaves it as it is.
 """
@@ -49,19 +49,19 @@ def write(
 ) -> Path:
     """Write a Swift package around one function of a Core ML package and give its folder back.
 
-    `examples` are inputs as `reference.Model.predict` takes them, one call or a series that shares a state;
-    without them noise is made. `tolerance` is rms-relative, as in `verify`. Whatever lies in the folder's
-    Sources and Tests is replaced. Errors: ConversionError for interfaces that Swift has no type for and for
+    `examples` are inputs as `coreml_runtime.Model.predict` takes them, one call or several that share a
+    state; without them noise is made. `tolerance` is rms-relative, as in `verify`. The folder's Sources and
+    Tests are replaced. Errors: ConversionError for interfaces that Swift has no type for and for
     expected values that are not finite; ValueError from the model for inputs that do not fit.
     """
     package, folder = Path(package), Path(folder)
     model = load(package, function)
     kind = type_name(name or package.stem)
-    calls = (
-        [examples] if isinstance(examples, Mapping) else examples or [noise(model)] * (1 + bool(model.states))
-    )
+    if isinstance(examples, Mapping):
+        examples = [examples]
+    calls = list(examples or [noise(model)] * (1 + bool(model.states)))
     limit = tolerance or TOLERANCE["fp16" if model.uses_fp16 else "fp32"]
-    example = {"tolerance": limit, "steps": _steps(model, list(calls))}
+    example = {"tolerance": limit, "steps": _steps(model, calls)}
     words = _words(model, package, kind, function)
     files = {
         "Package.swift": "Package.swift",
@@ -201,7 +201,7 @@ def _filled(text: str, words: Mapping[str, str]) -> str:
 def check(folder: str | Path) -> str:
     """How far what was written could be checked here, in one sentence that says which tool is missing.
 
-    Errors: ConversionError naming the file and the place that is no Swift.
+    Errors: ConversionError naming the file and the place that is not valid Swift.
     """
     built = Path(folder) / ".build"
     files = sorted(path for path in Path(folder).rglob("*.swift") if built not in path.parents)
@@ -213,7 +213,7 @@ def check(folder: str | Path) -> str:
     if importlib.util.find_spec("tree_sitter_swift") and importlib.util.find_spec("tree_sitter"):
         for path in files:
             if place := _unparsed(path.read_bytes()):
-                raise ConversionError(f"{path.name} is no Swift at {place}")
+                raise ConversionError(f"{path.name} is not valid Swift at {place}")
         return f"parsed by tree-sitter's Swift grammar ({len(files)} files), compiled by nothing here"
     return "unchecked: no Swift compiler here"
 

@@ -109,7 +109,7 @@ def test_other_modes_become_plain_numbers_with_a_warning(kind, mode, group_size,
 def test_before_ios18_the_numbers_are_plain_with_a_warning():
     layer = quantized(nn.Linear(128, 64), 64, 4)
     with pytest.warns(
-        UserWarning, match=r"become plain numbers below deployment target iOS18, .* 8 times larger"
+        UserWarning, match=r"become floating-point numbers below deployment target iOS18, .* 8 times larger"
     ):
         model, size = stored(layer, numbers(2, 128), target="iOS17")
     assert "constexpr_blockwise_shift_scale" not in counts(model)

@@ -1,4 +1,4 @@
-"""From a MIL program to a Core ML model: the passes of coremltools it still needs, its format, its metadata.
+"""Makes a Core ML model of a MIL program: coremltools' remaining passes, the format, the metadata.
 
 https://apple.github.io/coremltools/docs-guides/source/graph-passes-intro.html
 """
@@ -50,7 +50,7 @@ def assemble(program: mil.Program, target: ct.target) -> ct.models.MLModel:
     """
     options = {"convert_to": "neuralnetwork"}
     if is_program(target):
-        options = {"convert_to": "mlprogram", "pass_pipeline": ct.PassPipeline(PASSES, "twins")}
+        options = {"convert_to": "mlprogram", "pass_pipeline": ct.PassPipeline(PASSES, "mlx_coreml")}
         options["compute_precision"] = ct.precision.FLOAT32  # coremltools changes no type
     try:
         with _quiet():
@@ -63,7 +63,7 @@ def assemble(program: mil.Program, target: ct.target) -> ct.models.MLModel:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without coremltools' progress bars and log."""
+    """Silences coremltools' progress bars and log inside the block."""
     logger = logging.getLogger("coremltools")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -84,7 +84,7 @@ def describe(model: ct.models.MLModel, metadata: Mapping) -> None:
     """
     for key, value in dictionary(metadata, "metadata").items():
         if not isinstance(key, str):
-            raise ConversionError(f"metadata has key {key!r}; allowed are words")
+            raise ConversionError(f"metadata has key {key!r}; allowed are texts")
         if key in FIELDS:
             setattr(model, key, str(value))
         elif key in ("inputs", "outputs"):

@@ -29,7 +29,7 @@ class Axis:
 
     @property
     def place(self) -> tuple[int, int]:
-        """Where it is: input and axis."""
+        """The input and axis, for messages."""
         return self.input, self.axis
 
 
@@ -47,7 +47,7 @@ def read_axes(given: Mapping[str, Mapping], graph: Graph, target: ct.target) -> 
         for axis, allowed in sizes.items():
             if not isinstance(axis, int) or axis not in range(len(shape)):
                 raise ConversionError(
-                    f"flexible names axis {axis!r} of input '{name}', which has {len(shape)}, from 0"
+                    f"flexible: axis {axis!r} of '{name}', which has axes 0 to {len(shape) - 1}"
                 )
             axes.append(_axis(names.index(name), name, axis, shape[axis], allowed))
     _check_combined(axes, names, target)
@@ -90,13 +90,13 @@ def _check_combined(axes: Sequence[Axis], names: Sequence[str], target: ct.targe
 
 
 def independent(axes: Sequence[Axis]) -> list[list[Axis]]:
-    """Every range by itself, lists together."""
+    """Groups of axes that vary together: each range alone, all lists as one group."""
     listed = [axis for axis in axes if not axis.is_range]
     return [[axis] for axis in axes if axis.is_range] + ([listed] if listed else [])
 
 
 def tied(axes: Sequence[Axis]) -> list[list[Axis]]:
-    """Axes with the same range together."""
+    """Groups of axes that vary together: axes with the same range are one group."""
     groups: dict[tuple, list[Axis]] = {}
     for axis in axes:
         groups.setdefault(axis.sizes if axis.is_range else (), []).append(axis)
@@ -104,13 +104,12 @@ def tied(axes: Sequence[Axis]) -> list[list[Axis]]:
 
 
 def probes(groups: Sequence[Sequence[Axis]], avoid: Collection[int], beyond: int = 0) -> list[Sizes]:
-    """Sizes to lower the model at, the largest first; at sizes of `avoid` a length could pass for another."""
+    """The sizes at which the model is lowered, the largest first, without the ambiguous ones in `avoid`."""
     count = 3 if len(groups) == 1 else 4
     columns = []
     for i, group in enumerate(groups):
-        columns.append(
-            _listed(group, count) if not group[0].is_range else _ranged(group, i, count, avoid, beyond)
-        )
+        ranged = group[0].is_range
+        columns.append(_ranged(group, i, count, avoid, beyond) if ranged else _listed(group, count))
     length = max(len(column) for column in columns)
     return [
         {place: size for column in columns for place, size in column[min(k, len(column) - 1)].items()}
@@ -119,7 +118,7 @@ def probes(groups: Sequence[Sequence[Axis]], avoid: Collection[int], beyond: int
 
 
 def apart(groups: Sequence[Sequence[Axis]]) -> Sizes:
-    """Sizes of which no two ranges have the same where they have several to choose from, and none is one."""
+    """One size per range, none of them 1 and no two equal, where the ranges leave a choice."""
     chosen: Sizes = {}
     for group in groups:
         low, high = group[0].sizes[0], group[0].sizes[-1]
@@ -130,7 +129,7 @@ def apart(groups: Sequence[Sequence[Axis]]) -> Sizes:
 
 
 def _listed(group: Sequence[Axis], count: int) -> list[Sizes]:
-    """Lists at their last, first and middle places."""
+    """Lists, at their last, first and middle entries."""
     last = len(group[0].sizes) - 1
     places = dict.fromkeys([last, 0, last // 2, last // 3][:count])
     return [{axis.place: axis.sizes[i] for axis in group} for i in places]
@@ -155,7 +154,7 @@ def extremes(groups: Sequence[Sequence[Axis]]) -> list[Sizes]:
 
 
 def resized(arrays: Sequence[mx.array], sizes: Sizes) -> list[mx.array]:
-    """The arrays at other sizes: cut off, or repeated."""
+    """The arrays at other sizes: they are cut off or repeated."""
     made = list(arrays)
     for (i, axis), size in sizes.items():
         made[i] = mx.take(made[i], mx.arange(size) % made[i].shape[axis], axis)
@@ -179,7 +178,7 @@ def features(
 
 
 def _shape(axes: Sequence[Axis], example: tuple[int, ...], order: Sequence[int]):
-    """Core ML's shape of an input whose axes come in another order."""
+    """The shape for Core ML of an input whose axes are permuted."""
     if not axes:
         return tuple(example[a] for a in order)
     if axes[0].is_range:

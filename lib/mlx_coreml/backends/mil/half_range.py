@@ -1,7 +1,7 @@
-"""Values that may lie beyond fp16's range although what they are made of does not: fp32 follows them.
+"""Finds the nodes whose values may exceed fp16 although their inputs do not; they are computed in fp32.
 
-A square is such a value; its mean may be one, the root of the mean is none. What lies between is computed
-in fp32. Products and convolutions take fp16 again: they are what fp16 is for.
+A square may exceed it, and so may the mean of squares; the root of that mean does not. Everything between
+the two is computed in fp32. Products and convolutions use fp16 again, because they need its speed.
 """
 
 from mlx_coreml.ir.graph import Graph, Node, Tensor
@@ -41,7 +41,7 @@ def beyond(graph: Graph) -> set[Node]:
 
 
 def _small(log: Node) -> set[Node]:
-    """A logarithm and what makes its numbers small, back to where they became so; none if nothing does."""
+    """A logarithm and the nodes before it that make its input small; empty if there are none."""
     found, node = {log}, log.inputs[0].node
     while node is not None and node.kind in TINY:
         found.add(node)
@@ -50,14 +50,14 @@ def _small(log: Node) -> set[Node]:
 
 
 def _carries(node: Node, wide: set[Tensor]) -> bool:
-    """Whether the result may be as large as what goes in: a quotient of two large numbers is not."""
+    """Whether the result may be as large as the inputs; the quotient of two large numbers is not."""
     if node.kind == "Divide":
         return node.inputs[0] in wide and node.inputs[1].value is not None
     return node.kind in CARRYING
 
 
 def _grows(node: Node) -> bool:
-    """Powers, exponentials, and whole numbers, which reach further than fp16, as floating-point ones."""
+    """Whether a node makes large numbers: powers, exponentials, and casts of integers, which exceed fp16."""
     if node.kind == "Multiply":
         return node.inputs[0] is node.inputs[1]
     counts = node.kind == "AsType" and node.output.is_float and "int" in node.inputs[0].dtype
@@ -67,7 +67,7 @@ def _grows(node: Node) -> bool:
 
 
 def _masks(node: Node) -> bool:
-    """A mask that is added: where a whole row is masked, only what it hides would be left in fp16."""
+    """Whether a node adds a mask: in fp16, a row that is masked as a whole would lose its differences."""
     return node.kind == "Add" and any(_hides(tensor) for tensor in node.inputs)
 
 

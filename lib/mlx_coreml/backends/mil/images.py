@@ -1,4 +1,4 @@
-"""Image inputs: Core ML hands a picture over as channels first, MLX models take channels last.
+"""Image inputs: Core ML passes a picture with channels first, and MLX models take channels last.
 
 https://apple.github.io/coremltools/docs-guides/source/image-inputs.html
 """
@@ -20,7 +20,7 @@ TO_LAST = (0, 2, 3, 1)
 
 @dataclass(frozen=True)
 class Image:
-    """How an input's numbers are made of pixels, 0 to 255: pixel * scale + bias (one, or one per channel)."""
+    """How pixels (0 to 255) become an input's numbers: pixel * scale + bias (one, or one per channel)."""
 
     scale: float = 1.0
     bias: float | Sequence[float] = 0.0
@@ -44,7 +44,7 @@ class Image:
         )
 
     def numbers(self, pixels: mx.array) -> mx.array:
-        """What Core ML makes of a picture's pixels (H, W) or (H, W, C), as the MLX model takes it."""
+        """The MLX model's input that Core ML makes of a picture's pixels (H, W) or (H, W, C)."""
         channels_last = pixels.reshape(1, *pixels.shape[:2], -1).astype(mx.float32)
         if self.color == "BGR":
             channels_last = channels_last[..., ::-1]
@@ -103,7 +103,7 @@ def channels_first(graph: Graph, images: Mapping[str, Image]) -> None:
 
 
 def from_pixels(flat: Callable, names: Sequence[str], images: Mapping[str, Image]) -> Callable:
-    """A flat function that takes pictures' pixels where it took the numbers made of them."""
+    """The flat function with pixels as its inputs in place of the numbers that are made of them."""
 
     def fed(*arrays: mx.array) -> list[mx.array]:
         pairs = zip(names, arrays, strict=True)

@@ -1,8 +1,8 @@
-"""One program for any length, from the same function's programs at several lengths.
+"""Merges the programs of one function at several lengths into one program for any length.
 
-The programs have the same operations; their constants differ where a length went into them. A whole number
-that differs is an affine function of a size that is known when the model runs; a table that differs is the
-beginning of the one at the largest length. Everything else is refused.
+The programs have the same operations; their constants differ where they depend on a length. A whole number
+that differs must be an affine function of a size that is known when the model runs, and a table that differs
+must be the beginning of the one at the largest length. Everything else is refused.
 https://apple.github.io/coremltools/docs-guides/source/flexible-inputs.html
 """
 
@@ -50,9 +50,7 @@ def _placeholder(series: Series, symbols: dict[tuple, object]):
     if types.is_state(first.sym_type):
         shapes = {tuple(v.sym_type.wrapped_type().get_shape()) for v in series}
         if len(shapes) > 1:
-            raise ConversionError(
-                f"state '{first.name}' has a flexible shape; Core ML's states have fixed ones"
-            )
+            raise ConversionError(f"state '{first.name}' has a flexible shape; allowed are fixed shapes")
         return mb.state_tensor_placeholder(shapes.pop(), dtype=first.dtype)
     shape = [
         sizes[0] if len(set(sizes)) == 1 else symbols.setdefault(sizes, get_new_symbol())
@@ -76,13 +74,11 @@ class Merged:
         other = next((o for o in operations if _form(o) != _form(first)), first)
         if other is not first:
             raise ConversionError(
-                f"the model is another one at another size: where the largest has {_told(first)}, "
+                f"the model differs between sizes: where the largest has {_told(first)}, "
                 f"a smaller one has {_told(other)}"
             )
         if first.blocks:
-            raise _refusal(
-                first, "has a body, which cannot have a flexible size; a GRU has none from iOS18 on"
-            )
+            raise _refusal(first, "contains a loop, whose size must be fixed; a GRU needs none from iOS18")
         given = {n: [o.inputs[n] for o in operations] for n, v in first.inputs.items() if v is not None}
         NORMAL.get(first.op_type, lambda given: None)(given)
         near = self._near(given)
@@ -100,7 +96,7 @@ class Merged:
             self.made[variables] = result
 
     def _near(self, given: dict[str, list]) -> Near:
-        """Tensors whose sizes a constant may follow: the program's inputs, then the operation's own."""
+        """Tensors on whose sizes a constant may depend: the program's inputs, then those of the operation."""
         own = [tuple(each) for each in given.values() if isinstance(each[0], Var)]
         known = [each for each in dict.fromkeys([*self.lengths, *own]) if each in self.made]
         return [(self.made[each], [v.shape for v in each]) for each in known]
@@ -150,7 +146,7 @@ class Merged:
 
 
 def _form(operation: Operation | None) -> tuple:
-    """What must be the same in all programs: the operation's type, and how much goes in and comes out."""
+    """What must be equal in all programs: the operation's type, and the numbers of its inputs and outputs."""
     if operation is None:
         return ()
     counts = {
@@ -192,7 +188,7 @@ def _agree(each: Sequence) -> bool:
 
 
 def _reshape(given: dict[str, list]) -> None:
-    """One size that changes follows from the others: -1."""
+    """A reshape, whose one varying size becomes -1."""
     if not _is_constant(given["shape"]):
         return
     shapes = [np.array(_value(v)) for v in given["shape"]]

@@ -1,4 +1,4 @@
-"""Where a program that computes in fp16 keeps fp32, because fp16 would overflow or lose too much.
+"""Which nodes of a program in fp16 compute in fp32, because fp16 would overflow or lose too much.
 
 fp16 ends at 65504: a square overflows above 255, an exponential above 11, and sums grow with their length.
 """
@@ -39,9 +39,9 @@ def floating(node: Node, precision: str) -> str:
 
 
 def exact(graph: Graph) -> set[Node]:
-    """Nodes that compute in fp32 for what reads them: what inputs and constants make by arithmetic alone of
-    angles and masks. Of an angle of 2048 (a position, a time step) fp16 keeps nothing after the point.
-    Infinities that an output shows, too: fp16 would make its largest number of them.
+    """Nodes that compute in fp32 because of their readers: angles and masks that are computed from inputs and
+    constants by arithmetic alone, since fp16 keeps no fraction of an angle of 2048 (a position, a time step);
+    and infinities that reach an output, which fp16 would replace by its largest number.
     """
     made: dict[Tensor, set[Node] | None] = {}
 
@@ -74,7 +74,7 @@ def _infinite(tensor: Tensor) -> bool:
 
 
 def _beyond(tensor: Tensor) -> bool:
-    """Whether a constant holds a number that fp16 has not, other than what masks use."""
+    """Whether a constant holds a number beyond fp16 that is not a mask's."""
     if tensor.value is None or not tensor.is_float:
         return False
     value = np.abs(tensor.numpy())

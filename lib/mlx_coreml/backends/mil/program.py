@@ -62,13 +62,11 @@ def check_supported(graph: Graph) -> None:
     if missing:
         told = "; ".join(f"{kind} ({_listed(paths)}){_why(kind)}" for kind, paths in sorted(missing.items()))
         known = "" if missing.keys() <= REASONS.keys() else f", known are {', '.join(sorted(RULES))}"
-        raise UnsupportedError(
-            f"no lowering for {told}; add one with mlx_coreml.backends.mil.lowering.lowering(name){known}"
-        )
+        raise UnsupportedError(f"no lowering for {told}; add one with @mlx_coreml.lowering(name){known}")
 
 
 def _listed(paths: Counter, most: int = 3) -> str:
-    """How often, and in which modules."""
+    """How often a kind occurs, and in which modules."""
     more = ", ..." if len(paths) > most else ""
     return f"{sum(paths.values())} times, in {', '.join(list(paths)[:most])}{more}"
 
@@ -136,7 +134,7 @@ class Lowered:
             self.made[tensor] = variable
 
     def name(self, wanted: str) -> str:
-        """A name no variable has, made of letters, digits and underscores."""
+        """A new variable name of letters, digits and underscores."""
         word = re.sub(r"\W", "_", wanted)
         self.taken[word] += 1
         return word if self.taken[word] == 1 else self.name(f"{word}_{self.taken[word] - 1}")
@@ -162,7 +160,7 @@ class Lowered:
 
 
 def _built(node: Node, inputs: Sequence[Var]) -> list[Var]:
-    """What a node's rule makes, or what MIL says against it as our error."""
+    """The result of a node's rule; MIL's error about it becomes a ConversionError."""
     try:
         made = RULES[node.kind](node, *inputs)
     except ConversionError:
@@ -174,7 +172,7 @@ def _built(node: Node, inputs: Sequence[Var]) -> list[Var]:
 
 
 def _check(node: Node, tensor: Tensor, variable: Var) -> None:
-    """A result has the shape that MLX captured and a type that stands for MLX's."""
+    """Errors: ConversionError unless a result has the captured shape and a type that stands for MLX's."""
     found = types.builtin_to_string(variable.dtype)
     allowed = ("fp16", "fp32") if tensor.is_float else (kinds.word(tensor, "fp32"),)
     if tuple(variable.shape) != tensor.shape or found not in allowed:
@@ -184,5 +182,5 @@ def _check(node: Node, tensor: Tensor, variable: Var) -> None:
         )
     if tensor.rank > RANK_LIMIT:
         raise ConversionError(
-            f"{node.where} has rank {tensor.rank}; Core ML has tensors up to rank {RANK_LIMIT}"
+            f"{node.where} has rank {tensor.rank}; Core ML allows rank {RANK_LIMIT} at most"
         )

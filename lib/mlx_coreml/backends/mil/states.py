@@ -39,9 +39,7 @@ def pair(
     if len({graph.outputs[o] for o in pairs.values()}) < len(pairs):
         raise ConversionError("one output replaces two states; Core ML needs an output for each")
     if pairs and len(pairs) == len(graph.outputs):
-        raise ConversionError(
-            "every output replaces a state; Core ML needs at least one output that does not"
-        )
+        raise ConversionError("every output replaces a state; Core ML needs at least one other output")
     return pairs
 
 
@@ -63,9 +61,7 @@ def _check_known(graph: Graph, name: str, taken: dict, output: int | str, made: 
         raise ConversionError(f"states names input '{name}'; the inputs are {', '.join(known)}")
     if not made:
         known = dict.fromkeys(key.partition(".")[0] or "0" for key in graph.output_keys)
-        raise ConversionError(
-            f"states replaces input '{name}' by output {output!r}; the outputs are {', '.join(known)}"
-        )
+        raise ConversionError(f"states['{name}'] is output {output!r}; the outputs are {', '.join(known)}")
 
 
 def _check_alike(taken: Tensor, made: Tensor, made_name: str) -> None:

@@ -1,4 +1,4 @@
-"""Numbers that follow a length, computed while the model runs from the sizes of tensors at hand."""
+"""Numbers that depend on a length, computed from the sizes of tensors while the model runs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

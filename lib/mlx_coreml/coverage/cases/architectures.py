@@ -100,7 +100,5 @@ def _value(field: dataclasses.Field) -> Any:
     kind = getattr(field.type, "__name__", str(field.type))
     plain = {"bool": False, "int": 2, "float": 1.0, "str": "tiny", "Dict": None, "Optional": None}
     if kind not in plain:
-        raise ValueError(
-            f"field '{field.name}' of type {kind} has no small value; give one in configurations"
-        )
+        raise ValueError(f"field '{field.name}' of type {kind} has no small value in configurations")
     return plain[kind]

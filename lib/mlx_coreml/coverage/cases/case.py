@@ -43,16 +43,12 @@ def normal(*shape: int, dtype: mx.Dtype = mx.float32) -> Draw:
 
 def uniform(low: float, high: float, *shape: int) -> Draw:
     """Numbers between two bounds, in float32."""
-    return Draw(
-        shape, mx.float32, lambda rng: rng.uniform(low, high, shape).astype(np.float32), f"{low}..{high}"
-    )
+    return Draw(shape, mx.float32, lambda rng: rng.uniform(low, high, shape), f"{low}..{high}")
 
 
 def integers(low: int, high: int, *shape: int, dtype: mx.Dtype = mx.int32) -> Draw:
     """Whole numbers from `low` to `high` - 1."""
-    return Draw(
-        shape, dtype, lambda rng: rng.integers(low, high, shape).astype(np.int32), f"{low}..{high - 1}"
-    )
+    return Draw(shape, dtype, lambda rng: rng.integers(low, high, shape), f"{low}..{high - 1}")
 
 
 def booleans(*shape: int) -> Draw:
@@ -71,9 +67,7 @@ def distinct(*shape: int) -> Draw:
 
 def ascending(*shape: int) -> Draw:
     """Numbers sorted along the last axis."""
-    return Draw(
-        shape, mx.float32, lambda rng: np.sort(rng.standard_normal(shape).astype(np.float32)), "ascending"
-    )
+    return Draw(shape, mx.float32, lambda rng: np.sort(rng.standard_normal(shape)), "ascending")
 
 
 def special(*shape: int) -> Draw:

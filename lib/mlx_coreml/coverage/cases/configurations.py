@@ -107,9 +107,8 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     "kimi_linear": {"linear_attn_config": KIMI_LINEAR},
     "lfm2": {"layer_types": ["conv", "full_attention"]},
     "lfm2_moe": {"layer_types": ["conv", "full_attention"], "num_dense_layers": 1},
-    "llama4": {
-        "num_hidden_layers": 4, "rope_scaling": None, "num_experts_per_tok": 1, "attention_chunk_size": 4,
-    },
+    "llama4": {"num_hidden_layers": 4, "rope_scaling": None, "num_experts_per_tok": 1,
+               "attention_chunk_size": 4},
     "llama4_text": {"no_rope_layers": [1, 0]},
     "longcat_flash": {"zero_expert_type": "identity", "mla_scale_q_lora": True, "mla_scale_kv_lora": True},
     "longcat_flash_ngram": {"mla_scale_q_lora": True, "mla_scale_kv_lora": True},

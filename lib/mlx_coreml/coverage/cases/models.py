@@ -1,5 +1,5 @@
-"""Whole small models in plain mlx.nn, of the kinds that people ship: those that see here, those that read and
-listen in `sequences`, and, where it is installed, the twins of the report.
+"""Whole small models in plain mlx.nn, of the kinds that people ship: vision here, text and sound in
+`sequences`, and, where it is installed, the twins of the report.
 """
 
 from collections.abc import Callable, Iterator

@@ -16,11 +16,8 @@ class Bert(nn.Module):
 
     def __init__(self, dims: int = 32, heads: int = 4):
         super().__init__()
-        self.words, self.places, self.kinds = (
-            nn.Embedding(50, dims),
-            nn.Embedding(16, dims),
-            nn.Embedding(2, dims),
-        )
+        self.words, self.places = nn.Embedding(50, dims), nn.Embedding(16, dims)
+        self.kinds = nn.Embedding(2, dims)
         self.norm = nn.LayerNorm(dims, eps=1e-12)
         self.layers = [
             nn.TransformerEncoderLayer(dims, heads, 64, activation=nn.gelu, norm_first=False)

@@ -1,4 +1,4 @@
-"""Keeps one of what is there twice: constants with the same numbers, nodes that compute the same."""
+"""Merges duplicates: constants with the same numbers, and nodes that compute the same."""
 
 from collections.abc import Hashable
 

@@ -1,5 +1,5 @@
-"""Gathers as MIL has them: without the indexed axes, which MLX keeps as 1 and squeezes out afterwards, and
-along one axis where indices of the axes before it only count them, as in x[:, i].
+"""Rewrites gathers as MIL has them: without the indexed axes, which MLX keeps with size 1 and squeezes
+afterwards; and along one axis where the indices of earlier axes only enumerate them, as in x[:, i].
 
 The kind "gather" takes x and one index array per axis; its arguments are those axes, and the axes of the
 result: those of x by number, those of the indices from -rank to -1.
@@ -14,7 +14,7 @@ LIMIT = 5  # axes of a tensor in Core ML
 
 
 def rewrite_gathers(graph: Graph) -> None:
-    """Squeeze(Gather) and Squeeze(Transpose(Gather)) become "gather"; scatters that need less do less."""
+    """Squeeze(Gather) and Squeeze(Transpose(Gather)) become "gather"; scatters are simplified."""
     rules = {"Squeeze": [squeezed_gather], "Scatter": [scatter_of_reshaped], "MaskedScatter": [masked_number]}
     rewrite(graph, rules)
 
@@ -74,7 +74,7 @@ def _of_last_axes(index: Tensor, skipped: int) -> Tensor | None:
 
 
 def scatter_of_reshaped(node: Node) -> list[Node] | None:
-    """Updates of more than five axes as they were before a reshape: the lowering shapes them itself."""
+    """Updates of more than five axes are read from before their reshape; the lowering shapes them."""
     *rest, updates = node.inputs
     before = through(updates, "Reshape", "ExpandDims", "Unflatten", "Flatten")
     if before.value is not None and before.rank > LIMIT:
@@ -86,7 +86,7 @@ def scatter_of_reshaped(node: Node) -> list[Node] | None:
 
 
 def masked_number(node: Node) -> list[Node] | None:
-    """One number at every masked place is a choice."""
+    """A scatter of one number to masked places becomes a select."""
     x, mask, source = node.inputs
     number = through(source, "ExpandDims", "Reshape", "Broadcast")
     if number.value is not None and number.size and bool((number.value == number.value.reshape(-1)[0]).all()):

@@ -2,7 +2,7 @@
 
 MLX's affine weights are scale * q + bias with q in groups along the last axis; Core ML's are
 scale * (q - offset) in the same blocks. The node takes the scales, and the offsets where they are no whole
-numbers in the range of q; its argument holds q. Other modes than affine become plain numbers.
+numbers in the range of q; its argument holds q. Modes other than affine become floating-point numbers.
 https://apple.github.io/coremltools/source/coremltools.converters.mil.mil.ops.defs.html
 (constexpr_blockwise_shift_scale)
 """

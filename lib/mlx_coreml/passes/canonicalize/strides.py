@@ -41,7 +41,7 @@ def _gathered(node: Node) -> list[Node]:
     (x,), count = node.inputs, math.prod(shape)
     if count > INDEX_LIMIT:
         raise ConversionError(
-            f"{node.where}: {count} elements are taken by their strides, Core ML has no such view; allowed "
+            f"{node.where}: {count} elements are read by strides, which Core ML lacks; allowed "
             f"are windows along one axis, pools, and up to {INDEX_LIMIT} elements"
         )
     places = np.full(tuple(shape), offset, np.int32)

@@ -1,6 +1,6 @@
-"""Evaluates with MLX what depends on constants only: rotary tables, causal masks, transposed weights ...
+"""Evaluates, with MLX, nodes that depend on constants only: rotary tables, causal masks, transposed weights.
 
-A third of all primitives of MLX's own graphs; its exporter folds nothing.
+These are a third of the primitives in MLX's graphs, because its exporter folds nothing.
 """
 
 import mlx.core as mx

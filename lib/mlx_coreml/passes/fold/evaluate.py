@@ -1,4 +1,4 @@
-"""What each primitive means, as a call of MLX: constants are folded with MLX's own numbers.
+"""The MLX call of each primitive, so that constants are folded with MLX's own arithmetic.
 
 A rule is `rule(node, *values) -> value or list of values`. The meaning of the arguments is in MLX's
 headers, mlx/primitives.h (`state()`), https://github.com/ml-explore/mlx.

@@ -1,4 +1,4 @@
-"""What gathers, scatters, sorts and scans mean, as calls of MLX (see evaluate.py)."""
+"""The MLX calls of gathers, scatters, sorts and scans (see evaluate.py)."""
 
 from collections.abc import Sequence
 

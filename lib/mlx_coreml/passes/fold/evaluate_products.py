@@ -1,4 +1,4 @@
-"""What products, factorisations, transforms, packed weights and random bits mean, as calls of MLX."""
+"""The MLX calls of products, factorisations, transforms, packed weights and random bits."""
 
 import warnings
 

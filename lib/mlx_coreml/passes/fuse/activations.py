@@ -1,4 +1,4 @@
-"""Recovers activations from the arithmetic that MLX writes them in.
+"""Fuses the arithmetic of activations that MLX writes out into one node each.
 
 https://ml-explore.github.io/mlx/build/html/python/nn/functions.html
 """

@@ -1,4 +1,4 @@
-"""Recovers scaled-dot-product attention: softmax(scale * q @ k.T, masked) @ v.
+"""Fuses scaled-dot-product attention: softmax(scale * q @ k.T, masked) @ v.
 
 An attention node takes (q, k, v[, mask]) with equal axes before the last two; its arguments are the scale and
 what the mask does: "select" keeps a score where it is true, "add" is added. Heads of q that share a head of

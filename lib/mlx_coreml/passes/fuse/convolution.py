@@ -1,4 +1,4 @@
-"""Recovers MIL's convolutions from MLX's one primitive.
+"""Makes MIL's convolutions of MLX's one primitive, and fuses the padding before them.
 
 `Convolution` dilates its input, pads it, and correlates it with the dilated kernel at the strides (with the
 flipped kernel when it is a convolution in the strict sense). A transposed convolution is one whose input is

@@ -1,4 +1,4 @@
-"""Recovers linear layers: x @ weight.T + bias, which MLX captures as products with flattened rows.
+"""Fuses linear layers, x @ weight.T + bias, which MLX captures as products with flattened rows.
 
 A linear node takes (x, weight (out, in)[, bias (out)]); a matmul node takes (a, b), with the last two axes of
 either transposed by its two arguments.

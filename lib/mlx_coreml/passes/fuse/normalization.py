@@ -1,4 +1,4 @@
-"""Recovers normalisations: layer norm, RMS norm, group norm and instance norm.
+"""Fuses normalisations: layer norm, RMS norm, group norm and instance norm.
 
 A norm takes (x[, weight[, bias]]); its arguments are the axes of its statistics and epsilon. MLX writes
 them as means, a difference, a product with a reciprocal root, and products with the parameters:

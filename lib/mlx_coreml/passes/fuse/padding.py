@@ -1,4 +1,4 @@
-"""Recovers padding by the edge, which MLX captures as updates of zeros by slices.
+"""Fuses padding by the edge, which MLX captures as updates of zeros by slices.
 
 mx.pad(x, widths, mode="edge") writes x into zeros, then the first and last slice of each axis beside it:
 https://github.com/ml-explore/mlx/blob/main/mlx/ops.cpp (edge_pad)

@@ -1,4 +1,4 @@
-"""Recovers the shuffles between channels and space, which MLX writes as a reshape, a transpose and a reshape.
+"""Fuses the shuffles between channels and space, which MLX writes as a reshape, a transpose and a reshape.
 
 Shi et al. 2016, sub-pixel convolution: https://arxiv.org/abs/1609.05158
 """

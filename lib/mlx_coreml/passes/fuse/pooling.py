@@ -1,4 +1,4 @@
-"""Recovers pooling and means from the windows that MLX lays out and reduces.
+"""Fuses pooling and means from the windows that MLX lays out and reduces.
 
 mlx.nn's pools reshape and transpose where windows do not overlap, else pad, flatten and stride; both make
 twice as many axes as the image has, more than Core ML's five.

@@ -1,4 +1,4 @@
-"""Recovers recurrent layers, which MLX captures unrolled over time: one lstm, gru or rnn node for all steps.
+"""Fuses recurrent layers, which MLX captures unrolled over time: one lstm, gru or rnn node for all steps.
 
 A node takes (x (T, B, I), weight (gates * H, I), recurrent weight (gates * H, H), bias, recurrent bias
 [, hidden (B, H)[, memory (B, H)]]) with MLX's order of gates, and makes (steps (T, B, H), hidden[, memory]).

@@ -1,4 +1,4 @@
-"""Recovers the k smallest or largest elements: a partition, of which a slice is taken.
+"""Fuses the k smallest or largest elements: a partition, of which a slice is taken.
 
 The kind "top_k" takes x; its arguments are k, the axis, whether the smallest are wanted, and whether their
 indices are, best first, instead of the values, ascending. MLX leaves the order free, but not the choice among

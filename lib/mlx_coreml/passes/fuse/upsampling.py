@@ -1,4 +1,4 @@
-"""Recovers upsampling from what mlx.nn.Upsample captures: broadcasts, or sums of weighted gathers.
+"""Fuses upsampling from what mlx.nn.Upsample captures: broadcasts, or sums of weighted gathers.
 
 Whatever the interpolation, each axis is multiplied by a constant matrix: "resample" of (x, matrix) along an
 axis, rows for places of the result, columns for places of the input. Where the matrices of two axes are those

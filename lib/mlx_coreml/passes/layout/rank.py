@@ -1,4 +1,4 @@
-"""Rewrites what has more than the five axes of Core ML within them.
+"""Rewrites tensors of more than five axes, which Core ML does not have, as tensors of at most five.
 
 A tensor of higher rank is held as one of lower rank with the same elements in the same order. An operation on
 it merges the neighbouring axes that it treats alike, and goes axis by axis where even that is too many: such
@@ -68,7 +68,7 @@ def lower_ranks(graph: Graph) -> None:
         if tensor.rank > LIMIT:
             what = "input" if tensor in graph.inputs else "output"
             raise ConversionError(
-                f"{what} {tensor} has rank {tensor.rank}; Core ML has tensors up to rank {LIMIT}"
+                f"{what} {tensor} has rank {tensor.rank}; Core ML allows rank {LIMIT} at most"
             )
     graph.nodes = ranks.nodes
     graph.sweep()
@@ -77,7 +77,7 @@ def lower_ranks(graph: Graph) -> None:
 def _refused(node: Node) -> ConversionError:
     rank = max(t.rank for t in (*node.inputs, *node.outputs))
     return ConversionError(
-        f"{node.where} has rank {rank}; Core ML has tensors up to rank {LIMIT}, and this cannot be rewritten"
+        f"{node.where} has rank {rank}; Core ML allows rank {LIMIT} at most, and this cannot be rewritten"
     )
 
 

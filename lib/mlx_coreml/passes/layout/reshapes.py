@@ -1,4 +1,4 @@
-"""Removes what changes nothing, and merges chains of reshapes and of transposes."""
+"""Removes nodes that change nothing, and merges chains of reshapes and of transposes."""
 
 from collections.abc import Sequence
 

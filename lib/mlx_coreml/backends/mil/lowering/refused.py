@@ -1,4 +1,4 @@
-"""Primitives of MLX that have no meaning in Core ML, and why: the sentence ends an error message."""
+"""Why some primitives of MLX have no lowering; the reason is the end of an error message."""
 
 _REASONS = {
     "a random key that is an input has no counterpart; draw outside and pass the numbers": "RandomBits",

@@ -30,14 +30,14 @@ def word(tensor: Tensor, floating: str) -> str:
     if tensor.dtype in INTEGERS:
         return "int32"
     raise ConversionError(
-        f"{tensor.name} is {tensor.dtype}, which Core ML has not; it has floating-point, integer and bool"
+        f"{tensor.name} is {tensor.dtype}; Core ML has floating-point numbers, integers and bool"
     )
 
 
 def array(tensor: Tensor, kind: str) -> np.ndarray:
     """The value of a constant in a MIL type; what lies beyond a type's range becomes its bound.
 
-    Masks hold -inf, or float32's lowest number, which fp16 has not: its own lowest number masks as well.
+    Masks hold -inf or float32's lowest number, which fp16 cannot represent; fp16's lowest number replaces it.
     Errors: ConversionError for an integer that int32 cannot hold.
     """
     value = tensor.numpy()
@@ -48,7 +48,7 @@ def array(tensor: Tensor, kind: str) -> np.ndarray:
         low, high = int(value.min()), int(value.max())
         if low < bounds.min or high > bounds.max:
             raise ConversionError(
-                f"constant {tensor} holds {low if low < bounds.min else high}; Core ML has 32 bits"
+                f"constant {tensor} holds {low if low < bounds.min else high}, beyond int32"
             )
     return value.astype(NUMPY[kind])
 

@@ -1,4 +1,4 @@
-"""Arithmetic of whole numbers that Core ML has not: all of its own are signed and of 32 bits."""
+"""Warns of arithmetic on integer types that Core ML lacks: all of its integers are signed, with 32 bits."""
 
 import warnings
 
@@ -13,7 +13,7 @@ LEAVING = {
 
 
 def warn_of_wide(graph: Graph) -> None:
-    """Tell of the arithmetic whose results are not MLX's when they leave the range of int32."""
+    """Warn of arithmetic whose results differ from MLX's when they leave the range of int32."""
     found = [n for n in graph.nodes if n.kind in LEAVING.get(n.outputs[0].dtype, ())]
     if found:
         more = f", and {len(found) - 1} more" if len(found) > 1 else ""

@@ -1,4 +1,4 @@
-"""Activations that MIL has as one operation."""
+"""Activations for which MIL has one operation."""
 
 import numpy as np
 from coremltools.converters.mil.mil import Builder as mb
@@ -20,7 +20,7 @@ RULES |= {kind: _plain(kind) for kind in PLAIN}
 
 @lowering("gelu")
 def gelu(node: Node, x):
-    """MIL's mode is the argument."""
+    """gelu(x); the argument is MIL's mode."""
     (mode,) = node.unpack(1)
     return mb.gelu(x=x, mode=mode)
 
@@ -47,7 +47,7 @@ def hard_sigmoid(node: Node, x):
 
 @lowering("clip")
 def clip(node: Node, x):
-    """The number nearest to x between two; one beyond the type's range bounds nothing."""
+    """x limited to a range; a limit outside the type's range has no effect."""
     low, high = node.unpack(2)
     if (low, high) == (0, 6):
         return mb.relu6(x=x)

@@ -1,7 +1,7 @@
-"""Elementwise operations: what MIL has under another name, and what a few of its operations give exactly.
+"""Elementwise operations that are one operation of MIL, or a few that give the same numbers.
 
-MIL's arithmetic knows no bool: truth values are computed as 0 and 1. Functions that need more than a few
-operations are in functions.py, whole numbers in integers.py.
+MIL's arithmetic does not take bool, so truth values are computed as 0 and 1. Functions that need more
+operations are in functions.py, those of whole numbers in integers.py.
 """
 
 import functools
@@ -37,7 +37,7 @@ def number(like, value: float):
 
 
 def as_numbers(rule: Callable) -> Callable:
-    """The same rule for truth values, which enter as 0 and 1 and leave as != 0."""
+    """The rule extended to truth values: they go in as 0 and 1, and results that are not 0 are true."""
 
     @functools.wraps(rule)
     def applied(node: Node, *inputs):
@@ -114,7 +114,7 @@ def square(node: Node, x):
 
 @lowering("Sqrt")
 def sqrt(node: Node, x):
-    """The root, or one over it when the argument says so; MIL adds an epsilon to rsqrt unless told."""
+    """sqrt(x), or 1 / sqrt(x) when the argument is true; MIL adds an epsilon to rsqrt by default."""
     (reciprocal,) = node.unpack(1)
     root = mb.sqrt(x=x)
     return mb.real_div(x=number(x, 1), y=root) if reciprocal else root
@@ -122,7 +122,7 @@ def sqrt(node: Node, x):
 
 @lowering("Log")
 def log(node: Node, x):
-    """0 is the logarithm to base 2, 1 to base 10, 2 the natural one."""
+    """log(x); the argument is 0 for base 2, 1 for base 10, 2 for base e."""
     (base,) = node.unpack(1)
     natural = mb.log(x=x, epsilon=number(x, 0))
     return natural if base == 2 else mb.mul(x=natural, y=number(x, 1 / math.log((2, 10)[base])))
@@ -149,7 +149,7 @@ def select(node: Node, condition, a, b):
 
 @lowering("AsType")
 def as_type(node: Node, x):
-    """To a whole number by truncation, to bool by != 0; between floating-point types the driver casts."""
+    """A cast: to whole numbers by truncation, to bool by != 0; the driver casts between float types."""
     if node.output.dtype == "bool":
         return x if types.is_bool(x.dtype) else mb.not_equal(x=x, y=number(x, 0))
     if node.output.is_float:

@@ -1,5 +1,5 @@
-"""Functions that MIL lacks, or has only where rounding does not matter: written out in forms that are exact
-near zero and do not overflow before half of the largest number.
+"""Functions that MIL lacks or computes inexactly, in forms that are exact near zero and do not overflow below
+half of the largest number.
 """
 
 import math

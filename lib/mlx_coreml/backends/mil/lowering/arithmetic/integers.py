@@ -1,4 +1,4 @@
-"""Whole numbers: division, and bits, which MIL lacks: in two's complement they are arithmetic."""
+"""Whole numbers: division, and bitwise operations, which MIL lacks and which are computed by arithmetic."""
 
 import numpy as np
 from coremltools.converters.mil.mil import Builder as mb

@@ -16,7 +16,7 @@ REDUCTIONS = {AND: "reduce_min", OR: "reduce_max", SUM: "reduce_sum", PRODUCT: "
 
 @lowering("Reduce")
 def reduce(node: Node, x, keep: bool = True):
-    """Reduced axes stay as 1; truth values count as 0 and 1, and numbers are true when they are not 0."""
+    """A reduction whose axes stay with size 1. Truth values count as 0 and 1; any number but 0 is true."""
     kind, axes = node.unpack(2)
     if kind in (AND, OR) and not types.is_bool(x.dtype):
         x = mb.not_equal(x=x, y=number(x, 0))
@@ -30,7 +30,7 @@ def reduce(node: Node, x, keep: bool = True):
 
 @lowering("reduce")
 def reduce_dropping(node: Node, x):
-    """Reduced axes go."""
+    """A reduction that drops its axes."""
     return reduce(node, x, keep=False)
 
 

@@ -1,4 +1,4 @@
-"""Sorting and searching. Among equal values the first index wins, and nan is last, as in MLX."""
+"""Sorting and searching. As in MLX, equal values keep their order and nan comes last."""
 
 from coremltools.converters.mil.mil import Builder as mb
 
@@ -9,7 +9,7 @@ from mlx_coreml.ir.graph import Node
 
 @as_numbers
 def _sorted(node: Node, x):
-    """Ascending; a partition is any order that puts one element into its place, and this one does."""
+    """The sorted values, ascending; a sorted array is also a valid partition."""
     axis = node.unpack(1, 2)[-1]
     made, _ = mb.topk(x=x, k=x.shape[axis], axis=axis, ascending=True)
     return made
@@ -30,7 +30,7 @@ for _kind in ("ArgSort", "ArgPartition"):
 @lowering("top_k")
 @as_numbers
 def top_k(node: Node, x):
-    """The k smallest or largest elements, ascending, or their indices, best first (see passes/top_k.py)."""
+    """The k smallest or largest elements, ascending, or their indices, best first (see top_k.py)."""
     k, axis, smallest, indices = node.unpack(4)
     values, places = mb.topk(x=x, k=k, axis=axis, ascending=smallest)
     if indices:

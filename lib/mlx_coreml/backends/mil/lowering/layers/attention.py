@@ -21,7 +21,7 @@ LOWEST = {"fp16": -4e4, "fp32": -1e30}
 
 @lowering("bounded")
 def bounded(node: Node, bias):
-    """A constant bias without -inf, and without numbers that the sum with a score would overflow from."""
+    """A constant bias, limited so that its sum with a score does not overflow."""
     lowest = number(bias, LOWEST[types.builtin_to_string(bias.dtype)])
     return mb.const(val=np.maximum(bias.val, lowest))
 
@@ -34,7 +34,7 @@ def masked_softmax(node: Node, scores, bias):
 
 @lowering("attention")
 def attention(node: Node, q, k, v, mask=None):
-    """softmax(scale * q @ k.T, masked) @ v. A mask to select by is not MIL's: a row it hides would be NaN."""
+    """softmax(scale * q @ k.T, masked) @ v. MIL's boolean masks are not used: a hidden row becomes NaN."""
     scale, how = node.unpack(2)
     if how != "select" and at_least(ct.target.iOS18):
         options = {} if mask is None else {"attn_mask": mask}

@@ -1,4 +1,4 @@
-"""Products with matrices that are picked by index: mixtures of experts, and matrices with masked blocks."""
+"""Products with matrices that are selected by index (mixtures of experts) or masked by blocks."""
 
 import math
 
@@ -50,7 +50,7 @@ def _flat(index, count: int):
 
 
 def _picked(x: Var, index) -> Var:
-    """Matrices by index; all of them in order need no gather."""
+    """The matrices at the indices, without a gather when these are all in order."""
     if isinstance(index, np.ndarray) and np.array_equal(index, np.arange(x.shape[0])):
         return x
     return mb.gather(x=x, indices=index, axis=0)
@@ -58,7 +58,7 @@ def _picked(x: Var, index) -> Var:
 
 @lowering("BlockMaskedMM")
 def block_masked_product(node: Node, a, b, *masks):
-    """a @ b, where masks over square blocks weigh the product (one), the operands (two), or all (three)."""
+    """a @ b with masks over square blocks: one is for the product, two for the operands, three for all."""
     (block,) = node.unpack(1)
     outside, operands = masks[: len(masks) % 2], masks[len(masks) % 2 :]
     if operands:

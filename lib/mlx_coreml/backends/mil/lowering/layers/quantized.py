@@ -1,4 +1,4 @@
-"""Quantized weights: whole numbers in the package since iOS18, plain ones before."""
+"""Quantized weights: stored as whole numbers from iOS18 on, and as floating-point numbers before."""
 
 import warnings
 
@@ -16,7 +16,7 @@ UNSIGNED = {4: types.np_uint4_dtype, 8: np.uint8}
 
 @lowering("dequantized")
 def dequantized(node: Node, scale, *offset):
-    """scale * (q - offset), one scale and offset per block along the last axis (see passes/quantized.py)."""
+    """scale * (q - offset), one scale and offset per block along the last axis (see quantized_weights.py)."""
     (packed,) = node.unpack(1)
     if not at_least(ct.target.iOS18):
         return _plain(node, packed, scale.val, *[each.val for each in offset])
@@ -28,9 +28,9 @@ def dequantized(node: Node, scale, *offset):
 
 
 def _plain(node: Node, packed, scale: np.ndarray, offset: np.ndarray | None = None):
-    """The same numbers multiplied out: before iOS18 Core ML has one scale per channel, not per block."""
+    """Floating-point weights: before iOS18, Core ML has one scale per channel, not per block."""
     warnings.warn(
-        f"{node.where}: quantized weights become plain numbers below deployment target iOS18, "
+        f"{node.where}: quantized weights become floating-point numbers below deployment target iOS18, "
         f"which makes the package {scale.itemsize * 8 // packed.bits} times larger",
         stacklevel=2,
     )

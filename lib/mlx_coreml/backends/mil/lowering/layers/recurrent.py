@@ -58,7 +58,7 @@ def gru(node: Node, x, weight, recurrent, bias, offset, hidden=None):
 
 
 def _gru_loop(x, weight, recurrent, bias, offset, hidden):
-    """The steps one by one, each written into a list."""
+    """A GRU as a loop over its steps, whose results are written into a list."""
     T, (B, H) = x.shape[0], hidden.shape
     zeros = np.zeros_like(offset)
     projected = mb.linear(x=x, weight=weight, bias=bias)

@@ -11,7 +11,7 @@ from mlx_coreml.ir.graph import Node
 
 @lowering("Hadamard")
 def hadamard(node: Node, x):
-    """The Walsh-Hadamard transform times a factor; its rows are what it makes of the unit vectors."""
+    """The Walsh-Hadamard transform times a factor, as a product with the transformed unit vectors."""
     (scale,) = node.unpack(1)
     with mx.stream(mx.cpu):
         rows = mx.hadamard_transform(mx.eye(x.shape[-1]), scale=scale)

@@ -50,9 +50,7 @@ def gather(node: Node, x, *indices):
     """Slices of x at indices of some axes; the axes of the indices come first, the indexed ones stay as 1."""
     axes, sizes = node.unpack(2)
     if any(sizes[axis] != 1 for axis in axes):
-        raise ConversionError(
-            f"{node.where} takes slices of {tuple(sizes)}; allowed is 1 on axes {list(axes)}"
-        )
+        raise ConversionError(f"{node.where} slices {tuple(sizes)}; allowed is 1 on axes {list(axes)}")
     cut = [x.shape[axis] if axis in axes else size for axis, size in enumerate(sizes)]
     if cut != list(x.shape):
         x = mb.slice_by_size(x=x, begin=[0] * len(cut), size=cut)
@@ -63,15 +61,15 @@ def gather(node: Node, x, *indices):
 @lowering("gather")
 @as_numbers
 def gather_squeezed(node: Node, x, *indices):
-    """As Gather, without the indexed axes, the rest in an order of its own (see passes/gathers.py)."""
+    """As Gather, without the indexed axes, the rest in an order of its own (see gathers.py)."""
     axes, wanted = node.unpack(2)
     made, layout = _gathered(node, x, indices, axes)
     return transposed(made, [layout.index(label) for label in wanted])
 
 
 def _gathered(node: Node, x, indices, axes) -> tuple[Var, list[int]]:
-    """What MIL gathers, and what its axes are: those of x by their number, those of the indices from -1 down
-    to -rank backwards, so that sorting puts them first.
+    """MIL's gather, and labels of its axes: those of x by number, those of the indices from -1 down to -rank
+    backwards, so that sorting puts them first.
     """
     counted = [
         from_start(tensor, index, x.shape[axis])

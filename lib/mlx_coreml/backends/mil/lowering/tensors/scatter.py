@@ -30,7 +30,7 @@ def scatter(node: Node, x, *rest):
 @lowering("scatter")
 @as_numbers
 def scatter_of_reshaped(node: Node, x, *rest):
-    """As Scatter, with updates of any shape, the slice's being an argument (see passes/gathers.py)."""
+    """As Scatter, with updates of any shape, the slice's being an argument (see gathers.py)."""
     *indices, updates = rest
     return _scattered(node, x, indices, updates, *node.unpack(3))
 
