@@ -5,24 +5,6 @@ import torch.nn.functional as F
 
 from coreml_runtime.operations.registry import Tensor, operation
 
-PLAIN = {
-    "relu6": F.relu6,
-    "sigmoid": torch.sigmoid,
-    "silu": F.silu,
-    "softsign": F.softsign,
-}
-
-
-def _plain(function):
-    def rule(x: Tensor):
-        return function(x)
-
-    return rule
-
-
-for _name, _function in PLAIN.items():
-    operation(_name)(_plain(_function))
-
 
 @operation("relu", arithmetic=False)
 def relu(x: Tensor):

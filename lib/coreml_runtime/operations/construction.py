@@ -1,6 +1,6 @@
 """Tensors made from shapes, numbers and conditions, or drawn at random: fill, range, one-hot, non-zero.
 
-Shape and distribution of random tensors are Core ML's, the numbers torch's. Seeds from 0 repeat.
+Random tensors have Core ML's shapes and distributions but torch's numbers. A seed of 0 or more repeats them.
 """
 
 import torch
@@ -35,11 +35,7 @@ def non_zero(x: Tensor):
 
 @operation("one_hot", arithmetic=False)
 def one_hot(
-    indices: Tensor,
-    one_hot_vector_size: int,
-    axis: int = -1,
-    on_value: Number = 1,
-    off_value: Number = 0,
+    indices: Tensor, one_hot_vector_size: int, axis: int = -1, on_value: Number = 1, off_value: Number = 0
 ):
     axis %= indices.dim() + 1
     indices = torch.where(indices < 0, indices + one_hot_vector_size, indices).unsqueeze(axis)

@@ -92,12 +92,7 @@ def conv_transpose(
 
 
 def window_padding(
-    pad_type: str,
-    pad: Ints | None,
-    sizes: Ints,
-    kernel: Ints,
-    strides: Ints,
-    dilations: Ints,
+    pad_type: str, pad: Ints | None, sizes: Ints, kernel: Ints, strides: Ints, dilations: Ints
 ) -> tuple[int, ...]:
     """Elements before and after each dimension; of an odd total `same` puts the larger part after."""
     if pad_type == "custom":
@@ -143,8 +138,7 @@ def max_pool(
     pad: Ints | None = None,
     ceil_mode: bool = False,
 ):
-    strides = strides or (1,) * len(kernel_sizes)
-    pads, overhang = _pads(x, kernel_sizes, pad_type, strides, pad, ceil_mode)
+    strides, pads, overhang = _pads(x, kernel_sizes, pad_type, strides, pad, ceil_mode)
     padded = _pad(x, _sum(pads, overhang), -math.inf)
     return MAX_POOL[len(kernel_sizes)](padded, kernel_sizes, strides)
 
@@ -158,8 +152,7 @@ def l2_pool(
     pad: Ints | None = None,
     ceil_mode: bool = False,
 ):
-    strides = strides or (1,) * len(kernel_sizes)
-    pads, overhang = _pads(x, kernel_sizes, pad_type, strides, pad, ceil_mode)
+    strides, pads, overhang = _pads(x, kernel_sizes, pad_type, strides, pad, ceil_mode)
     return torch.sqrt(_window_sum(_pad(x.square(), _sum(pads, overhang), 0.0), kernel_sizes, strides))
 
 
@@ -173,8 +166,7 @@ def avg_pool(
     exclude_padding_from_average: bool = False,
     ceil_mode: bool = False,
 ):
-    strides = strides or (1,) * len(kernel_sizes)
-    pads, overhang = _pads(x, kernel_sizes, pad_type, strides, pad, ceil_mode)
+    strides, pads, overhang = _pads(x, kernel_sizes, pad_type, strides, pad, ceil_mode)
     if not any(overhang) and not (exclude_padding_from_average and any(pads)):
         return AVG_POOL[len(kernel_sizes)](_pad(x, pads, 0.0), kernel_sizes, strides)
     sums = _window_sum(_pad(x, _sum(pads, overhang), 0.0), kernel_sizes, strides)
@@ -187,9 +179,9 @@ def _window_sum(x: Tensor, kernel_sizes: Ints, strides: Ints) -> Tensor:
     return AVG_POOL[len(kernel_sizes)](x, kernel_sizes, strides) * math.prod(kernel_sizes)
 
 
-def _pads(x: Tensor, kernel: Ints, pad_type: str, strides: Ints, pad: Ints | None, ceil_mode: bool):
-    """The declared padding, and what ceil_mode needs after it for its last window, as in torch."""
-    sizes = x.shape[2:]
+def _pads(x: Tensor, kernel: Ints, pad_type: str, strides: Ints | None, pad: Ints | None, ceil_mode: bool):
+    """The strides, the padding, and what the last window of ceil_mode needs beyond it, as in torch."""
+    sizes, strides = x.shape[2:], strides or (1,) * len(kernel)
     pads = window_padding(pad_type, pad, sizes, kernel, strides, (1,) * len(kernel))
     overhang = [0] * len(pads)
     for i, (size, k, stride) in enumerate(zip(sizes, kernel, strides, strict=True)):
@@ -201,7 +193,7 @@ def _pads(x: Tensor, kernel: Ints, pad_type: str, strides: Ints, pad: Ints | Non
             windows -= 1
         if ceil_mode:
             overhang[2 * i + 1] = max(0, (windows - 1) * stride + k - padded)
-    return pads, tuple(overhang)
+    return strides, pads, tuple(overhang)
 
 
 def _sum(first: Ints, second: Ints) -> tuple[int, ...]:

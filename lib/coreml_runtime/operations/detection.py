@@ -1,4 +1,4 @@
-"""Decisions at the end of a network: non-maximum suppression, and the classifier's label."""
+"""Operations at the end of a network: non-maximum suppression, and the classifier's label."""
 
 import math
 

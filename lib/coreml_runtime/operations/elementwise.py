@@ -5,33 +5,18 @@
 """
 
 import torch
+import torch.nn.functional as F
 
 from coreml_runtime.format.dtypes import DType, dtype_named
 from coreml_runtime.operations.registry import Tensor, operation
 
-UNARY = {
-    "abs": torch.abs,
-    "acos": torch.acos,
-    "asin": torch.asin,
-    "atan": torch.atan,
-    "atanh": torch.atanh,
-    "ceil": torch.ceil,
-    "cos": torch.cos,
-    "cosh": torch.cosh,
-    "erf": torch.erf,
-    "exp": torch.exp,
-    "exp2": torch.exp2,
-    "floor": torch.floor,
-    "logical_not": torch.logical_not,
-    "round": torch.round,
-    "sign": torch.sign,
-    "sin": torch.sin,
-    "sinh": torch.sinh,
-    "sqrt": torch.sqrt,
-    "square": torch.square,
-    "tan": torch.tan,
-    "tanh": torch.tanh,
-}
+# Both torch and MIL have these names.
+SAME_NAME = (
+    "abs acos asin atan atanh ceil cos cosh erf exp exp2 floor logical_not round sigmoid sign sin sinh sqrt "
+    "square tan tanh"
+)
+UNARY = {name: getattr(torch, name) for name in SAME_NAME.split()}
+UNARY |= {"relu6": F.relu6, "silu": F.silu, "softsign": F.softsign}
 BINARY = {
     "add": torch.add,
     "equal": torch.eq,
@@ -113,5 +98,5 @@ def cast(x: Tensor, dtype: str):
 
 
 def _wrap(x: Tensor, wanted: DType) -> Tensor:
-    """Unsigned types keep the low bits, as a two's complement machine does."""
+    """The low bits, which is what an unsigned type keeps of a number."""
     return torch.bitwise_and(x.to(torch.int64), (1 << wanted.bits) - 1)

@@ -1,6 +1,7 @@
 """Images: resizing of the last dimensions, crops, and resampling at coordinates.
 
-Resizing has one grid per sampling mode of MIL's `resize_bilinear`, then nearest or linear interpolation.
+Each sampling mode of MIL's `resize_bilinear` has its coordinates, which are then read by nearest or linear
+interpolation.
 """
 
 import math
@@ -42,8 +43,8 @@ def crop_resize(
     corners = corners * limits if normalized_coordinates else corners
     results = []
     for (top, left, bottom, right), image in zip(corners.tolist(), images.tolist(), strict=True):
-        rows = _box_points(top, bottom, target_height, sampling_mode)
-        columns = _box_points(left, right, target_width, sampling_mode)
+        rows = _points(top, bottom, target_height, sampling_mode)
+        columns = _points(left, right, target_width, sampling_mode)
         chosen = range(batch) if every_image else [int(image)]
         patches = [_patch(x[i], rows, columns, pad_value) for i in chosen]
         results.append(patches[0] if roi is None else torch.stack(patches))
@@ -60,18 +61,18 @@ def _corners(boxes: Tensor, mode: str) -> Tensor:
     return torch.cat([centre - half, centre + half], dim=1)
 
 
-def _box_points(start: float, end: float, count: int, mode: str) -> Tensor:
-    """Where `count` cells look between two coordinates; the modes are those of `resize_bilinear`."""
+def _points(start: float, end: float, count: int, mode: str) -> Tensor:
+    """The coordinates, (count,) float64, at which `count` cells sample an input from `start` to `end`."""
     i = torch.arange(count, dtype=torch.float64)
+    size = end - start + 1
     if mode in ("STRICT_ALIGN_CORNERS", "ALIGN_CORNERS"):
         middle = (start + end) / 2 if mode == "ALIGN_CORNERS" else start
         return start + i * (end - start) / (count - 1) if count > 1 else torch.full((1,), middle).double()
     if mode == "OFFSET_CORNERS":
         return start + (i + 0.5) * (end - start) / count
-    size = end - start + 1
     if mode == "DEFAULT":
         return start + i * size / count
-    return start + (i + 0.5) * size / count - 0.5
+    return start + (i + 0.5) * size / count - 0.5  # UNALIGN_CORNERS
 
 
 def _patch(image: Tensor, rows: Tensor, columns: Tensor, pad_value: float) -> Tensor:
@@ -129,19 +130,9 @@ def _sample(x: Tensor, grid: Tensor, mode: str, padding: str, value: float, alig
     return sampled + shift
 
 
-def sample_points(size: int, count: int, mode: str) -> Tensor:
-    """Where `count` output cells look in an input of `size` cells, (count,) float64 from 0 to size - 1."""
-    i = torch.arange(count, dtype=torch.float64)
-    if mode in ("STRICT_ALIGN_CORNERS", "ALIGN_CORNERS"):
-        middle = (size - 1) / 2 if mode == "ALIGN_CORNERS" else 0.0
-        points = i * (size - 1) / (count - 1) if count > 1 else torch.full((1,), middle, dtype=torch.float64)
-    elif mode == "DEFAULT":
-        points = i * size / count
-    elif mode == "OFFSET_CORNERS":
-        points = (i + 0.5) * max(1, size - 1) / count
-    else:  # UNALIGN_CORNERS
-        points = (i + 0.5) * size / count - 0.5
-    return points.clamp(0, size - 1)
+def _cells(size: int, count: int, mode: str) -> Tensor:
+    """The coordinates from 0 to size - 1 at which `count` output cells sample an input of `size` cells."""
+    return _points(0.0, size - 1, count, mode).clamp(0, size - 1)
 
 
 def interpolate(x: Tensor, axis: int, points: Tensor) -> Tensor:
@@ -156,13 +147,13 @@ def interpolate(x: Tensor, axis: int, points: Tensor) -> Tensor:
 
 def _linear(x: Tensor, sizes: Ints, mode: str) -> Tensor:
     for axis, size in enumerate(sizes, x.dim() - len(sizes)):
-        x = interpolate(x, axis, sample_points(x.shape[axis], size, mode))
+        x = interpolate(x, axis, _cells(x.shape[axis], size, mode))
     return x
 
 
 def _nearest(x: Tensor, sizes: Ints, mode: str, floor: bool) -> Tensor:
     for axis, size in enumerate(sizes, x.dim() - len(sizes)):
-        points = sample_points(x.shape[axis], size, mode)
+        points = _cells(x.shape[axis], size, mode)
         x = x.index_select(axis, (points if floor else points + 0.5).floor().to(torch.int64))
     return x
 
@@ -185,10 +176,7 @@ def upsample_nearest_neighbor(x: Tensor, scale_factor_height: float = 1, scale_f
 
 @operation("resize_bilinear")
 def resize_bilinear(
-    x: Tensor,
-    target_size_height: int = 1,
-    target_size_width: int = 1,
-    sampling_mode: str = "DEFAULT",
+    x: Tensor, target_size_height: int = 1, target_size_width: int = 1, sampling_mode: str = "DEFAULT"
 ):
     return _linear(x, (target_size_height, target_size_width), sampling_mode)
 

@@ -2,8 +2,8 @@
 
 `validate_indices` refuses negative indices and those past the end; masks override the bounds of slices.
 Since iOS17 MIL leaves out-of-bound indices, negative ones included, undefined unless validated. Gathering
-then keeps counting from the end, as coremltools does when it folds constants; scattering drops the update,
-as Apple's tests expect.
+then still counts from the end, as coremltools does when it folds constants; scattering drops the update, as
+Apple's tests expect.
 """
 
 from collections.abc import Callable

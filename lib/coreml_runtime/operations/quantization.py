@@ -1,6 +1,6 @@
 """Quantized activations, and compressed constants of iOS16 (packed bytes) and iOS18 (typed blocks).
 
-Blocks: a scale or lookup table covers `data.shape[i] / scale.shape[i]` elements along dimension i.
+A scale or lookup table covers `data.shape[i] / scale.shape[i]` elements (a block) along dimension i.
 """
 
 import math
@@ -14,11 +14,7 @@ from coreml_runtime.operations.registry import Ints, Tensor, operation
 
 @operation("quantize")
 def quantize(
-    input: Tensor,
-    scale: Tensor,
-    output_dtype: str,
-    zero_point: Tensor | None = None,
-    axis: int | None = None,
+    input: Tensor, scale: Tensor, output_dtype: str, zero_point: Tensor | None = None, axis: int | None = None
 ):
     limits = torch.iinfo(dtype_named(output_dtype).carrier)
     levels = torch.round(input / along_axis(scale, input, axis))
@@ -61,10 +57,7 @@ def constexpr_blockwise_shift_scale(data: Tensor, scale: Tensor, offset: Tensor 
 
 @operation("constexpr_lut_to_dense", arithmetic=False)
 def constexpr_lut_to_dense(
-    indices: Tensor,
-    lut: Tensor,
-    shape: Ints | None = None,
-    vector_axis: int | None = None,
+    indices: Tensor, lut: Tensor, shape: Ints | None = None, vector_axis: int | None = None
 ):
     if shape is None:
         return _looked_up(indices, lut, vector_axis)
@@ -83,10 +76,7 @@ def constexpr_sparse_to_dense(nonzero_data: Tensor, mask: Tensor, shape: Ints | 
 
 @operation("constexpr_lut_to_sparse", arithmetic=False)
 def constexpr_lut_to_sparse(
-    indices_mask: Tensor,
-    indices_nonzero_data: Tensor,
-    lut: Tensor,
-    vector_axis: int | None = None,
+    indices_mask: Tensor, indices_nonzero_data: Tensor, lut: Tensor, vector_axis: int | None = None
 ):
     dense = _looked_up(_dense(indices_mask, indices_nonzero_data), lut, vector_axis)
     width = lut.shape[-1]
@@ -96,10 +86,7 @@ def constexpr_lut_to_sparse(
 
 @operation("constexpr_sparse_blockwise_shift_scale")
 def constexpr_sparse_blockwise_shift_scale(
-    data_mask: Tensor,
-    nonzero_data: Tensor,
-    scale: Tensor,
-    offset: Tensor | None = None,
+    data_mask: Tensor, nonzero_data: Tensor, scale: Tensor, offset: Tensor | None = None
 ):
     dense = constexpr_blockwise_shift_scale(_dense(data_mask, nonzero_data), scale, offset)
     return data_mask, dense[data_mask != 0]

@@ -1,6 +1,6 @@
-"""Recurrent layers over x (sequence, batch, features). The outputs of `reverse` stay in the order they were
-computed in.
+"""Recurrent layers over x (sequence, batch, features).
 
+The outputs of `reverse` stay in the order in which they were computed.
 Gate order in the weights: LSTM input, forget, output, cell; GRU reset, output, update.
 """
 

@@ -1,6 +1,6 @@
-"""Reductions over `axes` (all of them when not given) or one axis; sorting and running sums.
+"""Reductions over `axes` (all axes if none are given) or one axis; sorting and running sums.
 
-Among equal values the first index wins.
+Among equal values the first index is returned.
 """
 
 import torch
@@ -27,11 +27,10 @@ REDUCTIONS = {
     "reduce_prod": _product,
     "reduce_sum": lambda x, axes, keep: x.sum(axes, keep),
     "reduce_sum_square": lambda x, axes, keep: x.square().sum(axes, keep),
-}
-SELECTIONS = {
     "reduce_max": lambda x, axes, keep: x.amax(axes, keep),
     "reduce_min": lambda x, axes, keep: x.amin(axes, keep),
 }
+SELECTIONS = ("reduce_max", "reduce_min")  # their results are among their arguments
 
 
 def _reduction(function):
@@ -45,9 +44,7 @@ def _reduction(function):
 
 
 for _name, _function in REDUCTIONS.items():
-    operation(_name)(_reduction(_function))
-for _name, _function in SELECTIONS.items():
-    operation(_name, arithmetic=False)(_reduction(_function))
+    operation(_name, arithmetic=_name not in SELECTIONS)(_reduction(_function))
 
 
 @operation("reduce_argmax")

@@ -1,7 +1,7 @@
-"""The table of MIL operations: a program names an operation, this finds the function that computes it.
+"""The table of MIL operations: it finds the function (the rule) that computes an operation of a program.
 
-A rule takes MIL's own parameter names and returns one result, or a tuple of them; its annotations say in
-which form it wants each argument. So `def softmax(x: Tensor, axis: int = -1)` gets a tensor and a Python
+A rule has MIL's own parameter names and returns one result, or a tuple of them; its annotations say in which
+form it receives each argument. So `def softmax(x: Tensor, axis: int = -1)` gets a tensor and a Python
 integer.
 """
 
@@ -46,13 +46,13 @@ _CONVERT: dict[Any, Callable | None] = {
     Ints: _numbers,
     Bools: _numbers,
 }
-# These parameters are tuples in MIL: several values under one name.
+# These parameters are tuples in MIL, which hold several values under one name.
 _TUPLES = {Tensors, Parts}
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """How a rule wants an argument: `convert` from a tensor (None: as it is), or a tuple of them."""
+    """How a rule receives an argument: converted by `convert` (None: as it is), alone or as a tuple."""
 
     convert: Callable | None
     is_tuple: bool
@@ -61,11 +61,11 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Rule:
-    """One operation: its function, its parameters, and what the engine adds or spares.
+    """One operation: its function and its parameters.
 
-    `arithmetic` is False when results are values that were among the arguments, so they need no rounding to
-    fp16. `wants_opset` and `wants_outputs` say that the function takes `opset` (15, 16, 17, 18, 26) or the
-    declared `outputs`.
+    `arithmetic` is False when the results are values of the arguments, which need no rounding to fp16.
+    `wants_opset` and `wants_outputs` say that the function takes `opset` (15, 16, 17, 18, 26) or the declared
+    `outputs`.
     """
 
     name: str
@@ -80,14 +80,12 @@ RULES: dict[str, Rule] = {}
 
 
 def operation(*names: str, arithmetic: bool = True) -> Callable[[Callable], Callable]:
-    """File the decorated function as the rule of the named MIL operations; ValueError for a second rule."""
+    """Register the decorated function as the rule of MIL operations; ValueError for a second rule."""
 
     def file(function: Callable) -> Callable:
         for name in names:
             if name in RULES:
-                raise ValueError(
-                    f"operation '{name}' already has a rule: {RULES[name].function.__qualname__}"
-                )
+                raise ValueError(f"operation '{name}' already has a rule: {RULES[name].function.__name__}")
             RULES[name] = _rule(name, function, arithmetic)
         return function
 
