@@ -50,7 +50,7 @@ def runtime(request, monkeypatch):
 
 def core_ml(path, function=None):
     """Core ML's own model of a package, on the CPU; a macOS that is too old for it cannot run the test."""
-    if missing := native_core_ml.fault(path):
+    if missing := native_core_ml.unmet_requirement(path):
         pytest.skip(f"not run here: {missing}")
     return ct.models.MLModel(str(path), compute_units=ct.ComputeUnit.CPU_ONLY, function_name=function)
 

@@ -105,7 +105,7 @@ def test_truncated_weight_file(package, kept):
 def test_overwritten_weight_file(package):
     file = next(package.rglob("*.bin"))
     file.write_bytes(bytes(file.stat().st_size))
-    with pytest.raises(ValueError, match="has no record at byte 64: found 0x00000000"):
+    with pytest.raises(ValueError, match="has no record at byte 64: found 0x0"):
         load(package)
 
 
@@ -124,7 +124,7 @@ def test_unknown_opset(package):
         function.block_specializations["CoreML99"].CopyFrom(block_of(specification))
         function.opset = "CoreML99"
 
-    with pytest.raises(ValueError, match=r"opset CoreML99 .* is not known; known are CoreML5"):
+    with pytest.raises(ValueError, match=r"opset CoreML99 .* is not known; known: CoreML5"):
         load(edited(package, change))
 
 
@@ -193,7 +193,7 @@ def test_undefined_value(package):
     def change(specification):
         operations(specification, "relu")[0].inputs["x"].arguments[0].name = "nowhere"
 
-    with pytest.raises(ValueError, match="reads the value 'nowhere', which no operation before it defines"):
+    with pytest.raises(ValueError, match="reads the value 'nowhere', which nothing before it defines"):
         load(edited(package, change))
 
 

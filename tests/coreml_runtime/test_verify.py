@@ -227,7 +227,7 @@ def test_other_shapes_fail(tmp_path):
 def test_unknown_framework(tmp_path):
     package = save(mlx_like, 17, tmp_path / "m.mlpackage")
     with pytest.raises(
-        ValueError, match="is not known from its type or its inputs: pass framework= one of torch, mlx"
+        ValueError, match="is not known from its type or its inputs; state the framework, one of torch, mlx"
     ):
         verify(lambda x: x, package, {"x": floats(2, 4)})
     with pytest.raises(ValueError, match="framework 'jax' is not known; known are torch, mlx"):
@@ -301,7 +301,7 @@ def test_a_refusal_of_core_ml_fails_and_is_told(tmp_path, asked, monkeypatch):
     report = verify(*given, framework="mlx")
     assert not report.passed and report.divergence is None
     assert str(report).endswith(
-        "Core ML CPU_ONLY refuses it: Unable to compute the prediction using ML Program."
+        "Core ML CPU_ONLY refuses the package: Unable to compute the prediction using ML Program."
     )
     assert verify(*given, framework="mlx", compute_units=["ALL"]).passed  # for information
 
@@ -343,4 +343,4 @@ VERSIONS = {
 
 @pytest.mark.parametrize("told", VERSIONS)
 def test_a_version_told_for_compatibility_is_another(told):
-    assert native_core_ml.actual(told) == VERSIONS[told]
+    assert native_core_ml.true_version(told) == VERSIONS[told]

@@ -130,7 +130,9 @@ def test_what_a_mac_lacks_is_a_note(arrays, monkeypatch, version, xctest, built,
     answers, ran = {"--version": version, "--find": xctest}, []
     monkeypatch.setattr(swift_package.native_core_ml, "here", lambda: True)
     monkeypatch.setattr(swift_package.shutil, "which", lambda name: name)
-    monkeypatch.setattr(swift_package.native_core_ml, "told", lambda *command, seconds: answers[command[1]])
+    monkeypatch.setattr(
+        swift_package.native_core_ml, "command_output", lambda *command, seconds: answers[command[1]]
+    )
     done = SimpleNamespace(returncode=0, stdout="", stderr="")
     monkeypatch.setattr(swift_package.subprocess, "run", lambda command, **_: ran.append(command) or done)
     assert told in swift_package.check(arrays[1])
@@ -152,7 +154,7 @@ def test_a_fault_of_the_files_is_an_error_and_one_of_the_tools_a_note(arrays, mo
     """The lines are those of Swift 6 and xcrun."""
     monkeypatch.setattr(swift_package.native_core_ml, "here", lambda: True)
     monkeypatch.setattr(swift_package.shutil, "which", lambda name: name)
-    monkeypatch.setattr(swift_package.native_core_ml, "told", lambda *command, seconds: BUILT)
+    monkeypatch.setattr(swift_package.native_core_ml, "command_output", lambda *command, seconds: BUILT)
     done = SimpleNamespace(returncode=1, stdout=f"Building for debugging...\n{told}\n", stderr="")
     monkeypatch.setattr(swift_package.subprocess, "run", lambda command, **_: done)
     if TOLD[told]:
@@ -171,7 +173,7 @@ def test_a_build_that_does_not_end_is_a_note(arrays, monkeypatch):
 
     monkeypatch.setattr(swift_package.native_core_ml, "here", lambda: True)
     monkeypatch.setattr(swift_package.shutil, "which", lambda name: name)
-    monkeypatch.setattr(swift_package.native_core_ml, "told", lambda *command, seconds: BUILT)
+    monkeypatch.setattr(swift_package.native_core_ml, "command_output", lambda *command, seconds: BUILT)
     monkeypatch.setattr(swift_package.subprocess, "run", endless)
     assert swift_package.check(arrays[1]).endswith("it took more than 600 seconds")
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import torch
 
-from coreml_runtime.execution.scope import Frame, Scope, Step, getter, storing
+from coreml_runtime.execution.scope import Frame, Scope, Step, getter, store_results
 from coreml_runtime.format.dtypes import dtype_named
 from coreml_runtime.operations.registry import Ints, Parts, Tensor, operation
 
@@ -18,7 +18,9 @@ def cond(operation, blocks: list[Block], scope: Scope) -> Step:
     """Runs one of two blocks: the first when `pred` is true."""
     predicate = getter(_name(operation, "pred"), scope)
     then, otherwise = blocks
-    return storing(operation, lambda frame: (then if bool(predicate(frame)) else otherwise)(frame, ()), scope)
+    return store_results(
+        operation, lambda frame: (then if bool(predicate(frame)) else otherwise)(frame, ()), scope
+    )
 
 
 def while_loop(operation, blocks: list[Block], scope: Scope) -> Step:
@@ -32,13 +34,13 @@ def while_loop(operation, blocks: list[Block], scope: Scope) -> Step:
             values = body(frame, values)
         return values
 
-    return storing(operation, call, scope)
+    return store_results(operation, call, scope)
 
 
 def read_state(operation, blocks: list[Block], scope: Scope) -> Step:
-    """The present contents of a state."""
+    """Reads the contents of a state."""
     name = _name(operation, "input")
-    return storing(operation, lambda frame: (frame.state[name],), scope)
+    return store_results(operation, lambda frame: (frame.state[name],), scope)
 
 
 def write_state(operation, blocks: list[Block], scope: Scope) -> Step:
@@ -66,7 +68,7 @@ def _name(operation, parameter: str) -> str:
 
 @operation("make_list")
 def make_list(elem_shape: Parts, init_length: int = 1, dynamic_length: bool = True, dtype: str = "fp32"):
-    # A dimension that is a string is known only when something is written; such slots start empty.
+    # A dimension given as a string is known when the first element is written; until then slots are None.
     known = all(not isinstance(size, str) for size in elem_shape)
     shape = [int(size) for size in elem_shape] if known else []
     blank = torch.zeros(shape, dtype=dtype_named(dtype).carrier) if known else None
@@ -105,7 +107,7 @@ def _written(ls: list, changes: dict[int, Tensor]) -> list:
 
 
 def _element(ls: list, index: int) -> Tensor:
-    """The element, or zeros in the shape of another one where nothing was written."""
+    """The element, or zeros in the shape of another element if this one was never written."""
     if not -len(ls) <= index < len(ls):
         raise IndexError(f"index {index} of a list of {len(ls)}")
     if ls[index] is not None:

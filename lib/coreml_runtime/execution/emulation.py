@@ -1,4 +1,4 @@
-"""Lets coremltools predict where Core ML is missing, through the reference runtime, inside a `with` block.
+"""Lets coremltools predict without Core ML: inside a `with` block, this runtime computes the predictions.
 
     with reference_predictions():
         model.predict({"x": x})
@@ -11,6 +11,7 @@ quantization (`linear_quantize_activations`), `bisect_model`, and the comparator
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property, partial
+from typing import Any
 from unittest import mock
 
 from coreml_runtime.execution.model import Model, State, load
@@ -19,14 +20,15 @@ from coreml_runtime.format.specification import model_module
 
 
 class ReferenceProxy:
-    """What coremltools expects of a loaded Core ML model, answered by the reference runtime."""
+    """The methods that coremltools calls on a loaded Core ML model, computed by this runtime."""
 
-    def __init__(self, path, compute_units, function_name, optimization_hints, asset, precision="strict"):
-        self.load = partial(load, path, function_name or "main", precision)
+    def __init__(self, *arguments: Any, precision: str = "strict"):
+        path, _compute_units, function, _optimization_hints, _asset = arguments
+        self.load = partial(load, path, function or "main", precision)
 
     @cached_property
     def model(self) -> Model:
-        """The model, prepared at the first prediction: coremltools loads many that never predict."""
+        """The model, prepared at the first prediction, because coremltools loads many that never predict."""
         return self.load()
 
     @staticmethod
@@ -35,7 +37,7 @@ class ReferenceProxy:
         return SPECIFICATION_VERSIONS[-1]
 
     def predict(self, data: dict, state: State | None) -> dict:
-        """One prediction; a failing operation raises what Core ML raises."""
+        """One prediction; a failing operation raises the same error as Core ML."""
         try:
             return self.model.predict(data, state)
         except RuntimeError as error:
@@ -54,16 +56,16 @@ class ReferenceProxy:
 def reference_predictions(precision: str = "strict") -> Iterator[None]:
     """Make `MLModel.predict`, `make_state` and what is built on them work inside the block.
 
-    Models loaded before the block work in it, too; models loaded inside keep the runtime afterwards. ML
-    Programs only: predicting with another type of model raises what `load` raises. On macOS the block takes
-    Core ML's place.
+    Models loaded before the block work in it, too; models loaded inside keep this runtime afterwards. Only
+    ML Programs can predict; other types of model raise the errors of `load`. On macOS the block replaces
+    Core ML.
     """
     seam = model_module()
     predict, make_state = seam.MLModel.predict, seam.MLModel.make_state
-    proxy = partial(ReferenceProxy, precision=precision)
+    proxy: Any = partial(ReferenceProxy, precision=precision)
     proxy.maximum_supported_specification_version = ReferenceProxy.maximum_supported_specification_version
 
-    def attached(model):
+    def attached(model: Any) -> Any:
         if model.__proxy__ is None:
             model.__proxy__ = proxy(model.package_path, "ALL", model.function_name, {}, None)
         return model

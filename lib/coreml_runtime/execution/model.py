@@ -1,7 +1,8 @@
-"""`load` and `Model.predict`: Core ML's own call, on any machine.
+"""`load` and `Model.predict`, which has the signature of Core ML's own `predict`, on any system.
 
-Core ML promises fp16 types as a minimum precision (coremltools guide, "Typed Execution"), so there are two
-readings: `strict` rounds every fp16 value to fp16, `exact` keeps them in float32. Both compute in float32.
+Core ML treats a declared fp16 type as the least precision it keeps (coremltools guide, "Typed Execution").
+So there are two precisions: `strict` rounds every fp16 value to fp16, `exact` keeps it in float32. Both
+compute in float32.
 """
 
 from __future__ import annotations
@@ -13,26 +14,26 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from coreml_runtime.format.features import Feature, read_features, tensor_from, value_for
-from coreml_runtime.format.package import Package, described, open_package
+from coreml_runtime.format.package import Package, description_of, open_package
 
 if TYPE_CHECKING:
     import torch
 
     from coreml_runtime.execution.program import Program
-    from coreml_runtime.execution.scope import Hook, Operation
+    from coreml_runtime.execution.scope import Frame, Hook, Operation
 
 PRECISIONS = ("strict", "exact")
 
 
 class State:
-    """The memory of a stateful model between predictions: one tensor per state, zero at first."""
+    """What a stateful model keeps between predictions: one tensor for each state, zero at first."""
 
     def __init__(self, program: Program):
         import torch
 
         self._declared = program.states
         self.tensors = {
-            name: torch.zeros(declared.shape, dtype=declared.dtype.carrier)
+            name: torch.zeros(declared.shape, dtype=declared.dtype.carrier)  # type: ignore[arg-type]
             for name, declared in program.states.items()
         }
 
@@ -60,16 +61,18 @@ class Model:
     """A prepared function of a package; made by `load`."""
 
     def __init__(self, package: Package, function: str, precision: str):
-        from coreml_runtime.execution.program import prepare  # with torch: importing this package stays fast
+        from coreml_runtime.execution.program import (
+            prepare,  # imports torch, which importing this package must not
+        )
 
+        program = package.function(function)
         self.path, self.function, self.precision = package.path, function, precision
         description = package.specification.description
-        shown = described(description, function)
+        shown = description_of(description, function)
         self.inputs: dict[str, Feature] = read_features(shown.input)
         self.outputs: dict[str, Feature] = read_features(shown.output)
         self._classifier = (description.predictedFeatureName, description.predictedProbabilitiesName)
-        functions = package.specification.mlProgram.functions
-        self._program = prepare(functions[function], package, strict=precision == "strict")
+        self._program = prepare(program, package, strict=precision == "strict")
 
     @property
     def uses_fp16(self) -> bool:
@@ -84,7 +87,7 @@ class Model:
     def make_state(self) -> State:
         """A new state, all zeros; ValueError for a model without one."""
         if not self._program.states:
-            raise ValueError(f"{self.path} has no state; predict without one")
+            raise ValueError(f"{self.path} has no state, so call predict without one")
         return State(self._program)
 
     def predict(
@@ -97,9 +100,9 @@ class Model:
     ) -> dict[str, Any]:
         """Run the model on arrays or PIL images by input name and return its outputs by name.
 
-        `intermediates=True` adds every value the program computes, by its name there. `hook(operation, name,
-        value)` sees each value as it is made. Errors are one ValueError or TypeError that names the input
-        and what is allowed.
+        `intermediates=True` adds every value that the program computes, by its name in the program.
+        `hook(operation, name, value)` is called with each value as it is computed. A wrong input raises one
+        ValueError or TypeError that names the input and what is allowed.
         """
         import torch
 
@@ -116,17 +119,12 @@ class Model:
             return seen | self._results(frame)
 
     def _tensors_of(self, state: State | None) -> dict[str, torch.Tensor]:
-        if self._program.states and state is None:
-            raise ValueError(
-                f"{self.path} keeps state ({', '.join(self.states)}): pass state=model.make_state()"
-            )
-        if state is None:
-            return {}
-        if set(state.tensors) != set(self._program.states):
-            raise ValueError(
-                f"the state given holds {', '.join(state.tensors)}, the model {', '.join(self.states)}"
-            )
-        return state.tensors
+        names = ", ".join(self.states)
+        if state is None and names:
+            raise ValueError(f"{self.path} keeps state ({names}): pass state=model.make_state()")
+        if state is not None and set(state.tensors) != set(self.states):
+            raise ValueError(f"the state has {', '.join(state.tensors)}, the model {names or 'none'}")
+        return state.tensors if state is not None else {}
 
     def _arguments(self, inputs: Mapping[str, Any]) -> dict[str, torch.Tensor]:
         features = {name: feature for name, feature in self.inputs.items() if feature.kind != "state"}
@@ -144,7 +142,7 @@ class Model:
             arguments[name] = tensor_from(value, feature, self._program.inputs[name][1])
         return arguments
 
-    def _results(self, frame) -> dict[str, Any]:
+    def _results(self, frame: Frame) -> dict[str, Any]:
         values = {name: get(frame) for name, get in self._program.outputs.items()}
         label, probabilities = self._classifier
         for name in list(values):  # `classify` names its results by its own rules
@@ -156,16 +154,13 @@ class Model:
 def load(path: str | Path, function: str = "main", precision: str = "strict") -> Model:
     """Read a saved ML Program and prepare one of its functions.
 
-    `precision` is `strict` (every fp16 value rounded) or `exact` (fp16 storage ignored). ValueError or
-    FileNotFoundError for what is not such a package; NotImplementedError lists operations without a rule.
+    `precision` is `strict` (every fp16 value is rounded to fp16) or `exact` (fp16 values stay float32).
+    Raises FileNotFoundError or ValueError for anything but an ML Program, and NotImplementedError with the
+    list of operations that are not implemented.
     """
     if precision not in PRECISIONS:
         raise ValueError(f"precision '{precision}' is not known; known are {', '.join(PRECISIONS)}")
-    package = open_package(path)
-    functions = package.specification.mlProgram.functions
-    if function not in functions:
-        raise ValueError(f"{path} has no function '{function}'; it has {', '.join(sorted(functions))}")
-    return Model(package, function, precision)
+    return Model(open_package(path), function, precision)
 
 
 def _collecting(seen: dict[str, Any], hook: Hook | None) -> Hook:

@@ -7,22 +7,23 @@ Function, Block, Operation, Argument.
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from coreml_runtime import operations  # noqa: F401  (files the rules)
+from coreml_runtime import operations  # noqa: F401  (registers the rules)
 from coreml_runtime.execution.control_flow import CONTROL
 from coreml_runtime.execution.scope import (
     Frame,
     Scope,
     Step,
-    describe,
     getter,
+    memoized,
     names_read,
-    once,
+    operation_record,
     run_steps,
-    storing,
+    store_results,
 )
-from coreml_runtime.format.dtypes import TensorType, settler, tensor_type
+from coreml_runtime.format.dtypes import TensorType, makes_fp16, result_check, tensor_type
 from coreml_runtime.format.package import Package, every_operation
 from coreml_runtime.format.values import check_value, read_value
 from coreml_runtime.operations.registry import RULES, Rule, rule_of
@@ -32,7 +33,7 @@ OPSETS = {"CoreML5": 15, "CoreML6": 16, "CoreML7": 17, "CoreML8": 18, "CoreML9":
 
 @dataclass(frozen=True)
 class Program:
-    """A prepared function: inputs and outputs by name, the steps to run, the types of its states."""
+    """A prepared function: the steps to run, inputs and outputs by name, and the types of its states."""
 
     steps: list[Step]
     inputs: dict[str, tuple[int, TensorType]]
@@ -48,30 +49,25 @@ def prepare(function, package: Package, strict: bool) -> Program:
     NotImplementedError lists every operation without a rule; ValueError for an unknown opset or bad weights.
     """
     if function.opset not in OPSETS:
-        raise ValueError(
-            f"opset {function.opset} of {package.path} is not known; known are {', '.join(OPSETS)}"
-        )
+        raise ValueError(f"opset {function.opset} of {package.path} is not known; known: {', '.join(OPSETS)}")
     block = function.block_specializations[function.opset]
     check_operations(block, package)
     scope = Scope(package, strict, OPSETS[function.opset])
     inputs = {}
     for declared in function.inputs:
-        kind = tensor_type(declared.type)
+        kind: Any = tensor_type(declared.type)
         if declared.type.WhichOneof("type") == "stateType":
             scope.states[declared.name] = kind
         else:
             inputs[declared.name] = (scope.define(declared.name), kind)
     steps = prepare_block(block, scope)
     outputs = {name: getter(name, scope) for name in block.outputs}
-    results = (
-        tensor_type(result.type) for operation in every_operation(block) for result in operation.outputs
-    )
-    uses_fp16 = any(kind is not None and kind.dtype.name == "FLOAT16" for kind in results)
+    uses_fp16 = makes_fp16(every_operation(block))
     return Program(steps, inputs, outputs, scope.states, scope.counter[0], uses_fp16)
 
 
 def check_operations(block, package: Package) -> None:
-    """Raise one error for all operations and parameters without a rule, counted; check weight files."""
+    """Check the weight files, and raise one error that counts what has no rule."""
     missing: Counter[str] = Counter()
     for operation in every_operation(block):
         for constant in _constants_of(operation):
@@ -105,7 +101,7 @@ def _constants_of(operation) -> Iterator:
 
 
 def prepare_block(block, scope: Scope) -> list[Step]:
-    """The steps of a block, each followed by the release of the values it was the last to read."""
+    """The steps of a block; each releases the values that no later step reads."""
     last_reader = {}
     for index, operation in enumerate(block.operations):
         for name in names_read(operation):
@@ -152,28 +148,28 @@ def prepare_nested(block, outer: Scope) -> Callable[[Frame, tuple], tuple]:
 
 
 def prepare_operation(operation, scope: Scope) -> Step | None:
-    """The step of one operation; None for constants, which only enter the scope."""
+    """The step of one operation; None for constants, which are only added to the scope."""
     if operation.type == "const":
         constant = operation.attributes["val"]
-        scope.constants[operation.outputs[0].name] = once(lambda: read_value(constant, scope.package))
+        scope.constants[operation.outputs[0].name] = memoized(lambda: read_value(constant, scope.package))
         return None
     if operation.type in CONTROL:
         return CONTROL[operation.type](operation, [prepare_nested(b, scope) for b in operation.blocks], scope)
     call = prepare_call(operation, rule_of(operation.type), scope)
     if operation.type.startswith("constexpr_"):
-        results = once(lambda: call(None))
+        results = memoized(lambda: call(None))
         for index, result in enumerate(operation.outputs):
             scope.constants[result.name] = lambda index=index: results()[index]
         return None
-    return storing(operation, call, scope)
+    return store_results(operation, call, scope)
 
 
 def prepare_call(operation, rule: Rule, scope: Scope) -> Callable[[Frame | None], tuple]:
-    """A function of the frame that gathers the arguments, applies the rule and settles types and shapes."""
+    """A function of the frame that gathers the arguments, applies the rule and checks types and shapes."""
     types = tuple(tensor_type(result.type) for result in operation.outputs)
     gather = prepare_arguments(operation, rule, scope, types)
-    settlers = [settler(kind, scope.strict, rule.arithmetic) for kind in types]
-    function, label = rule.function, describe(operation)
+    checks = [result_check(kind, scope.strict, rule.arithmetic) for kind in types]
+    function, label = rule.function, operation_record(operation)
 
     def call(frame: Frame | None) -> tuple:
         arguments = gather(frame)
@@ -181,7 +177,7 @@ def prepare_call(operation, rule: Rule, scope: Scope) -> Callable[[Frame | None]
             results = function(**arguments)
             if not isinstance(results, tuple):
                 results = (results,)
-            return tuple([settle(result) for settle, result in zip(settlers, results, strict=True)])
+            return tuple([check(result) for check, result in zip(checks, results, strict=True)])
         except (RuntimeError, ValueError, IndexError, TypeError) as error:
             raise RuntimeError(f"{label} failed on {_shapes(arguments)}: {error}") from error
 
@@ -190,20 +186,21 @@ def prepare_call(operation, rule: Rule, scope: Scope) -> Callable[[Frame | None]
 
 def prepare_arguments(operation, rule: Rule, scope: Scope, types) -> Callable[[Frame | None], dict]:
     """A function of the frame that returns the arguments; constants are converted once."""
-    constant, dynamic = {}, {}
+    constant: dict[str, Callable] = {}
+    dynamic: dict[str, Callable] = {}
     for name, value in operation.attributes.items():
         if name != "name":
-            constant[name] = once(lambda value=value: read_value(value, scope.package))
+            constant[name] = memoized(partial(read_value, value, scope.package))
     for name, argument in operation.inputs.items():
         getters = [_binding(binding, scope) for binding in argument.arguments]
         is_constant = all(fixed for fixed, _ in getters)
         getter = _together([get for _, get in getters], rule.parameters[name].is_tuple)
         (constant if is_constant else dynamic)[name] = getter
     convert = {name: rule.parameters[name].convert for name in (*constant, *dynamic)}
-    extra = {"opset": scope.opset} if rule.wants_opset else {}
+    extra: dict[str, Any] = {"opset": scope.opset} if rule.wants_opset else {}
     if rule.wants_outputs:
         extra["outputs"] = types
-    known = None
+    known: dict[str, Any] | None = None
     moving = [(name, get, convert[name]) for name, get in dynamic.items()]
 
     def gather(frame: Frame | None) -> dict:
@@ -225,7 +222,7 @@ def _converted(value, convert: Callable | None):
 
 def _binding(binding, scope: Scope) -> tuple[bool, Callable]:
     if binding.WhichOneof("binding") == "value":
-        return True, once(lambda: read_value(binding.value, scope.package))
+        return True, memoized(lambda: read_value(binding.value, scope.package))
     return binding.name in scope.constants, getter(binding.name, scope)
 
 

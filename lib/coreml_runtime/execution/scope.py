@@ -1,18 +1,17 @@
-"""What prepared steps share: a prediction's frame, the scope of names, reading and storing values."""
+"""What prepared steps share: a prediction's frame, the scope of names, reading and store_results values."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from coreml_runtime.format.dtypes import TensorType
 from coreml_runtime.format.package import Package
 
-_UNSET = object()
-
 
 @dataclass(frozen=True)
 class Operation:
-    """One operation, as a hook sees it: its MIL type, the names it reads and those it writes."""
+    """One operation as a hook receives it: its MIL type, and the names that it reads and writes."""
 
     type: str
     inputs: tuple[str, ...]
@@ -27,7 +26,7 @@ Hook = Callable[[Operation, str, Any], None]
 
 @dataclass
 class Frame:
-    """What one prediction works on: a value per slot, the state by name, and the hook."""
+    """The data of one prediction: a value for each slot, the state by name, and the hook."""
 
     slots: list
     state: dict
@@ -39,7 +38,7 @@ Step = Callable[[Frame], None]
 
 @dataclass
 class Scope:
-    """The names visible in a block: slots of values, thunks of constants; inner blocks see outer ones."""
+    """The names visible in a block and those around it: slots of values, functions that read constants."""
 
     package: Package
     strict: bool
@@ -61,23 +60,21 @@ class Scope:
         return self.slots[name]
 
 
-def getter(name: str, scope: Scope) -> Callable[[Frame | None], Any]:
+def getter(name: str, scope: Scope) -> Callable[[Any], Any]:
     """A function of the frame that returns the value of `name`; ValueError for a name nothing defines."""
     if name in scope.constants:
         thunk = scope.constants[name]
         return lambda frame: thunk()
     if name not in scope.slots:
-        raise ValueError(
-            f"{scope.package.path} reads the value '{name}', which no operation before it defines"
-        )
+        raise ValueError(f"{scope.package.path} reads the value '{name}', which nothing before it defines")
     slot = scope.slots[name]
     return lambda frame: frame.slots[slot]
 
 
-def storing(operation, call: Callable[[Frame], tuple], scope: Scope) -> Step:
+def store_results(operation, call: Callable[[Frame], tuple], scope: Scope) -> Step:
     """A step that stores the results of `call` in new slots and shows them to the hook."""
     places = [(scope.define(result.name), result.name) for result in operation.outputs]
-    seen = describe(operation)
+    seen = operation_record(operation)
 
     def run(frame: Frame) -> None:
         for (slot, name), result in zip(places, call(frame), strict=True):
@@ -88,28 +85,21 @@ def storing(operation, call: Callable[[Frame], tuple], scope: Scope) -> Step:
     return run
 
 
-def once(thunk: Callable[[], Any]) -> Callable[..., Any]:
-    """`thunk`, called at most once; arguments are ignored."""
-    kept = _UNSET
-
-    def get(*_: Any) -> Any:
-        nonlocal kept
-        if kept is _UNSET:
-            kept = thunk()
-        return kept
-
-    return get
+def memoized(thunk: Callable[[], Any]) -> Callable[..., Any]:
+    """A function that calls `thunk` at its first call only and ignores its arguments."""
+    kept = cache(thunk)
+    return lambda *_: kept()
 
 
-def describe(operation) -> Operation:
-    """The record a hook and an error message name an operation by."""
+def operation_record(operation) -> Operation:
+    """The record by which hooks and error messages name an operation."""
     return Operation(
         operation.type, tuple(names_read(operation)), tuple(result.name for result in operation.outputs)
     )
 
 
 def names_read(operation) -> Iterator[str]:
-    """The names an operation reads, in its blocks too."""
+    """The names that an operation and its blocks read."""
     for argument in operation.inputs.values():
         yield from (binding.name for binding in argument.arguments if binding.WhichOneof("binding") == "name")
     for nested in operation.blocks:

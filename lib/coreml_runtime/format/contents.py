@@ -1,4 +1,4 @@
-"""What a saved package holds, read from its specification: operations, bytes, inputs, outputs, precision.
+"""The contents of a saved package, read from its specification without running it.
 
 https://apple.github.io/coremltools/mlmodel/Format/MIL.html
 """
@@ -7,32 +7,35 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from coreml_runtime.format.dtypes import tensor_type
+from coreml_runtime.format.dtypes import makes_fp16
 from coreml_runtime.format.features import Feature, read_features
-from coreml_runtime.format.package import described, every_operation, open_package
+from coreml_runtime.format.package import description_of, every_operation, open_package
 
 
 @dataclass(frozen=True)
 class Contents:
-    """A package: bytes on disk, its functions, and of one of them the operations (constants left out), inputs
-    and outputs. `halves` says whether an operation results in fp16, `version` is that of the specification.
+    """What a package holds, and the operations (without constants), inputs and outputs of one function.
+
+    `size` is in bytes on disk. `uses_fp16` tells whether any operation has a result in fp16.
     """
 
     size: int
-    version: int
+    specification_version: int
     functions: tuple[str, ...]
     operations: Counter[str]
     inputs: tuple[Feature, ...]
     outputs: tuple[Feature, ...]
-    halves: bool
+    uses_fp16: bool
 
     @property
     def count(self) -> int:
-        """How many operations there are."""
+        """The number of operations."""
         return self.operations.total()
 
     def __str__(self) -> str:
-        lines = [f"specification {self.version}, {self.size:,} bytes, fp{16 if self.halves else 32}"]
+        precision = "fp16" if self.uses_fp16 else "fp32"
+        version = self.specification_version
+        lines = [f"specification version {version}, {self.size:,} bytes, computes in {precision}"]
         lines += [f"functions: {', '.join(self.functions)}"]
         for label, features in (("inputs", self.inputs), ("outputs", self.outputs)):
             lines += [f"{label}: {', '.join(map(str, features)) or 'none'}"]
@@ -41,21 +44,17 @@ class Contents:
 
 
 def inspect(path: str | Path, function: str = "main") -> Contents:
-    """What a package holds; torch is not loaded. Errors: ValueError and FileNotFoundError, as `load` has."""
+    """Read what a package holds, without torch; FileNotFoundError or ValueError as `load` raises them."""
     package = open_package(path)
-    functions = package.specification.mlProgram.functions
-    if function not in functions:
-        raise ValueError(f"{path} has no function '{function}'; it has {', '.join(sorted(functions))}")
-    program = functions[function]
+    program = package.function(function)
     block = program.block_specializations[program.opset]
-    results = [tensor_type(result.type) for each in every_operation(block) for result in each.outputs]
-    declared = described(package.specification.description, function)
+    declared = description_of(package.specification.description, function)
     return Contents(
         size=sum(file.stat().st_size for file in Path(path).rglob("*") if file.is_file()),
-        version=package.specification.specificationVersion,
-        functions=tuple(sorted(functions)),
+        specification_version=package.specification.specificationVersion,
+        functions=tuple(sorted(package.specification.mlProgram.functions)),
         operations=Counter(each.type for each in every_operation(block) if each.type != "const"),
         inputs=tuple(read_features(declared.input).values()),
         outputs=tuple(read_features(declared.output).values()),
-        halves=any(kind is not None and kind.dtype.name == "FLOAT16" for kind in results),
+        uses_fp16=makes_fp16(every_operation(block)),
     )

@@ -1,13 +1,13 @@
 """The element types of MIL tensors: how they are stored, and the torch type that carries them.
 
-Every result is brought to its declared type: carrier type, fp16 rounding in strict mode, declared shape.
+Every result is converted to its carrier type, rounded to fp16 in strict mode, and checked for its shape.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -62,7 +62,7 @@ DTYPES = (
     | {"STRING": DType("STRING", 0, None, "")}
 )
 
-# What a `dtype` or `output_dtype` parameter may say.
+# The short names that a `dtype` or `output_dtype` parameter may have.
 _SPELLINGS = {"fp16": "FLOAT16", "fp32": "FLOAT32", "fp64": "FLOAT64", "int": "INT32", "float": "FLOAT32"}
 
 
@@ -78,9 +78,7 @@ def dtype_named(text: str) -> DType:
     """The element type a parameter names, as in `cast(dtype="fp16")`; ValueError lists the known."""
     name = _SPELLINGS.get(text, text.upper())
     if name not in DTYPES:
-        raise ValueError(
-            f"element type '{text}' is not known; known are fp16, fp32, bool and (u)int8 to (u)int64"
-        )
+        raise ValueError(f"element type '{text}' is not known; known are fp16, fp32, bool and (u)int8 to 64")
     return DTYPES[name]
 
 
@@ -93,11 +91,11 @@ class TensorType:
 
     @property
     def size(self) -> int:
-        """Elements in a tensor whose shape is known."""
-        return int(np.prod(self.shape, dtype=np.int64))
+        """The number of elements; the shape must be known."""
+        return int(np.prod(self.shape, dtype=np.int64))  # type: ignore[arg-type]
 
     def matches(self, shape: tuple[int, ...]) -> bool:
-        """Whether a tensor of `shape` is one of the declared ones."""
+        """Whether a tensor of `shape` fits the declaration."""
         if self.shape is None:
             return True
         return len(shape) == len(self.shape) and all(
@@ -127,11 +125,16 @@ def tensor_type(value_type) -> TensorType | None:
     return TensorType(dtype_of(declared.dataType), tuple(sizes))
 
 
-def settler(declared: TensorType | None, strict: bool, arithmetic: bool) -> Callable:
-    """A function that converts and checks one result; with `arithmetic` and `strict`, fp16 results are
-    rounded.
+def makes_fp16(operations: Iterable[Any]) -> bool:
+    """Whether any protobuf operation has a result in fp16."""
+    kinds = (tensor_type(result.type) for operation in operations for result in operation.outputs)
+    return any(kind is not None and kind.dtype.name == "FLOAT16" for kind in kinds)
 
-    ValueError when the shape is not the declared one.
+
+def result_check(declared: TensorType | None, strict: bool, arithmetic: bool) -> Callable:
+    """A function that converts one result to its declared type and checks its shape (ValueError).
+
+    With `arithmetic` and `strict` it rounds fp16 results to fp16.
     """
     if declared is None or not declared.dtype.carried:
         return lambda value: value
@@ -139,7 +142,7 @@ def settler(declared: TensorType | None, strict: bool, arithmetic: bool) -> Call
     rounds = strict and arithmetic and declared.dtype.name == "FLOAT16"
     exact_shape = declared.shape if declared.shape is not None and None not in declared.shape else None
 
-    def settle(value: torch.Tensor) -> torch.Tensor:
+    def check(value: torch.Tensor) -> torch.Tensor:
         if value.dtype != carrier:
             value = value.to(carrier)
         if rounds:
@@ -148,4 +151,4 @@ def settler(declared: TensorType | None, strict: bool, arithmetic: bool) -> Call
             raise ValueError(f"the result has shape {tuple(value.shape)}, the program declares {declared}")
         return value
 
-    return settle
+    return check

@@ -1,12 +1,13 @@
-"""The model's declared inputs and outputs: what a caller may pass, and in which form results come back.
+"""The declared inputs and outputs of a model: what a caller may pass, and the form of the results.
 
 Source: https://github.com/apple/coremltools/blob/main/mlmodel/format/FeatureTypes.proto.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from coreml_runtime.format.specification import FeatureTypes_pb2
 
 if TYPE_CHECKING:
     import torch  # loaded by the first value, not by reading a package
+    from PIL.Image import Image
 
 _ARRAY_TYPES = {
     "DOUBLE": "float64",
@@ -23,7 +25,8 @@ _ARRAY_TYPES = {
     "INT32": "int32",
     "INT8": "int8",
 }
-# How Pillow calls an image of each colour space.
+Shape = tuple[int, ...]
+# Pillow's mode for each colour space.
 _IMAGE_MODES = {"RGB": "RGB", "BGR": "RGB", "GRAYSCALE": "L", "GRAYSCALE_FLOAT16": "F"}
 
 
@@ -31,8 +34,8 @@ _IMAGE_MODES = {"RGB": "RGB", "BGR": "RGB", "GRAYSCALE": "L", "GRAYSCALE_FLOAT16
 class Feature:
     """One input or output as declared: an array (`dtype`), an image (`colour`), or anything else by `kind`.
 
-    `ranges` holds the least and greatest size per dimension, else `shapes` the alternatives, the default
-    first; for images the dimensions are height and width. `default` fills an optional input.
+    `ranges` holds the least and greatest size of each dimension; without them `shapes` lists what is allowed,
+    the default first. For images the dimensions are height and width. `default` fills an optional input.
     """
 
     name: str
@@ -50,7 +53,7 @@ class Feature:
         return f"{self.name} ({self.dtype or self.kind} {self.allowed()})".replace(" )", ")")
 
     def allowed(self) -> str:
-        """The shapes a caller may pass, for messages."""
+        """The shapes that a caller may pass, as text."""
         if self.ranges:
             low_high = (str(low) if low == high else f"{low} to {_bound(high)}" for low, high in self.ranges)
             return f"({', '.join(low_high)})"
@@ -71,12 +74,12 @@ def _bound(high: int) -> str:
     return "any" if high < 0 else str(high)
 
 
-def read_features(descriptions) -> dict[str, Feature]:
+def read_features(descriptions: Iterable[Any]) -> dict[str, Feature]:
     """The features of protobuf `FeatureDescription`s, by name."""
     return {description.name: _feature(description) for description in descriptions}
 
 
-def _feature(description) -> Feature:
+def _feature(description: Any) -> Feature:
     kind = description.type.WhichOneof("Type")
     if kind == "stateType":
         return Feature(description.name, "state")
@@ -98,11 +101,11 @@ def _feature(description) -> Feature:
     )
 
 
-def _array_type(array) -> str:
+def _array_type(array: Any) -> str:
     return FeatureTypes_pb2.ArrayFeatureType.ArrayDataType.Name(array.dataType)
 
 
-def _flexible(array, fixed: tuple[int, ...]):
+def _flexible(array: Any, fixed: Shape) -> tuple[tuple[Shape, ...], tuple[tuple[int, int], ...]]:
     flexibility = array.WhichOneof("ShapeFlexibility")
     if flexibility == "enumeratedShapes":
         listed = (tuple(shape.shape) for shape in array.enumeratedShapes.shapes)
@@ -113,10 +116,11 @@ def _flexible(array, fixed: tuple[int, ...]):
     return (fixed,), ()
 
 
-def _image_feature(name: str, image) -> Feature:
+def _image_feature(name: str, image: Any) -> Feature:
     colour = FeatureTypes_pb2.ImageFeatureType.ColorSpace.Name(image.colorSpace)
     flexibility = image.WhichOneof("SizeFlexibility")
-    shapes, ranges = ((image.height, image.width),), ()
+    shapes: tuple[Shape, ...] = ((image.height, image.width),)
+    ranges: tuple[tuple[int, int], ...] = ()
     if flexibility == "enumeratedSizes":
         shapes = tuple((size.height, size.width) for size in image.enumeratedSizes.sizes)
     elif flexibility == "imageSizeRange":
@@ -125,7 +129,7 @@ def _image_feature(name: str, image) -> Feature:
     return Feature(name, "image", colour=colour, shapes=shapes, ranges=ranges)
 
 
-def tensor_from(value, feature: Feature, declared: TensorType) -> torch.Tensor:
+def tensor_from(value: Any, feature: Feature, declared: TensorType) -> torch.Tensor:
     """What a caller passed for an input, as a tensor; ValueError or TypeError when it does not fit."""
     if feature.kind == "image":
         return _from_image(value, feature, declared)
@@ -133,14 +137,13 @@ def tensor_from(value, feature: Feature, declared: TensorType) -> torch.Tensor:
 
     array = value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
     if array.dtype.kind not in "biuf":
-        raise TypeError(
-            f"input '{feature.name}' is {array.dtype}, not an array of numbers; expected {feature}"
-        )
+        raise TypeError(f"input '{feature.name}' is {array.dtype}, which is not numeric; expected {feature}")
     if declared.shape == () and array.size == 1:
         array = array.reshape(())
     elif not feature.allows(array.shape):
         raise ValueError(f"input '{feature.name}' has shape {array.shape}, allowed is {feature.allowed()}")
-    if feature.dtype.kind in "iu" and array.dtype.kind == "f" and not np.array_equal(array, np.trunc(array)):
+    fractions = array.dtype.kind == "f" and not np.array_equal(array, np.trunc(array))
+    if fractions and feature.dtype is not None and feature.dtype.kind in "iu":
         raise TypeError(f"input '{feature.name}' is {array.dtype} with fractions, expected {feature.dtype}")
     stored = array.astype(feature.dtype)
     if declared.dtype.name == "FLOAT16":
@@ -148,18 +151,15 @@ def tensor_from(value, feature: Feature, declared: TensorType) -> torch.Tensor:
     return torch.from_numpy(stored).to(declared.dtype.carrier)
 
 
-def _from_image(value, feature: Feature, declared: TensorType) -> torch.Tensor:
+def _from_image(value: Any, feature: Feature, declared: TensorType) -> torch.Tensor:
     import torch
 
-    mode = _IMAGE_MODES[feature.colour]
+    mode = _IMAGE_MODES[feature.colour or "RGB"]
     if not hasattr(value, "getbands"):
-        raise TypeError(
-            f"input '{feature.name}' is {type(value).__name__}, expected a PIL image of mode {mode}"
-        )
+        kind = type(value).__name__
+        raise TypeError(f"input '{feature.name}' is {kind}, expected a PIL image of mode {mode}")
     if value.mode != mode:
-        raise ValueError(
-            f"image '{feature.name}' has mode {value.mode}, expected {mode} for {feature.colour}"
-        )
+        raise ValueError(f"image '{feature.name}' has mode {value.mode}, {feature.colour} needs mode {mode}")
     if not feature.allows((value.height, value.width)):
         found, allowed = f"height {value.height} and width {value.width}", feature.allowed()
         raise ValueError(f"image '{feature.name}' has {found}, allowed (height, width) is {allowed}")
@@ -170,7 +170,7 @@ def _from_image(value, feature: Feature, declared: TensorType) -> torch.Tensor:
     return torch.from_numpy(batch).to(declared.dtype.carrier)
 
 
-def value_for(result, feature: Feature):
+def value_for(result: Any, feature: Feature) -> Any:
     """A result of the program in the form the model declares: array, PIL image, label or dictionary."""
     if feature.kind == "image":
         return _to_image(result, feature)
@@ -184,7 +184,7 @@ def value_for(result, feature: Feature):
     return array.reshape(1) if array.ndim == 0 else array  # Core ML has no arrays of rank 0
 
 
-def _to_image(result: torch.Tensor, feature: Feature):
+def _to_image(result: torch.Tensor, feature: Feature) -> Image:
     from PIL import Image
 
     pixels = result[0].permute(1, 2, 0).numpy()  # (1, C, H, W) -> (H, W, C)

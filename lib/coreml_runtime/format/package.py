@@ -1,6 +1,6 @@
-"""Opens what Core ML saves: the manifest of an `.mlpackage`, the specification it names, its weight files.
+"""Opens a saved model: the manifest of an `.mlpackage`, the specification that it names, its weight files.
 
-Weight files are little-endian records, memory-mapped, so that nothing is copied before it is used.
+Weight files hold little-endian records. They are memory-mapped, so nothing is copied before it is used.
 """
 
 import json
@@ -8,6 +8,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from google.protobuf.message import DecodeError
@@ -30,7 +31,7 @@ class WeightFile:
         self.path = path
         self.bytes = np.zeros(0, np.uint8)
         if path.stat().st_size:
-            # Copy on write: torch wants writable memory, the file is never changed.
+            # Copy on write: torch needs writable memory, and the file never changes.
             self.bytes = np.memmap(path, np.uint8, mode="c")
 
     def record(self, offset: int) -> np.ndarray:
@@ -39,9 +40,7 @@ class WeightFile:
             raise ValueError(self._truncated(offset, offset + RECORD.size))
         sentinel, _, size, start = RECORD.unpack(self.bytes[offset : offset + RECORD.size].tobytes())
         if sentinel != SENTINEL:
-            raise ValueError(
-                f"weight file {self.path} has no record at byte {offset}: found {sentinel:#010x}"
-            )
+            raise ValueError(f"weight file {self.path} has no record at byte {offset}: found {sentinel:#x}")
         if start + size > self.bytes.size:
             raise ValueError(self._truncated(offset, start + size))
         return self.bytes[start : start + size]
@@ -64,15 +63,22 @@ def unpack_bits(packed: np.ndarray, count: int, bits: int, signed: bool) -> np.n
 
 @dataclass(frozen=True)
 class Package:
-    """A saved model: `path` as given, `folder` the weights are relative to, the parsed `specification`."""
+    """A saved model: its `path` as given, the `folder` of its weights, and the parsed `specification`."""
 
     path: Path
     folder: Path
-    specification: Model_pb2.Model
+    specification: Any  # a protobuf Model
     opened: dict[str, WeightFile] = field(default_factory=dict)
 
+    def function(self, name: str) -> Any:
+        """The protobuf message of one function; ValueError lists the functions."""
+        functions = self.specification.mlProgram.functions
+        if name not in functions:
+            raise ValueError(f"{self.path} has no function '{name}'; it has {', '.join(sorted(functions))}")
+        return functions[name]
+
     def weight_file(self, name: str) -> WeightFile:
-        """The weight file a constant names, opened once."""
+        """The weight file that a constant names, opened once."""
         if name not in self.opened:
             self.opened[name] = WeightFile(self.folder / name.removeprefix(_PREFIX))
         return self.opened[name]
@@ -81,7 +87,8 @@ class Package:
 def open_package(path: str | Path) -> Package:
     """Open the ML Program saved at `path`.
 
-    FileNotFoundError for a missing file; ValueError for anything but an ML Program of a supported version.
+    Raises FileNotFoundError for a missing file, and ValueError for anything but an ML Program of a supported
+    version.
     """
     path = Path(path)
     if not path.exists():
@@ -109,7 +116,7 @@ def _root_model(path: Path) -> Path:
     return file
 
 
-def _parse(file: Path, path: Path) -> Model_pb2.Model:
+def _parse(file: Path, path: Path) -> Any:
     specification = Model_pb2.Model()
     try:
         specification.ParseFromString(file.read_bytes())
@@ -118,7 +125,7 @@ def _parse(file: Path, path: Path) -> Model_pb2.Model:
     return specification
 
 
-def _check(specification: Model_pb2.Model, path: Path) -> None:
+def _check(specification: Any, path: Path) -> None:
     kind = specification.WhichOneof("Type")
     version = specification.specificationVersion
     if kind is None:
@@ -135,7 +142,7 @@ def _check(specification: Model_pb2.Model, path: Path) -> None:
         raise ValueError(f"{path} has specification version {version}; supported are {first} to {last}")
 
 
-def every_operation(block) -> Iterator:
+def every_operation(block: Any) -> Iterator[Any]:
     """The operations of a block, each followed by those of the blocks inside it."""
     for operation in block.operations:
         yield operation
@@ -143,7 +150,7 @@ def every_operation(block) -> Iterator:
             yield from every_operation(nested)
 
 
-def described(description, function: str):
+def description_of(description: Any, function: str) -> Any:
     """The part of a model's description that declares the inputs and outputs of one function."""
     named = (candidate for candidate in description.functions if candidate.name == function)
     return next(named, description)

@@ -1,7 +1,7 @@
 """The messages of Core ML's format, as coremltools ships them, read without importing coremltools.
 
-Importing coremltools imports torch, which takes seconds; its generated messages need protobuf alone. They are
-the same classes that coremltools has when it is imported later, because protobuf keeps one per message.
+Importing coremltools imports torch, which takes seconds; its generated messages need only protobuf. They stay
+the same classes when coremltools is imported later, because protobuf keeps one class for each message.
 Source: https://github.com/apple/coremltools/tree/main/mlmodel/format
 """
 
@@ -31,9 +31,9 @@ FeatureTypes_pb2, MIL_pb2, Model_pb2 = map(_message_module, ("FeatureTypes_pb2",
 
 
 def coremltools() -> ModuleType:
-    """coremltools itself, for what needs more than its messages: Core ML's predict, the operations' list.
+    """coremltools itself, for Core ML's predict and the list of operations.
 
-    Off macOS its import says eight times that Core ML is missing, which is known here and not shown.
+    Outside macOS its import logs warnings that Core ML is missing; they are not shown.
     """
     logger = logging.getLogger("coremltools")
     level = logger.level

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,7 +17,7 @@ def read_value(value, package: Package):
     """The contents of a protobuf `Value`, in the carrier type; file constants of that type are not copied."""
     kind = value.type.WhichOneof("type")
     if kind == "tensorType":
-        declared = tensor_type(value.type)
+        declared: Any = tensor_type(value.type)
         if declared.dtype.name == "STRING":
             return _strings(value, declared)
         array = _from_file(value, declared, package) if _in_file(value) else _immediate(value, declared)
@@ -29,16 +29,15 @@ def read_value(value, package: Package):
     if kind == "dictionaryType":
         pairs = value.immediateValue.dictionary.values
         return {read_value(pair.key, package): read_value(pair.value, package) for pair in pairs}
-    raise ValueError(
-        f"a constant of type {kind} is not supported; supported are tensors, lists, tuples, dictionaries"
-    )
+    raise ValueError(f"a constant is of type {kind}; supported are tensors, lists, tuples and dictionaries")
 
 
 def check_value(value, package: Package) -> None:
     """Raise now for a constant whose file is missing or too short, without reading its data."""
     if _in_file(value):
         record = package.weight_file(value.blobFileValue.fileName).record(value.blobFileValue.offset)
-        _check_bytes(record, tensor_type(value.type), value.blobFileValue.fileName)
+        declared: Any = tensor_type(value.type)
+        _check_bytes(record, declared, value.blobFileValue.fileName)
 
 
 def carry(array: np.ndarray, declared: TensorType) -> torch.Tensor:
@@ -46,7 +45,7 @@ def carry(array: np.ndarray, declared: TensorType) -> torch.Tensor:
     import torch
 
     tensor = torch.from_numpy(array.astype(_numpy_carrier(declared), copy=False))
-    return tensor if declared.shape is None else tensor.reshape(declared.shape)
+    return tensor if declared.shape is None else tensor.reshape(declared.shape)  # type: ignore[arg-type]
 
 
 def _numpy_carrier(declared: TensorType) -> np.dtype:
@@ -60,9 +59,7 @@ def _in_file(value) -> bool:
 def _check_bytes(stored: np.ndarray, declared: TensorType, where: str) -> None:
     needed = -(-declared.size * declared.dtype.bits // 8)
     if stored.size < needed:
-        raise ValueError(
-            f"a constant {declared} in {where} needs {needed} bytes, its record has {stored.size}"
-        )
+        raise ValueError(f"a constant {declared} in {where} needs {needed} bytes, it has {stored.size}")
 
 
 def _from_file(value, declared: TensorType, package: Package) -> np.ndarray:

@@ -1,8 +1,8 @@
-"""Compares a saved package with the network it came from: on the reference runtime and, on macOS, on Core ML
-itself. The source computes on the CPU, whatever device is in use.
+"""Compares a saved package with the network it came from, on this runtime and, on macOS, on Core ML itself.
 
-The reference runtime decides, and Core ML on the CPU. A GPU and the Neural Engine round more than a package's
-precision says (https://github.com/apple/coremltools/issues/2625): asked for, they are shown for information.
+The source always computes on the CPU. This runtime and Core ML on the CPU decide whether a package passes. A
+GPU and the Neural Engine round more than the precision of a package says
+(https://github.com/apple/coremltools/issues/2625), so their rows are for information only.
 
 report = verify(network, "Network.mlpackage", {"x": x})
 print(report)            # one line
@@ -28,23 +28,28 @@ from coreml_runtime.verification.source_on_cpu import on_cpu
 if TYPE_CHECKING:
     import pandas as pd
 
-# rms-relative. fp16 has 11 bits: a network of some tens of layers stays within ten units in the last place.
+# rms-relative. fp16 has 11 significant bits; tens of layers stay within ten units in the last place.
 TOLERANCE = {"fp32": 1e-5, "fp16": 5e-3}
 # A classifier's label follows from its probabilities, so it is not compared.
 COMPARED = ("array", "image", "dictionary")
 COMPUTE_UNITS = ("CPU_ONLY", "CPU_AND_GPU", "CPU_AND_NE", "ALL")
 DECIDING = COMPUTE_UNITS[:1]
 CORE_ML = "Core ML "
-# Core ML has kernels of its own; for outputs of about one this is what coremltools allows it in float32
+# Core ML has its own kernels; for outputs of about one, coremltools allows them this error in float32
 # (coremltools.converters.mil.frontend.torch.test.testing_utils, convert_and_compare: atol 1e-4).
-KERNELS = 1e-4
+CORE_ML_TOLERANCE = 1e-4
+Source = Callable[..., Any] | Mapping[str, Any]
+Calls = Sequence[Mapping[str, Any]]
+Outputs = list[dict[str, Any]]
+Expected = dict[str, list[np.ndarray]]
 
 
 @dataclass(frozen=True)
 class Row:
-    """The errors of one output on one runtime; all inf, and cosine nan, when the shapes differ or it refused.
+    """The errors of one output on one runtime.
 
-    `tolerance` is that of `rms_relative`. A row that does not decide is shown for information.
+    If the shapes differ or the runtime refused the package, the errors are inf and the cosine is nan.
+    `tolerance` limits `rms_relative`. A row with `decides=False` is for information only.
     """
 
     runtime: str
@@ -61,10 +66,9 @@ class Row:
 
 @dataclass(frozen=True)
 class Report:
-    """The outcome: rows, the rms-relative tolerance for them, where a failing package diverges.
+    """The result of a comparison: its rows, the rms-relative tolerance, and where a failing package diverges.
 
-    `note` says what Core ML itself would need, where it was asked for and could not run the package, or with
-    which words it refused it.
+    `note` says why Core ML could not run the package: what is missing, or its error message.
     """
 
     package: str
@@ -80,7 +84,7 @@ class Report:
 
     @property
     def worst(self) -> Row:
-        """Of the rows that decide, or of those that failed, that of the largest rms-relative error."""
+        """The largest rms-relative error among the failed rows that decide, or else all that decide."""
         return max((row for row in self.rows if row.decides), key=lambda r: (not r.passed, r.rms_relative))
 
     def __str__(self) -> str:
@@ -90,24 +94,24 @@ class Report:
             f"{self.package} {verdict}: worst rms-relative error {worst.rms_relative:.1e} "
             f"(output '{worst.output}', {worst.runtime}), tolerance {worst.tolerance:.0e}"
         )
-        told = [text, f"diverges at {self.divergence}" if self.divergence else "", self.note]
-        return "; ".join(filter(None, told))
+        parts = [text, f"diverges at {self.divergence}" if self.divergence else "", self.note]
+        return "; ".join(filter(None, parts))
 
     def table(self) -> pd.DataFrame:
-        """One row per runtime and output, which says whether it decides."""
+        """One row for each runtime and output, with whether it decides."""
         import pandas as pd
 
-        said = {True: "yes", False: "for information"}
-        return pd.DataFrame([asdict(row) | {"decides": said[row.decides]} for row in self.rows])
+        decides = {True: "yes", False: "for information"}
+        return pd.DataFrame([asdict(row) | {"decides": decides[row.decides]} for row in self.rows])
 
     def _repr_html_(self) -> str:
         return f"<p>{self}</p>{self.table().to_html(index=False)}"
 
 
 def verify(
-    source: Callable,
+    source: Source,
     package: str | Path,
-    inputs: Mapping[str, Any] | Sequence[Mapping[str, Any]],
+    inputs: Mapping[str, Any] | Calls,
     *,
     framework: str | None = None,
     tolerance: float | None = None,
@@ -118,70 +122,67 @@ def verify(
     """Compare what `source` and `package` compute on the same inputs, given by the package's input names.
 
     `source` is a torch or MLX callable that takes the inputs in order (an image as an array); its outputs
-    are matched to the package's by name when it returns a dictionary with those names, else by order. A
-    sequence of inputs is a series of calls that share a state. `tolerance` is rms-relative: 1e-5, or 5e-3
-    for a package that computes in fp16. `compute_units` are those that Core ML is asked with, on macOS; only
-    CPU_ONLY decides. ValueError when the framework or the outputs cannot be told.
+    are matched to the package's by name if it returns a dictionary with those names, and by order otherwise.
+    It may also be a dictionary of the expected outputs of one call. A sequence of inputs is a series of calls
+    that share a state. `tolerance` is rms-relative: 1e-5, or 5e-3 for a package that computes in fp16. On
+    macOS, Core ML runs the package with each of `compute_units`, of which only CPU_ONLY decides. ValueError
+    when the framework is not known or the outputs do not match.
     """
     calls = [inputs] if isinstance(inputs, Mapping) else list(inputs)
-    framework = framework or framework_of(source, calls[0])
-    if framework not in FRAMEWORKS:
-        raise ValueError(f"framework '{framework}' is not known; known are {', '.join(FRAMEWORKS)}")
+    if callable(source):
+        framework = framework or framework_of(source, calls[0])
+        if framework not in FRAMEWORKS:
+            raise ValueError(f"framework '{framework}' is not known; known are {', '.join(FRAMEWORKS)}")
     models = {precision: load(package, function, precision) for precision in precisions}
     first = next(iter(models.values()))
     if tolerance is None:
         tolerance = TOLERANCE["fp16" if first.uses_fp16 else "fp32"]
     fresh = copy.deepcopy(source) if len(calls) > 1 else source  # a series of calls may change it
     arrays = [{name: as_numpy(value) for name, value in each.items()} for each in calls]
-    with on_cpu(source, framework):  # as a whole: a state lasts over the calls
-        wanted = _wanted(source, calls, framework, first)
-    found = {f"reference {precision}": _series(model, arrays) for precision, model in models.items()}
-    rows = _rows(found, wanted, tolerance)
+    expected = _expected_outputs(source, calls, framework, first)
+    found = {f"reference {precision}": _predictions(model, arrays) for precision, model in models.items()}
+    rows = _rows(found, expected, tolerance)
     more, note = _by_core_ml(package, arrays, compute_units, function)
-    rows += _rows(more, wanted, max(tolerance, KERNELS))
+    rows += _rows(more, expected, max(tolerance, CORE_ML_TOLERANCE))
     report = Report(str(package), tolerance, rows, note=note)
-    if report.passed:
+    if report.passed or not callable(fresh):
         return report
-    divergence = _divergence(fresh, calls[0], arrays[0], framework, models, report)
+    divergence = _divergence(fresh, calls[0], framework, models, report)
     return replace(report, divergence=divergence)
 
 
-def _rows(found: Mapping[str, list | None], wanted: Mapping[str, list], tolerance: float) -> tuple[Row, ...]:
-    """A row per runtime and output; None stands for a runtime that refused the package."""
+def _rows(found: Mapping[str, Outputs | None], expected: Expected, tolerance: float) -> tuple[Row, ...]:
+    """A row for each runtime and output; None stands for a runtime that refused the package."""
     return tuple(
-        compare(runtime, name, [_array(step[name]) for step in series], wanted[name], tolerance)
+        compare(runtime, name, [as_array(step[name]) for step in series], expected[name], tolerance)
         if series is not None
-        else _none(runtime, name, (), tolerance)
+        else _failed_row(runtime, name, (), tolerance)
         for runtime, series in found.items()
-        for name in wanted
+        for name in expected
     )
 
 
-def _none(runtime: str, output: str, shape: tuple[int, ...], tolerance: float) -> Row:
-    """The row of an output that is not there, or not in its shape."""
+def _failed_row(runtime: str, output: str, shape: tuple[int, ...], tolerance: float) -> Row:
+    """The row of an output that is missing or has another shape."""
     decides = runtime.removeprefix(CORE_ML) not in COMPUTE_UNITS[1:]
     return Row(runtime, output, shape, np.inf, np.inf, np.inf, np.nan, False, tolerance, decides)
 
 
 def compare(
-    runtime: str,
-    output: str,
-    found: Sequence[np.ndarray],
-    wanted: Sequence[np.ndarray],
-    tolerance: float,
+    runtime: str, output: str, found: Sequence[np.ndarray], expected: Sequence[np.ndarray], tolerance: float
 ) -> Row:
-    """The errors of one output, over a series of calls taken together."""
+    """The errors of one output over a series of calls."""
     shape = tuple(np.shape(found[0]))
-    pairs = list(zip(found, wanted, strict=True))
+    pairs = list(zip(found, expected, strict=True))
     if any(np.atleast_1d(a).shape != np.atleast_1d(b).shape for a, b in pairs):
-        return _none(runtime, output, shape, tolerance)
+        return _failed_row(runtime, output, shape, tolerance)
     a, b = (np.concatenate([pair[i].reshape(-1).astype(np.float64) for pair in pairs]) for i in (0, 1))
     difference = np.abs(np.where(a == b, 0.0, a - np.where(a == b, 0.0, b)))
     scale = np.abs(b).max(initial=0.0, where=np.isfinite(b))
     rms = rms_relative(a, b)
     largest = float(difference.max(initial=0.0))
     return replace(
-        _none(runtime, output, shape, tolerance),
+        _failed_row(runtime, output, shape, tolerance),
         max_absolute=largest,
         max_relative=largest / max(scale, 1e-30),
         rms_relative=rms,
@@ -190,7 +191,7 @@ def compare(
     )
 
 
-def _array(value: Any) -> np.ndarray:
+def as_array(value: Any) -> np.ndarray:
     """An output as an array: a classifier's probabilities in order, an image as (1, C, H, W)."""
     if isinstance(value, dict):
         return np.array([list(value.values())])
@@ -207,56 +208,74 @@ def _cosine(a: np.ndarray, b: np.ndarray) -> float:
         return float(a @ b / lengths)
 
 
-def _wanted(source, calls, framework: str, model: Model) -> dict[str, list[np.ndarray]]:
-    """What the source returns for each call, by the package's output names."""
-    by_call = [call(source, each, framework) for each in calls]
+def _expected_outputs(source: Source, calls: Calls, framework: str | None, model: Model) -> Expected:
+    """The expected outputs of each call by the package's output names."""
     names = [name for name, feature in model.outputs.items() if feature.kind in COMPARED]
-    keys = list(by_call[0])
-    if set(keys) == set(names):
-        return {name: [values[name] for values in by_call] for name in names}
-    if len(keys) != len(names):
+    by_call = _source_outputs(source, calls, framework) if callable(source) else [source]
+    keys = [key for key in by_call[0] if callable(source) or key in names or key not in model.outputs]
+    if set(keys) == set(names) and len(by_call) == len(calls):
+        return {name: [as_array(values[name]) for values in by_call] for name in names}
+    if not callable(source):
         raise ValueError(
-            f"the source returns {len(keys)} values, the package {len(names)}: {', '.join(names)}"
+            f"the outputs to compare are {', '.join(names)}, for one call; given are "
+            f"{', '.join(keys) or 'none'} for {len(calls)}"
         )
+    if len(keys) != len(names):
+        listed = ", ".join(names)
+        raise ValueError(f"the source returns {len(keys)} values, the package {len(names)}: {listed}")
     return {name: [values[key] for values in by_call] for name, key in zip(names, keys, strict=True)}
 
 
-def _series(model: Model, calls: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _source_outputs(source: Callable[..., Any], calls: Calls, framework: str | None) -> Outputs:
+    try:
+        with on_cpu(source, framework):  # one block for all calls, so that a state lasts
+            return [call(source, each, framework) for each in calls]
+    except (RuntimeError, ValueError, TypeError) as error:
+        shapes = ", ".join(f"{name} {np.shape(value)}" for name, value in calls[0].items())
+        error.add_note(f"the source raised this {type(error).__name__} for the inputs {shapes}")
+        raise
+
+
+def _predictions(model: Model, calls: Calls) -> Outputs:
     state = model.make_state() if model.states else None
     return [model.predict(each, state) for each in calls]
 
 
-def _by_core_ml(package, calls, units, function: str) -> tuple[dict[str, list[dict] | None], str]:
-    """What Core ML returns for each call, by compute units, None where it refuses; a note that says why."""
+def _by_core_ml(
+    package: str | Path, calls: Calls, units: Sequence[str], function: str
+) -> tuple[dict[str, Outputs | None], str]:
+    """The outputs of Core ML by compute units, None if it refuses the package, and a note that says why."""
     if not native_core_ml.here() or not units:
         return {}, ""
-    if missing := native_core_ml.fault(package):
+    if missing := native_core_ml.unmet_requirement(package):
         return {}, f"Core ML itself {missing}"
-    found, notes = {}, []
+    found: dict[str, Outputs | None] = {}
+    notes = []
     for unit in units:
         try:
             found[f"{CORE_ML}{unit}"] = _core_ml(package, calls, unit, function)
         except RuntimeError as error:
             found[f"{CORE_ML}{unit}"] = None
-            notes.append(f"{CORE_ML}{unit} refuses it: {' '.join(str(error).split())}")
+            notes.append(f"{CORE_ML}{unit} refuses the package: {' '.join(str(error).split())}")
     return found, "; ".join(notes)
 
 
-def _core_ml(package, calls, unit: str, function: str) -> list[dict[str, Any]]:
-    """What Core ML returns for each call. Errors: RuntimeError, in its own words, when it refuses."""
+def _core_ml(package: str | Path, calls: Calls, unit: str, function: str) -> Outputs:
+    """The outputs of Core ML for each call; RuntimeError with its message if it refuses the package."""
     model = native_core_ml.model(package, unit, function)
     state = model.make_state() if model.get_spec().description.state else None
     return [model.predict(dict(each), state=state) for each in calls]
 
 
 def _divergence(
-    source, inputs, arrays, framework, models: dict[str, Model], report: Report
+    source: Callable, inputs: Mapping, framework: str | None, models: dict[str, Model], report: Report
 ) -> Divergence | None:
-    """Where the first failing precision diverges, on the first call; Core ML shows no intermediates."""
+    """Where the first failing precision diverges, on the first call; Core ML has no intermediate values."""
     failing = [p for p in models if any(r.runtime == f"reference {p}" and not r.passed for r in report.rows)]
     if not failing:
         return None
     model = models[failing[0]]
+    arrays = {name: as_numpy(value) for name, value in inputs.items()}
     known = [*arrays.values(), *intermediates(source, inputs, framework)]
     state = model.make_state() if model.states else None
     return find_divergence(model, arrays, known, report.tolerance, state)

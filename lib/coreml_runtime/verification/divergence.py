@@ -1,9 +1,8 @@
 """Finds the first operation of a package whose value diverges from the source it was converted from.
 
-A value of the program agrees when the source made one with the same elements, in any layout. Converters
-split and merge operations, so values in between need not agree: an operation diverges when neither its value
-nor any value computed from it agrees, and it is named when it is the first such operation that an output in
-question depends on.
+A value of the program agrees if the source computed one with the same elements, in any layout. Converters
+split and merge operations, so not every value has a counterpart: an operation diverges if neither its value
+nor any value computed from it agrees. The one that is named is the first on which a failing output depends.
 """
 
 from __future__ import annotations
@@ -20,11 +19,14 @@ from coreml_runtime.execution.model import Model
 if TYPE_CHECKING:
     from coreml_runtime.execution.scope import Operation
 
+    Steps = list[tuple[Operation, str, np.ndarray]]
+
 
 @dataclass(frozen=True)
 class Divergence:
-    """The operation that diverges: its MIL type, the name and shape of its value, the least rms-relative
-    error to any value of the source of its size (inf: there is none), and whether the value is finite.
+    """The operation that diverges: its MIL type, the name and shape of its value, and whether that is finite.
+
+    `error` is the least rms-relative error to any value of the source of that size, or inf if there is none.
     """
 
     type: str
@@ -36,19 +38,15 @@ class Divergence:
     def __str__(self) -> str:
         value = "" if self.finite else ", not finite"
         if np.isinf(self.error):
-            return f"{self.type} '{self.name}' {self.shape}{value}: the source makes no value of this size"
+            return f"{self.type} '{self.name}' {self.shape}{value}: the source computes no value of this size"
         return f"{self.type} '{self.name}' {self.shape}{value}: rms-relative error {self.error:.1e}"
 
 
 def find_divergence(
-    model: Model,
-    inputs: dict[str, Any],
-    known: Iterable[np.ndarray],
-    tolerance: float,
-    state: Any = None,
+    model: Model, inputs: dict[str, Any], known: Iterable[np.ndarray], tolerance: float, state: Any = None
 ) -> Divergence | None:
     """The first operation of `model` that diverges from the `known` values of the source, or None."""
-    steps: list[tuple[Operation, str, np.ndarray]] = []
+    steps: Steps = []
 
     def record(operation: Operation, name: str, value: Any) -> None:
         if hasattr(value, "numpy"):
@@ -78,23 +76,23 @@ def least_error(value: np.ndarray, candidates: Sequence[np.ndarray], tolerance: 
     return min([least, *(rms_relative(ordered, np.sort(candidate)) for candidate in candidates)])
 
 
-def rms_relative(found: np.ndarray, wanted: np.ndarray) -> float:
-    """RMS of the difference over RMS of the wanted; inf where only one of them is finite."""
-    same = (found == wanted) | (np.isnan(found) & np.isnan(wanted))
+def rms_relative(found: np.ndarray, expected: np.ndarray) -> float:
+    """RMS of the difference over RMS of the expected values; inf if only one of the two is finite."""
+    same = (found == expected) | (np.isnan(found) & np.isnan(expected))
     if same.all():
         return 0.0
-    difference = np.where(same, 0.0, found.astype(np.float64) - np.where(same, 0.0, wanted))
+    difference = np.where(same, 0.0, found.astype(np.float64) - np.where(same, 0.0, expected))
     if not np.isfinite(difference).all():
         return np.inf
-    size = np.sqrt(np.mean(np.square(np.where(np.isfinite(wanted), wanted, 0.0), dtype=np.float64)))
+    size = np.sqrt(np.mean(np.square(np.where(np.isfinite(expected), expected, 0.0), dtype=np.float64)))
     return float(np.sqrt(np.mean(np.square(difference))) / max(size, 1e-30))
 
 
-def _diverging(model: Model, steps, errors: dict[str, float], tolerance: float) -> Iterable[str]:
-    """The values that no agreeing value depends on but an output in doubt does, in program order."""
+def _diverging(model: Model, steps: Steps, errors: dict[str, float], tolerance: float) -> Iterable[str]:
+    """The values on which a failing output depends but no agreeing value does, in program order."""
     reaches = {name for name, error in errors.items() if error <= tolerance}
-    doubtful = {name for name in model.outputs if errors.get(name, np.inf) > tolerance}
-    needed = set(doubtful)
+    failing = {name for name in model.outputs if errors.get(name, np.inf) > tolerance}
+    needed = set(failing)
     for operation, name, _ in reversed(steps):
         if name in reaches:
             reaches.update(operation.inputs)

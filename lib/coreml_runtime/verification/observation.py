@@ -1,6 +1,6 @@
-"""Calls a torch or MLX callable on NumPy arrays, and records every intermediate value it makes on the way.
+"""Calls a torch or MLX callable on NumPy arrays, and records every intermediate value that it computes.
 
-What it computes is what a package is compared with, so it computes on the CPU: a GPU may round otherwise.
+A package is compared with these values, so they are computed on the CPU: a GPU may round differently.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -16,19 +16,19 @@ FRAMEWORKS = ("torch", "mlx")
 
 
 def framework_of(source: Callable, inputs: Mapping[str, Any]) -> str:
-    """The framework of a callable, by its type or its inputs' types; ValueError when neither says."""
+    """The framework of a callable, from its type or its inputs' types; ValueError if neither shows it."""
     kinds = [kind.__module__ for value in (source, *inputs.values()) for kind in type(value).__mro__]
     for framework in FRAMEWORKS:
         if any(kind.split(".")[0] == framework for kind in kinds):
             return framework
     raise ValueError(
-        f"the framework of {getattr(source, '__name__', source)} is not known from its type or its inputs: "
-        f"pass framework= one of {', '.join(FRAMEWORKS)}"
+        f"the framework of {getattr(source, '__name__', source)} is not known from its type or its inputs; "
+        f"state the framework, one of {', '.join(FRAMEWORKS)}"
     )
 
 
-def call(source: Callable, inputs: Mapping[str, Any], framework: str) -> dict[str, np.ndarray]:
-    """The outputs of `source`: a dictionary's by its keys, others numbered as they come."""
+def call(source: Callable, inputs: Mapping[str, Any], framework: str | None) -> dict[str, np.ndarray]:
+    """The outputs of `source`: those of a dictionary by its keys, others by their number in order."""
     result = _run(source, inputs, framework)
     if isinstance(result, Mapping) and not any(
         isinstance(value, (tuple, list, Mapping)) for value in result.values()
@@ -37,7 +37,7 @@ def call(source: Callable, inputs: Mapping[str, Any], framework: str) -> dict[st
     return {str(i): _numpy(value) for i, value in enumerate(_leaves(result))}
 
 
-def intermediates(source: Callable, inputs: Mapping[str, Any], framework: str) -> list[np.ndarray]:
+def intermediates(source: Callable, inputs: Mapping[str, Any], framework: str | None) -> list[np.ndarray]:
     """Every value that `source` computes on the inputs, in order of creation."""
     recording = _torch_recording if framework == "torch" else _mlx_recording
     with recording() as made:
@@ -46,11 +46,11 @@ def intermediates(source: Callable, inputs: Mapping[str, Any], framework: str) -
 
 
 def as_numpy(value: Any) -> Any:
-    """An input as a package takes it: NumPy arrays, and images as they are."""
+    """An input as a package takes it: an image as it is, anything else as a NumPy array."""
     return value if hasattr(value, "getbands") else _numpy(value)
 
 
-def _run(source: Callable, inputs: Mapping[str, Any], framework: str) -> Any:
+def _run(source: Callable, inputs: Mapping[str, Any], framework: str | None) -> Any:
     with on_cpu(source, framework):
         if framework == "torch":
             import torch
@@ -96,20 +96,20 @@ def _torch_recording() -> Iterator[list]:
 
     made: list = []
 
-    class Recorder(TorchDispatchMode):
-        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+    class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
+        def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             result = function(*args, **(kwargs or {}))
-            # Cloned: a later operation may write into it.
+            # A clone, because a later operation may write into it.
             made.extend(value.clone() for value in _leaves(result) if isinstance(value, torch.Tensor))
             return result
 
-    with Recorder():
+    with Recorder():  # type: ignore[no-untyped-call]
         yield made
 
 
 @contextmanager
 def _mlx_recording() -> Iterator[list]:
-    """Wraps MLX's functions and the methods of its arrays: it has no dispatch hook of its own."""
+    """Wraps MLX's functions and the methods of its arrays, because MLX has no dispatch hook."""
     mx = mlx()
 
     made: list = []

@@ -1,7 +1,7 @@
-"""Expected values are computed on the CPU, whatever device a model lies on and whatever the default is.
+"""Computes expected values on the CPU, whatever the device of the model and the default device are.
 
-A GPU rounds in its own ways (Metal's Winograd convolutions, for one), and a package must not be called wrong
-for that. Afterwards everything is as it was.
+A GPU rounds differently, as in Metal's Winograd convolutions, and a package must not fail because of that.
+Afterwards everything is restored.
 """
 
 from __future__ import annotations
@@ -10,22 +10,22 @@ import functools
 import importlib
 import inspect
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
 
 
 def mlx() -> ModuleType:
-    """mlx.core, which only sources written in MLX need; whoever passes one has imported it."""
+    """mlx.core, which only a source written in MLX needs."""
     return importlib.import_module("mlx.core")
 
 
 @contextmanager
 def mlx_on_cpu() -> Iterator[None]:
-    """MLX's operations on its CPU stream; a decorator as well. Evaluated arrays stay where they are."""
+    """Run MLX's operations on its CPU stream; also a decorator. Evaluated arrays stay where they are."""
     mx = mlx()
     with mx.stream(mx.cpu):
         yield
@@ -33,11 +33,11 @@ def mlx_on_cpu() -> Iterator[None]:
 
 @contextmanager
 def torch_on_cpu(source: Callable) -> Iterator[None]:
-    """PyTorch's new tensors on the CPU, and `source`'s modules with copies of their tensors there.
+    """Create new torch tensors on the CPU, and give the modules of `source` copies of their tensors there.
 
-    These modules are `source` itself, the one it is a method of, and those it refers to by name. Calls inside
-    one block share a module's state; the modules have their own tensors back after it. A tensor on a GPU that
-    `source` refers to itself is not moved: torch then refuses to mix the devices.
+    These modules are `source` itself, the one whose method it is, and those that it refers to by name. Calls
+    inside one block share a module's state; after the block the modules have their own tensors again. A GPU
+    tensor that `source` refers to directly is not moved: torch then refuses to mix the devices.
     """
     import torch
 
@@ -63,7 +63,7 @@ def _copied(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def _modules(source: Callable) -> list[torch.nn.Module]:
-    """Every module in what a callable is, is bound to, or refers to, each once."""
+    """Every module that a callable is, is bound to, or refers to, each once."""
     import torch
 
     while isinstance(source, functools.partial):
@@ -76,6 +76,6 @@ def _modules(source: Callable) -> list[torch.nn.Module]:
     return list(dict.fromkeys(found))
 
 
-def on_cpu(source: Callable, framework: str):
+def on_cpu(source: Callable[..., Any], framework: str | None) -> AbstractContextManager[None]:
     """The block in which `source` of "torch" or "mlx" computes on the CPU."""
     return torch_on_cpu(source) if framework == "torch" else mlx_on_cpu()

@@ -206,7 +206,7 @@ def check(folder: str | Path) -> str:
     built = Path(folder) / ".build"
     files = sorted(path for path in Path(folder).rglob("*.swift") if built not in path.parents)
     swift = shutil.which("swift")
-    version = native_core_ml.told(swift, "--version", seconds=STARTED) if swift else ""
+    version = native_core_ml.command_output(swift, "--version", seconds=STARTED) if swift else ""
     if version:  # a Mac without tools has a stub of this name, which fails
         number = re.search(r"Swift version (\S+)", version)
         return _by_swift(swift, f"by Swift {number[1] if number else 'of unknown version'}", folder, files)
@@ -223,7 +223,7 @@ def _by_swift(swift: str, by: str, folder: str | Path, files: list[Path]) -> str
     if not native_core_ml.here():
         failed = _ran([f"{swift}c", "-frontend", "-parse", *map(str, files)])
         return f"not parsed {by}: {failed}" if failed else f"parsed {by}"
-    tested = bool(native_core_ml.told("xcrun", "--find", "xctest", seconds=30))  # Xcode brings XCTest
+    tested = bool(native_core_ml.command_output("xcrun", "--find", "xctest", seconds=30))  # part of Xcode
     more = ["--build-tests"] if tested else []
     failed = _ran([swift, "build", *more, "--package-path", str(folder)])
     if failed:

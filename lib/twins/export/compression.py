@@ -97,7 +97,7 @@ def _runs(model, given: Trained) -> Predict:
 def runtimes(package: Path) -> dict[str, object]:
     """What can run a package here: the reference runtime, and Core ML's CPU where the system can."""
     found: dict[str, object] = {"reference": load(package)}
-    if not native_core_ml.fault(package):
+    if not native_core_ml.unmet_requirement(package):
         found[CORE_ML] = native_core_ml.model(package)
     return found
 

@@ -179,7 +179,7 @@ def _converted(route: str, task: Task, folder: Path) -> Conversion:
         return Conversion(task.model, route, case, steps, None, None, None, False, line, "", "", told)
     error = report.worst.rms_relative
     error = float(error) if np.isfinite(error) else None
-    case["computes"] = "fp16" if held.halves else "fp32"
+    case["computes"] = "fp16" if held.uses_fp16 else "fp32"
     measured = (held.size, held.count, error, report.passed, line_of(report))
     return Conversion(task.model, route, case, steps, *measured, "", "", told)
 

@@ -18,7 +18,7 @@ def contents(packages: dict[str, Path]) -> pd.DataFrame:
                 "package": label,
                 "KiB": found.size / 1024,
                 "operations": found.count,
-                "computes in": "fp16" if found.halves else "fp32",
+                "computes in": "fp16" if found.uses_fp16 else "fp32",
                 "inputs": ", ".join(map(str, found.inputs)),
                 "outputs": ", ".join(map(str, found.outputs)),
             }

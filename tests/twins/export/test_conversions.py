@@ -53,7 +53,7 @@ def test_a_package_is_checked_and_its_first_run_kept_apart(records, folder):
     assert "passes" in done.line and str(folder) not in done.line
     assert list(done.steps) == list(done.case["first"]) == ["export", "decompose", "convert", "save"]
     held = inspect(conversions.place(folder, EXPORT, "small", "float32"))
-    assert (held.count, held.size, held.halves) == (done.operations, done.size, False)
+    assert (held.count, held.size, held.uses_fp16) == (done.operations, done.size, False)
     assert held.operations["linear"] == 2
 
 
