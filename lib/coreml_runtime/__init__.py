@@ -12,6 +12,7 @@ format (https://github.com/apple/coremltools/tree/main/mlmodel/format). It share
 
 from coreml_runtime.execution.emulation import reference_predictions
 from coreml_runtime.execution.model import Model, State, load
+from coreml_runtime.execution.scope import Operation
 from coreml_runtime.format.contents import Contents, inspect
 from coreml_runtime.format.features import Feature
 from coreml_runtime.verification.comparison import Report, Row, verify
@@ -23,6 +24,7 @@ __all__ = [
     "Divergence",
     "Feature",
     "Model",
+    "Operation",
     "Report",
     "Row",
     "State",
