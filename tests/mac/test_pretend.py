@@ -72,7 +72,8 @@ from twins.machine import identity, process_memory
 process_memory.reset_peak()
 big = bytearray(b"1" * 2**27)
 print(json.dumps({
-    "system": platform.system(), "libraries": sysconfig.get_platform(), "machine": str(identity.fingerprint()),
+    "system": platform.system(), "libraries": sysconfig.get_platform(),
+    "machine": str(identity.fingerprint()),
     "devices": frameworks.common_devices(), "lacking": frameworks.LACKING, "memory": process_memory.meaning(),
     "peak": 2**27 < process_memory.peak() < process_memory.held() + 2**27,
 }))
