@@ -4,6 +4,7 @@ The options: https://www.sphinx-doc.org/en/master/usage/configuration.html, http
 https://pradyunsg.me/furo/customisation/
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -11,8 +12,22 @@ sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
 from pages import DARK, LIGHT
 
+DOCS = Path(__file__).parents[2] / "docs"
+sys.path.insert(0, str(DOCS))
+
 project = html_title = "Twins"
 extensions = ["myst_nb", "sphinx_design", "sphinx_copybutton", "maths", "pages"]
+extensions += ["sphinx.ext.autodoc", "sphinxext.opengraph", *(["generated"] if DOCS.is_dir() else [])]
+
+autodoc_member_order = "bysource"
+autodoc_typehints_format = "short"
+python_maximum_signature_line_length = 130
+add_module_names = toc_object_entries = False
+default_role = "code"  # `x` in a docstring is code
+
+ogp_site_url = os.environ.get("TWINS_SITE_URL", "")  # with a slash at its end; "" makes addresses relative
+ogp_social_cards = {"image": "twins.png", "image_mini": "twins.png", "site_url": "MLX or PyTorch?"}
+ogp_social_cards |= {"line_color": LIGHT["mlx"]}
 
 nb_execution_mode = "off"  # the notebooks are executed already
 nb_render_markdown_format = "myst"  # an output may carry tabs and links to other notebooks
@@ -28,7 +43,7 @@ html_static_path = ["_static"]
 html_css_files = ["twins.css"]
 html_js_files = [("report.js", {"defer": "defer"})]
 html_logo = html_favicon = "_static/twins.svg"
-html_copy_source = html_show_sphinx = html_show_copyright = html_use_index = False
+html_copy_source = html_show_sphinx = html_show_copyright = html_use_index = html_domain_indices = False
 html_show_search_summary = False  # it is fetched page by page, which browsers refuse for file://
 
 FURO = {  # furo's own colours: text and links, whose blue would read as MLX's
@@ -39,6 +54,8 @@ FURO = {  # furo's own colours: text and links, whose blue would read as MLX's
     "brand-primary": "ink",
     "brand-content": "ink",
     "brand-visited": "ink",
+    "api-name": "ink",
+    "api-pre-name": "muted",
 }
 
 

@@ -104,12 +104,18 @@ def tabs(sources: dict[str, str]) -> str:
 
 
 def link(markdown: str, pages: Collection[str]) -> str:
-    """Markdown in which a link to a notebook that this report lacks is its text and says so."""
+    """Markdown in which a link to a notebook that this report lacks is its text and says so.
+
+    The notebooks of notebooks/ are the first pages of the site.
+    """
 
     def checked(found: re.Match) -> str:
-        return found[0] if found["page"] in pages else f"{found['text']} (not in this report)"
+        if found["page"] not in pages:
+            return f"{found['text']} (not in this report)"
+        return found[0].replace(found["folder"], "/") if found["folder"] else found[0]
 
-    return re.sub(r"\[(?P<text>[^]]*)\]\((?P<page>[\w-]+)\.ipynb(#[^)]*)?\)", checked, markdown)
+    target = r"\((?P<folder>[./]+/notebooks/)?(?P<page>[\w-]+)\.ipynb(#[^)]*)?\)"
+    return re.sub(rf"\[(?P<text>[^]]*)\]{target}", checked, markdown)
 
 
 def show_effective_parameters(cells: list) -> list:
@@ -154,6 +160,7 @@ def assignments(source: str) -> dict[str, ast.expr]:
 def read_source(app, docname: str, source: list[str]) -> None:
     """Sphinx's event; a fault becomes a warning with the name of the notebook, which fails the build."""
     if app.env.doc2path(docname).suffix != ".ipynb":
+        source[0] = link(source[0], app.env.found_docs)
         return
     try:
         source[0] = nbformat.writes(read(source[0], app.env.found_docs))

@@ -9,6 +9,10 @@ const watcher = new ResizeObserver(entries => {
 });
 boxes.forEach(box => watcher.observe(box));
 
+// Sphinx gives captions of the navigation no level as headings, and lays a long signature out as a list without terms.
+for (const caption of document.querySelectorAll(".caption[role=heading]")) caption.ariaLevel = 2;
+for (const list of document.querySelectorAll(".sig dl")) list.role = "presentation";
+
 const UNITS = { ns: 1e-9, "µs": 1e-6, ms: 1e-3, min: 60, h: 3600, KB: 1e3, MB: 1e6, GB: 1e9, TB: 1e12,
   KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, k: 1e3, M: 1e6, G: 1e9, T: 1e12, GFLOP: 1e9, TFLOP: 1e12 };
 

@@ -1,19 +1,27 @@
 """Builds the site from executed notebooks: `python -m twins.series.site NOTEBOOKS OUT [--profile NAME]`.
 
-The pages and their look are `lib/site/`, a Sphinx configuration. The site needs no server and no network.
+The pages and their look are `lib/site/`, a Sphinx configuration; the documentation pages are `docs/`. The
+site needs no server and no network. TWINS_SITE_URL=ADDRESS names where it will be served, for social cards.
 """
 
 import argparse
 import hashlib
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-CONFIGURATION = Path(__file__).parents[2] / "site"
+ROOT = Path(__file__).parents[3]
+CONFIGURATION = ROOT / "lib" / "site"
+DOCS = ROOT / "docs"
+# The documentation pages are made from these besides: docstrings, tables of the code, tests, records.
+DOCUMENTED = ("lib/coreml_runtime", "lib/mlx_coreml", "tests/coreml_runtime", "data/results")
 DIGEST = ".digest"
+CARD = "twins.png"  # the mark on social cards, which take no SVG
 INDEX = """\
 # MLX or PyTorch?
 
@@ -23,8 +31,12 @@ INDEX = """\
 {entries}
 :::
 
+{trees}
+"""
+TREE = """\
 ```{{toctree}}
 :hidden:
+:caption: {caption}
 
 {names}
 ```
@@ -53,7 +65,9 @@ def build(notebooks: Path, out: Path, profile: str) -> Path:
     with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent.resolve()) as scratch:
         source, html = Path(scratch, "source"), Path(scratch, "html")
         source.mkdir()
-        for page in pages:
+        if DOCS.is_dir():
+            shutil.copytree(DOCS, source, ignore=shutil.ignore_patterns("*.py*"), dirs_exist_ok=True)
+        for page in [*pages, CONFIGURATION / "_static" / CARD]:
             (source / page.name).write_bytes(page.read_bytes())
         (source / "index.md").write_text(index(pages, profile), encoding="utf-8")
         run_sphinx(source, html, Path(scratch, "doctrees"))
@@ -70,23 +84,30 @@ def finished(notebooks: Path) -> list[Path]:
 
 
 def digest(pages: list[Path], profile: str) -> str:
-    """One hash over all that a site is made from: notebooks, configuration, this module and `show`."""
-    configuration = (p for p in CONFIGURATION.rglob("*") if p.is_file() and p.suffix != ".pyc")
+    """One hash over all that a site is made from: notebooks, documentation, configuration, code, address."""
+    folders = [CONFIGURATION, DOCS, *(ROOT / name for name in DOCUMENTED)]
+    files = [p for each in folders for p in sorted(each.rglob("*")) if p.is_file() and p.suffix != ".pyc"]
     code = [Path(__file__), Path(__file__).with_name("show.py")]
-    parts = [profile.encode()]
-    for path in [*pages, *sorted(configuration), *code]:
+    parts = [profile.encode(), os.environ.get("TWINS_SITE_URL", "").encode()]
+    for path in [*pages, *files, *code]:
         parts += [path.name.encode(), hashlib.sha256(path.read_bytes()).digest()]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 
 def index(pages: list[Path], profile: str) -> str:
-    """The first page: what the report is, then every notebook with its question."""
+    """The first page: what the report is, every notebook with its question, the groups of the navigation."""
     ran = f", run under the profile `{profile}`" if profile else ""
     entries = (entry(page, *heading(page)) for page in pages)
+    groups = {
+        "Report": [page.stem for page in pages],
+        "Libraries": [f"{path.parent.name}/index" for path in sorted(DOCS.glob("*/index.md"))],
+        "About": [path.stem for path in sorted(DOCS.glob("*.md"))],
+    }
+    trees = (TREE.format(caption=k, names="\n".join(names)) for k, names in groups.items() if names)
     return INDEX.format(
         introduction=INTRODUCTION.format(profile=ran),
         entries="\n".join(entries),
-        names="\n".join(page.stem for page in pages),
+        trees="\n".join(trees),
     )
 
 

@@ -152,14 +152,14 @@ def look(browser, folder: Path) -> list[str]:
     for scheme in ("light", "dark"):
         with browser.new_context(color_scheme=scheme) as context:
             page = listening(context, faults)
-            for path in sorted(folder.glob("*.html")):
+            for path in sorted(folder.rglob("*.html")):
                 page.goto(path.as_uri())
                 page.evaluate(AXE)
                 for device, width in WIDTHS.items():
                     page.set_viewport_size({"width": width, "height": 900})
                     page.evaluate(FRAMES)  # what watches for a new width runs after the first of them
                     seen = page.evaluate(LOOK)
-                    where = f"{path.name}, {device}, {scheme}:"
+                    where = f"{path.relative_to(folder)}, {device}, {scheme}:"
                     faults += [f"{where} scrolls sideways"] * seen["wide"]
                     faults += [f"{where} {fault}" for fault in seen["pictures"] + seen["violations"]]
                 pages[path.as_uri()] = page.evaluate(COLLECT)

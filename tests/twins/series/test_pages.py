@@ -77,6 +77,8 @@ def test_link_to_a_missing_notebook_says_so():
     text = "see [ours](01_machine.ipynb#ceilings), [theirs](09_coreml_ship.ipynb) and [x](https://a.b)"
     made = "see [ours](01_machine.ipynb#ceilings), theirs (not in this report) and [x](https://a.b)"
     assert read(new_markdown_cell(text), present={"01_machine"})[0].source == made
+    text_of_docs = "see [ours](../../notebooks/01_machine.ipynb#ceilings)"
+    assert pages.link(text_of_docs, {"01_machine"}) == "see [ours](/01_machine.ipynb#ceilings)"
     output = new_output("display_data", data={"text/markdown": text})
     cell = read(new_code_cell("", outputs=[output]), present={"01_machine"})[0]
     assert cell.outputs[0].data["text/markdown"] == made

@@ -59,8 +59,9 @@ def test_a_folder_of_other_files_is_left_alone(tmp_path):
     assert (tmp_path / "out" / "letter.txt").read_text() == "mine"
 
 
-def test_build_twice_then_fail(tmp_path):
+def test_build_twice_then_fail(tmp_path, monkeypatch):
     """The second call does nothing and needs no Sphinx; a failing one leaves the site of the first."""
+    monkeypatch.setattr(site, "DOCS", tmp_path / "no docs")  # they take longer than all the rest
     notebooks, out = tmp_path / "nb", tmp_path / "made" / "site"
     write(notebooks, "01_machine.ipynb", "# The machine\n\nWhat can it do?")
     opening, links = "# A model\n\nWho is faster?", "See [it](01_machine.ipynb) and [x](03_x.ipynb)."
@@ -75,6 +76,7 @@ def test_build_twice_then_fail(tmp_path):
 
     code = (
         "import sys; from pathlib import Path; from twins.series import site\n"
+        f"site.DOCS = Path({str(site.DOCS)!r})\n"
         f"print(site.build(Path({str(notebooks)!r}), Path({str(out)!r}), 'quick'))\n"
         "print({'sphinx', 'nbformat'} & set(sys.modules))"
     )
@@ -96,12 +98,16 @@ def test_build_twice_then_fail(tmp_path):
 
 
 def test_digest_sees_every_source(tmp_path, monkeypatch):
-    monkeypatch.setattr(site, "CONFIGURATION", tmp_path / "conf")
-    (tmp_path / "conf").mkdir()
+    for name in ("CONFIGURATION", "DOCS"):
+        monkeypatch.setattr(site, name, tmp_path / name)
+        (tmp_path / name).mkdir()
     page = write(tmp_path, "01_x.ipynb", "# A\n\nB?")
     seen = {site.digest([page], "quick"), site.digest([page], "full")}
-    (tmp_path / "conf" / "conf.py").write_text("a = 1")
+    for file in ("CONFIGURATION/conf.py", "DOCS/guide.md"):
+        (tmp_path / file).write_text("a = 1")
+        seen.add(site.digest([page], "quick"))
+    monkeypatch.setenv("TWINS_SITE_URL", "https://example.org/")
     seen.add(site.digest([page], "quick"))
     write(tmp_path, "01_x.ipynb", "# A\n\nC?")
     seen.add(site.digest([page], "quick"))
-    assert len(seen) == 4
+    assert len(seen) == 6

@@ -1,0 +1,97 @@
+"""Tables and texts that documentation pages take from code and records, with their date and versions.
+
+In a page such a part is a block ```{generated} NAME```; a code host shows the block's body in its place.
+What a part is made from is imported when a page has it, because that takes seconds.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from datetime import date
+from importlib.metadata import version
+
+import pandas as pd
+from sphinx.util.docutils import SphinxDirective
+
+from twins.records import store
+from twins.series import show
+
+
+def table(frame: pd.DataFrame) -> str:
+    """A table as the notebooks show it, in a box that scrolls."""
+    return f'<div class="output text_html">\n{show.table(frame).forms["text/html"]}\n</div>'
+
+
+def made_with(*names: str) -> str:
+    return f"made on {date.today()} with {', '.join(f'{name} {version(name)}' for name in names)}"
+
+
+def told(case: dict) -> str:
+    return "; ".join(f"{k} {', '.join(v) if isinstance(v, list) else v}" for k, v in case.items())
+
+
+def mil_operations() -> str:
+    """Every MIL operation of coremltools: opsets, the file that computes it, a test that runs it."""
+    import mlx_coreml.backends.mil  # noqa: F401  (quiets what coremltools says where Core ML is missing)
+    from coreml_runtime.coverage import coverage
+
+    found = coverage(store.ROOT / "tests" / "coreml_runtime")
+    count = sum(bool(each.implemented) for each in found)
+    how = made_with("coreml-runtime", "coremltools", "torch")
+    return f"{count} of {len(found)} operations are implemented ({how}).\n\n{table(pd.DataFrame(found))}"
+
+
+def lowered() -> str:
+    """The kinds of nodes that have a lowering."""
+    import mlx_coreml.backends.mil.program  # noqa: F401  (files every lowering)
+    from mlx_coreml.backends.mil.lowering.registry import RULES
+
+    names = ", ".join(f"`{name}`" for name in sorted(RULES))
+    return f"{len(RULES)} kinds of nodes have a lowering ({made_with('mlx-coreml', 'mlx')}): {names}."
+
+
+def refused() -> str:
+    """The primitives without a counterpart in Core ML, and why."""
+    from mlx_coreml.backends.mil.lowering.refused import REASONS
+
+    return table(pd.DataFrame(sorted(REASONS.items()), columns=["primitive", "why it is refused"]))
+
+
+def converted() -> str:
+    """What the newest recorded run converted directly from MLX."""
+    from twins.figures.conversion_figures import coverage_table
+
+    records = store.read(store.ROOT / "data" / "results").records
+    found = [record for record in records if isinstance(record.body, store.Coverage)]
+    newest = [r for r in found if r.run == max(each.run for each in found) and r.body.route == "MLX direct"]
+    first, frame = newest[0], coverage_table([r.body for r in newest])
+    frame.insert(2, "cases", [told(r.body.case) for r in newest])
+    versions = ", ".join(f"{name} {number}" for name, number in first.versions.items())
+    where = f"run of {first.run[:10]} on `{first.machine}`, page {first.notebook}, profile {first.profile}"
+    return f"From the records of the {where}: {versions}.\n\n{table(frame.drop(columns='route'))}"
+
+
+def command(module: str) -> str:
+    """The help of a command line and of each of its commands."""
+
+    def said(*names: str) -> str:
+        call = [sys.executable, "-m", module, *names, "--help"]
+        return subprocess.check_output(call, text=True, env=os.environ | {"COLUMNS": "88"})
+
+    names = re.search(r"\{([\w,]+)\}", top := said())[1].split(",")
+    return "\n".join(f"```text\n{text}```\n" for text in [top, *map(said, names)])
+
+
+class Generated(SphinxDirective):
+    required_arguments, optional_arguments, has_content = 1, 1, True
+
+    def run(self):
+        name, *given = self.arguments
+        makers = (mil_operations, lowered, refused, converted, command)
+        return self.parse_text_to_nodes({each.__name__: each for each in makers}[name](*given))
+
+
+def setup(app):
+    app.add_directive("generated", Generated)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
