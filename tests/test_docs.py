@@ -1,0 +1,135 @@
+"""The documentation: what its pages say runs, what they name exists, and the site holds them whole."""
+
+import doctest
+import os
+import re
+import subprocess
+import sys
+from html import unescape
+
+import nbformat
+import pytest
+import yaml
+from nbformat.v4 import new_markdown_cell, new_notebook
+
+import coreml_runtime
+import mlx_coreml
+from twins.records.leaks import leaks
+from twins.records.store import ROOT
+from twins.series import site
+
+PAGES = sorted(site.DOCS.rglob("*.md"))
+PAPERS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "lib/README.md")]
+# A Python block, and after it what it prints, if anything.
+BLOCK = re.compile(r"^```python\n(.*?)^```\n(?:\n```text\n(.*?)^```\n)?", re.MULTILINE | re.DOTALL)
+LOOSELY = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+PATH = re.compile(r"`((?:lib|tests|notebooks|data|docs|report)/[\w./*-]*)`")
+ADDRESS = "https://example.org/twins/"
+
+
+def name(page):
+    return str(page.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if BLOCK.search(page.read_text())], ids=name)
+def test_the_code_of_a_page_prints_what_the_page_says(page, tmp_path):
+    """All blocks of a page run in turn in one process, as a reader would type them."""
+    blocks = BLOCK.findall(page.read_text())
+    program = "\nprint(chr(0), end='')\n".join(code for code, _ in blocks)
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT / "lib")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    for (code, wanted), printed in zip(blocks, done.stdout.split("\0"), strict=True):
+        if not doctest.OutputChecker().check_output(wanted, printed, LOOSELY):
+            pytest.fail(f"{code}\nprinted\n{printed}\nand the page says\n{wanted}")
+
+
+@pytest.mark.parametrize("page", [*PAGES, *PAPERS], ids=name)
+def test_every_path_that_a_page_names_exists(page):
+    text = page.read_text()
+    for path in PATH.findall(text.replace("NN_name", "*")):
+        assert list(ROOT.glob(path.rstrip("/"))), path
+    for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
+        assert (page.parent / link).exists(), link
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """The site of one notebook with the documentation, as it is served at an address."""
+    folder = tmp_path_factory.mktemp("notebooks")
+    cells = [new_markdown_cell("# Core ML from MLX\n\nDoes it convert?")]
+    nbformat.write(new_notebook(cells=cells), folder / "08_coreml_from_mlx.ipynb")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TWINS_SITE_URL", ADDRESS)
+        return site.build(folder, folder.parent / "site", "quick").parent
+
+
+def test_the_navigation_has_the_libraries_after_the_report(made):
+    text = (made / "index.html").read_text()
+    places = [text.index(part) for part in ('"caption-text">Report', '"caption-text">Libraries')]
+    places += [text.index(f'href="{page.parent.name}/index.html"') for page in PAGES if page.stem == "index"]
+    assert places == sorted(places)
+    assert {page.relative_to(site.DOCS).with_suffix(".html") for page in PAGES} <= {
+        page.relative_to(made) for page in made.rglob("*.html")
+    }
+
+
+@pytest.mark.parametrize("library", [coreml_runtime, mlx_coreml], ids=lambda library: library.__name__)
+def test_every_public_name_is_in_the_reference_with_its_docstring(made, library):
+    text = (made / library.__name__ / "api.html").read_text()
+    for public in library.__all__:
+        assert f'id="{library.__name__}.{public}"' in text
+        told = getattr(library, public).__doc__.split()[:3]
+        assert " ".join(told).strip(".:").replace("`", "") in re.sub(r"<[^>]+>", "", unescape(text)), public
+
+
+def test_generated_parts_say_what_code_and_records_hold(made):
+    from mlx_coreml.backends.mil.lowering.refused import REASONS
+
+    covered = (made / "coreml_runtime" / "coverage.html").read_text()
+    assert re.search(r">softmax</t[dh]>.*operations/activation.py", covered) and "coremltools 9.0" in covered
+    refused = unescape((made / "mlx_coreml" / "errors.html").read_text())
+    assert all(f"{why}</td>" in refused for why in REASONS.values())
+    converted = (made / "mlx_coreml" / "coverage.html").read_text()
+    assert re.search(r"From the records of the run of \d{4}-\d\d-\d\d on", converted)
+    for library in ("coreml_runtime", "mlx_coreml"):
+        assert "usage: " + library.replace("_", "-") in (made / library / "command_line.html").read_text()
+
+
+def test_links_lead_to_the_notebooks_that_are_there(made):
+    text = (made / "coreml_runtime" / "checked.html").read_text()
+    assert 'href="../08_coreml_from_mlx.html"' in text
+    assert "Core ML from PyTorch (not in this report)" in text
+
+
+def test_every_page_has_a_social_card_of_its_own(made):
+    seen = []
+    for page in [path for path in made.rglob("*.html") if path.name != "search.html"]:
+        text = page.read_text()
+        tags = dict(re.findall(r'<meta (?:property|name)="((?:og|twitter):[\w:]+)" content="([^"]*)"', text))
+        assert tags["og:url"] == ADDRESS + str(page.relative_to(made))
+        assert tags["og:description"] and tags["og:image:alt"] == tags["og:description"]
+        card = made / tags["og:image"].removeprefix(ADDRESS)
+        assert card.read_bytes().startswith(b"\x89PNG") and tags["twitter:card"] == "summary_large_image"
+        assert not leaks(text), page
+        seen.append((tags["og:title"], tags["og:description"], card.name))
+    assert all(len(set(column)) == len(seen) for column in zip(*seen, strict=True))
+
+
+def test_the_papers_agree_with_the_packages():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    changes = (ROOT / "CHANGELOG.md").read_text()
+    assert citation["authors"] == [{"name": "The Twins developers"}] and citation["license"] == "MIT"
+    assert {coreml_runtime.__version__, mlx_coreml.__version__} == {citation["version"]}
+    newest = re.search(r"^## \[(\d+\.\d+\.\d+)\] - (\d{4}-\d\d-\d\d)$", changes, re.MULTILINE)
+    assert newest.groups() == (citation["version"], str(citation["date-released"]))
+
+
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 120
