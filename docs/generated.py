@@ -14,6 +14,7 @@ from importlib.metadata import version
 import pandas as pd
 from sphinx.util.docutils import SphinxDirective
 
+import mlx_startup  # noqa: F401  (before torch)
 from twins.records import store
 from twins.series import show
 
@@ -33,7 +34,6 @@ def told(case: dict) -> str:
 
 def mil_operations() -> str:
     """Every MIL operation of coremltools: opsets, the file that computes it, a test that runs it."""
-    import mlx_coreml.backends.mil  # noqa: F401  (quiets what coremltools says where Core ML is missing)
     from coreml_runtime.coverage import coverage
 
     found = coverage(store.ROOT / "tests" / "coreml_runtime")

@@ -4,6 +4,7 @@ The options: https://www.sphinx-doc.org/en/master/usage/configuration.html, http
 https://pradyunsg.me/furo/customisation/
 """
 
+import logging
 import os
 import sys
 from pathlib import Path
@@ -25,6 +26,8 @@ python_maximum_signature_line_length = 130
 add_module_names = toc_object_entries = False
 default_role = "code"  # `x` in a docstring is code
 
+for name in ("coremltools", "matplotlib.font_manager"):  # of Core ML, which is missing, and the cards' font
+    logging.getLogger(name).setLevel(logging.ERROR)
 ogp_site_url = os.environ.get("TWINS_SITE_URL", "")  # with a slash at its end; "" makes addresses relative
 ogp_social_cards = {"image": "twins.png", "image_mini": "twins.png", "site_url": "MLX or PyTorch?"}
 ogp_social_cards |= {"line_color": LIGHT["mlx"]}
