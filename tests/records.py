@@ -3,11 +3,11 @@
 from dataclasses import asdict
 
 from twins.machine.conditions import Conditions
-from twins.records import store
+from twins.records.record_types import Fit, Machine, Memory, Timing
 from twins.timing.statistics import AGAIN, Run, Samples
 
 QUIET = Conditions(2, 0.5, 0.1, 0, 0.3, 1.0, 0, "mains")
-MACHINE = store.Machine(
+MACHINE = Machine(
     id="chip-8gb",
     chip="Chip",
     gpu="",
@@ -26,7 +26,7 @@ MACHINE = store.Machine(
 
 def timed(
     subject: str, case: dict, seconds: dict[str, float], spread: float = 0.0, conditions=QUIET
-) -> store.Timing:
+) -> Timing:
     """Three processes of five calls by variant: the median is `seconds`, the rest within `spread` of it.
 
     CPU time is twice the wall time and the first call ten times it.
@@ -36,10 +36,10 @@ def timed(
         name: Samples(10 * s, [s * f for f in factors], [2 * s * f for f in factors])
         for name, s in seconds.items()
     }
-    return store.Timing(subject, case, [asdict(Run(variants, conditions))] * 3)
+    return Timing(subject, case, [asdict(Run(variants, conditions))] * 3)
 
 
-def step(batch: int, mlx: float, torch: float, modes=("eager",), again: float = 1.0, **more) -> store.Timing:
+def step(batch: int, mlx: float, torch: float, modes=("eager",), again: float = 1.0, **more) -> Timing:
     """A training-step record; compiled steps take half the time of eager ones."""
     seconds = {}
     for mode in modes:
@@ -49,13 +49,13 @@ def step(batch: int, mlx: float, torch: float, modes=("eager",), again: float = 
     return timed("training step", {"twin": "transformer_lm", "batch": batch}, seconds, **more)
 
 
-def product(n: int, dtype: str, mlx: float, torch: float) -> store.Timing:
+def product(n: int, dtype: str, mlx: float, torch: float) -> Timing:
     """A matrix-product record."""
     seconds = {"MLX": mlx, "PyTorch": torch, "PyTorch" + AGAIN: torch}
     return timed("matmul", {"n": n, "dtype": dtype}, seconds)
 
 
-def parts(mlx: tuple[float, ...], torch: tuple[float, ...]) -> store.Timing:
+def parts(mlx: tuple[float, ...], torch: tuple[float, ...]) -> Timing:
     """Seconds of data, forward, forward and backward, optimizer."""
     names = ("data", "forward", "forward and backward", "optimizer")
     seconds = {f"MLX {n}": s for n, s in zip(names, mlx, strict=True)}
@@ -63,17 +63,17 @@ def parts(mlx: tuple[float, ...], torch: tuple[float, ...]) -> store.Timing:
     return timed("parts", {"batch": 4}, seconds | {"PyTorch forward" + AGAIN: torch[1]})
 
 
-def fit(entropy: float | None = None, apart: float = 0.0) -> store.Fit:
+def fit(entropy: float | None = None, apart: float = 0.0) -> Fit:
     """Three steps, the halves `apart` at the last and torch's floor 0.001."""
     losses = {"MLX": [3.0, 2.0, 1.0 + apart], "PyTorch": [3.0, 2.0, 1.0], "floor": [3.0, 2.0, 1.001]}
     held_out = {"MLX": 1.2 + apart, "PyTorch": 1.2, "floor": 1.201}
     case = {"batch": 4, "steps": 3}
-    return store.Fit("transformer_lm", case, "stdlib", "digest", entropy, losses, held_out)
+    return Fit("transformer_lm", case, "stdlib", "digest", entropy, losses, held_out)
 
 
-def memory(**megabytes: int) -> list[store.Memory]:
+def memory(**megabytes: int) -> list[Memory]:
     """Memory records by variant, written as MLX_eager=200."""
     return [
-        store.Memory("transformer_lm", {}, variant.replace("_", " "), size * 2**20, None, "nothing")
+        Memory("transformer_lm", {}, variant.replace("_", " "), size * 2**20, None, "nothing")
         for variant, size in megabytes.items()
     ]

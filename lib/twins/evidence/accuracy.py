@@ -8,7 +8,7 @@ from math import sqrt
 
 import pandas as pd
 
-from twins.records import store
+from twins.records.record_types import Accuracy
 from twins.timing.comparison import FRAMEWORKS
 
 Z = 1.959964  # 97.5 % of a normal variable lie below it
@@ -24,7 +24,7 @@ def interval(right: int, total: int) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def table(record: store.Accuracy) -> pd.DataFrame:
+def table(record: Accuracy) -> pd.DataFrame:
     """Every trained half: share of held-out examples it gets right, interval, and verdict on the baseline."""
     baseline = record.majority / record.total
     rows = []
@@ -50,7 +50,7 @@ def _verdict(low: float, high: float, baseline: float) -> str:
     return "below the baseline" if high < baseline else "not told from the baseline"
 
 
-def reading(record: store.Accuracy) -> str:
+def reading(record: Accuracy) -> str:
     """Both accuracies with interval and verdict, and the baseline, in one sentence."""
     told = " and ".join(
         f"{row['framework']} {row['accuracy']:.3f} ({row['95 % interval']}, {row['verdict']})"

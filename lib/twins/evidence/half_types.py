@@ -4,14 +4,14 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from twins.records import store
+from twins.records.record_types import Timing
 from twins.timing import comparison, statistics
 from twins.timing.statistics import Ratio
 
 COLUMNS = ["batch", "type", "framework", "wall ms", "÷ float32"]
 
 
-def _rows(records: Iterable[store.Timing]) -> list[tuple[int, str, str, float, Ratio, float]]:
+def _rows(records: Iterable[Timing]) -> list[tuple[int, str, str, float, Ratio, float]]:
     """Batch, type, framework, seconds of a step, its ratio to float32, and the band of a tie."""
     rows = []
     for record in records:
@@ -24,7 +24,7 @@ def _rows(records: Iterable[store.Timing]) -> list[tuple[int, str, str, float, R
     return rows
 
 
-def table(records: Iterable[store.Timing]) -> pd.DataFrame:
+def table(records: Iterable[Timing]) -> pd.DataFrame:
     """Per type and framework: median wall time of a step, and its ratio to the framework's own in float32."""
     rows = [
         (batch, dtype, framework, round(1e3 * wall, 2), "1" if dtype == "float32" else str(ratio))
@@ -33,7 +33,7 @@ def table(records: Iterable[store.Timing]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def reading(records: Iterable[store.Timing], device: str) -> str:
+def reading(records: Iterable[Timing], device: str) -> str:
     """What each half type takes of the float32 step, and what a slower one does not mean, in sentences."""
     rows = [row for row in _rows(records) if row[1] != "float32"]
     told = [

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-from twins.records import store
+from twins.records import record_types as kinds
 from twins.records.store import Record
 from twins.timing import statistics
 
@@ -18,6 +18,18 @@ ABOVE_PROBE = 1.5  # a step may beat the machine's own probed ceiling by this mu
 LONGEST = 86400.0  # seconds of one call: a day
 MLX_EXISTS = datetime(2023, 12, 1, tzinfo=UTC)
 AHEAD = timedelta(days=1)  # of clocks that are set wrong
+LEAST = {  # what a field of each kind of record must at least be; None is no number
+    kinds.Machine: dict.fromkeys(("cores", "memory_gb", "threads", "gpu_cores"), 1),
+    kinds.Accuracy: {"total": 1},
+    kinds.Work: {"flops": 1},
+    kinds.Memory: {"resident": 0, "allocator": 0},
+    kinds.Sharing: {"size": 1},
+    kinds.Energy: {"joules": 0},
+    kinds.Conversion: {"size": 1, "operations": 1, "error": 0},
+    kinds.Compressed: {"size": 1, "weights": 1, "total": 1, "value": 0, "error": 0},
+    kinds.Traffic: {"compulsory": 1},
+    kinds.Precision: {"size": 1, "product": 0, "gradients": 0},
+}
 NAME = re.compile(r"[a-z0-9_]+(-[a-z0-9_]+)*")  # of a machine or notebook: a plain folder name
 
 
@@ -28,13 +40,17 @@ def problem(record: Record) -> str | None:
 
 def _problems(record: Record) -> Iterator[str]:
     """Everything that speaks against a record, what all kinds share first."""
+    body, kind = record.body, type(record.body)
     for what in ("machine", "notebook"):
         if not NAME.fullmatch(name := getattr(record, what)):
             yield f"{what} is {name!r:.60}, it must be a plain name of a-z, 0-9, - and _"
     yield from _date(record.run)
-    yield from _CHECKS.get(type(record.body), lambda _: ())(record.body)
-    if isinstance(record.body, store.Machine) and record.body.id != record.machine:
-        yield f"machine.id is {record.body.id!r}, the record's machine {record.machine!r}"
+    for name, low in LEAST.get(kind, {}).items():
+        if (value := getattr(body, name)) is not None and value < low:
+            yield f"{record.kind}.{name} is {value!r}, it must be at least {low:g}"
+    yield from _CHECKS.get(kind, lambda _: ())(body)
+    if isinstance(body, kinds.Machine) and body.id != record.machine:
+        yield f"machine.id is {body.id!r}, the record's machine {record.machine!r}"
 
 
 def _date(run: str) -> Iterator[str]:
@@ -49,14 +65,7 @@ def _date(run: str) -> Iterator[str]:
         yield f"run is {run}, before there was an MLX"
 
 
-def _outside(body: object, low: float, *names: str) -> Iterator[str]:
-    """Fields below what they can be; None is no number."""
-    for name in names:
-        if (value := getattr(body, name)) is not None and value < low:
-            yield f"{type(body).__name__.lower()}.{name} is {value!r}, it must be at least {low:g}"
-
-
-def _timing(body: store.Timing) -> Iterator[str]:
+def _timing(body: kinds.Timing) -> Iterator[str]:
     if body.subject == "matmul" and not isinstance(size := body.case.get("n", 1), int):
         yield f"timing.case.n is {size!r:.40}, it must be int"
     try:
@@ -87,22 +96,19 @@ def _samples(runs: list[statistics.Run]) -> Iterator[str]:
                 yield f"timing: variant {variant!r} has a CPU time of {min(samples.cpu):g} s, below 0"
 
 
-def _accuracy(body: store.Accuracy) -> Iterator[str]:
-    yield from _outside(body, 1, "total")
+def _accuracy(body: kinds.Accuracy) -> Iterator[str]:
     for who, right in {**body.right, "majority": body.majority}.items():
         if not 0 <= right <= body.total:
             yield f"accuracy: {who} is right on {right} of {body.total}"
 
 
-def _fit(body: store.Fit) -> Iterator[str]:
+def _fit(body: kinds.Fit) -> Iterator[str]:
     lowest = min([*body.held_out.values(), *(x for each in body.losses.values() for x in each)], default=0)
     if lowest < 0:
         yield f"fit: a loss is {lowest:g} nats, below 0"
 
 
-def _conversion(body: store.Conversion) -> Iterator[str]:
-    yield from _outside(body, 1, "size", "operations")
-    yield from _outside(body, 0, "error")
+def _conversion(body: kinds.Conversion) -> Iterator[str]:
     for step, seconds in body.steps.items():
         if not 0 <= seconds <= LONGEST:
             yield f"conversion: step {step!r} took {seconds:g} s; it must be 0 to {LONGEST:g}"
@@ -110,68 +116,50 @@ def _conversion(body: store.Conversion) -> Iterator[str]:
         yield f"conversion: step {body.failed!r} failed, but the package is right"
 
 
-def _coverage(body: store.Coverage) -> Iterator[str]:
+def _coverage(body: kinds.Coverage) -> Iterator[str]:
     for name, count in {**body.outcomes, **body.reasons}.items():
         if count < 0:
             yield f"coverage: {name!r} is counted {count} times, below 0"
 
 
-def _compressed(body: store.Compressed) -> Iterator[str]:
-    yield from _outside(body, 1, "size", "weights", "total")
-    yield from _outside(body, 0, "value", "error")
+def _compressed(body: kinds.Compressed) -> Iterator[str]:
     if body.weights > body.size:
         yield f"compressed: weights take {body.weights} bytes of a package of {body.size}"
     if body.metric == "accuracy" and body.value > 1:
         yield f"compressed: accuracy is {body.value:g}, above 1"
 
 
-def _breadth(body: store.Breadth) -> Iterator[str]:
+def _breadth(body: kinds.Breadth) -> Iterator[str]:
     if not len(body.lacking) <= body.total or body.total < 1:
         yield f"breadth: {len(body.lacking)} of {body.total} are lacking"
 
 
-def _traffic(body: store.Traffic) -> Iterator[str]:
-    yield from _outside(body, 1, "compulsory")
+def _traffic(body: kinds.Traffic) -> Iterator[str]:
     if body.unfused < body.compulsory:
         yield f"traffic: {body.unfused} bytes unfused are fewer than the {body.compulsory} that must be moved"
 
 
-def _precision(body: store.Precision) -> Iterator[str]:
-    yield from _outside(body, 1, "size")
-    yield from _outside(body, 0, "product", "gradients")
-
-
-def _memory(body: store.Memory) -> Iterator[str]:
-    return _outside(body, 0, "resident", "allocator")
-
-
 _CHECKS = {
-    store.Machine: lambda body: _outside(body, 1, "cores", "memory_gb", "threads", "gpu_cores"),
-    store.Timing: _timing,
-    store.Accuracy: _accuracy,
-    store.Fit: _fit,
-    store.Work: lambda body: _outside(body, 1, "flops"),
-    store.Memory: _memory,
-    store.Sharing: lambda body: _outside(body, 1, "size"),
-    store.Energy: lambda body: _outside(body, 0, "joules"),
-    store.Conversion: _conversion,
-    store.Coverage: _coverage,
-    store.Compressed: _compressed,
-    store.Breadth: _breadth,
-    store.Traffic: _traffic,
-    store.Precision: _precision,
+    kinds.Timing: _timing,
+    kinds.Accuracy: _accuracy,
+    kinds.Fit: _fit,
+    kinds.Conversion: _conversion,
+    kinds.Coverage: _coverage,
+    kinds.Compressed: _compressed,
+    kinds.Breadth: _breadth,
+    kinds.Traffic: _traffic,
 }
 
 
 def rates(records: list[Record]) -> Iterator[tuple[int, str]]:
     """Timings faster than a chip can be, by their place in the list: a sentence each.
 
-    A product of matrices and an addition are held against every chip there is, a training step with
-    counted work against 1.5 times the fastest product that the same machine was probed with.
+    A product of matrices and an addition are compared with the fastest chip on sale, a training step with
+    counted work with 1.5 times the fastest product that the same machine was probed with.
     """
     probed: list[float] = []
-    work = {_case(r.body.twin, r.body.case): r.body.flops for r in records if isinstance(r.body, store.Work)}
-    timed = [(i, r.body) for i, r in enumerate(records) if isinstance(r.body, store.Timing)]
+    work = {_case(r.body.twin, r.body.case): r.body.flops for r in records if isinstance(r.body, kinds.Work)}
+    timed = [(i, r.body) for i, r in enumerate(records) if isinstance(r.body, kinds.Timing)]
     for i, body in timed:
         if body.subject == "matmul" and "n" in body.case:
             probed.append(rate := 2 * body.case["n"] ** 3 / _fastest(body))
@@ -191,7 +179,7 @@ def _case(twin: object, case: dict) -> str:
     return str((twin, sorted((k, str(v)) for k, v in case.items() if k != "twin")))
 
 
-def _fastest(body: store.Timing) -> float:
+def _fastest(body: kinds.Timing) -> float:
     """The median of the fastest variant, in seconds."""
     runs = [statistics.run_from(run) for run in body.runs]
     return min(statistics.median(runs, variant) for variant in statistics.variant_names(runs))

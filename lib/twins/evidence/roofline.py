@@ -13,7 +13,7 @@ import pandas as pd
 
 from twins.evidence.published.published_benchmarks import Benchmark, Chip, Workload
 from twins.records import store
-from twins.records.store import Timing, Traffic, Work
+from twins.records.record_types import Machine, Timing, Traffic, Work
 from twins.timing import comparison, statistics
 from twins.timing.ceilings import ceilings
 
@@ -122,7 +122,7 @@ def timed(found: store.Found, machine: str) -> list[Timing]:
     return [record for each in newest for record in each.bodies(Timing, subject="training step")]
 
 
-def here(machine: store.Machine, products: list[Timing], additions: list[Timing]) -> Roof | None:
+def here(machine: Machine, products: list[Timing], additions: list[Timing]) -> Roof | None:
     """The probed roof of the machine at hand; None when a ceiling is missing."""
     peak, width = ceilings.ceiling(products), ceilings.bandwidth(additions)
     return Roof(machine.chip, peak, width) if peak and width else None

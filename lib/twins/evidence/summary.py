@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 import pandas as pd
 
 from twins.records import store
-from twins.records.store import Found, Machine
+from twins.records.record_types import Gate, Machine, Timing
+from twins.records.store import Found
 from twins.timing import comparison
 from twins.timing.comparison import Comparison
 
@@ -54,11 +55,11 @@ def machines(found: Found, mixed: bool = False) -> dict[str, list[store.Record]]
     return made
 
 
-def _steps(records: list[store.Record]) -> list[tuple[str, store.Timing]]:
+def _steps(records: list[store.Record]) -> list[tuple[str, Timing]]:
     """Training-step timings with their labels, twin by twin."""
     found = defaultdict(list)
     for record in records:
-        if isinstance(record.body, store.Timing) and record.body.subject == "training step":
+        if isinstance(record.body, Timing) and record.body.subject == "training step":
             case = record.body.case
             found[case["twin"]].append((f"{case['twin']}, {comparison.size(case)}", record.body))
     return [step for steps in found.values() for step in steps]
@@ -73,7 +74,7 @@ def headline(records: list[store.Record]) -> list[Comparison]:
 
 def everything(records: list[store.Record]) -> list[Comparison]:
     """Every twin at every batch size, in every mode and type that both frameworks were timed in."""
-    bodies = [r.body for r in records if isinstance(r.body, store.Timing) and r.body.subject in STEPS]
+    bodies = [r.body for r in records if isinstance(r.body, Timing) and r.body.subject in STEPS]
     rows = []
     for body in bodies:
         found = comparison.by_mode(body, f"{body.case['twin']}, {comparison.size(body.case)}")
@@ -120,7 +121,7 @@ def columns(records: dict[str, list[store.Record]], first: str) -> dict[str, lis
 def gates(records: list[store.Record]) -> pd.DataFrame:
     """Every fairness gate: how many checks, and the verdict with the checks that failed."""
     rows = []
-    for gate in (r.body for r in records if isinstance(r.body, store.Gate)):
+    for gate in (r.body for r in records if isinstance(r.body, Gate)):
         failed = [check["name"] for check in gate.checks if not check["passed"]]
         verdict = "passed" if gate.passed else f"FAILED: {', '.join(failed)}"
         twin = ", ".join(filter(None, (gate.twin, gate.case.get("dtype"))))

@@ -23,7 +23,7 @@ from twins.figures.style import (
     name_rows,
     nothing,
 )
-from twins.records.store import Timing
+from twins.records.record_types import Timing
 from twins.timing import comparison, statistics
 
 

@@ -29,7 +29,7 @@ from twins.figures.style import (
     ratio_axis,
     size_ticks,
 )
-from twins.records import store
+from twins.records.record_types import Fit, Memory, Timing
 from twins.timing import comparison, statistics
 from twins.timing.comparison import Comparison
 from twins.timing.statistics import duration
@@ -81,7 +81,7 @@ def _ratio_row(axes: Axes, y: int, row: Comparison) -> None:
     )
 
 
-def losses(fit: store.Fit) -> Figure:
+def losses(fit: Fit) -> Figure:
     """Both losses over training, and below how far apart they are beside torch's own floor."""
     canvas, (above, below) = blank(4.8, 2, sharex=True, height_ratios=[3, 1.3], gridspec_kw={"hspace": 0.12})
     count = len(fit.losses["MLX"])
@@ -118,7 +118,7 @@ def losses(fit: store.Fit) -> Figure:
     return Figure(canvas, alt)
 
 
-def samples(record: store.Timing | None) -> Figure:
+def samples(record: Timing | None) -> Figure:
     """Every raw sample of one measurement, by variant: how far single steps and processes scatter."""
     if record is None:
         return nothing("no timing was recorded")
@@ -143,7 +143,7 @@ def samples(record: store.Timing | None) -> Figure:
     return Figure(canvas, f"{title} from 5th to 95th percentile, in {spread.idxmax()}; {case}.")
 
 
-def scaling(records: list[store.Timing], unit: str) -> Figure:
+def scaling(records: list[Timing], unit: str) -> Figure:
     """Time per example over batch size for every variant; the verdict turns where the curves cross."""
     if not records:
         return nothing("no timing was recorded")
@@ -179,7 +179,7 @@ def _everywhere(winners: set[str | None]) -> str:
     return f"{winner} is faster at every batch size" if winner else "A tie at every batch size"
 
 
-def parts(records: list[store.Timing]) -> Figure:
+def parts(records: list[Timing]) -> Figure:
     """Where a step's time goes: data, forward, backward and optimizer in each framework."""
     table = comparison.part_table(records).set_index("framework")
     if table.empty:
@@ -228,7 +228,7 @@ def shares(table, ceiling: float) -> Figure:
     return Figure(canvas, title + f", at batch {top['batch']}; the ceiling is {ceiling / 1e9:.0f} GFLOP/s.")
 
 
-def memory(records: list[store.Memory]) -> Figure:
+def memory(records: list[Memory]) -> Figure:
     """Memory that training adds, by variant: the frameworks' own counts where both keep one, as on GPUs."""
     if not records:
         return nothing("no memory was recorded")
@@ -250,7 +250,7 @@ def memory(records: list[store.Memory]) -> Figure:
     )
 
 
-def products(probes: list[store.Timing]) -> Figure:
+def products(probes: list[Timing]) -> Figure:
     """FLOP/s of square products by size and type in both frameworks."""
     rows = [record for record in probes if record.subject == "matmul"]
     if not rows:

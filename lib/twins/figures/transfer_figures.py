@@ -1,7 +1,7 @@
 """The figure of hand-overs: seconds over bytes, for those that share memory and those that copy it."""
 
 from twins.figures.style import COLOURS, MUTED, Figure, blank, end_labels, headline, log_ticks, nothing
-from twins.records import store
+from twins.records.record_types import Sharing, Timing
 from twins.timing import comparison, statistics
 from twins.timing.statistics import duration
 from twins.transfer.transfer_tables import shared, written
@@ -16,7 +16,7 @@ def receiver(route: str) -> str:
     return word if word in (*COLOURS, "NumPy") else source.split()[0]
 
 
-def times(records: list[store.Timing], proofs: list[store.Sharing]) -> Figure:
+def times(records: list[Timing], proofs: list[Sharing]) -> Figure:
     """Seconds over bytes for every hand-over: flat lines share, rising ones copy."""
     if not records or not proofs:
         return nothing("no hand-over was timed")

@@ -22,7 +22,7 @@ from twins.figures.style import (
     nothing,
     size_ticks,
 )
-from twins.records import store
+from twins.records.record_types import Timing
 from twins.timing import comparison, statistics
 from twins.timing.comparison import Comparison
 
@@ -57,7 +57,7 @@ def label(case: dict) -> str:
     return f"{kernel}{case['kind']}, {case['channels']} channels, batch {case['batch']}"
 
 
-def _swept(records: Iterable[store.Timing], along: str) -> list[store.Timing]:
+def _swept(records: Iterable[Timing], along: str) -> list[Timing]:
     """Convolutions, both ways, along one size, where the most values of it were timed at one other size."""
     other = {"kernel": "batch", "batch": "kernel"}[along]
     found = [r for r in records if r.case["kind"] == CONVOLUTION and r.case["work"] == BOTH_WAYS]
@@ -71,7 +71,7 @@ def _swept(records: Iterable[store.Timing], along: str) -> list[store.Timing]:
     return sorted((r for r in found if r.case[other] == at), key=lambda r: r.case[along])
 
 
-def sweep(records: Iterable[store.Timing], along: str, peak: float) -> Figure:
+def sweep(records: Iterable[Timing], along: str, peak: float) -> Figure:
     """Share of the ceiling that convolutions reach along "kernel" or "batch", a panel per channels."""
     found = _swept(records, along)
     if not found or not peak:
@@ -95,7 +95,7 @@ def sweep(records: Iterable[store.Timing], along: str, peak: float) -> Figure:
     return Figure(canvas, f"{title}, {ceiling}; {BOTH_WAYS}, {fixed}, along the {along}.")
 
 
-def _panel(axes, records: list[store.Timing], along: str, peak: float) -> list[tuple[str, float]]:
+def _panel(axes, records: list[Timing], along: str, peak: float) -> list[tuple[str, float]]:
     """The lines of one panel, one per variant; gives every variant's best share."""
     runs = [comparison.runs(record) for record in records]
     at, ends, best = [r.case[along] for r in records], [], []
@@ -114,7 +114,7 @@ def _panel(axes, records: list[store.Timing], along: str, peak: float) -> list[t
     return best
 
 
-def layers(records: Iterable[store.Timing]) -> list[Comparison]:
+def layers(records: Iterable[Timing]) -> list[Comparison]:
     """Comparisons by mode, both ways, of every layer at the batch that most kinds of layer were timed at."""
     found = [r for r in records if r.case["work"] == BOTH_WAYS]
     batches = [r.case["batch"] for r in found if r.case["kind"] != CONVOLUTION]
@@ -123,7 +123,7 @@ def layers(records: Iterable[store.Timing]) -> list[Comparison]:
     return [c for r in own for c in comparison.by_mode(r, label(r.case))]
 
 
-def layer_table(records: Iterable[store.Timing], peak: float) -> pd.DataFrame:
+def layer_table(records: Iterable[Timing], peak: float) -> pd.DataFrame:
     """Every layer: eager time in each framework, their ratio, and each one's share of the ceiling."""
     rows = []
     for record in records:

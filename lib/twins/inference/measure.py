@@ -15,7 +15,7 @@ from twins.inference import checkpoint_folder as checkpoint
 from twins.inference import llama, whisper
 from twins.machine import process_memory, processes
 from twins.parity import fairness_gate
-from twins.records import store
+from twins.records.record_types import Energy, Gate, Memory, Timing, Work
 from twins.timing import energy, flops, harness, saturation, statistics
 from twins.timing.harness import Variant
 from twins.timing.progress import tell
@@ -45,7 +45,7 @@ def _token_check(ours, theirs, logits) -> dict:
     return _check("tokens", float(len(apart)), 0.0, where)
 
 
-def _gate(model: str, case: dict, generate: Callable, sessions: list) -> store.Gate:
+def _gate(model: str, case: dict, generate: Callable, sessions: list) -> Gate:
     """The gate of a model: greedy tokens and the logits they came from, in float32."""
     (ours, our_logits), (theirs, their_logits) = (generate(session) for session in sessions)
     first = fairness_gate.relative(our_logits[:, 0], their_logits[:, 0])
@@ -53,10 +53,10 @@ def _gate(model: str, case: dict, generate: Callable, sessions: list) -> store.G
         _check("logits", first, LOGITS, f"{our_logits[:, 0].shape}, relative L2"),
         _token_check(ours, theirs, (our_logits, their_logits)),
     ]
-    return store.Gate(model, case, all(check["passed"] for check in checks), checks, {})
+    return Gate(model, case, all(check["passed"] for check in checks), checks, {})
 
 
-def llama_gate(folder: Path, batch: int, length: int, count: int, seed: int = 0) -> store.Gate:
+def llama_gate(folder: Path, batch: int, length: int, count: int, seed: int = 0) -> Gate:
     """Whether both libraries generate the same `count` tokens from the same prompt, in float32."""
     checkpoint.check_length(folder, length, count)
     checkpoint.room(folder, "float32", batch, length + count)
@@ -66,7 +66,7 @@ def llama_gate(folder: Path, batch: int, length: int, count: int, seed: int = 0)
     return _gate("llama", case, lambda session: llama.generate(session, tokens, count), sessions)
 
 
-def whisper_gate(folder: Path, count: int, seed: int = 0) -> store.Gate:
+def whisper_gate(folder: Path, count: int, seed: int = 0) -> Gate:
     """Whether both libraries transcribe the same features to the same `count` tokens, in float32."""
     c = checkpoint.config(folder, "whisper")
     checkpoint.speech_room(folder, "float32")
@@ -129,7 +129,7 @@ def whisper_variants(folder: str, dtype: str) -> dict[str, Variant]:
     return made
 
 
-def _parts(runs: list[statistics.Run], case: dict) -> Iterator[store.Timing]:
+def _parts(runs: list[statistics.Run], case: dict) -> Iterator[Timing]:
     """One record per part of a measurement whose variants are named 'part: variant'."""
     for part in dict.fromkeys(name.partition(": ")[0] for name in statistics.variant_names(runs)):
         own = [
@@ -138,7 +138,7 @@ def _parts(runs: list[statistics.Run], case: dict) -> Iterator[store.Timing]:
             )
             for run in runs
         ]
-        yield store.Timing(part, case, [asdict(run) for run in own])
+        yield Timing(part, case, [asdict(run) for run in own])
 
 
 def cases(prompts: list[int], batch_sizes: list[int], types: list[str], compiled: bool) -> list[dict]:
@@ -150,13 +150,13 @@ def cases(prompts: list[int], batch_sizes: list[int], types: list[str], compiled
     return lengths + sizes + [first | {"dtype": dtype} for dtype in types]
 
 
-def timed_cases(timed: list[store.Timing]) -> list[dict]:
+def timed_cases(timed: list[Timing]) -> list[dict]:
     """The cases of some measurements, in order."""
     found = [{name: record.case[name] for name in CASE} for record in timed if record.subject == "prefill"]
     return [case for place, case in enumerate(found) if case not in found[:place]]
 
 
-def works(folder: Path, gate: store.Gate, cases: list[dict]) -> Iterator[store.Work]:
+def works(folder: Path, gate: Gate, cases: list[dict]) -> Iterator[Work]:
     """Operations of the prefill of every float32 case; nothing when the gate failed."""
     for case in cases if gate.passed else []:
         if case["dtype"] == "float32":
@@ -164,8 +164,8 @@ def works(folder: Path, gate: store.Gate, cases: list[dict]) -> Iterator[store.W
 
 
 def llama_timings(
-    folder: Path, gate: store.Gate, cases: list[dict], count: int, plan: harness.Plan
-) -> Iterator[store.Timing]:
+    folder: Path, gate: Gate, cases: list[dict], count: int, plan: harness.Plan
+) -> Iterator[Timing]:
     """Prefill, tokens and runs of each of `cases`; nothing when the gate failed."""
     for case in cases if gate.passed else []:
         checkpoint.check_length(folder, case["length"], count)
@@ -189,9 +189,7 @@ def once(folder: str, count: int, variant: str, **case) -> float:
     return saturation.median(llama_variants(folder, count=count, **case)[f"token: {variant}"])
 
 
-def filled(
-    folder: Path, gate: store.Gate, timed: list[store.Timing], count: int, plan: harness.Plan
-) -> Iterator[store.Timing]:
+def filled(folder: Path, gate: Gate, timed: list[Timing], count: int, plan: harness.Plan) -> Iterator[Timing]:
     """The parts of a case whose batch fills this machine: a token of the faster framework takes long enough.
 
     It begins at the largest float32 batch of `timed`; nothing where that is long enough or memory is short.
@@ -233,7 +231,7 @@ def _bytes(folder: Path, case: dict) -> dict:
     return {"weight_bytes": int(numbers * each), "cache_bytes": int(cache * max(each, 2))}
 
 
-def whisper_timings(folder: Path, gate: store.Gate, dtype: str, plan: harness.Plan) -> Iterator[store.Timing]:
+def whisper_timings(folder: Path, gate: Gate, dtype: str, plan: harness.Plan) -> Iterator[Timing]:
     """The encoder and a decoder step; nothing when the gate failed."""
     if gate.passed:
         frames = 2 * checkpoint.config(folder, "whisper")["max_source_positions"]
@@ -244,16 +242,16 @@ def whisper_timings(folder: Path, gate: store.Gate, dtype: str, plan: harness.Pl
         yield from _parts(runs, {"model": folder.name, "dtype": dtype, "frames": frames})
 
 
-def prefill_work(folder: Path, batch: int, length: int) -> store.Work:
+def prefill_work(folder: Path, batch: int, length: int) -> Work:
     """Operations of a prefill, counted on both sides on the CPU. Errors: ArithmeticError if they differ."""
     tokens = llama.prompt(checkpoint.config(folder, "llama")["vocab_size"], batch, length)
     with on("cpu"):
         models = [kind(folder, "float32", length).model for kind in (llama.MlxSession, llama.TorchSession)]
         counted = flops.count_forward(*models, MLX.array(tokens), TORCH.array(tokens))
-    return store.Work("llama", {"model": folder.name, "batch": batch, "length": length}, counted)
+    return Work("llama", {"model": folder.name, "batch": batch, "length": length}, counted)
 
 
-def energies(folder: Path, gate: store.Gate, case: dict, count: int) -> Iterator[store.Energy]:
+def energies(folder: Path, gate: Gate, case: dict, count: int) -> Iterator[Energy]:
     """Joules of one token of each framework in a case; nothing when the gate failed or none can be read."""
     if gate.passed:
         arguments = {"folder": str(folder), "count": count, **case, "compiled": False}
@@ -279,12 +277,12 @@ def memory(folder: str, framework: str, dtype: str, batch: int, length: int, cou
     }
 
 
-def memories(folder: Path, gate: store.Gate, dtypes: list[str], case: dict) -> Iterator[store.Memory]:
+def memories(folder: Path, gate: Gate, dtypes: list[str], case: dict) -> Iterator[Memory]:
     """Memory of each framework in each type at {batch, length, count}; nothing when the gate failed."""
     for dtype in dtypes if gate.passed else []:
         for framework in ("MLX",) if dtype == llama.QUANTIZED else ("MLX", "PyTorch"):
             arguments = {"folder": str(folder), "framework": framework, "dtype": dtype, **case}
             read = processes.call("twins.inference.measure:memory", arguments)
-            yield store.Memory(
+            yield Memory(
                 "llama", {"model": folder.name, "dtype": dtype, **case}, f"{framework} {dtype}", **read
             )

@@ -5,14 +5,14 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from twins.records import store
+from twins.records.record_types import Gate, Memory, Timing, Work
 from twins.timing import comparison, statistics
 from twins.timing.comparison import Comparison
 
 PARTS = ("prefill", "token", "run")
 
 
-def _label(record: store.Timing) -> str:
+def _label(record: Timing) -> str:
     c = record.case
     if "frames" in c:
         return f"{record.subject}, {c['dtype']}"
@@ -20,7 +20,7 @@ def _label(record: store.Timing) -> str:
     return f"{record.subject}, {c['dtype']}, batch {c['batch']}, {c['length']} tokens{filled}"
 
 
-def both(records: Iterable[store.Timing]) -> list[store.Timing]:
+def both(records: Iterable[Timing]) -> list[Timing]:
     """The records in which both frameworks were timed."""
     return [
         r
@@ -29,12 +29,12 @@ def both(records: Iterable[store.Timing]) -> list[store.Timing]:
     ]
 
 
-def comparisons(records: Iterable[store.Timing], *subjects: str) -> list[Comparison]:
+def comparisons(records: Iterable[Timing], *subjects: str) -> list[Comparison]:
     """PyTorch's time over MLX's, each at its best, for the records of these subjects that both ran."""
     return [comparison.at_best(r, _label(r)) for r in both(records) if not subjects or r.subject in subjects]
 
 
-def latency_table(records: Iterable[store.Timing]) -> pd.DataFrame:
+def latency_table(records: Iterable[Timing]) -> pd.DataFrame:
     """Per case and variant: time to the first token, per token (median, 95th percentile), tokens a second.
 
     A token is waited for, as streaming to a reader does; tokens a second are those of a run, in which the
@@ -68,9 +68,7 @@ def _run(found: list[statistics.Run], variant: str, case: dict) -> dict:
 PART_COLUMNS = {"prefill": _prefill, "token": _token, "run": _run}
 
 
-def shares(
-    records: Iterable[store.Timing], works: Iterable[store.Work], flops: float, bandwidth: float
-) -> pd.DataFrame:
+def shares(records: Iterable[Timing], works: Iterable[Work], flops: float, bandwidth: float) -> pd.DataFrame:
     """Prefill's FLOP/s and decode's bytes per second as shares of the probed ceilings, in float32.
 
     A decode step reads every weight and the cache once; `bandwidth` is what a long addition reached, so a
@@ -97,7 +95,7 @@ def shares(
     )
 
 
-def memory_table(records: Iterable[store.Memory], bytes_of: dict[str, int]) -> pd.DataFrame:
+def memory_table(records: Iterable[Memory], bytes_of: dict[str, int]) -> pd.DataFrame:
     """Megabytes that loading and generating add, beside the bytes of the weights alone, by type."""
     return pd.DataFrame(
         {
@@ -111,7 +109,7 @@ def memory_table(records: Iterable[store.Memory], bytes_of: dict[str, int]) -> p
     )
 
 
-def whisper_table(records: Iterable[store.Timing]) -> pd.DataFrame:
+def whisper_table(records: Iterable[Timing]) -> pd.DataFrame:
     """Milliseconds of the encoder and of one decoder step."""
     rows = []
     for record in records:
@@ -121,14 +119,14 @@ def whisper_table(records: Iterable[store.Timing]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["part", "framework", "ms"])
 
 
-def only_mlx(records: Iterable[store.Timing]) -> str:
+def only_mlx(records: Iterable[Timing]) -> str:
     """Which cases only MLX ran, in one sentence; empty when there is none."""
     records = list(records)
     alone = dict.fromkeys(r.case["dtype"] for r in records if r not in both(records))
     return f"Only MLX ran {', '.join(alone)}: PyTorch has no such product of its own." if alone else ""
 
 
-def refusal(gate: store.Gate) -> str:
+def refusal(gate: Gate) -> str:
     """Why a model is not timed; empty when it is."""
     failed = [f"{c['name']}: {c['where']}" for c in gate.checks if not c["passed"]]
     return (

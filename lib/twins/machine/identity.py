@@ -14,7 +14,7 @@ import psutil
 from twins import frameworks
 from twins.frameworks import MLX, TORCH
 from twins.machine import conditions, macos
-from twins.records.store import Machine
+from twins.records.record_types import Machine
 
 MATRIX_UNITS = 26  # the macOS from which MLX's wheels use an M5's matrix units (mlx#3821)
 PACKAGES = ("mlx", "torch", "numpy", "coremltools")

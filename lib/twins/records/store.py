@@ -16,60 +16,7 @@ from pathlib import Path
 import msgspec
 from msgspec import structs
 
-from twins.records.record_types import (
-    KINDS,
-    Accuracy,
-    Body,
-    Breadth,
-    Compressed,
-    Conversion,
-    Coverage,
-    Energy,
-    Finding,
-    Fit,
-    Gate,
-    Machine,
-    Memory,
-    Precision,
-    Sharing,
-    Timing,
-    Traffic,
-    Work,
-)
-
-__all__ = [
-    "KINDS",
-    "ROOT",
-    "SCHEMA",
-    "Accuracy",
-    "Body",
-    "Book",
-    "Breadth",
-    "Compressed",
-    "Conversion",
-    "Coverage",
-    "Energy",
-    "Finding",
-    "Fit",
-    "Found",
-    "Gate",
-    "Machine",
-    "Memory",
-    "Precision",
-    "Record",
-    "Sharing",
-    "Timing",
-    "Traffic",
-    "Work",
-    "append",
-    "comparable",
-    "default_folder",
-    "json_line",
-    "latest",
-    "parse",
-    "read",
-    "read_file",
-]
+from twins.records.record_types import KINDS, Body, Machine
 
 SCHEMA = 1
 ROOT = Path(__file__).resolve().parents[3]

@@ -14,7 +14,8 @@ from twins.figures import training_figures
 from twins.figures.style import Figure
 from twins.records import store
 from twins.records.leaks import leaks
-from twins.records.store import ROOT, Machine
+from twins.records.record_types import Machine
+from twins.records.store import ROOT
 from twins.series import notebook_files, site
 
 TARGET = ROOT / "report"

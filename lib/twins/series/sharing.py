@@ -18,7 +18,8 @@ from msgspec.structs import replace
 from twins.datasets import download
 from twins.evidence import plausibility
 from twins.records import leaks, store
-from twins.records.store import ROOT, Machine, Record
+from twins.records.record_types import Machine
+from twins.records.store import ROOT, Record
 
 FORMAT = "twins records"
 FOLDER = ROOT / "data" / "results"

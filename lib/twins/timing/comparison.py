@@ -6,8 +6,17 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from twins.records import store
-from twins.records.record_types import AS_SHIPPED, EQUAL, Precision
+from twins.records.record_types import (
+    AS_SHIPPED,
+    EQUAL,
+    Energy,
+    Fit,
+    Gate,
+    Machine,
+    Memory,
+    Precision,
+    Timing,
+)
 from twins.timing import statistics
 from twins.timing.statistics import AGAIN, Ratio
 
@@ -41,7 +50,7 @@ class Comparison:
         return f"{self.label}: {self.winner} is {factor:.2f}× faster [{low:.2f}, {high:.2f}]"
 
 
-def runs(record: store.Timing) -> list[statistics.Run]:
+def runs(record: Timing) -> list[statistics.Run]:
     """The runs of a timing record."""
     return [statistics.run_from(run) for run in record.runs]
 
@@ -57,7 +66,7 @@ def best(found: list[statistics.Run], framework: str) -> str:
     return min(own, key=lambda variant: statistics.median(found, variant))
 
 
-def by_mode(record: store.Timing, label: str) -> list[Comparison]:
+def by_mode(record: Timing, label: str) -> list[Comparison]:
     """One comparison per mode that both frameworks ran."""
     found = runs(record)
     kinds = [
@@ -69,7 +78,7 @@ def by_mode(record: store.Timing, label: str) -> list[Comparison]:
     ]
 
 
-def at_best(record: store.Timing, label: str) -> Comparison:
+def at_best(record: Timing, label: str) -> Comparison:
     """Each framework's fastest mode against the other's."""
     found = runs(record)
     return _compared(found, best(found, "PyTorch"), best(found, "MLX"), label)
@@ -84,7 +93,7 @@ def size(case: dict) -> str:
     return f"batch {case['batch']}{', filled' if case.get('filled') else ''}"
 
 
-def bound_by_computation(records: Iterable[store.Timing]) -> list[store.Timing]:
+def bound_by_computation(records: Iterable[Timing]) -> list[Timing]:
     """The filled measurements of each twin that has any, and all of every other twin.
 
     Records made before sizes were filled have none.
@@ -94,17 +103,17 @@ def bound_by_computation(records: Iterable[store.Timing]) -> list[store.Timing]:
     return [r for r in records if r.case["twin"] not in filled or r.case.get("filled")]
 
 
-def batches(records: Iterable[store.Timing]) -> list[int]:
+def batches(records: Iterable[Timing]) -> list[int]:
     """The batch sizes of some measurements, in order."""
     return list(dict.fromkeys(record.case["batch"] for record in records))
 
 
-def steps(records: Iterable[store.Timing]) -> list[Comparison]:
+def steps(records: Iterable[Timing]) -> list[Comparison]:
     """Comparisons of training-step records by batch size and mode."""
     return [c for record in records for c in by_mode(record, size(record.case))]
 
 
-def best_steps(records: Iterable[store.Timing]) -> list[Comparison]:
+def best_steps(records: Iterable[Timing]) -> list[Comparison]:
     """Comparisons of training-step records by batch size, each framework in its fastest mode."""
     return [at_best(record, f"{size(record.case)}, each at its best") for record in records]
 
@@ -114,7 +123,7 @@ def reading(comparisons: list[Comparison]) -> str:
     return " ".join(f"{c}." for c in comparisons) or "Nothing was timed."
 
 
-def aa(records: Iterable[store.Timing]) -> str:
+def aa(records: Iterable[Timing]) -> str:
     """What the harness reads when it compares torch with itself, in one sentence."""
     ratios = [statistics.same(runs(record)) for record in records]
     if not ratios:
@@ -126,12 +135,12 @@ def aa(records: Iterable[store.Timing]) -> str:
     )
 
 
-def warnings(records: Iterable[store.Timing]) -> list[str]:
+def warnings(records: Iterable[Timing]) -> list[str]:
     """What disturbed the machine during these measurements, one sentence a kind."""
     return statistics.warnings([run for record in records for run in runs(record)])
 
 
-def step_table(records: Iterable[store.Timing], tokens: int, unit: str = "tokens") -> pd.DataFrame:
+def step_table(records: Iterable[Timing], tokens: int, unit: str = "tokens") -> pd.DataFrame:
     """Per batch size and variant: median wall and CPU time, first call, `tokens` times examples a second."""
     rows = []
     for record in records:
@@ -165,7 +174,7 @@ def comparison_table(comparisons: Iterable[Comparison]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["task", "PyTorch ÷ MLX", "95 % interval", "verdict"])
 
 
-def gate_table(*gates: store.Gate) -> pd.DataFrame:
+def gate_table(*gates: Gate) -> pd.DataFrame:
     """Every check of a fairness gate, or of several."""
     return pd.DataFrame(check_row(check) for gate in gates for check in gate.checks)
 
@@ -181,7 +190,7 @@ def check_row(check: dict) -> dict[str, str]:
     }
 
 
-def part_table(records: Iterable[store.Timing]) -> pd.DataFrame:
+def part_table(records: Iterable[Timing]) -> pd.DataFrame:
     """Milliseconds of each part of a step; backward is what forward and backward takes beyond forward."""
     rows = []
     for record in records:
@@ -193,7 +202,7 @@ def part_table(records: Iterable[store.Timing]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["framework", "data", "forward", "backward", "optimizer"])
 
 
-def energy_table(records: Iterable[store.Energy]) -> pd.DataFrame:
+def energy_table(records: Iterable[Energy]) -> pd.DataFrame:
     """Joules of one call of each variant."""
     rows = [{"what": r.subject, "variant": r.arm, "joules": r.joules} for r in records]
     return pd.DataFrame(rows, columns=["what", "variant", "joules"])
@@ -202,7 +211,7 @@ def energy_table(records: Iterable[store.Energy]) -> pd.DataFrame:
 PARTS = ("data", "forward", "forward and backward", "optimizer")
 
 
-def memory_table(records: Iterable[store.Memory]) -> pd.DataFrame:
+def memory_table(records: Iterable[Memory]) -> pd.DataFrame:
     """Megabytes that training adds, by variant; the heading says how the process's memory was read."""
     records = list(records)
     process = f"{' or '.join(dict.fromkeys(r.process for r in records)) or 'process'} MB"
@@ -217,19 +226,19 @@ def memory_table(records: Iterable[store.Memory]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["step", process, "allocator's peak MB"])
 
 
-def memory_sources(records: Iterable[store.Memory]) -> str:
+def memory_sources(records: Iterable[Memory]) -> str:
     """What each framework's own count reads, one bullet each."""
     told = dict.fromkeys(f"- {record.arm.split()[0]}: {record.source}." for record in records)
     return "\n".join(told) or "Nothing was measured."
 
 
-def losses_apart(fit: store.Fit) -> tuple[np.ndarray, np.ndarray]:
+def losses_apart(fit: Fit) -> tuple[np.ndarray, np.ndarray]:
     """|MLX - PyTorch| and the floor |permuted - PyTorch| of a fit, per step, in nats."""
     mlx, torch, floor = (np.array(fit.losses[name]) for name in ("MLX", "PyTorch", "floor"))
     return np.abs(mlx - torch), np.abs(floor - torch)
 
 
-def machine_table(machine: store.Machine) -> pd.DataFrame:
+def machine_table(machine: Machine) -> pd.DataFrame:
     """The machine and its software, one row a fact."""
     facts = {
         "chip": machine.chip,
@@ -251,7 +260,7 @@ def machine_table(machine: store.Machine) -> pd.DataFrame:
     return pd.DataFrame({"what": facts.keys(), "this machine": map(str, facts.values())})
 
 
-def held_out(fit: store.Fit, bytes_per_token: float | None) -> str:
+def held_out(fit: Fit, bytes_per_token: float | None) -> str:
     """The held-out loss of each half after training, in nats per token and bits per byte, in one sentence."""
     told = []
     for name in FRAMEWORKS:
@@ -262,7 +271,7 @@ def held_out(fit: store.Fit, bytes_per_token: float | None) -> str:
     return f"Held out after training: {' and '.join(told)}; PyTorch with permuted rows moves by {floor:.2g}."
 
 
-def distance(fit: store.Fit) -> str:
+def distance(fit: Fit) -> str:
     """How far each half's held-out loss is above the entropy of the source, in one sentence."""
     told = " and ".join(f"{name} {fit.held_out[name] - fit.entropy:+.4f}" for name in FRAMEWORKS)
     return f"The source's entropy is {fit.entropy:.4f} nats per token; the held-out losses above it: {told}."

@@ -12,7 +12,7 @@ from types import FunctionType
 import numpy as np
 
 from twins.frameworks import BOTH, MLX, TORCH, Mlx, Torch
-from twins.records import store
+from twins.records.record_types import Timing
 from twins.timing import harness, statistics
 from twins.timing.harness import Variant
 from twins.timing.progress import tell
@@ -132,14 +132,14 @@ def sweep(
     return first + more + rest
 
 
-def times(layers: Sequence[Layer], modes: Sequence[str], plan: harness.Plan) -> Iterator[store.Timing]:
+def times(layers: Sequence[Layer], modes: Sequence[str], plan: harness.Plan) -> Iterator[Timing]:
     """Time layers, all in the same processes: a record for each layer and work."""
     sizes = {"layers": [asdict(layer) for layer in layers], "modes": list(modes)}
     runs = harness.measure("twins.timing.convolutions:layer_variants", sizes, plan, tell)
     for index, layer in enumerate(layers):
         for work in (FORWARD, BOTH_WAYS):
             case = asdict(layer) | {"work": work, "flops": layer.flops(work)}
-            yield store.Timing("layer", case, _own(runs, f"{index}/{work}/"))
+            yield Timing("layer", case, _own(runs, f"{index}/{work}/"))
 
 
 def _own(runs: list[statistics.Run], prefix: str) -> list[dict]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 from twins.frameworks import TORCH
 from twins.machine import macos, processes
-from twins.records import store
+from twins.records.record_types import Energy
 from twins.timing.harness import Variant
 from twins.timing.progress import tell
 
@@ -77,13 +77,11 @@ def measured(variants: str, arguments: dict, only: str) -> float:
     return per_call(variant)
 
 
-def records(
-    subject: str, variants: str, arguments: dict, names: list[str], case: dict
-) -> Iterator[store.Energy]:
+def records(subject: str, variants: str, arguments: dict, names: list[str], case: dict) -> Iterator[Energy]:
     """Joules per call of each named variant, in a process of its own each; nothing where none can be read."""
     for name in [] if fault() else names:
         found = processes.call(
             "twins.timing.energy:measured", {"variants": variants, "arguments": arguments, "only": name}
         )
         tell(f"{name}: energy")
-        yield store.Energy(subject, case, name, found, source())
+        yield Energy(subject, case, name, found, source())

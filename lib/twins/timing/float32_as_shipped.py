@@ -17,8 +17,7 @@ from twins.machine import processes
 from twins.models import transformer_lm as lm
 from twins.parity import fairness_gate
 from twins.records import store
-from twins.records.record_types import AS_SHIPPED, EQUAL
-from twins.records.store import Gate, Precision, Timing
+from twins.records.record_types import AS_SHIPPED, EQUAL, Gate, Machine, Precision, Timing
 from twins.timing import comparison, harness, statistics, study
 from twins.timing.comparison import differing
 from twins.timing.harness import Variant
@@ -119,15 +118,13 @@ def reading(found: Sequence[Precision]) -> str:
     )
 
 
-def known(machine: store.Machine) -> list[Precision]:
+def known(machine: Machine) -> list[Precision]:
     """What the newest 01_machine of this machine and device found; empty when it has not run."""
     newest = store.latest(store.read().on(machine.device), machine.id, "01_machine")
     return newest.bodies(Precision)
 
 
-def steps(
-    twin: Study, gate: Gate, batch: int, plan: harness.Plan, machine: store.Machine
-) -> Iterator[Timing]:
+def steps(twin: Study, gate: Gate, batch: int, plan: harness.Plan, machine: Machine) -> Iterator[Timing]:
     """Eager training steps with float32 as shipped, where 01_machine found that this is another float32."""
     if gate.passed and differing(known(machine)):
         study.room(twin, batch, models=3)
@@ -139,7 +136,7 @@ def steps(
         yield Timing(SUBJECT, case, [asdict(run) for run in measured])
 
 
-def step_reading(timed: Sequence[Timing], machine: store.Machine) -> str:
+def step_reading(timed: Sequence[Timing], machine: Machine) -> str:
     """How the step compares as shipped, in one sentence; or why it was not timed."""
     if timed:
         found = comparison.by_mode(timed[0], f"batch {timed[0].case['batch']}, float32 as shipped")

@@ -16,7 +16,7 @@ from twins.parity import fairness_gate, limits
 from twins.parity.diagnosis.calls import record
 from twins.parity.fairness_gate import Check
 from twins.parity.limits import limit
-from twins.records import store
+from twins.records.record_types import Gate
 from twins.timing import comparison, study
 from twins.timing.study import Batches, Study
 from twins.training import train
@@ -35,7 +35,7 @@ def studies() -> list[Study]:
     return [Study(name, asdict(train.named(name).tiny())) for name in TWINS]
 
 
-def gates() -> Iterator[store.Gate]:
+def gates() -> Iterator[Gate]:
     """A gate per framework and twin between its CPU and the GPU in use; nothing where there is no GPU."""
     if MLX.device == "cpu":
         return
@@ -45,12 +45,12 @@ def gates() -> Iterator[store.Gate]:
             yield gate(twin.name, framework, checks(framework, twin, twin.examples(8, STEPS)))
 
 
-def gate(name: str, framework: Mlx | Torch, found: list[Check]) -> store.Gate:
+def gate(name: str, framework: Mlx | Torch, found: list[Check]) -> Gate:
     """The record of some checks."""
     case = {"framework": framework.name, "between": f"CPU and {DEVICE_NAMES[MLX.device]}"}
     plain = [asdict(c) | {"value": study.finite(c.value), "passed": c.passed} for c in found]
     passed = all(c.passed for c in found)
-    return store.Gate(f"{name}, {framework.name}", case, passed, plain, {}, limits.measured())
+    return Gate(f"{name}, {framework.name}", case, passed, plain, {}, limits.measured())
 
 
 def checks(framework: Mlx | Torch, twin: Study, batches: Batches) -> list[Check]:
@@ -155,7 +155,7 @@ def _operand(framework: Mlx | Torch, rng: np.random.Generator, count: int, shape
     return array, numbers[:rows].reshape(wanted).astype(np.float64)
 
 
-def table(found: list[store.Gate]) -> pd.DataFrame:
+def table(found: list[Gate]) -> pd.DataFrame:
     """Every check between a framework's two devices, with its limit on this device."""
     rows = [
         {"what": gate.twin.partition(",")[0], "framework": gate.case["framework"]}
@@ -166,7 +166,7 @@ def table(found: list[store.Gate]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["what", "framework", "check", "worst", "limit", "where", "verdict"])
 
 
-def reading(found: list[store.Gate]) -> str:
+def reading(found: list[Gate]) -> str:
     """What the gates between the devices say, each failed check in a sentence of its own."""
     if not found:
         return "Both frameworks compute on the CPU here: there is no GPU to compare with it."

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from twins.frameworks import on
 from twins.records import store
-from twins.records.store import Traffic, Work
+from twins.records.record_types import Timing, Traffic, Work
 from twins.timing import comparison, flops
 from twins.timing.progress import tell
 from twins.timing.study import Study
@@ -46,7 +46,7 @@ def sizes(found: store.Found, machine: str, own: str) -> list[tuple[Study, int]]
     newest = [store.latest(found, machine, name) for name in comparison.SERIES]
     works = [work for each in newest for work in each.bodies(Work) if work.twin in MODELS]
     made = [(Study(w.twin, _sizes(w.case)), w.case["batch"]) for w in works]
-    timed = newest[-1].bodies(store.Timing, subject="training step")
+    timed = newest[-1].bodies(Timing, subject="training step")
     made += [(Study(own, {}), t.case["batch"]) for t in timed if t.case["twin"] == Path(own).stem]
     return made or [(Study(name, asdict(train.named(name).tiny())), 4) for name in MODELS]
 

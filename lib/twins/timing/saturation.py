@@ -12,7 +12,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from twins.machine import processes
-from twins.records.store import Gate, Timing
+from twins.records.record_types import Gate, Timing
 from twins.timing import comparison, harness, statistics, study
 from twins.timing.progress import tell
 from twins.timing.study import Study

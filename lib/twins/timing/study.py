@@ -14,7 +14,7 @@ from twins.frameworks import BOTH, compile_fault, is_compile_error, on
 from twins.machine import processes
 from twins.models import weights
 from twins.parity import diagnosis, fairness_gate, half_precision_gate, limits
-from twins.records import store
+from twins.records.record_types import Accuracy, Fit, Gate, Memory, Timing, Work
 from twins.timing import flops, harness, statistics
 from twins.timing.progress import tell
 from twins.training import train
@@ -83,12 +83,12 @@ def room(study: Study, batch: int, models: int = 1) -> int:
     return needed
 
 
-def modes(verdict: store.Gate | None = None) -> list[str]:
+def modes(verdict: Gate | None = None) -> list[str]:
     """How a step can run here: as written, and compiled where both frameworks can compile this twin."""
     return ["eager"] if uncompiled(verdict) else ["eager", "compiled"]
 
 
-def uncompiled(verdict: store.Gate | None = None) -> str:
+def uncompiled(verdict: Gate | None = None) -> str:
     """Why steps of a twin are not compiled here, in one sentence; empty when they are."""
     refused = verdict.case.get("uncompiled") if verdict else ""
     if refused:
@@ -96,7 +96,7 @@ def uncompiled(verdict: store.Gate | None = None) -> str:
     return compile_fault()
 
 
-def gate(study: Study, batches: Batches, torch_compiled: bool = True) -> store.Gate:
+def gate(study: Study, batches: Batches, torch_compiled: bool = True) -> Gate:
     """The fairness gate on the first batches of the data the twin will train on.
 
     Halves whose weights differ in name or shape, and a half that refuses the batch, fail in one check. A
@@ -117,7 +117,7 @@ def gate(study: Study, batches: Batches, torch_compiled: bool = True) -> store.G
     return _recorded(study, fairness_gate.gate(study.name, study.halves, batches, False), uncompiled=reason)
 
 
-def explained(study: Study, verdict: store.Gate, batches: Batches) -> str:
+def explained(study: Study, verdict: Gate, batches: Batches) -> str:
     """Where the halves of a twin first part, and the likely cause; empty when it passed its gate."""
     if verdict.passed:
         return ""
@@ -134,16 +134,16 @@ def explained(study: Study, verdict: store.Gate, batches: Batches) -> str:
     return "In a single step no departure is found; the halves part in the steps that follow."
 
 
-def half_type_gate(study: Study, batches: Batches, dtype: str) -> store.Gate:
+def half_type_gate(study: Study, batches: Batches, dtype: str) -> Gate:
     """The gate of training in a half type, on the first batches of the data."""
     return _recorded(study, half_precision_gate.gate(study.name, study.halves, batches, dtype), dtype=dtype)
 
 
-def _recorded(study: Study, verdict: fairness_gate.Verdict, **more: object) -> store.Gate:
+def _recorded(study: Study, verdict: fairness_gate.Verdict, **more: object) -> Gate:
     checks = [asdict(c) | {"value": finite(c.value), "passed": c.passed} for c in verdict.checks]
     losses = {name: [finite(loss) for loss in run] for name, run in verdict.losses.items()}
     case = study.config | more
-    return store.Gate(study.name, case, verdict.passed, checks, losses, limits.measured())
+    return Gate(study.name, case, verdict.passed, checks, losses, limits.measured())
 
 
 def finite(value: float) -> float | None:
@@ -151,7 +151,7 @@ def finite(value: float) -> float | None:
     return value if np.isfinite(value) else None
 
 
-def refusal(verdict: store.Gate) -> str:
+def refusal(verdict: Gate) -> str:
     """Why a twin is not timed, naming check, tensor and size of the difference; empty when it is."""
     failed = [check for check in verdict.checks if not check["passed"]]
     size = [f"{c['value']:.2g}" if c["value"] is not None else "no finite number" for c in failed]
@@ -171,7 +171,7 @@ def fit(
     batches: Batches,
     held_out: Batches,
     trained: Callable[[str, train.Half], None] | None = None,
-) -> store.Fit:
+) -> Fit:
     """Train each half eagerly on the same batches, and torch again on permuted rows: the floor.
 
     `held_out` is evaluated after training; its mean loss is in nats. `trained` is shown every trained half.
@@ -193,12 +193,12 @@ def fit(
         if trained:
             trained(name, half)
     case = study.config | {"batch": len(batches[0][0]), "steps": len(batches)}
-    return store.Fit(study.name, case, dataset, digest, entropy, losses, after)
+    return Fit(study.name, case, dataset, digest, entropy, losses, after)
 
 
 def classify(
     study: Study, dataset: str, digest: str, entropy: float | None, batches: Batches, held_out: Batches
-) -> tuple[store.Fit, store.Accuracy]:
+) -> tuple[Fit, Accuracy]:
     """A fit, and how many held-out examples every trained half of a classifier gets right."""
     right: dict[str, int] = {}
 
@@ -208,19 +208,17 @@ def classify(
     fitted = fit(study, dataset, digest, entropy, batches, held_out, count)
     labels = np.concatenate([arrays[-1] for arrays in held_out])
     majority = int(np.bincount(labels).max())
-    return fitted, store.Accuracy(study.name, fitted.case, dataset, digest, right, majority, len(labels))
+    return fitted, Accuracy(study.name, fitted.case, dataset, digest, right, majority, len(labels))
 
 
-def _timing(
-    subject: str, study: Study, batch: int, runs: list[statistics.Run], **more: object
-) -> store.Timing:
+def _timing(subject: str, study: Study, batch: int, runs: list[statistics.Run], **more: object) -> Timing:
     case = {"twin": study.name, **study.config, "batch": batch, **more}
-    return store.Timing(subject, case, [asdict(run) for run in runs])
+    return Timing(subject, case, [asdict(run) for run in runs])
 
 
 def steps(
-    study: Study, verdict: store.Gate, batch_sizes: Sequence[int], modes: Sequence[str], plan: harness.Plan
-) -> Iterator[store.Timing]:
+    study: Study, verdict: Gate, batch_sizes: Sequence[int], modes: Sequence[str], plan: harness.Plan
+) -> Iterator[Timing]:
     """Time whole training steps at each batch size; nothing when the gate failed."""
     for batch in batch_sizes if verdict.passed else []:
         yield from timed_steps(study, batch, modes, plan)
@@ -228,7 +226,7 @@ def steps(
 
 def timed_steps(
     study: Study, batch: int, modes: Sequence[str], plan: harness.Plan, **more: object
-) -> Iterator[store.Timing]:
+) -> Iterator[Timing]:
     """Time whole training steps at one batch size; `more` goes into the record's case."""
     room(study, batch, models=2 * len(modes) + 1)
     arguments = {"model": study.model, "config": study.config, "batch": batch, "modes": list(modes)}
@@ -238,9 +236,7 @@ def timed_steps(
     yield _timing("training step", study, batch, runs, **more)
 
 
-def half_types(
-    study: Study, verdicts: Sequence[store.Gate], batch: int, plan: harness.Plan
-) -> Iterator[store.Timing]:
+def half_types(study: Study, verdicts: Sequence[Gate], batch: int, plan: harness.Plan) -> Iterator[Timing]:
     """Time eager steps in float32 and in every half type whose gate passed; nothing when none did."""
     dtypes = [verdict.case["dtype"] for verdict in verdicts if verdict.passed]
     if dtypes:
@@ -251,7 +247,7 @@ def half_types(
         yield _timing("training step by type", study, batch, runs)
 
 
-def parts(study: Study, verdict: store.Gate, batch: int, plan: harness.Plan) -> Iterator[store.Timing]:
+def parts(study: Study, verdict: Gate, batch: int, plan: harness.Plan) -> Iterator[Timing]:
     """Time the parts of an eager step; nothing when the gate failed."""
     if verdict.passed:
         arguments = {"model": study.model, "config": study.config, "batch": batch}
@@ -263,16 +259,16 @@ def parts(study: Study, verdict: store.Gate, batch: int, plan: harness.Plan) -> 
         )
 
 
-def memory(study: Study, verdict: store.Gate, batch: int, modes: Sequence[str]) -> Iterator[store.Memory]:
+def memory(study: Study, verdict: Gate, batch: int, modes: Sequence[str]) -> Iterator[Memory]:
     """Memory of each half in each mode, every one in a process of its own; nothing when the gate failed."""
     variants = [(each.name, mode) for each in BOTH for mode in modes if verdict.passed]
     for framework, mode in variants:
         sizes = {"model": study.model, "config": study.config, "batch": batch}
         read = processes.call("twins.timing.variants:memory", sizes | {"framework": framework, "mode": mode})
-        yield store.Memory(study.name, study.config | {"batch": batch}, f"{framework} {mode}", **read)
+        yield Memory(study.name, study.config | {"batch": batch}, f"{framework} {mode}", **read)
 
 
-def countable(study: Study, verdict: store.Gate, batch_sizes: Sequence[int]) -> tuple[list[store.Work], str]:
+def countable(study: Study, verdict: Gate, batch_sizes: Sequence[int]) -> tuple[list[Work], str]:
     """The works, or none and the sentence that the two counts of a step's operations differ."""
     try:
         return list(works(study, verdict, batch_sizes)), ""
@@ -280,7 +276,7 @@ def countable(study: Study, verdict: store.Gate, batch_sizes: Sequence[int]) -> 
         return [], f"The share of the ceiling is not known: {error}."
 
 
-def works(study: Study, verdict: store.Gate, batch_sizes: Sequence[int]) -> Iterator[store.Work]:
+def works(study: Study, verdict: Gate, batch_sizes: Sequence[int]) -> Iterator[Work]:
     """Operations of one training step at each batch size, counted on the CPU; nothing when the gate failed.
 
     Errors: ArithmeticError when the two counts differ.
@@ -288,7 +284,7 @@ def works(study: Study, verdict: store.Gate, batch_sizes: Sequence[int]) -> Iter
     for batch in batch_sizes if verdict.passed else []:
         with on("cpu"):
             counted = flops.count(*study.halves(), study.example(batch))
-        yield store.Work(study.name, study.config | {"batch": batch}, counted)
+        yield Work(study.name, study.config | {"batch": batch}, counted)
 
 
 def next_token(windows: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -10,7 +10,7 @@ from dataclasses import asdict
 import numpy as np
 
 from twins.frameworks import MLX, TORCH
-from twins.records import store
+from twins.records.record_types import Timing
 from twins.timing import harness
 from twins.timing.harness import Variant
 from twins.timing.statistics import AGAIN
@@ -86,7 +86,7 @@ def variants(n: int) -> dict[str, Variant]:
     return {name: Variant(call, synchronize) for name, call in (calls | {first + AGAIN: again}).items()}
 
 
-def timings(n: int, plan: harness.Plan) -> store.Timing:
+def timings(n: int, plan: harness.Plan) -> Timing:
     """The switching workload, timed."""
     runs = harness.measure("twins.transfer.device_switching:variants", {"n": n}, plan)
-    return store.Timing("switching", {"n": n}, [asdict(run) for run in runs])
+    return Timing("switching", {"n": n}, [asdict(run) for run in runs])

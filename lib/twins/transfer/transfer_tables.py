@@ -5,17 +5,17 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from twins.records import store
+from twins.records.record_types import Sharing, Timing
 from twins.timing import comparison, statistics
 from twins.timing.statistics import duration
 
 
-def shared(proofs: Iterable[store.Sharing]) -> dict[str, bool]:
+def shared(proofs: Iterable[Sharing]) -> dict[str, bool]:
     """Whether each route shares memory, by the write that was seen or not."""
     return {proof.route: proof.written for proof in proofs}
 
 
-def proof_table(proofs: Iterable[store.Sharing]) -> pd.DataFrame:
+def proof_table(proofs: Iterable[Sharing]) -> pd.DataFrame:
     """What each hand-over showed."""
     return pd.DataFrame(
         [
@@ -31,7 +31,7 @@ def proof_table(proofs: Iterable[store.Sharing]) -> pd.DataFrame:
     )
 
 
-def cost_table(records: list[store.Timing], proofs: Iterable[store.Sharing], peak: float) -> pd.DataFrame:
+def cost_table(records: list[Timing], proofs: Iterable[Sharing], peak: float) -> pd.DataFrame:
     """Microseconds at the smallest and largest size, and for copies the share of the probed bandwidth."""
     if not records:
         return pd.DataFrame(columns=["hand-over"])
@@ -61,7 +61,7 @@ def written(size: int) -> str:
     return f"{size} bytes"
 
 
-def switch_table(record: store.Timing) -> pd.DataFrame:
+def switch_table(record: Timing) -> pd.DataFrame:
     """Milliseconds of the workload on one side, alternating, and of the hand-overs alone."""
     found = comparison.runs(record)
     rows = [
@@ -71,7 +71,7 @@ def switch_table(record: store.Timing) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def switch_share(record: store.Timing) -> str:
+def switch_share(record: Timing) -> str:
     """What share of the alternating work its copies are, in one sentence."""
     found = comparison.runs(record)
     copied = next(
@@ -91,7 +91,7 @@ def absent(routes: list[str], device: str) -> str:
     return f"Not measured here: {'; '.join(routes)}. They need a GPU; both frameworks ran on the {device}."
 
 
-def harness(records: list[store.Timing]) -> str:
+def harness(records: list[Timing]) -> str:
     """What the harness itself costs, in one sentence: times near it are not the hand-over's."""
     if not records:
         return "Nothing was timed."
@@ -99,7 +99,7 @@ def harness(records: list[store.Timing]) -> str:
     return f"Handing over nothing, which is the harness alone, reads at most {duration(max(floors))}."
 
 
-def reading(proofs: list[store.Sharing], records: list[store.Timing]) -> str:
+def reading(proofs: list[Sharing], records: list[Timing]) -> str:
     """What the page shows: who shares, and what copying the largest array costs beside sharing it."""
     kinds = shared(proofs)
     if not records or len(set(kinds.values())) < 2:

@@ -15,7 +15,7 @@ import psutil
 
 from twins.frameworks import TORCH
 from twins.machine import process_memory, processes
-from twins.records import store
+from twins.records.record_types import Sharing, Timing
 from twins.timing import harness
 from twins.timing.harness import Variant
 from twins.timing.progress import tell
@@ -200,18 +200,18 @@ def prove(route: str, size: int) -> dict:
     return {"written": written(source, taken), "address": address, "added": max(0, added)}
 
 
-def proofs(size: int) -> Iterator[store.Sharing]:
+def proofs(size: int) -> Iterator[Sharing]:
     """Whether each hand-over shares memory, shown at `size` bytes."""
     for name in [name for name in routes() if name != "nothing"]:
         found = processes.call("twins.transfer.transfers:prove", {"route": name, "size": size})
-        yield store.Sharing(name, size, **found)
+        yield Sharing(name, size, **found)
         tell(name)
 
 
-def timings(sizes: Sequence[int], plan: harness.Plan) -> Iterator[store.Timing]:
+def timings(sizes: Sequence[int], plan: harness.Plan) -> Iterator[Timing]:
     """Every hand-over at every size, in bytes. Errors: MemoryError when the largest does not fit."""
     room(sizes)
     for size in sizes:
         runs = harness.measure("twins.transfer.transfers:variants", {"size": size}, plan)
         tell(f"{size:,} bytes")
-        yield store.Timing("hand-over", {"bytes": size}, [asdict(run) for run in runs])
+        yield Timing("hand-over", {"bytes": size}, [asdict(run) for run in runs])

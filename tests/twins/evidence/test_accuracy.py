@@ -3,12 +3,12 @@
 import pytest
 
 from twins.evidence import accuracy
-from twins.records import store
+from twins.records.record_types import Accuracy
 
 
-def scored(mlx: int, torch: int, majority: int = 34, total: int = 100) -> store.Accuracy:
+def scored(mlx: int, torch: int, majority: int = 34, total: int = 100) -> Accuracy:
     right = {"MLX": mlx, "PyTorch": torch, "floor": torch}
-    return store.Accuracy("bert", {}, "passages", "digest", right, majority, total)
+    return Accuracy("bert", {}, "passages", "digest", right, majority, total)
 
 
 @pytest.mark.parametrize(

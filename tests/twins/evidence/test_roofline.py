@@ -13,7 +13,7 @@ from twins.evidence.published.published_benchmarks import Benchmark, Chip, Workl
 from twins.frameworks import MLX
 from twins.models import transformer_lm as lm
 from twins.records import store
-from twins.records.store import Traffic, Work
+from twins.records.record_types import Timing, Traffic, Work
 from twins.timing import memory_traffic
 from twins.timing.study import Study
 from twins.training import train
@@ -225,7 +225,7 @@ def test_with_records_their_sizes_are_counted():
     case = {name: getattr(config, name) for name in config.__dataclass_fields__} | {"batch": 3}
     own = published_benchmarks.FOLDER.parents[1] / "notebooks" / "your_model.py"
     step = records.step(8, 1.0, 1.0)
-    pair = store.Timing(step.subject, {"twin": "your_model", "batch": 8}, step.runs)
+    pair = Timing(step.subject, {"twin": "your_model", "batch": 8}, step.runs)
     found = [(Work("transformer_lm", case, 5), "02_transformer_lm"), (pair, "12_your_model")]
     kept = [
         store.Record(1, type(body).__name__.lower(), "chip-8gb", "CPU", {}, notebook, "quick", "r", body)

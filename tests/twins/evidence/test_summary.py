@@ -8,7 +8,8 @@ from records import MACHINE, step, timed
 
 from twins.evidence import claims, summary
 from twins.records import store
-from twins.records.store import Found, Gate, Record
+from twins.records.record_types import Gate
+from twins.records.store import Found, Record
 from twins.timing.statistics import AGAIN
 
 APPLE = replace(MACHINE, id="apple-m3-max-64gb", chip="Apple M3 Max", memory_gb=64, device="Apple GPU")

@@ -8,8 +8,8 @@ from twins.evidence import roofline
 from twins.evidence.published import audit, published_benchmarks, published_comparison, published_tables
 from twins.figures import published_figures, roofline_figures
 from twins.figures.published_figures import by_generation, by_year, operations
-from twins.records.record_types import Breadth, Finding
-from twins.records.store import Found, Record, Timing
+from twins.records.record_types import Breadth, Finding, Timing
+from twins.records.store import Found, Record
 
 ROWS = published_benchmarks.benchmarks()
 EMPTY = "Nothing to draw: "

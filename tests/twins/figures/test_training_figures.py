@@ -9,7 +9,7 @@ from records import product, step, timed
 
 from twins.figures import training_figures
 from twins.figures.style import Figure, blank
-from twins.records import store
+from twins.records.record_types import Memory, Work
 from twins.timing import comparison, statistics
 from twins.timing.ceilings import ceilings
 from twins.timing.statistics import duration
@@ -52,8 +52,8 @@ def shares(winner: str | None) -> Figure:
     return training_figures.shares(ceilings.utilisation(steps(winner), works(), 4e9), 4e9)
 
 
-def works() -> list[store.Work]:
-    return [store.Work("transformer_lm", {"batch": batch}, batch * 10**9) for batch in BATCHES]
+def works() -> list[Work]:
+    return [Work("transformer_lm", {"batch": batch}, batch * 10**9) for batch in BATCHES]
 
 
 # name -> (figure, what its title must say)
@@ -283,7 +283,7 @@ def test_memory_is_sorted_and_labelled(drawn):
 
 def test_memory_is_the_frameworks_own_count_where_both_keep_one():
     found = [
-        store.Memory("lm", {}, variant, 9 * 2**30, size * 2**20, "its allocator")
+        Memory("lm", {}, variant, 9 * 2**30, size * 2**20, "its allocator")
         for variant, size in (("MLX eager", 100), ("PyTorch eager", 300))
     ]
     assert training_figures.memory(found).alt.endswith("the most: PyTorch eager 300 MB, MLX eager 100 MB.")

@@ -9,7 +9,7 @@ import pytest
 from records import timed
 
 from twins.inference import checkpoint_folder, llama, measure, tables, whisper
-from twins.records import store
+from twins.records.record_types import Work
 from twins.timing import harness
 from twins.timing.statistics import AGAIN
 
@@ -167,7 +167,7 @@ def test_shares_are_work_over_time_over_the_ceiling():
     case = {"dtype": "float32", "batch": 1, "length": 8, "tokens": 4, "weight_bytes": 900, "cache_bytes": 100}
     seconds = {"MLX eager": 2.0, "PyTorch eager": 1.0}
     records = [timed(subject, case, seconds) for subject in ("prefill", "token")]
-    works = [store.Work("llama", {"batch": 1, "length": 8}, 4000)]
+    works = [Work("llama", {"batch": 1, "length": 8}, 4000)]
     table = tables.shares(records, works, flops=8000.0, bandwidth=2000.0)
     assert list(table["of the ceiling, %"]) == [25, 50, 25, 50]
 

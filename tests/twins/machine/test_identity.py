@@ -14,7 +14,7 @@ from msgspec import structs
 from twins import frameworks
 from twins.frameworks import MLX
 from twins.machine import identity, macos
-from twins.records.store import Machine
+from twins.records.record_types import Machine
 
 
 def test_the_fingerprint_is_this_machine():

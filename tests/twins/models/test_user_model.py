@@ -8,6 +8,7 @@ import pytest
 
 from twins.parity import fairness_gate
 from twins.records import store
+from twins.records.record_types import Gate
 from twins.series import notebook_files, runner
 from twins.timing import flops, statistics, study
 from twins.timing.harness import Plan
@@ -69,7 +70,7 @@ def written(tmp_path):
     return write
 
 
-def judged(file: str) -> tuple[store.Gate, str]:
+def judged(file: str) -> tuple[Gate, str]:
     """The gate's verdict on a file, and what it is explained by."""
     own = Study(file, {})
     batches = own.examples(8, 20)
@@ -97,7 +98,7 @@ def test_the_file_that_ships_passes(seed):
 def test_the_file_that_ships_is_measured_like_any_other(monkeypatch):
     monkeypatch.chdir(SHIPPED.parent)
     own = Study(SHIPPED.name, {})
-    passed = store.Gate(own.name, {}, True, [], {})
+    passed = Gate(own.name, {}, True, [], {})
     (record,) = study.steps(own, passed, [2], ["eager"], Plan(1, 1, 2, 0))  # in a fresh process, by its path
     assert record.case == {"twin": "your_model", "batch": 2}
     assert statistics.variant_names([statistics.run_from(run) for run in record.runs])[:2] == [
@@ -112,7 +113,7 @@ def test_the_file_that_ships_is_measured_like_any_other(monkeypatch):
 def test_a_count_that_differs_is_told(written, monkeypatch):
     monkeypatch.setattr(flops, "count_mlx", lambda *arguments: 1)
     own = Study(written(), {})
-    works, why = study.countable(own, store.Gate("mine", {}, True, [], {}), [2])
+    works, why = study.countable(own, Gate("mine", {}, True, [], {}), [2])
     assert works == []
     assert re.fullmatch(r"The share of the ceiling is not known: a step is 1 operations in .*\.", why)
 
@@ -235,10 +236,10 @@ def test_a_planted_defect_is_named(tmp_path, change, more, cause):
 def test_compiled_steps_alone_that_part_are_told(written):
     failed = [{"name": "names", "passed": True}, {"name": "losses, MLX compiled", "passed": False}]
     own = Study(written(), {})
-    told = study.explained(own, store.Gate("mine", {}, False, failed, {}), own.examples(4, 1))
+    told = study.explained(own, Gate("mine", {}, False, failed, {}), own.examples(4, 1))
     assert told.startswith("Eager steps agree and compiled ones do not")
     failed.append({"name": "losses, MLX eager", "passed": False})
-    told = study.explained(own, store.Gate("mine", {}, False, failed, {}), own.examples(4, 1))
+    told = study.explained(own, Gate("mine", {}, False, failed, {}), own.examples(4, 1))
     assert told == "In a single step no departure is found; the halves part in the steps that follow."
 
 

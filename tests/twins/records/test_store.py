@@ -14,9 +14,9 @@ from msgspec import structs
 
 from twins.machine import identity
 from twins.records import store
-from twins.records.store import (
+from twins.records.record_types import (
+    KINDS,
     Accuracy,
-    Book,
     Breadth,
     Compressed,
     Conversion,
@@ -24,17 +24,16 @@ from twins.records.store import (
     Energy,
     Finding,
     Fit,
-    Found,
     Gate,
     Machine,
     Memory,
     Precision,
-    Record,
     Sharing,
     Timing,
     Traffic,
     Work,
 )
+from twins.records.store import Book, Found, Record
 
 HERE = Machine(
     id="chip-8gb",
@@ -107,7 +106,7 @@ def test_every_kind_comes_back(tmp_path, body):
 
 
 def test_every_kind_is_tried():
-    assert {type(body) for body in BODIES} == set(store.KINDS.values())
+    assert {type(body) for body in BODIES} == set(KINDS.values())
 
 
 @pytest.mark.parametrize(
@@ -248,7 +247,7 @@ def test_the_committed_records_are_read_as_json_reads_them_and_written_as_they_w
     assert len(lines) > 400
     for each in lines:
         values = json.loads(each)
-        kind = structs.fields(store.KINDS[values["kind"]])
+        kind = structs.fields(KINDS[values["kind"]])
         later = {field.name: field.default for field in kind if field.name not in values["body"]}
         read = store.parse(each)
         assert store.json_line(read) == json.dumps(values | {"body": values["body"] | later})

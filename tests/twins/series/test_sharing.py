@@ -10,7 +10,19 @@ from msgspec.structs import asdict, replace
 
 from twins.evidence import summary
 from twins.records import leaks, store
-from twins.records.store import Accuracy, Breadth, Compressed, Energy, Machine, Memory, Record, Traffic, Work
+from twins.records.record_types import (
+    Accuracy,
+    Breadth,
+    Compressed,
+    Energy,
+    Machine,
+    Memory,
+    Precision,
+    Timing,
+    Traffic,
+    Work,
+)
+from twins.records.store import Record
 from twins.series import sharing
 
 RUN = "2026-05-01T12:00:00.000001Z"
@@ -327,12 +339,12 @@ def test_a_macs_records_of_two_devices_are_shared_and_merged(tmp_path):
     assert found.bodies(Machine) == [replace(mac, id=name, device=d) for d in ("Apple GPU", "CPU")]
     assert found.bodies(Memory) == [memory, memory]
     assert [r.device for r in found.records] == ["Apple GPU"] * 3 + ["CPU"] * 3
-    assert found.bodies(store.Timing)[0].runs[0]["conditions"]["pressure"] == 1
+    assert found.bodies(Timing)[0].runs[0]["conditions"]["pressure"] == 1
     assert list(summary.machines(found)) == [name, f"{name} (CPU)"]
 
 
 def test_an_error_below_zero_is_impossible(tmp_path):
-    wrong = record(store.Precision("MLX", "as shipped", 64, -1e-7, 1e-6))
+    wrong = record(Precision("MLX", "as shipped", 64, -1e-7, 1e-6))
     path = shared(tmp_path, [*good(), wrong])
     assert "precision.product is -1e-07, it must be at least 0" in refusal(tmp_path, path)
 

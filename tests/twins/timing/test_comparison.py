@@ -9,7 +9,7 @@ import records
 from msgspec import structs
 from records import product, step, timed
 
-from twins.records import store
+from twins.records.record_types import Gate, Memory, Work
 from twins.series.show import table
 from twins.timing import comparison
 from twins.timing.ceilings import ceilings
@@ -136,7 +136,7 @@ def test_gate_table():
         {"name": "outputs", "value": 3.21e-3, "limit": 1e-5, "where": "(2, 3)", "passed": False},
         {"name": "loss", "value": None, "limit": 1e-5, "where": "step 3", "passed": False},
     ]
-    assert rows(comparison.gate_table(store.Gate("lm", {}, False, checks, {}))) == [
+    assert rows(comparison.gate_table(Gate("lm", {}, False, checks, {}))) == [
         ("names", "0", "0", "all", "passed"),
         ("outputs", "0.0032", "1e-05", "(2, 3)", "FAILED"),
         ("loss", "not finite", "1e-05", "step 3", "FAILED"),
@@ -152,7 +152,7 @@ def test_part_table():
 
 
 def test_memory_table():
-    counted = store.Memory("lm", {}, "MLX eager", 100 * 2**20, 90 * 2**20, "mx.get_peak_memory")
+    counted = Memory("lm", {}, "MLX eager", 100 * 2**20, 90 * 2**20, "mx.get_peak_memory")
     uncounted = records.memory(PyTorch_eager=50)
     assert rows(comparison.memory_table([counted, *uncounted])) == [
         ("MLX eager", 100, 90),
@@ -176,7 +176,7 @@ def test_the_ceiling_is_the_best_of_either_framework():
 
 
 def test_utilisation():
-    work = store.Work("transformer_lm", {"batch": 4}, 10**9)
+    work = Work("transformer_lm", {"batch": 4}, 10**9)
     made = ceilings.utilisation([step(4, mlx=2e-3, torch=1e-3)], [work], 4e12)
     assert [row[:2] for row in rows(made)] == [(4, "MLX eager"), (4, "PyTorch eager")]  # no A/A variant
     assert np.allclose(made[["GFLOP/s", "share"]], [[500, 0.125], [1000, 0.25]])

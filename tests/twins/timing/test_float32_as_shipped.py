@@ -12,8 +12,7 @@ from test_summary import written
 from twins.evidence import claims, queries
 from twins.frameworks import MLX, SHIPPED
 from twins.machine import processes
-from twins.records import store
-from twins.records.record_types import AS_SHIPPED, EQUAL, Precision
+from twins.records.record_types import AS_SHIPPED, EQUAL, Gate, Precision
 from twins.timing import comparison, float32_as_shipped
 from twins.timing.harness import Plan
 
@@ -96,7 +95,7 @@ def test_a_step_as_shipped_is_timed_only_where_it_differs(monkeypatch):
     twin = float32_as_shipped.Study(
         "transformer_lm", {"vocabulary": 32, "context": 8, "width": 8, "layers": 1, "heads": 1}
     )
-    gate = store.Gate("transformer_lm", {}, True, [], {})
+    gate = Gate("transformer_lm", {}, True, [], {})
     rows = [Precision("MLX", AS_SHIPPED, 16, 1e-4, 1e-4), Precision("MLX", EQUAL, 16, 1e-7, 1e-7)]
     for known, count, told in (
         ([], 0, "has not run"),

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from twins.frameworks import BOTH, MLX, TORCH
-from twins.records import store
+from twins.records.record_types import Gate
 from twins.timing import gpu_against_cpu
 from twins.timing.study import Study
 from twins.training.train import named
@@ -146,7 +146,7 @@ def test_one_number_of_a_long_row_too_many_is_caught(monkeypatch, framework, kin
     assert not any(check.passed for check in gpu_against_cpu.long_products(framework))
 
 
-def gates(*failures: str) -> list[store.Gate]:
+def gates(*failures: str) -> list[Gate]:
     right = gpu_against_cpu.Check("outputs", 1e-7, 1e-5, "the whole model")
     wrong = gpu_against_cpu.Check("gradients", 0.3, 1e-5, "out.weight")
     return [

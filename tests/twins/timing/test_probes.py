@@ -6,7 +6,7 @@ import torch
 from records import product, timed
 
 from twins.frameworks import MLX, TORCH
-from twins.records import store
+from twins.records.record_types import Timing
 from twins.timing import harness
 from twins.timing.ceilings import ceilings, probes
 from twins.timing.statistics import AGAIN
@@ -56,7 +56,7 @@ def test_the_sum_is_a_sum(computed):
     assert (computed["mlx"].dtype, computed["torch"].dtype) == (mx.float32, torch.float32)
 
 
-def addition(numbers: int, seconds: float) -> store.Timing:
+def addition(numbers: int, seconds: float) -> Timing:
     variants = {"MLX": seconds, "PyTorch": 2 * seconds, "PyTorch" + AGAIN: 2 * seconds}
     return timed("addition", {"numbers": numbers}, variants)
 

@@ -7,7 +7,7 @@ from test_summary import written
 from twins.evidence import claims, roofline, summary
 from twins.evidence.roofline import Load
 from twins.machine import processes
-from twins.records.store import Gate
+from twins.records.record_types import Gate
 from twins.timing import comparison, saturation, study
 from twins.timing.harness import Plan
 from twins.timing.study import Study

@@ -14,6 +14,7 @@ from twins.machine import identity, processes
 from twins.models import transformer_lm as lm
 from twins.parity import fairness_gate
 from twins.records import store
+from twins.records.record_types import Fit, Gate, Timing
 from twins.timing import harness, statistics, study
 from twins.timing.ceilings import probes
 from twins.timing.harness import Plan
@@ -22,8 +23,8 @@ from twins.training.train import Recipe
 
 TINY = Study("transformer_lm", asdict(lm.tiny()))
 ONCE = Plan(processes=1, rounds=1, block=2, warmup=0)
-PASSED = store.Gate("transformer_lm", TINY.config, True, [], {})
-FAILED = store.Gate(
+PASSED = Gate("transformer_lm", TINY.config, True, [], {})
+FAILED = Gate(
     "transformer_lm",
     TINY.config,
     False,
@@ -125,7 +126,7 @@ def test_a_correct_twin_passes_and_is_not_refused():
     assert verdict.passed
     assert study.refusal(verdict) == ""
     assert {len(losses) for losses in verdict.losses.values()} == {3}
-    assert msgspec.convert(structs.asdict(verdict), store.Gate) == verdict
+    assert msgspec.convert(structs.asdict(verdict), Gate) == verdict
 
 
 def test_a_wrong_twin_is_refused_by_check_tensor_and_size(monkeypatch):
@@ -173,7 +174,7 @@ def test_steps_are_timed_by_batch_size():
 @pytest.mark.usefixtures("here")
 def test_half_types_that_passed_are_timed_beside_float32():
     verdicts = [
-        store.Gate("transformer_lm", TINY.config | {"dtype": dtype}, passed, [], {})
+        Gate("transformer_lm", TINY.config | {"dtype": dtype}, passed, [], {})
         for dtype, passed in (("float16", True), ("bfloat16", False))
     ]
     (record,) = study.half_types(TINY, verdicts, 2, ONCE)
@@ -229,13 +230,13 @@ def test_probes_name_what_they_measure(monkeypatch):
 def test_the_ceiling_is_read_where_it_was_measured(monkeypatch, tmp_path):
     monkeypatch.setenv("TWINS_RESULTS", str(tmp_path))
     fingerprint = identity.fingerprint()
-    timed = store.Timing("matmul", {"n": 4, "dtype": "float32"}, [])
-    now = store.Timing("matmul", {"n": 1024, "dtype": "float32"}, [])
+    timed = Timing("matmul", {"n": 4, "dtype": "float32"}, [])
+    now = Timing("matmul", {"n": 1024, "dtype": "float32"}, [])
     monkeypatch.setattr(harness, "measure", lambda variants, case, plan: [])
     monkeypatch.setattr(probes, "settled", lambda made: True)
     assert probes.ceiling_probes(fingerprint, ONCE) == [now]
     book = store.Book("01_machine", fingerprint)
-    book.extend([timed, store.Timing("addition", {}, [])])
+    book.extend([timed, Timing("addition", {}, [])])
     assert probes.ceiling_probes(fingerprint, ONCE) == [timed]
     other = (
         structs.replace(fingerprint, id="another-8gb"),
@@ -267,7 +268,7 @@ def test_a_fit_holds_every_loss_and_the_floor(capsys):
     assert np.allclose(made.losses["floor"], made.losses["PyTorch"], atol=1e-4)
     assert made.case == TINY.config | {"batch": 4, "steps": 5}
     assert (made.dataset, made.digest, made.entropy) == ("random", "digest", 4.0)
-    assert msgspec.convert(structs.asdict(made), store.Fit) == made
+    assert msgspec.convert(structs.asdict(made), Fit) == made
     assert capsys.readouterr().out.count("5 steps, held-out loss") == 3
 
 

@@ -7,7 +7,7 @@ from records import timed
 from twins.figures import transfer_figures
 from twins.frameworks import on
 from twins.machine import processes
-from twins.records import store
+from twins.records.record_types import Sharing, Timing
 from twins.timing.statistics import AGAIN
 from twins.transfer import device_switching, transfer_tables, transfers
 from twins.transfer.transfers import ROUTES, Route
@@ -126,12 +126,12 @@ def test_both_sides_of_the_switching_workload_compute_the_same():
 
 
 PROOFS = [
-    store.Sharing("NumPy → MLX, a copy", 4096, False, False, 4096),
-    store.Sharing("MLX → PyTorch, a view", 4096, True, None, 0),
+    Sharing("NumPy → MLX, a copy", 4096, False, False, 4096),
+    Sharing("MLX → PyTorch, a view", 4096, True, None, 0),
 ]
 
 
-def costs(size: int, copy: float) -> store.Timing:
+def costs(size: int, copy: float) -> Timing:
     seconds = {"nothing": 1e-6, "NumPy → MLX, a copy": copy, "MLX → PyTorch, a view": 2e-6}
     return timed("hand-over", {"bytes": size}, seconds)
 

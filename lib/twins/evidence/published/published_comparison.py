@@ -12,7 +12,8 @@ import pandas as pd
 
 from twins.evidence.published.published_benchmarks import Benchmark
 from twins.records import store
-from twins.records.store import Found, Timing
+from twins.records.record_types import Timing
+from twins.records.store import Found
 from twins.timing import comparison, statistics
 from twins.timing.comparison import Comparison
 

@@ -4,14 +4,14 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from twins.records import store
+from twins.records.record_types import Machine, Timing, Work
 from twins.timing import statistics
 from twins.timing.comparison import FRAMEWORKS, runs, variants
 
 ADDED = 2**24  # numbers per vector of the smallest probe of additions: 64 MB in float32, beyond most caches
 
 
-def ceiling(probes: Iterable[store.Timing], dtype: str = "float32") -> float:
+def ceiling(probes: Iterable[Timing], dtype: str = "float32") -> float:
     """The machine's one ceiling for a precision: the most FLOP/s either framework's product reached."""
     reached = [0.0]
     for record in probes:
@@ -28,7 +28,7 @@ def _moved(case: dict) -> int:
     return 12 * case.get("numbers", ADDED)
 
 
-def bandwidth(probes: Iterable[store.Timing]) -> float:
+def bandwidth(probes: Iterable[Timing]) -> float:
     """The machine's one ceiling for memory: the most bytes per second either framework's addition moved."""
     found = [(_moved(record.case), runs(record)) for record in probes if record.subject == "addition"]
     return max(
@@ -37,7 +37,7 @@ def bandwidth(probes: Iterable[store.Timing]) -> float:
     )
 
 
-def utilisation(records: Iterable[store.Timing], works: Iterable[store.Work], peak: float) -> pd.DataFrame:
+def utilisation(records: Iterable[Timing], works: Iterable[Work], peak: float) -> pd.DataFrame:
     """Share of the ceiling each step reaches: its counted operations over its time over `peak`, FLOP/s."""
     flops = {work.case["batch"]: work.flops for work in works}
     rows = []
@@ -51,7 +51,7 @@ def utilisation(records: Iterable[store.Timing], works: Iterable[store.Work], pe
     return pd.DataFrame(rows, columns=["batch", "step", "GFLOP/s", "share"])
 
 
-def probe_table(probes: Iterable[store.Timing]) -> pd.DataFrame:
+def probe_table(probes: Iterable[Timing]) -> pd.DataFrame:
     """The machine's probes: what each framework reaches, and their ratio."""
     rows = []
     for record in probes:
@@ -81,7 +81,7 @@ def probe_table(probes: Iterable[store.Timing]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["probe", "unit", "MLX", "PyTorch", "time, PyTorch ÷ MLX"])
 
 
-def _named(record: store.Timing) -> str:
+def _named(record: Timing) -> str:
     """A probe in words, with its size where it has several."""
     case = record.case
     if "n" in case:
@@ -89,7 +89,7 @@ def _named(record: store.Timing) -> str:
     return f"{record.subject} of {case['numbers']:,} numbers" if "numbers" in case else record.subject
 
 
-def product_reading(probes: Iterable[store.Timing], machine: store.Machine) -> str:
+def product_reading(probes: Iterable[Timing], machine: Machine) -> str:
     """How far the float32 product of 1024, or the largest below, is apart, and what computed it."""
     products = [r for r in probes if r.subject == "matmul" and r.case["dtype"] == "float32"]
     fitting = [r for r in products if r.case["n"] <= 1024] or products

@@ -16,6 +16,7 @@ import torch
 
 from twins.frameworks import BOTH, MLX, TORCH
 from twins.records import store
+from twins.records.record_types import Machine, Timing
 from twins.timing import harness, statistics
 from twins.timing.ceilings.ceilings import ADDED, bandwidth, ceiling
 from twins.timing.comparison import runs, variants
@@ -70,7 +71,7 @@ def synchronisation_variants() -> dict[str, Variant]:
 
 def probes(
     sizes: Sequence[int], half_sizes: Sequence[int], plan: harness.Plan, grow: bool = True
-) -> Iterator[store.Timing]:
+) -> Iterator[Timing]:
     """The machine's ceilings: products in float32 and in both half types, long additions, synchronisation."""
     for dtype, sides in (("float32", sizes), ("float16", half_sizes), ("bfloat16", half_sizes)):
         yield from _grown("matmul", [{"n": n, "dtype": dtype} for n in sides], plan, grow)
@@ -78,7 +79,7 @@ def probes(
     yield _probe("synchronisation", {}, plan)
 
 
-def _grown(subject: str, cases: list[dict], plan: harness.Plan, grow: bool) -> Iterator[store.Timing]:
+def _grown(subject: str, cases: list[dict], plan: harness.Plan, grow: bool) -> Iterator[Timing]:
     """The probe of each case, and then of twice its size as long as that may find a higher rate."""
     made = []
     while cases:
@@ -89,13 +90,13 @@ def _grown(subject: str, cases: list[dict], plan: harness.Plan, grow: bool) -> I
             cases = [larger]
 
 
-def _probe(subject: str, case: dict, plan: harness.Plan) -> store.Timing:
+def _probe(subject: str, case: dict, plan: harness.Plan) -> Timing:
     measured = harness.measure(f"twins.timing.ceilings.probes:{subject}_variants", case, plan)
     tell(" ".join([subject, *map(str, case.values())]))
-    return store.Timing(subject, case, [asdict(run) for run in measured])
+    return Timing(subject, case, [asdict(run) for run in measured])
 
 
-def settled(made: Sequence[store.Timing]) -> bool:
+def settled(made: Sequence[Timing]) -> bool:
     """Whether the last probe found the ceiling: it is long, or its best rate is that of the one before."""
     found = runs(made[-1])
     seconds = [statistics.median(found, variant) for variant in variants(found)]
@@ -105,7 +106,7 @@ def settled(made: Sequence[store.Timing]) -> bool:
     return len(rates) == 2 and rates[1] <= AGREE * rates[0]
 
 
-def _rate(record: store.Timing) -> float:
+def _rate(record: Timing) -> float:
     """The best FLOP/s or bytes per second of a probe."""
     return ceiling([record], record.case["dtype"]) if "n" in record.case else bandwidth([record])
 
@@ -123,7 +124,7 @@ def fits(case: dict) -> bool:
     return 4 * HELD * numbers < MEMORY_SHARE * psutil.virtual_memory().available
 
 
-def ceiling_probes(machine: store.Machine, plan: harness.Plan, subject: str = "matmul") -> list[store.Timing]:
+def ceiling_probes(machine: Machine, plan: harness.Plan, subject: str = "matmul") -> list[Timing]:
     """The probes that give this machine's ceiling: those of its newest 01_machine, or some timed now.
 
     `subject` is "matmul" for arithmetic or "addition" for memory. Records made under other versions or on
@@ -131,5 +132,5 @@ def ceiling_probes(machine: store.Machine, plan: harness.Plan, subject: str = "m
     """
     newest = store.latest(store.read().on(machine.device), machine.id, "01_machine")
     same = [r for r in newest.records if r.versions == machine.versions]
-    known = store.Found(same, []).bodies(store.Timing, subject=subject)
+    known = store.Found(same, []).bodies(Timing, subject=subject)
     return known or list(_grown(subject, [CEILINGS[subject]], plan, grow=True))
