@@ -1,7 +1,7 @@
 """What of one framework's lists the other has: found by looking into the installed packages.
 
-A name counts as present where the other side has it, or where an explicit map names its counterpart (here and
-in breadth_names.py). Lists: torch.nn (https://docs.pytorch.org/docs/stable/nn.html) and mlx.nn
+A name counts as present where the other side has it, or where an explicit map names its counterpart
+(data/breadth.yaml). Lists: torch.nn (https://docs.pytorch.org/docs/stable/nn.html) and mlx.nn
 (https://ml-explore.github.io/mlx/build/html/python/nn.html) with losses and optimizers, operations documented
 in torch and mlx.core, and the language models of transformers and mlx-lm by model type. Presence is no
 measure of quality or speed, and one call in one framework may be a line of code in the other.
@@ -10,6 +10,7 @@ measure of quality or speed, and one call in one framework may be a line of code
 import inspect
 import pkgutil
 import re
+from pathlib import Path
 from types import ModuleType
 
 from twins.frameworks import mx  # isort: skip  (its BLAS must be loaded before mlx.nn)
@@ -17,60 +18,58 @@ import mlx.nn
 import mlx.nn.losses
 import mlx.optimizers
 import mlx_lm.models
+import msgspec
 import torch
 from mlx_lm.utils import MODEL_REMAPPING
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
-from twins.evidence.breadth_names import ALIASES, ELSEWHERE, NO_MODELS, NO_OPERATIONS, OPERATIONS
+from twins.records import store
 from twins.records.record_types import Breadth
 
-# PyTorch's name -> MLX's name, where they differ. Review these: they decide what counts as lacking.
-LAYERS = {
-    **{f"BatchNorm{n}d": "BatchNorm" for n in (1, 2, 3)},
-    **{f"InstanceNorm{n}d": "InstanceNorm" for n in (1, 2, 3)},
-    "Hardshrink": "HardShrink",
-    "Hardtanh": "HardTanh",
-    "MultiheadAttention": "MultiHeadAttention",
-    "UpsamplingBilinear2d": "Upsample",
-    "UpsamplingNearest2d": "Upsample",
-}
-LOSSES = {
-    "BCELoss": "binary_cross_entropy",
-    "BCEWithLogitsLoss": "binary_cross_entropy",
-    "CosineEmbeddingLoss": "cosine_similarity_loss",
-    "CrossEntropyLoss": "cross_entropy",
-    "GaussianNLLLoss": "gaussian_nll_loss",
-    "HuberLoss": "huber_loss",
-    "KLDivLoss": "kl_div_loss",
-    "L1Loss": "l1_loss",
-    "MSELoss": "mse_loss",
-    "MarginRankingLoss": "margin_ranking_loss",
-    "NLLLoss": "nll_loss",
-    "SmoothL1Loss": "smooth_l1_loss",
-    "TripletMarginLoss": "triplet_loss",
-}
-OPTIMIZERS = {"Adadelta": "AdaDelta"}
-# Containers, bases, aliases and the lazy twins of layers: Python's own lists do their work in MLX.
-_NO_LAYERS = {"Module", "Container", "RNNBase", "RNNCellBase", "ModuleDict", "ModuleList"}
-_NO_LAYERS |= {"ParameterDict", "ParameterList", "NLLLoss2d"}
+FILE = store.ROOT / "data" / "breadth.yaml"
+
+
+class Names(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a person decided about names: data/breadth.yaml, which says what each of these is."""
+
+    layers: dict[str, str]
+    losses: dict[str, str]
+    optimizers: dict[str, str]
+    no_layers: set[str]
+    no_operations: set[str]
+    aliases: dict[str, str]
+    operations: dict[str, str]
+    elsewhere: dict[str, str]
+    no_models: set[str]
+
+
+def load(path: Path = FILE) -> Names:
+    """The names of a file. Errors: ValueError, one sentence that names the file and the entry."""
+    try:
+        return msgspec.yaml.decode(path.read_bytes(), type=Names)
+    except msgspec.DecodeError as error:
+        raise ValueError(f"{path.name}: {' '.join(str(error).split())}") from None
+
+
+NAMES = load()
 
 
 def measure() -> list[Breadth]:
     """Layers, losses, optimizers, operations and architectures, in both directions."""
-    torch_modules = _classes(torch.nn, torch.nn.Module) - _NO_LAYERS
+    torch_modules = _classes(torch.nn, torch.nn.Module) - NAMES.no_layers
     torch_modules = {name for name in torch_modules if not name.startswith("Lazy")}
     torch_losses = {name for name in torch_modules if name.endswith("Loss")}
-    layers = torch_modules - torch_losses, _classes(mlx.nn, mlx.nn.Module) - _NO_LAYERS
+    layers = torch_modules - torch_losses, _classes(mlx.nn, mlx.nn.Module) - NAMES.no_layers
     losses = torch_losses, _functions(mlx.nn.losses)
     optimizers = (
         _classes(torch.optim, torch.optim.Optimizer) - {"Optimizer"},
         _classes(mlx.optimizers, mlx.optimizers.Optimizer) - {"Optimizer"},
     )
     return [
-        *_both("layers", *layers, LAYERS),
-        *_both("losses", *losses, LOSSES),
-        *_both("optimizers", *optimizers, OPTIMIZERS),
+        *_both("layers", *layers, NAMES.layers),
+        *_both("losses", *losses, NAMES.losses),
+        *_both("optimizers", *optimizers, NAMES.optimizers),
         *operations(),
         *architectures(),
     ]
@@ -79,14 +78,14 @@ def measure() -> list[Breadth]:
 def torch_operations() -> set[str]:
     """Documented operations of torch, torch.linalg and torch.fft, one name for aliases."""
     found = _documented(torch) | _documented(torch.linalg) | _documented(torch.fft)
-    return {ALIASES.get(name, name) for name in found if not _is_no_operation(name)}
+    return {NAMES.aliases.get(name, name) for name in found if not _is_no_operation(name)}
 
 
 def mlx_operations() -> set[str]:
     """Documented operations of mlx.core and its linalg, fft, fast and random, one name for aliases."""
     modules = (mx, mx.linalg, mx.fft, mx.fast, mx.random)
     found = {name for module in modules for name in _documented(module)}
-    return {ALIASES.get(name, name) for name in found if not _is_no_operation(name)}
+    return {NAMES.aliases.get(name, name) for name in found if not _is_no_operation(name)}
 
 
 def operations() -> list[Breadth]:
@@ -95,9 +94,9 @@ def operations() -> list[Breadth]:
     mlx_has = ours.union(dir(mx), *map(dir, (mx.array, mlx.nn)))
     homes = (torch.Tensor, torch.nn.functional, torch.nn.init, torch.special, torch.distributions)
     torch_has = theirs.union(dir(torch), *map(dir, homes))
-    counterparts = {OPERATIONS.get(name, name) for name in theirs}
-    mlx_lacks = [name for name in theirs if OPERATIONS.get(name, name) not in mlx_has]
-    torch_lacks = [name for name in ours - counterparts if ELSEWHERE.get(name, name) not in torch_has]
+    counterparts = {NAMES.operations.get(name, name) for name in theirs}
+    mlx_lacks = [name for name in theirs if NAMES.operations.get(name, name) not in mlx_has]
+    torch_lacks = [name for name in ours - counterparts if NAMES.elsewhere.get(name, name) not in torch_has]
     return [
         Breadth("MLX", "operations", len(theirs), sorted(mlx_lacks)),
         Breadth("PyTorch", "operations", len(ours), sorted(torch_lacks)),
@@ -106,7 +105,7 @@ def operations() -> list[Breadth]:
 
 def architectures() -> list[Breadth]:
     """Types of transformers' causal language models that mlx-lm has, and mlx-lm's that transformers has."""
-    modules = {module.name for module in pkgutil.iter_modules(mlx_lm.models.__path__)} - NO_MODELS
+    modules = {module.name for module in pkgutil.iter_modules(mlx_lm.models.__path__)} - NAMES.no_models
     known = modules | {kind for kind, module in MODEL_REMAPPING.items() if module in modules}
     kinds = {kind.removesuffix("_text") for kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES}
     return [
@@ -151,7 +150,7 @@ def _documented(module: ModuleType) -> set[str]:
 
 def _is_no_operation(name: str) -> bool:
     """Whether a documented function is state, tooling, a view's copy, in place, or of a storage format."""
-    return name in NO_OPERATIONS or bool(_TOOLING.search(name))
+    return name in NAMES.no_operations or bool(_TOOLING.search(name))
 
 
 _TOOLING = re.compile(

@@ -1,5 +1,7 @@
 """What one framework lacks of the other is found in the installed packages."""
 
+import re
+
 import mlx.core as mx
 import mlx.nn
 import mlx.nn.losses
@@ -7,16 +9,16 @@ import mlx.optimizers
 import pytest
 import torch
 
-from twins.evidence import breadth, breadth_names
+from twins.evidence import breadth
 
 FOUND = {(row.framework, row.group): row for row in breadth.measure()}
 
 
 def test_the_maps_name_what_exists():
     for names, theirs, ours in (
-        (breadth.LAYERS, mlx.nn, torch.nn),
-        (breadth.LOSSES, mlx.nn.losses, torch.nn),
-        (breadth.OPTIMIZERS, mlx.optimizers, torch.optim),
+        (breadth.NAMES.layers, mlx.nn, torch.nn),
+        (breadth.NAMES.losses, mlx.nn.losses, torch.nn),
+        (breadth.NAMES.optimizers, mlx.optimizers, torch.optim),
     ):
         assert [name for name in names if not hasattr(ours, name)] == []
         assert [name for name in names.values() if not hasattr(theirs, name)] == []
@@ -24,15 +26,32 @@ def test_the_maps_name_what_exists():
 
 def test_the_map_of_operations_names_what_exists():
     ours = breadth.mlx_operations().union(dir(mx), dir(mx.array), dir(mlx.nn))
-    assert [name for name in breadth_names.OPERATIONS if name not in breadth.torch_operations()] == []
-    assert [name for name in breadth_names.OPERATIONS.values() if name not in ours] == []
-    assert [name for name in breadth_names.ELSEWHERE if name not in breadth.mlx_operations()] == []
+    assert [name for name in breadth.NAMES.operations if name not in breadth.torch_operations()] == []
+    assert [name for name in breadth.NAMES.operations.values() if name not in ours] == []
+    assert [name for name in breadth.NAMES.elsewhere if name not in breadth.mlx_operations()] == []
 
 
 def test_the_names_left_out_exist_in_one_of_the_packages():
     known = {name for module in (torch, torch.linalg, torch.fft, mx, mx.random) for name in dir(module)}
-    assert [name for name in breadth_names.NO_OPERATIONS if name not in known] == []
-    assert [name for name in breadth_names.ALIASES if name not in known] == []
+    assert [name for name in breadth.NAMES.no_operations if name not in known] == []
+    assert [name for name in breadth.NAMES.aliases if name not in known] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("layers: [ReLU]", "breadth.yaml: Expected `object`, got `array` - at `$.layers`"),
+        ("lairs: {}", "breadth.yaml: Object contains unknown field `lairs`"),
+        ("layers: {ReLU: 1}", "breadth.yaml: Expected `str`, got `int` - at `$.layers[...]`"),
+        ("layers: {", "breadth.yaml: while parsing a flow"),
+    ],
+)
+def test_a_file_that_holds_something_else_is_refused(tmp_path, text, sentence):
+    path = tmp_path / "breadth.yaml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=re.escape(sentence)) as refused:
+        breadth.load(path)
+    assert "\n" not in str(refused.value)
 
 
 def test_both_directions_are_counted():
