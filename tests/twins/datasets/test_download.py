@@ -181,3 +181,12 @@ def test_readme_says_what_the_table_says(name):
     row = f"| `{name}` | [{remote.file}]({remote.url}) | {remote.bytes:,} | `{remote.sha256}` |"
     assert row in readme
     assert f"{remote.terms} |" in readme
+
+
+def test_a_table_that_holds_something_else_is_refused(tmp_path):
+    path = tmp_path / "downloads.yaml"
+    path.write_text("play: {file: play.txt}")
+    with pytest.raises(
+        ValueError, match=r"downloads.yaml: Object missing required field `url` - at `\$\[...\]`"
+    ):
+        download.table(path)

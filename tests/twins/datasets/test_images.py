@@ -7,6 +7,7 @@ import tarfile
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from twins.datasets import download, images
 
@@ -123,8 +124,7 @@ def offer(server, monkeypatch, name, content):
     """Serve `content` in place of the named download."""
     server.files[f"/{name}"] = content
     url, sha256 = f"http://127.0.0.1:{server.server_port}/{name}", hashlib.sha256(content).hexdigest()
-    row = vars(download.FILES[name]) | {"url": url, "sha256": sha256}
-    monkeypatch.setitem(download.FILES, name, download.Remote(**row))
+    monkeypatch.setitem(download.FILES, name, replace(download.FILES[name], url=url, sha256=sha256))
 
 
 def idx(values: np.ndarray) -> bytes:

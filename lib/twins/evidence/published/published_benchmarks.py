@@ -10,12 +10,18 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parents[4] / "data" / "published"
-_TASKS = ("train", "inference", "op", "transfer")
 _TIMES = {"ms": 1e-3, "s": 1.0, "us": 1e-6}
 _RATES = ("images/s", "samples/s", "it/s", "tokens/s")
-_FAVOURS = ("MLX", "PyTorch", "neither", "void")
-_KNOWN = ("executed", "computed", "counted", "read", "seen")
+# What the columns of these names hold, whichever table they are in.
+_ALLOWED = {
+    "task": ("train", "inference", "op", "transfer"),
+    "favours": ("MLX", "PyTorch", "neither", "void"),
+    "known": ("executed", "computed", "counted", "read", "seen"),
+}
+_ADDRESSES = ("url", "pytorch_source", "mlx_source")
+_FILLED = ("source_id", "finding", "where")
 _DATE = re.compile(r"\d{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?)?")
+_DATES = {"date_from": "", "date_to": "", "seen": None}  # and what may stand in place of a date
 
 
 class PublishedError(ValueError):
@@ -176,7 +182,7 @@ def chips(path: Path = FOLDER / "apple_chips.csv") -> list[Chip]:
 
 def audit(path: Path = FOLDER / "audit.csv") -> list[Audited]:
     """Every finding, checked; PublishedError names the file and line of a bad row."""
-    return _rows(path, Audited, _check_audited)
+    return _rows(path, Audited)
 
 
 def workloads(path: Path = FOLDER / "workloads.csv") -> list[Workload]:
@@ -187,10 +193,10 @@ def workloads(path: Path = FOLDER / "workloads.csv") -> list[Workload]:
 
 def platforms(path: Path = FOLDER / "platforms.csv") -> list[Platform]:
     """Every platform, checked; PublishedError names the file and line of a bad row."""
-    return _rows(path, Platform, _check_platform)
+    return _rows(path, Platform)
 
 
-def _rows(path: Path, kind: type, check: Callable) -> list:
+def _rows(path: Path, kind: type, check: Callable = lambda row: "") -> list:
     rows = []
     with path.open(newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
@@ -201,16 +207,18 @@ def _rows(path: Path, kind: type, check: Callable) -> list:
             where = f"{path}, line {reader.line_num}"
             if None in cells or None in cells.values():
                 raise PublishedError(f"{where}: the row does not have {len(names)} cells.")
-            row = kind(**{f.name: _typed(cells[f.name], f.type, f"{where}: {f.name}") for f in fields(kind)})
+            row = kind(
+                **{f.name: _typed(f.name, cells[f.name], f.type, f"{where}: {f.name}") for f in fields(kind)}
+            )
             if fault := check(row):
                 raise PublishedError(f"{where}: {fault}.")
             rows.append(row)
     return rows
 
 
-def _typed(text: str, kind: object, where: str) -> object:
+def _typed(name: str, text: str, kind: object, where: str) -> object:
     if kind is str:
-        return text
+        return _text(name, text, where)
     if kind is bool:
         if text not in ("0", "1"):
             raise PublishedError(f"{where} is {text!r}, allowed are 0 and 1.")
@@ -218,7 +226,7 @@ def _typed(text: str, kind: object, where: str) -> object:
     if not text and kind is not int:
         return None
     if kind == bool | None:
-        return _typed(text, bool, where)
+        return _typed(name, text, bool, where)
     try:
         value = int(text) if kind is int or kind == int | None else float(text)
     except ValueError:
@@ -229,14 +237,23 @@ def _typed(text: str, kind: object, where: str) -> object:
     return value
 
 
+def _text(name: str, text: str, where: str) -> str:
+    """The text of a cell, checked by the column's name."""
+    allowed = ""
+    if name in _ALLOWED and text not in _ALLOWED[name]:
+        allowed = f"allowed are {', '.join(_ALLOWED[name])}"
+    elif name in _ADDRESSES and not text.startswith("http"):
+        allowed = "allowed is an address"
+    elif name in _DATES and not _DATE.fullmatch(text) and text != _DATES[name]:
+        allowed = "allowed is YYYY, YYYY-MM or YYYY-MM-DD"
+    elif name in _FILLED and not text:
+        raise PublishedError(f"{where} is empty.")
+    if allowed:
+        raise PublishedError(f"{where} is {text!r}, {allowed}.")
+    return text
+
+
 def _check_benchmark(row: Benchmark) -> str:
-    if row.task not in _TASKS:
-        return f"task is {row.task!r}, allowed are {', '.join(_TASKS)}"
-    if not row.url.startswith("http"):
-        return f"url is {row.url!r}, allowed is an address"
-    for date in (row.date_from, row.date_to):
-        if date and not _DATE.fullmatch(date):
-            return f"date is {date!r}, allowed is YYYY, YYYY-MM or YYYY-MM-DD"
     for name in ("pytorch", "mlx"):
         low, high = getattr(row, f"{name}_low"), getattr(row, f"{name}_high")
         if (low is None) != (high is None) or (low is not None and low > high):
@@ -244,30 +261,11 @@ def _check_benchmark(row: Benchmark) -> str:
     return ""
 
 
-def _check_audited(row: Audited) -> str:
-    for name, allowed in (("favours", _FAVOURS), ("known", _KNOWN)):
-        if (found := getattr(row, name)) not in allowed:
-            return f"{name} is {found!r}, allowed are {', '.join(allowed)}"
-    for name in ("source_id", "finding", "where"):
-        if not getattr(row, name):
-            return f"{name} is empty"
-    return "" if row.url.startswith("http") else f"url is {row.url!r}, allowed is an address"
-
-
 def _check_workload(row: Workload, known: set[tuple[str, str]]) -> str:
     if (row.source_id, row.workload) not in known:
         return f"workload {row.workload!r} of {row.source_id!r} is in no row of published_benchmarks.csv"
-    if row.known not in _KNOWN:
-        return f"known is {row.known!r}, allowed are {', '.join(_KNOWN)}"
     if not row.flops or not row.parameters:
         return f"operations are {row.flops} and parameters {row.parameters}, allowed are numbers above 0"
-    if row.gathered > row.parameters:
-        return f"gathered is {row.gathered} of {row.parameters} parameters"
-    return "" if row.url.startswith("http") else f"url is {row.url!r}, allowed is an address"
-
-
-def _check_platform(row: Platform) -> str:
-    for name in ("pytorch_source", "mlx_source"):
-        if not getattr(row, name).startswith("http"):
-            return f"{name} is {getattr(row, name)!r}, allowed is an address"
-    return "" if _DATE.fullmatch(row.seen) else f"seen is {row.seen!r}, allowed is YYYY-MM-DD"
+    return (
+        "" if row.gathered <= row.parameters else f"gathered is {row.gathered} of {row.parameters} parameters"
+    )
