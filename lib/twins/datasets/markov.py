@@ -12,10 +12,7 @@ from itertools import accumulate
 import numpy as np
 
 PROBABILITIES = (0.6, 0.25, 0.1, 0.05)
-SYMBOLS = (
-    4,
-    64,
-)  # least: four different successors; most: beyond it a small model sees too few of the contexts
+SYMBOLS = (4, 64)  # four different successors; beyond 64 a small model sees too few of the contexts
 TABLE_SEED = int.from_bytes(b"twins", "big")  # far from the small seeds people choose for samples
 
 
@@ -58,19 +55,3 @@ def sample(tokens: int, seed: int, vocabulary: int = 16) -> np.ndarray:
     start = int(random[0] % np.uint64(vocabulary**2))
     contexts = accumulate(choices, lambda context, choice: following[context][choice], initial=start)
     return (np.fromiter(contexts, np.int64, tokens + 1)[1:] % vocabulary).astype(np.int32)
-
-
-def cross_entropy(tokens: np.ndarray, vocabulary: int = 16) -> float:
-    """What the true source itself scores on `tokens`, in nats per token; the first two only give context.
-
-    ValueError where a token cannot follow the two before it.
-    """
-    context = tokens[:-2].astype(np.int64) * vocabulary + tokens[1:-1]
-    matches = successors(vocabulary)[context] == tokens[2:, None]
-    impossible = np.flatnonzero(~matches.any(axis=1))
-    if impossible.size:
-        a, b, c = tokens[impossible[0] : impossible[0] + 3]
-        raise ValueError(
-            f"token {impossible[0] + 2} is {c}, which the Markov source never emits after {a}, {b}"
-        )
-    return float(-np.log(PROBABILITIES)[matches.argmax(axis=1)].mean())

@@ -83,7 +83,12 @@ def pair(name: str, framework: str) -> tuple:
 
 
 def convert(route: str, tasks: Sequence[Task], folder: Path | None = None) -> Iterator[Conversion]:
-    """Every task by one route, in order. `folder` keeps the packages as route/model-precision."""
+    """Every task by one route, in order. `folder` keeps the packages as route/model-precision.
+
+    Errors: ValueError for an unknown route.
+    """
+    if route not in routes.ROUTES:
+        raise ValueError(f"route {route!r} is not known; known are {', '.join(routes.ROUTES)}")
     if reason := routes.absent(route):
         yield from (_failed(route, task, {}, "", reason) for task in tasks)
         return

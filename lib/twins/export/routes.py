@@ -7,7 +7,6 @@ https://docs.pytorch.org/docs/2.13/onnx.html
 
 import importlib.util
 import inspect
-import json
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -18,8 +17,6 @@ from typing import Any
 import coremltools as ct
 import numpy as np
 import torch
-
-from twins.machine import processes
 
 ONNX = "network.onnx"
 
@@ -166,18 +163,6 @@ WITHOUT_PACKAGE = ("PyTorch, ONNX, ONNX Runtime",)
 NEEDS = {"PyTorch, ONNX, onnx2torch": "onnx2torch"}  # kept apart: it pulls torchvision, which moves torch
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """How a route went: seconds by step, the package, warnings, and where and why it failed when it did."""
-
-    route: str
-    steps: dict[str, float]
-    package: str | None
-    warnings: list[str]
-    failed: str
-    message: str
-
-
 def code(route: str) -> str:
     """What a user writes for a route: a function per step, each given what the one before gave."""
     return "\n\n".join(inspect.getsource(step).strip() for step in ROUTES[route])
@@ -189,10 +174,7 @@ def framework(route: str) -> str:
 
 
 def follow(route: str, job: Job, seconds: dict[str, float]) -> tuple[Any, list[str]]:
-    """Take the steps of a route: what the last one gave, and the warnings.
-
-    What each step took is in `seconds`, and in the folder's steps.json, as soon as it ends.
-    """
+    """Take the steps of a route: what the last one gave, and the warnings; `seconds` gets what each took."""
     value = None
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("default")
@@ -201,52 +183,7 @@ def follow(route: str, job: Job, seconds: dict[str, float]) -> tuple[Any, list[s
             start = time.perf_counter()
             value = step(job, value)
             seconds[step.__name__] = time.perf_counter() - start
-            (job.folder / "steps.json").write_text(json.dumps(seconds))
     return value, list(dict.fromkeys(str(each.message).strip().splitlines()[0] for each in told))
-
-
-def take(route: str, source: str, arguments: dict, options: dict, folder: str) -> dict:
-    """The work of one fresh process: run a route's steps."""
-    model, example = processes.find(source)(**arguments, framework=framework(route))
-    job = Job(model, example, ct.target[options["target"]], options["precision"], Path(folder))
-    seconds: dict[str, float] = {}
-    value, told = follow(route, job, seconds)
-    return {"steps": seconds, "package": str(value) if isinstance(value, Path) else None, "warnings": told}
-
-
-def run(
-    route: str,
-    source: str,
-    arguments: dict,
-    folder: Path,
-    target: str = "iOS17",
-    precision: str = "float16",
-) -> Outcome:
-    """Take a route in a process of its own.
-
-    `source` names "package.module:function", which gives (model, example) for `arguments` and
-    framework="MLX" or "PyTorch". A failure is an outcome with its step and message. Errors: ValueError for
-    an unknown route.
-    """
-    if route not in ROUTES:
-        raise ValueError(f"route {route!r} is not known; known are {', '.join(ROUTES)}")
-    folder.mkdir(parents=True, exist_ok=True)
-    options = {"target": target, "precision": precision}
-    given = {
-        "route": route,
-        "source": source,
-        "arguments": arguments,
-        "options": options,
-        "folder": str(folder),
-    }
-    try:
-        return Outcome(route, **processes.call("twins.export.routes:take", given), failed="", message="")
-    except RuntimeError as error:
-        done = folder / "steps.json"
-        steps = json.loads(done.read_text()) if done.exists() else {}
-        names = [step.__name__ for step in ROUTES[route]]
-        message = str(error).partition("ended with ")[2].partition(": ")[2]
-        return Outcome(route, steps, None, [], names[len(steps)], message)
 
 
 def absent(route: str) -> str:

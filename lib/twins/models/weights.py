@@ -92,14 +92,6 @@ def as_mlx(weights: Mapping[str, np.ndarray], model: mnn.Module, names: Mapping[
     return {k: _turned(v, axes[k]) if k in axes else v for k, v in mine.items()}
 
 
-def as_torch(weights: Mapping[str, np.ndarray], model: mnn.Module, names: Mapping[str, str] | None = None):
-    """The inverse of as_mlx: MLX weights under torch's names and in torch's layout."""
-    axes = {name: tuple(np.argsort(axes)) for name, axes in layouts(model).items()}
-    back = {mlx: torch for torch, mlx in (names or {}).items()}
-    turned = {k: _turned(v, axes[k]) if k in axes else v for k, v in weights.items()}
-    return {renamed(name, back): value for name, value in turned.items()}
-
-
 def check(given: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray], where: str) -> None:
     """Raise one sentence when names or shapes differ; nothing is loaded in part."""
     missing, extra = sorted(set(expected) - set(given)), sorted(set(given) - set(expected))
@@ -132,11 +124,6 @@ def load_torch(model, weights: Mapping[str, np.ndarray]) -> None:
 def copy_to_mlx(source, target: mnn.Module, names: Mapping[str, str] | None = None) -> None:
     """Give the MLX half the torch half's weights; ValueError when a name or a shape differs."""
     load_mlx(target, as_mlx(torch_weights(source), target, names))
-
-
-def copy_to_torch(source: mnn.Module, target, names: Mapping[str, str] | None = None) -> None:
-    """Give the torch half the MLX half's weights; ValueError when a name or a shape differs."""
-    load_torch(target, as_torch(mlx_weights(source), source, names))
 
 
 def save(model, path: Path) -> None:

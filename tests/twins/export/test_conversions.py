@@ -57,6 +57,11 @@ def test_a_package_is_checked_and_its_first_run_kept_apart(records, folder):
     assert held.operations["linear"] == 2
 
 
+def test_an_unknown_route_is_refused():
+    with pytest.raises(ValueError, match=r"route 'teleport' is not known; known are PyTorch, torch.export"):
+        list(conversions.convert("teleport", []))
+
+
 def test_coverage_counts_outcomes_and_causes(records):
     (found,) = conversions.coverage(records, "three")
     assert found.outcomes == {"crash": 2, "right": 1}

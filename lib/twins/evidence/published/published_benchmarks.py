@@ -207,9 +207,7 @@ def _rows(path: Path, kind: type, check: Callable = lambda row: "") -> list:
             where = f"{path}, line {reader.line_num}"
             if None in cells or None in cells.values():
                 raise PublishedError(f"{where}: the row does not have {len(names)} cells.")
-            row = kind(
-                **{f.name: _typed(f.name, cells[f.name], f.type, f"{where}: {f.name}") for f in fields(kind)}
-            )
+            row = kind(**{f.name: _typed(f.name, cells[f.name], f.type, where) for f in fields(kind)})
             if fault := check(row):
                 raise PublishedError(f"{where}: {fault}.")
             rows.append(row)
@@ -221,7 +219,7 @@ def _typed(name: str, text: str, kind: object, where: str) -> object:
         return _text(name, text, where)
     if kind is bool:
         if text not in ("0", "1"):
-            raise PublishedError(f"{where} is {text!r}, allowed are 0 and 1.")
+            raise PublishedError(f"{where}: {name} is {text!r}, allowed are 0 and 1.")
         return text == "1"
     if not text and kind is not int:
         return None
@@ -231,9 +229,9 @@ def _typed(name: str, text: str, kind: object, where: str) -> object:
         value = int(text) if kind is int or kind == int | None else float(text)
     except ValueError:
         allowed = "a whole number" if kind is int else "a number or nothing"
-        raise PublishedError(f"{where} is {text!r}, allowed is {allowed}.") from None
+        raise PublishedError(f"{where}: {name} is {text!r}, allowed is {allowed}.") from None
     if not 0 <= value < float("inf"):
-        raise PublishedError(f"{where} is {text!r}, allowed are finite numbers from 0.")
+        raise PublishedError(f"{where}: {name} is {text!r}, allowed are finite numbers from 0.")
     return value
 
 
@@ -247,9 +245,9 @@ def _text(name: str, text: str, where: str) -> str:
     elif name in _DATES and not _DATE.fullmatch(text) and text != _DATES[name]:
         allowed = "allowed is YYYY, YYYY-MM or YYYY-MM-DD"
     elif name in _FILLED and not text:
-        raise PublishedError(f"{where} is empty.")
+        raise PublishedError(f"{where}: {name} is empty.")
     if allowed:
-        raise PublishedError(f"{where} is {text!r}, {allowed}.")
+        raise PublishedError(f"{where}: {name} is {text!r}, {allowed}.")
     return text
 
 
