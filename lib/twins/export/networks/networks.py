@@ -54,7 +54,7 @@ NETWORKS = (
     Network("resnet", vision.resnet, images(128)),
     Network("efficientnet", vision.efficientnet, images(128)),
     Network("convnext", vision.convnext, images(128)),
-    Network("unet", vision.unet, images(96)),
+    Network("unet", vision.UNet, images(96)),
     Network("vit", sequence.vit, images(64)),
     Network("bert", sequence.bert, padded),
     Network("gpt2", sequence.gpt2, causal),
@@ -106,9 +106,8 @@ def decoder_steps(count: int) -> list[dict[str, np.ndarray]]:
     for i in range(count):
         place = np.eye(slots, dtype=np.float32)[i]
         mask = np.where(np.arange(slots) <= i, 0, -1e4).astype(np.float32).reshape(1, 1, 1, slots)
-        steps.append(
-            {"ids": rng.integers(0, VOCABULARY, (1, 1)).astype(np.int32), "place": place, "mask": mask}
-        )
+        ids = rng.integers(0, VOCABULARY, (1, 1)).astype(np.int32)
+        steps.append({"ids": ids, "place": place, "mask": mask})
     return steps
 
 
@@ -126,60 +125,39 @@ def convert_decoder() -> tuple[nn.Module, ct.models.MLModel]:
     return module, model
 
 
-COMPRESSED = {
-    "int8": (
-        ct.target.iOS17,
-        lambda m: _apply(m, optimize.linear_quantize_weights, optimize.OpLinearQuantizerConfig()),
-    ),
-    "int4": (
-        ct.target.iOS18,
-        lambda m: _apply(
-            m,
-            optimize.linear_quantize_weights,
-            optimize.OpLinearQuantizerConfig(dtype="int4", granularity="per_block", block_size=32),
-        ),
-    ),
-    "palettized": (
-        ct.target.iOS17,
-        lambda m: _apply(m, optimize.palettize_weights, optimize.OpPalettizerConfig(mode="uniform", nbits=4)),
-    ),
-    "grouped-palettized": (
-        ct.target.iOS18,
-        lambda m: _apply(
-            m,
-            optimize.palettize_weights,
-            optimize.OpPalettizerConfig(
-                mode="uniform", nbits=4, granularity="per_grouped_channel", group_size=16
-            ),
-        ),
-    ),
-    "sparse": (
-        ct.target.iOS17,
-        lambda m: _apply(m, optimize.prune_weights, optimize.OpMagnitudePrunerConfig(target_sparsity=0.5)),
-    ),
-    "sparse-int8": (
-        ct.target.iOS18,
-        lambda m: _apply(
-            _apply(m, optimize.prune_weights, optimize.OpMagnitudePrunerConfig(target_sparsity=0.5)),
-            optimize.linear_quantize_weights,
-            optimize.OpLinearQuantizerConfig(),
-            joint_compression=True,
-        ),
-    ),
-    "sparse-palettized": (
-        ct.target.iOS18,
-        lambda m: _apply(
-            _apply(m, optimize.prune_weights, optimize.OpMagnitudePrunerConfig(target_sparsity=0.5)),
-            optimize.palettize_weights,
-            optimize.OpPalettizerConfig(mode="uniform", nbits=4),
-            joint_compression=True,
-        ),
-    ),
+METHODS = {
+    optimize.OpLinearQuantizerConfig: optimize.linear_quantize_weights,
+    optimize.OpPalettizerConfig: optimize.palettize_weights,
+    optimize.OpMagnitudePrunerConfig: optimize.prune_weights,
 }
 
 
-def _apply(model, compress: Callable, config, **options):
-    return compress(model, optimize.OptimizationConfig(global_config=config), **options)
+def compressor(*settings) -> Callable:
+    """What compresses a model by one setting, or by several in turn on the same weights."""
+
+    def compress(model):
+        for place, setting in enumerate(settings):
+            config = optimize.OptimizationConfig(global_config=setting)
+            options = {"joint_compression": True} if place else {}
+            model = METHODS[type(setting)](model, config, **options)
+        return model
+
+    return compress
+
+
+INT8, SPARSE = optimize.OpLinearQuantizerConfig(), optimize.OpMagnitudePrunerConfig(target_sparsity=0.5)
+INT4 = optimize.OpLinearQuantizerConfig(dtype="int4", granularity="per_block", block_size=32)
+PALETTE = {"mode": "uniform", "nbits": 4}
+GROUPS = {"granularity": "per_grouped_channel", "group_size": 16}
+COMPRESSED = {
+    "int8": (ct.target.iOS17, compressor(INT8)),
+    "int4": (ct.target.iOS18, compressor(INT4)),
+    "palettized": (ct.target.iOS17, compressor(optimize.OpPalettizerConfig(**PALETTE))),
+    "grouped-palettized": (ct.target.iOS18, compressor(optimize.OpPalettizerConfig(**PALETTE, **GROUPS))),
+    "sparse": (ct.target.iOS17, compressor(SPARSE)),
+    "sparse-int8": (ct.target.iOS18, compressor(SPARSE, INT8)),
+    "sparse-palettized": (ct.target.iOS18, compressor(SPARSE, optimize.OpPalettizerConfig(**PALETTE))),
+}
 
 
 def save(model, path: Path) -> Path:

@@ -11,6 +11,9 @@ import transformers
 from torch import nn
 
 WIDTH, HEADS, LAYERS, VOCABULARY, LENGTH = 128, 4, 2, 1000, 64
+SIZES = {"hidden_size": WIDTH, "num_hidden_layers": LAYERS, "num_attention_heads": HEADS}
+SIZES |= {"attn_implementation": "eager"}
+CAUSAL = ("input_ids", "attention_mask", "position_ids")
 
 
 class Selected(nn.Module):
@@ -27,73 +30,34 @@ class Selected(nn.Module):
 
 def bert() -> nn.Module:
     """BERT's encoder."""
-    config = transformers.BertConfig(
-        hidden_size=WIDTH,
-        num_hidden_layers=LAYERS,
-        num_attention_heads=HEADS,
-        intermediate_size=4 * WIDTH,
-        vocab_size=VOCABULARY,
-        attn_implementation="eager",
-    )
+    config = transformers.BertConfig(**SIZES, intermediate_size=4 * WIDTH, vocab_size=VOCABULARY)
     return Selected(transformers.BertModel(config), ("input_ids", "attention_mask"), "last_hidden_state")
 
 
 def gpt2() -> nn.Module:
     """GPT-2 with its language model head; the causal mask is an input, as (1, 1, T, T) to add to scores."""
-    config = transformers.GPT2Config(
-        n_embd=WIDTH,
-        n_layer=LAYERS,
-        n_head=HEADS,
-        vocab_size=VOCABULARY,
-        n_positions=LENGTH,
-        attn_implementation="eager",
-    )
-    return Selected(
-        transformers.GPT2LMHeadModel(config), ("input_ids", "attention_mask", "position_ids"), "logits"
-    )
+    config = transformers.GPT2Config(**SIZES, vocab_size=VOCABULARY, max_position_embeddings=LENGTH)
+    return Selected(transformers.GPT2LMHeadModel(config), CAUSAL, "logits")
 
 
 def llama() -> nn.Module:
     """Llama with grouped keys and values; the causal mask is an input."""
-    config = transformers.LlamaConfig(
-        hidden_size=WIDTH,
-        num_hidden_layers=LAYERS,
-        num_attention_heads=HEADS,
-        num_key_value_heads=2,
-        intermediate_size=3 * WIDTH,
-        vocab_size=VOCABULARY,
-        attn_implementation="eager",
-    )
+    rest = {"num_key_value_heads": 2, "intermediate_size": 3 * WIDTH, "vocab_size": VOCABULARY}
     return Selected(
-        transformers.LlamaForCausalLM(config), ("input_ids", "attention_mask", "position_ids"), "logits"
+        transformers.LlamaForCausalLM(transformers.LlamaConfig(**SIZES, **rest)), CAUSAL, "logits"
     )
 
 
 def vit() -> nn.Module:
     """A vision transformer on 64x64 images, patches of 8."""
-    config = transformers.ViTConfig(
-        hidden_size=WIDTH,
-        num_hidden_layers=LAYERS,
-        num_attention_heads=HEADS,
-        intermediate_size=4 * WIDTH,
-        image_size=64,
-        patch_size=8,
-        attn_implementation="eager",
-    )
+    config = transformers.ViTConfig(**SIZES, intermediate_size=4 * WIDTH, image_size=64, patch_size=8)
     return Selected(transformers.ViTModel(config), ("pixel_values",), "last_hidden_state")
 
 
 def whisper_encoder() -> nn.Module:
     """Whisper's audio encoder on 200 frames of 80 mel bins."""
-    config = transformers.WhisperConfig(
-        d_model=WIDTH,
-        encoder_layers=LAYERS,
-        encoder_attention_heads=HEADS,
-        encoder_ffn_dim=4 * WIDTH,
-        decoder_layers=1,
-        max_source_positions=100,
-        attn_implementation="eager",
-    )
+    rest = {"encoder_ffn_dim": 4 * WIDTH, "decoder_layers": 1, "max_source_positions": 100}
+    config = transformers.WhisperConfig(**SIZES, **rest)
     encoder = transformers.models.whisper.modeling_whisper.WhisperEncoder(config)
     return Selected(encoder, ("input_features",), "last_hidden_state")
 

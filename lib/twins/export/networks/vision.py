@@ -15,11 +15,8 @@ def conv(
     channels: int, out: int, kernel: int, stride: int = 1, groups: int = 1, act=nn.ReLU
 ) -> nn.Sequential:
     """Convolution, batch norm, activation; `same` padding."""
-    layers = [
-        nn.Conv2d(channels, out, kernel, stride, kernel // 2, groups=groups, bias=False),
-        nn.BatchNorm2d(out),
-    ]
-    return nn.Sequential(*layers, act()) if act else nn.Sequential(*layers)
+    layer = nn.Conv2d(channels, out, kernel, stride, kernel // 2, groups=groups, bias=False)
+    return nn.Sequential(layer, nn.BatchNorm2d(out), *([act()] if act else []))
 
 
 class Residual(nn.Module):
@@ -71,13 +68,10 @@ class UNet(nn.Module):
 
     def __init__(self, width: int = 24):
         super().__init__()
-        self.down = nn.ModuleList(
-            [conv(3, width, 3), conv(width, 2 * width, 3), conv(2 * width, 4 * width, 3)]
-        )
-        self.up = nn.ModuleList(
-            [nn.ConvTranspose2d(4 * width, 2 * width, 2, 2), nn.ConvTranspose2d(2 * width, width, 2, 2)]
-        )
-        self.merge = nn.ModuleList([conv(4 * width, 2 * width, 3), conv(2 * width, width, 3)])
+        sizes, scales = ((3, width), (width, 2 * width), (2 * width, 4 * width)), (2 * width, width)
+        self.down = nn.ModuleList(conv(*size, 3) for size in sizes)
+        self.up = nn.ModuleList(nn.ConvTranspose2d(2 * size, size, 2, 2) for size in scales)
+        self.merge = nn.ModuleList(conv(2 * size, size, 3) for size in scales)
         self.head = nn.Conv2d(width, 4, 1)
 
     def forward(self, x):
@@ -109,11 +103,7 @@ def mobilenet() -> nn.Module:
 
 def efficientnet() -> nn.Module:
     """Inverted bottlenecks with squeeze and excitation and SiLU."""
-    blocks = [
-        inverted(16, 24, 2, True, nn.SiLU),
-        inverted(24, 24, 1, True, nn.SiLU),
-        inverted(24, 40, 2, True, nn.SiLU),
-    ]
+    blocks = [inverted(*sizes, True, nn.SiLU) for sizes in ((16, 24, 2), (24, 24, 1), (24, 40, 2))]
     return classifier(conv(3, 16, 3, 2, act=nn.SiLU), *blocks, conv(40, 160, 1, act=nn.SiLU), channels=160)
 
 
@@ -125,29 +115,12 @@ def resnet() -> nn.Module:
         skip = None if stride == 1 else conv(channels, out, 1, stride, act=None)
         return nn.Sequential(Residual(body, skip), nn.ReLU())
 
-    blocks = [
-        block(32, 32, 1),
-        block(32, 32, 1),
-        block(32, 64, 2),
-        block(64, 64, 1),
-        block(64, 128, 2),
-        block(128, 128, 1),
-    ]
+    sizes = ((32, 32, 1), (32, 32, 1), (32, 64, 2), (64, 64, 1), (64, 128, 2), (128, 128, 1))
+    blocks = [block(*each) for each in sizes]
     return classifier(conv(3, 32, 7, 2), nn.MaxPool2d(3, 2, 1), *blocks, channels=128)
 
 
 def convnext() -> nn.Module:
     """A patch stem, two blocks, downsampling, two blocks."""
-    blocks = [
-        ConvNeXtBlock(48),
-        ConvNeXtBlock(48),
-        nn.Conv2d(48, 96, 2, 2),
-        ConvNeXtBlock(96),
-        ConvNeXtBlock(96),
-    ]
-    return classifier(nn.Conv2d(3, 48, 4, 4), *blocks, channels=96)
-
-
-def unet() -> nn.Module:
-    """The U-Net."""
-    return UNet()
+    fine, coarse = ([ConvNeXtBlock(width) for _ in range(2)] for width in (48, 96))
+    return classifier(nn.Conv2d(3, 48, 4, 4), *fine, nn.Conv2d(48, 96, 2, 2), *coarse, channels=96)
