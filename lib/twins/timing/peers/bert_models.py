@@ -81,23 +81,11 @@ def peer(sizes: bert.Config, recipe: Recipe, framework) -> train.Half:
     return replace(half, optimizer=train.torch_optimizer(recipe, half.model))
 
 
-def _variants(config: dict, batch: int, framework, name: str, compiled: bool) -> dict[str, Variant]:
-    """Our step, again for A/A, and the peer's, on the same batches."""
-    sizes, recipe = bert.Config(**config), Recipe()
-    halves = {
-        "ours": train.half(bert, sizes, recipe, framework),
-        "ours" + AGAIN: train.half(bert, sizes, recipe, framework),
-        name: peer(sizes, recipe, framework),
-    }
+def step_variants(config: dict, batch: int, framework: str, compiled: bool) -> dict[str, Variant]:
+    """Our step, again for A/A, and the peer's with our head, on the same batches."""
+    sizes, recipe, each = bert.Config(**config), Recipe(), {"mlx": MLX, "torch": TORCH}[framework]
+    name = {"mlx": "mlx.nn's own layers", "torch": "transformers' BertModel"}[framework]
+    halves = {variant: train.half(bert, sizes, recipe, each) for variant in ("ours", "ours" + AGAIN)}
+    halves[name] = peer(sizes, recipe, each)
     batches = variants.examples("bert", asdict(sizes), batch)
     return {variant: variants.step_variant(half, batches, compiled) for variant, half in halves.items()}
-
-
-def torch_variants(config: dict, batch: int) -> dict[str, Variant]:
-    """Our eager torch step, again for A/A, and that of transformers' BertModel with our head."""
-    return _variants(config, batch, TORCH, "transformers' BertModel", compiled=False)
-
-
-def mlx_variants(config: dict, batch: int, compiled: bool) -> dict[str, Variant]:
-    """Our MLX step, again for A/A, and that of mlx.nn's own layers, all eager or all compiled."""
-    return _variants(config, batch, MLX, "mlx.nn's own layers", compiled)

@@ -116,25 +116,23 @@ def _variant(half: Half, sizes: lm.Config, batch: int, compiled: bool = False) -
     return variants.step_variant(half, variants.examples("transformer_lm", asdict(sizes), batch), compiled)
 
 
-def torch_variants(config: dict, batch: int) -> dict[str, Variant]:
-    """Our torch step, again for A/A, and the peers' with our optimizer and with nanoGPT's own choice."""
-    sizes, recipe = lm.Config(**config), Recipe()
-    halves = {
-        "ours": train.half(lm, sizes, recipe, TORCH),
-        "ours" + AGAIN: train.half(lm, sizes, recipe, TORCH),
+def _peers(sizes: lm.Config, recipe: Recipe, framework) -> dict[str, Half]:
+    """The peers: torch's with our optimizer and with nanoGPT's own choice, MLX's from mlx.nn's layers."""
+    if framework is MLX:
+        ours, optimizer = train.half(lm, sizes, recipe, MLX), train.mlx_optimizer(recipe)
+        return {"mlx.nn's own layers": replace(ours, model=MlxLayers(sizes), optimizer=optimizer)}
+    return {
         "plain torch.nn in nanoGPT's shape": _torch_half(NanoGPT(sizes), recipe),
         "the same, AdamW as nanoGPT takes it on a CPU": _torch_half(NanoGPT(sizes), recipe, fused=False),
         "transformers GPT-2": _torch_half(Gpt2(sizes), recipe),
     }
-    return {name: _variant(half, sizes, batch) for name, half in halves.items()}
 
 
-def mlx_variants(config: dict, batch: int, compiled: bool) -> dict[str, Variant]:
-    """Our MLX step, again for A/A, and the composition of mlx.nn's layers, all eager or all compiled."""
-    sizes, recipe = lm.Config(**config), Recipe()
-    ours = train.half(lm, sizes, recipe, MLX)
-    peer = replace(ours, model=MlxLayers(sizes), optimizer=train.mlx_optimizer(recipe))
-    halves = {"ours": ours, "ours" + AGAIN: train.half(lm, sizes, recipe, MLX), "mlx.nn's own layers": peer}
+def step_variants(config: dict, batch: int, framework: str, compiled: bool) -> dict[str, Variant]:
+    """Our step, again for A/A, and the peers', all eager or all compiled, on the same batches."""
+    sizes, recipe, each = lm.Config(**config), Recipe(), {"mlx": MLX, "torch": TORCH}[framework]
+    halves = {name: train.half(lm, sizes, recipe, each) for name in ("ours", "ours" + AGAIN)}
+    halves |= _peers(sizes, recipe, each)
     return {name: _variant(half, sizes, batch, compiled) for name, half in halves.items()}
 
 

@@ -97,10 +97,7 @@ def step_variants(size: int, batch: int, framework: str, compiled: bool) -> dict
     """Our ResNet-18's step, again for A/A, and the plain composition's, on the same batches."""
     each = {"mlx": MLX, "torch": TORCH}[framework]
     sizes, recipe = resnet.resnet18(size, classes=10), Recipe()
-    halves = {
-        "ours": train.half(resnet, sizes, recipe, each),
-        "ours" + AGAIN: train.half(resnet, sizes, recipe, each),
-        f"a plain composition of {framework}.nn": peer(sizes, recipe, each),
-    }
+    halves = {variant: train.half(resnet, sizes, recipe, each) for variant in ("ours", "ours" + AGAIN)}
+    halves[f"a plain composition of {framework}.nn"] = peer(sizes, recipe, each)
     batches = variants.examples("resnet", vars(sizes), batch)
     return {variant: variants.step_variant(half, batches, compiled) for variant, half in halves.items()}
