@@ -131,15 +131,8 @@ def here(machine: Machine, products: list[Timing], additions: list[Timing]) -> R
 def load_table(found: Iterable[Load]) -> pd.DataFrame:
     """Operations, bytes in both counts and operations per byte of every step."""
     rows = [
-        {
-            "training step": load.label,
-            "MFLOP": load.flops / 1e6,
-            "compulsory MB": load.compulsory / 1e6,
-            "unfused MB": load.unfused / 1e6,
-            "FLOP per compulsory byte": load.intensity,
-            "per unfused byte": load.flops / load.unfused,
-        }
-        for load in found
+        (x.label, x.flops / 1e6, x.compulsory / 1e6, x.unfused / 1e6, x.intensity, x.flops / x.unfused)
+        for x in found
     ]
     columns = ["training step", "MFLOP", "compulsory MB", "unfused MB", "FLOP per compulsory byte"]
     return pd.DataFrame(rows, columns=[*columns, "per unfused byte"])
@@ -163,11 +156,8 @@ def chip_table(found: list[Load], chips: Iterable[Chip]) -> pd.DataFrame:
 
 def inferred(chips: Iterable[Chip]) -> pd.DataFrame:
     """What was inferred of every marked chip that has a roof, in the words of the table of chips."""
-    rows = [{"chip": name(chip), "what was inferred": chip.notes} for chip in chips if chip.unsourced]
-    return pd.DataFrame(
-        [row for row in rows if row["chip"] in {roof.name for roof in roofs(chips)}],
-        columns=["chip", "what was inferred"],
-    )
+    rows = [(name(chip), chip.notes) for chip in chips if chip.unsourced and roofs([chip])]
+    return pd.DataFrame(rows, columns=["chip", "what was inferred"])
 
 
 def least_bytes(workload: Workload) -> int:
@@ -202,18 +192,8 @@ def published_shares(
             least, side = bound(work.flops, least_bytes(work), roof)
             for framework in comparison.FRAMEWORKS:
                 if seconds := row.seconds(framework):
-                    rows.append(
-                        {
-                            "workload": work.label,
-                            "chip": roof.name,
-                            "framework": framework,
-                            "published s": seconds,
-                            "bound s": least,
-                            "binds": side,
-                            SHARE: 100 * least / seconds,
-                            "source": work.source_id,
-                        }
-                    )
+                    made = (work.label, roof.name, framework, 100 * least / seconds, seconds, least, side)
+                    rows.append((*made, work.source_id))
     columns = ["workload", "chip", "framework", SHARE, "published s", "bound s", "binds", "source"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -228,9 +208,8 @@ def here_table(found: Iterable[Load], timings: Iterable[Timing], roof: Roof | No
         least, side = bound(load.flops, load.compulsory, roof)
         for framework in comparison.FRAMEWORKS:
             seconds = statistics.median(runs, comparison.best(runs, framework))
-            row = {"training step": load.label, "framework": framework, "measured ms": 1e3 * seconds}
-            row |= {"bound ms": 1e3 * least, "binds": side, SHARE: 100 * least / seconds}
-            rows.append(row)
+            share = 100 * least / seconds
+            rows.append((load.label, framework, share, 1e3 * seconds, 1e3 * least, side))
     columns = ["training step", "framework", SHARE, "measured ms", "bound ms", "binds"]
     return pd.DataFrame(rows, columns=columns)
 

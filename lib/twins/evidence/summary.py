@@ -125,7 +125,7 @@ def gates(records: list[store.Record]) -> pd.DataFrame:
         failed = [check["name"] for check in gate.checks if not check["passed"]]
         verdict = "passed" if gate.passed else f"FAILED: {', '.join(failed)}"
         twin = ", ".join(filter(None, (gate.twin, gate.case.get("dtype"))))
-        rows.append({"twin": twin, "checks": len(gate.checks), "verdict": verdict})
+        rows.append((twin, len(gate.checks), verdict))
     return pd.DataFrame(rows, columns=["twin", "checks", "verdict"])
 
 
@@ -137,9 +137,8 @@ def evidence(found: Found) -> pd.DataFrame:
         if kept:
             first = kept[0]
             versions = f"mlx {first.versions['mlx']}, torch {first.versions['torch']}"
-            row = {"machine": machine, "device": first.device, "notebook": name, "profile": first.profile}
-            row |= {"versions": versions, "records": len(kept), "measured on": first.run[:10]}
-            rows.append(row | {"days ago": _age(first.run)})
+            run = versions, len(kept), first.run[:10], _age(first.run)
+            rows.append((machine, first.device, name, first.profile, *run))
     columns = ["machine", "device", "notebook", "profile", "versions", "records", "measured on", "days ago"]
     return pd.DataFrame(rows, columns=columns)
 

@@ -43,9 +43,8 @@ def note() -> str:
     """What this machine can say of Core ML's own speed, in one sentence."""
     if available():
         return "Core ML runs here, so placement, latency and load time are measured."
-    return (
-        f"Core ML runs on macOS alone; this is {platform.system()}, so the tables below say what is missing."
-    )
+    system = platform.system()
+    return f"Core ML runs on macOS alone; this is {system}, so the tables below say what is missing."
 
 
 def plan_of(package: Path, unit: str) -> Any:
@@ -74,15 +73,10 @@ def placed(plan: Any) -> pd.DataFrame:
     for each in operations(plan):
         usage = plan.get_compute_device_usage_for_mlprogram_operation(each)
         cost = plan.get_estimated_cost_for_mlprogram_operation(each)
-        rows.append(
-            {
-                "operation": each.operator_name.rpartition(".")[2],
-                "result": ", ".join(output.name for output in each.outputs),
-                "runs on": device(usage.preferred_compute_device) if usage else "not told",
-                "could run on": ", ".join(map(device, usage.supported_compute_devices)) if usage else "–",
-                "cost": cost.weight if cost else np.nan,
-            }
-        )
+        runs_on = device(usage.preferred_compute_device) if usage else "not told"
+        could = ", ".join(map(device, usage.supported_compute_devices)) if usage else "–"
+        named = each.operator_name.rpartition(".")[2], ", ".join(output.name for output in each.outputs)
+        rows.append((*named, runs_on, could, cost.weight if cost else np.nan))
     return pd.DataFrame(rows, columns=["operation", "result", "runs on", "could run on", "cost"])
 
 

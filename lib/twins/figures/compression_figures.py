@@ -130,30 +130,15 @@ def told(records: Sequence[Compressed]) -> str:
 def table(records: Sequence[Compressed]) -> pd.DataFrame:
     """Every point: sizes, the metric, the error, whether it lies on its model's frontier."""
     best = {model: pareto([r for r in records if r.model == model]) for model in _models(records)}
-    return pd.DataFrame(
-        [
-            {
-                "model": r.model,
-                "family": r.family,
-                "setting": r.setting,
-                "KiB": r.size / 1024,
-                "weights KiB": r.weights / 1024,
-                "metric": r.metric,
-                "value": r.value,
-                "of": r.total,
-                "error": r.error,
-                "frontier": "yes" if r in best[r.model] else "",
-            }
-            for r in records
-        ]
-    )
+    rows = []
+    for r in records:
+        row = {"model": r.model, "family": r.family, "setting": r.setting, "KiB": r.size / 1024}
+        row |= {"weights KiB": r.weights / 1024, "metric": r.metric, "value": r.value, "of": r.total}
+        rows.append(row | {"error": r.error, "frontier": "yes" if r in best[r.model] else ""})
+    return pd.DataFrame(rows)
 
 
 def lines(records: Sequence[Compressed]) -> pd.DataFrame:
     """The verification of every package."""
-    return pd.DataFrame(
-        [
-            {"model": r.model, "family": r.family, "setting": r.setting, "verification": r.line}
-            for r in records
-        ]
-    )
+    names = {"model": "model", "family": "family", "setting": "setting", "line": "verification"}
+    return pd.DataFrame({name: getattr(r, field) for field, name in names.items()} for r in records)

@@ -45,43 +45,35 @@ def grid(records: Iterable[Conversion], precision: str = "float16") -> pd.DataFr
 
 def conversion_table(records: Iterable[Conversion]) -> pd.DataFrame:
     """Every conversion: steps and seconds, size, operations, error; a dash where nothing came."""
-    return pd.DataFrame(
-        [
-            {
-                "model": r.model,
-                "route": route_name(r),
-                "asked": r.case["precision"],
-                "computes": r.case.get("computes"),
-                "verdict": verdict(r),
-                "steps": len(routes.ROUTES[r.route]),
-                "seconds": _total(r) if not r.failed else None,
-                "KiB": r.size / 1024 if r.size else None,
-                "operations": r.operations,
-                "error": r.error,
-            }
-            for r in records
-        ]
-    )
+    rows = [
+        {
+            "model": r.model,
+            "route": route_name(r),
+            "asked": r.case["precision"],
+            "computes": r.case.get("computes"),
+            "verdict": verdict(r),
+            "steps": len(routes.ROUTES[r.route]),
+            "seconds": _total(r) if not r.failed else None,
+            "KiB": r.size / 1024 if r.size else None,
+            "operations": r.operations,
+            "error": r.error,
+        }
+        for r in records
+    ]
+    return pd.DataFrame(rows)
 
 
 def lines(records: Iterable[Conversion]) -> pd.DataFrame:
     """The verification of every package."""
-    return pd.DataFrame(
-        [
-            {
-                "model": r.model,
-                "route": route_name(r),
-                "precision": r.case["precision"],
-                "verification": r.line.removeprefix("network.mlpackage "),
-            }
-            for r in records
-            if r.size
-        ]
-    )
+    rows = []
+    for r in (r for r in records if r.size):
+        row = {"model": r.model, "route": route_name(r), "precision": r.case["precision"]}
+        rows.append(row | {"verification": r.line.removeprefix("network.mlpackage ")})
+    return pd.DataFrame(rows)
 
 
 def failures(records: Iterable[Conversion]) -> pd.DataFrame:
-    """Every way of failing in its own words, with the models it met."""
+    """Every error message, with the route, its step and the models it came with."""
     found: dict[tuple[str, str, str], list[str]] = {}
     for r in records:
         if verdict(r) in ("right", "no package"):
@@ -89,13 +81,8 @@ def failures(records: Iterable[Conversion]) -> pd.DataFrame:
         models = found.setdefault((route_name(r), r.failed or "verify", r.message or r.line), [])
         if r.model not in models:
             models.append(r.model)
-    return pd.DataFrame(
-        [
-            {"route": route, "models": ", ".join(models), "step": step, "in its own words": message}
-            for (route, step, message), models in found.items()
-        ],
-        columns=["route", "models", "step", "in its own words"],
-    )
+    rows = [(route, ", ".join(models), step, said) for (route, step, said), models in found.items()]
+    return pd.DataFrame(rows, columns=["route", "models", "step", "error message"])
 
 
 def coverage_table(records: Iterable[Coverage]) -> pd.DataFrame:
@@ -103,15 +90,9 @@ def coverage_table(records: Iterable[Coverage]) -> pd.DataFrame:
     rows = []
     for record in records:
         causes = sorted(record.reasons.items(), key=lambda item: -item[1])
-        rows.append(
-            {
-                "route": record.route,
-                "networks": record.group,
-                "right": record.outcomes.get("right", 0),
-                "of": sum(record.outcomes.values()),
-                "why not the others": "; ".join(f"{count} × {cause}" for cause, count in causes) or "–",
-            }
-        )
+        told = "; ".join(f"{count} × {cause}" for cause, count in causes) or "–"
+        row = {"route": record.route, "networks": record.group, "right": record.outcomes.get("right", 0)}
+        rows.append(row | {"of": sum(record.outcomes.values()), "why not the others": told})
     return pd.DataFrame(rows)
 
 

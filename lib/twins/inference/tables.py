@@ -22,11 +22,8 @@ def _label(record: Timing) -> str:
 
 def both(records: Iterable[Timing]) -> list[Timing]:
     """The records in which both frameworks were timed."""
-    return [
-        r
-        for r in records
-        if {variant.split()[0] for variant in r.runs[0]["arms"]} == set(comparison.FRAMEWORKS)
-    ]
+    frameworks = set(comparison.FRAMEWORKS)
+    return [r for r in records if {variant.split()[0] for variant in r.runs[0]["arms"]} == frameworks]
 
 
 def comparisons(records: Iterable[Timing], *subjects: str) -> list[Comparison]:
@@ -86,13 +83,10 @@ def shares(records: Iterable[Timing], works: Iterable[Work], flops: float, bandw
                 reached, unit, ceiling = counted[c["batch"], c["length"]] / seconds, "GFLOP/s", flops
             else:
                 reached, unit, ceiling = (c["weight_bytes"] + c["cache_bytes"]) / seconds, "GB/s", bandwidth
-            row = {"part": record.subject, "batch": c["batch"], "prompt": c["length"], "variant": variant}
-            rows.append(
-                row | {"reached": reached / 1e9, "unit": unit, "of the ceiling, %": 100 * reached / ceiling}
-            )
-    return pd.DataFrame(
-        rows, columns=["part", "batch", "prompt", "variant", "reached", "unit", "of the ceiling, %"]
-    )
+            row = record.subject, c["batch"], c["length"], variant
+            rows.append((*row, reached / 1e9, unit, 100 * reached / ceiling))
+    columns = ["part", "batch", "prompt", "variant", "reached", "unit", "of the ceiling, %"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def memory_table(records: Iterable[Memory], bytes_of: dict[str, int]) -> pd.DataFrame:
@@ -114,8 +108,8 @@ def whisper_table(records: Iterable[Timing]) -> pd.DataFrame:
     rows = []
     for record in records:
         found = comparison.runs(record)
-        times = {variant: 1e3 * statistics.median(found, variant) for variant in comparison.variants(found)}
-        rows += [{"part": record.subject, "framework": variant, "ms": ms} for variant, ms in times.items()]
+        variants = comparison.variants(found)
+        rows += [(record.subject, each, 1e3 * statistics.median(found, each)) for each in variants]
     return pd.DataFrame(rows, columns=["part", "framework", "ms"])
 
 
@@ -129,8 +123,5 @@ def only_mlx(records: Iterable[Timing]) -> str:
 def refusal(gate: Gate) -> str:
     """Why a model is not timed; empty when it is."""
     failed = [f"{c['name']}: {c['where']}" for c in gate.checks if not c["passed"]]
-    return (
-        f"**{gate.twin} is not timed**, because the frameworks do not agree: {'; '.join(failed)}."
-        if failed
-        else ""
-    )
+    why = f"because the frameworks do not agree: {'; '.join(failed)}"
+    return f"**{gate.twin} is not timed**, {why}." if failed else ""

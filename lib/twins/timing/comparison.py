@@ -41,9 +41,7 @@ class Comparison:
         return "MLX" if self.ratio.value > 1 else "PyTorch"
 
     def __str__(self) -> str:
-        low, high = sorted(
-            (max(1 / self.ratio.low, self.ratio.low), max(1 / self.ratio.high, self.ratio.high))
-        )
+        low, high = sorted(max(1 / end, end) for end in (self.ratio.low, self.ratio.high))
         if self.winner is None:
             return f"{self.label}: a tie"
         factor = max(self.ratio.value, 1 / self.ratio.value)
@@ -146,31 +144,19 @@ def step_table(records: Iterable[Timing], tokens: int, unit: str = "tokens") -> 
     for record in records:
         found, batch = runs(record), record.case["batch"]
         for variant in statistics.variant_names(found):
-            wall = statistics.median(found, variant)
-            rows.append(
-                {
-                    "batch": batch,
-                    "step": variant,
-                    "wall ms": round(wall * 1e3, 2),
-                    "CPU ms": round(statistics.median(found, variant, "cpu") * 1e3, 2),
-                    "first call s": round(statistics.first_call(found, variant), 2),
-                    f"{unit}/s": round(batch * tokens / wall),
-                }
-            )
+            wall, cpu = (statistics.median(found, variant, clock) for clock in ("wall", "cpu"))
+            first = round(statistics.first_call(found, variant), 2)
+            rate = round(batch * tokens / wall)
+            rows.append((batch, variant, round(wall * 1e3, 2), round(cpu * 1e3, 2), first, rate))
     return pd.DataFrame(rows, columns=["batch", "step", "wall ms", "CPU ms", "first call s", f"{unit}/s"])
 
 
 def comparison_table(comparisons: Iterable[Comparison]) -> pd.DataFrame:
     """Task, ratio with interval, and verdict."""
-    rows = [
-        {
-            "task": c.label,
-            "PyTorch ÷ MLX": round(c.ratio.value, 3),
-            "95 % interval": f"{c.ratio.low:.3f} to {c.ratio.high:.3f}",
-            "verdict": "tie" if c.winner is None else f"{c.winner} faster",
-        }
-        for c in comparisons
-    ]
+    rows = []
+    for c in comparisons:
+        verdict = "tie" if c.winner is None else f"{c.winner} faster"
+        rows.append((c.label, round(c.ratio.value, 3), f"{c.ratio.low:.3f} to {c.ratio.high:.3f}", verdict))
     return pd.DataFrame(rows, columns=["task", "PyTorch ÷ MLX", "95 % interval", "verdict"])
 
 
@@ -204,7 +190,7 @@ def part_table(records: Iterable[Timing]) -> pd.DataFrame:
 
 def energy_table(records: Iterable[Energy]) -> pd.DataFrame:
     """Joules of one call of each variant."""
-    rows = [{"what": r.subject, "variant": r.arm, "joules": r.joules} for r in records]
+    rows = [(r.subject, r.arm, r.joules) for r in records]
     return pd.DataFrame(rows, columns=["what", "variant", "joules"])
 
 
@@ -215,14 +201,10 @@ def memory_table(records: Iterable[Memory]) -> pd.DataFrame:
     """Megabytes that training adds, by variant; the heading says how the process's memory was read."""
     records = list(records)
     process = f"{' or '.join(dict.fromkeys(r.process for r in records)) or 'process'} MB"
-    rows = [
-        (
-            r.arm,
-            round(r.resident / 2**20),
-            "not counted" if r.allocator is None else round(r.allocator / 2**20),
-        )
-        for r in records
-    ]
+    rows = []
+    for r in records:
+        counted = "not counted" if r.allocator is None else round(r.allocator / 2**20)
+        rows.append((r.arm, round(r.resident / 2**20), counted))
     return pd.DataFrame(rows, columns=["step", process, "allocator's peak MB"])
 
 

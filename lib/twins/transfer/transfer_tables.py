@@ -17,18 +17,18 @@ def shared(proofs: Iterable[Sharing]) -> dict[str, bool]:
 
 def proof_table(proofs: Iterable[Sharing]) -> pd.DataFrame:
     """What each hand-over showed."""
-    return pd.DataFrame(
-        [
-            {
-                "hand-over": proof.route,
-                "write seen": "yes" if proof.written else "no",
-                "one address": {True: "yes", False: "no", None: "cannot be read"}[proof.address],
-                "MB added": proof.added / 2**20,
-                "memory": "shared" if proof.written else "copied",
-            }
-            for proof in proofs
-        ]
-    )
+    words = {True: "yes", False: "no", None: "cannot be read"}
+    rows = [
+        {
+            "hand-over": proof.route,
+            "write seen": words[proof.written],
+            "one address": words[proof.address],
+            "MB added": proof.added / 2**20,
+            "memory": "shared" if proof.written else "copied",
+        }
+        for proof in proofs
+    ]
+    return pd.DataFrame(rows)
 
 
 def cost_table(records: list[Timing], proofs: Iterable[Sharing], peak: float) -> pd.DataFrame:
@@ -64,19 +64,14 @@ def written(size: int) -> str:
 def switch_table(record: Timing) -> pd.DataFrame:
     """Milliseconds of the workload on one side, alternating, and of the hand-overs alone."""
     found = comparison.runs(record)
-    rows = [
-        {"work": variant, "ms": 1e3 * statistics.median(found, variant)}
-        for variant in comparison.variants(found)
-    ]
-    return pd.DataFrame(rows)
+    names = comparison.variants(found)
+    return pd.DataFrame({"work": each, "ms": 1e3 * statistics.median(found, each)} for each in names)
 
 
 def switch_share(record: Timing) -> str:
     """What share of the alternating work its copies are, in one sentence."""
     found = comparison.runs(record)
-    copied = next(
-        variant for variant in comparison.variants(found) if "then" in variant and "copied" in variant
-    )
+    copied = next(each for each in comparison.variants(found) if "then" in each and "copied" in each)
     ratio = statistics.ratio(found, "hand-over alone, copied", copied)
     return (
         f"Of '{copied}', copying is {100 * ratio.value:.2g} % of the time "
@@ -105,12 +100,9 @@ def reading(proofs: list[Sharing], records: list[Timing]) -> str:
     if not records or len(set(kinds.values())) < 2:
         return "There is nothing to compare: not both kinds of hand-over were timed."
     found, size = comparison.runs(records[-1]), written(records[-1].case["bytes"])
+    times = {route: statistics.median(found, route) for route in kinds}
     copy, share = (
-        float(
-            np.median(
-                [statistics.median(found, route) for route, is_shared in kinds.items() if is_shared == kind]
-            )
-        )
+        float(np.median([seconds for route, seconds in times.items() if kinds[route] == kind]))
         for kind in (False, True)
     )
     names = ", ".join(route for route, is_shared in kinds.items() if is_shared)

@@ -91,10 +91,8 @@ def _compared(kind: Kind, record: Timing) -> Comparison | None:
     label = ", ".join(f"{name} {value}" for name, value in case.items())
     runs = comparison.runs(record)
     if kind.variants is None:
-        both = {variant.split()[0].rstrip(",") for variant in comparison.variants(runs)} >= set(
-            comparison.FRAMEWORKS
-        )
-        return comparison.at_best(record, label) if both else None
+        timed = {variant.split()[0].rstrip(",") for variant in comparison.variants(runs)}
+        return comparison.at_best(record, label) if timed >= set(comparison.FRAMEWORKS) else None
     if not set(kind.variants) <= set(statistics.variant_names(runs)):
         return None
     return Comparison(label, statistics.ratio(runs, *kind.variants), statistics.band(runs))
@@ -107,24 +105,9 @@ def table(found: Iterable[Pair]) -> pd.DataFrame:
         ratios = sorted(row.ratio for row in pair.published)
         chips = sorted({row.generation or "chip not stated" for row in pair.published})
         here = sorted(row.ratio.value for row in pair.measured)
-        rows.append(
-            {
-                "kind of work": pair.label,
-                "published, PyTorch ÷ MLX": _range(ratios),
-                "here, PyTorch ÷ MLX": _range(here),
-                "published": len(ratios),
-                "measured here": len(here),
-                "published on": ", ".join(chips),
-            }
-        )
-    columns = [
-        "kind of work",
-        "published, PyTorch ÷ MLX",
-        "here, PyTorch ÷ MLX",
-        "published",
-        "measured here",
-    ]
-    return pd.DataFrame(rows, columns=[*columns, "published on"])
+        rows.append((pair.label, _range(ratios), _range(here), len(ratios), len(here), ", ".join(chips)))
+    columns = ["kind of work", "published, PyTorch ÷ MLX", "here, PyTorch ÷ MLX", "published"]
+    return pd.DataFrame(rows, columns=[*columns, "measured here", "published on"])
 
 
 def _range(ratios: list[float]) -> str:

@@ -15,37 +15,20 @@ def sources(rows: Iterable[Benchmark], audited: list[Audited]) -> pd.DataFrame:
     grouped = defaultdict(list)
     for row in rows:
         grouped[row.source_id].append(row)
-    columns = [
-        "source",
-        "figures",
-        "with both",
-        "PyTorch ÷ MLX",
-        "dates",
-        "chips",
-        "tasks",
-        "findings",
-        "address",
-    ]
+    columns = ["source", "figures", "with both", "PyTorch ÷ MLX", "dates", "chips", "tasks", "findings"]
     made = [_source(name, own, audited) for name, own in grouped.items()]
-    return pd.DataFrame(made, columns=columns)
+    return pd.DataFrame(made, columns=[*columns, "address"])
 
 
-def _source(name: str, rows: list[Benchmark], audited: list[Audited]) -> dict:
+def _source(name: str, rows: list[Benchmark], audited: list[Audited]) -> tuple:
     ratios = sorted(row.ratio for row in rows if row.ratio)
     dates = sorted({date for row in rows for date in (row.date_from, row.date_to) if date}) or ["not stated"]
     chips = sorted({row.generation for row in rows if row.generation}) or ["not stated"]
     own = [each for each in audited if each.source_id == name or rows[0].url.startswith(f"{each.url}/")]
-    return {
-        "source": name,
-        "figures": len(rows),
-        "with both": len(ratios),
-        "PyTorch ÷ MLX": f"{ratios[0]:.2f} to {ratios[-1]:.2f}" if ratios else "none",
-        "dates": dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}",
-        "chips": ", ".join(chips),
-        "tasks": ", ".join(sorted({row.task for row in rows})),
-        "findings": len(own),
-        "address": rows[0].url,
-    }
+    span = f"{ratios[0]:.2f} to {ratios[-1]:.2f}" if ratios else "none"
+    when = dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"
+    tasks = ", ".join(sorted({row.task for row in rows}))
+    return name, len(rows), len(ratios), span, when, ", ".join(chips), tasks, len(own), rows[0].url
 
 
 def sides(rows: Iterable[Benchmark]) -> str:
@@ -63,15 +46,10 @@ def sides(rows: Iterable[Benchmark]) -> str:
 def live(found: Iterable[Finding], audited: Iterable[Audited]) -> pd.DataFrame:
     """Every live reproduction: its source, what was read with the defect and without, and the verdict."""
     origins = {row.live: row.source_id for row in audited if row.live}
+    verdicts = {True: "reproduced", False: "NOT reproduced"}
+    origin = "no published source"
     rows = [
-        {
-            "finding": f.name,
-            "with the defect": f.effect,
-            "without": f.control,
-            "here": "reproduced" if f.reproduced else "NOT reproduced",
-            "what is read": f.measure,
-            "found in": origins.get(f.name, "no published source"),
-        }
+        (f.name, f.effect, f.control, verdicts[f.reproduced], f.measure, origins.get(f.name, origin))
         for f in found
     ]
     columns = ["finding", "with the defect", "without", "here", "what is read", "found in"]
@@ -81,16 +59,10 @@ def live(found: Iterable[Finding], audited: Iterable[Audited]) -> pd.DataFrame:
 def findings(audited: Iterable[Audited], found: Iterable[Finding]) -> pd.DataFrame:
     """Every finding about published sources, in the audit's words; what was reproduced here says so."""
     here = {f.name for f in found if f.reproduced}
-    rows = [
-        {
-            "source": f"{row.source_id}, {row.benchmark}",
-            "finding": row.finding,
-            "favours": row.favours,
-            "known by": "reproduced here" if row.live in here else row.known,
-            "where": row.where,
-        }
-        for row in audited
-    ]
+    rows = []
+    for row in audited:
+        known = "reproduced here" if row.live in here else row.known
+        rows.append((f"{row.source_id}, {row.benchmark}", row.finding, row.favours, known, row.where))
     return pd.DataFrame(rows, columns=["source", "finding", "favours", "known by", "where"])
 
 
@@ -113,17 +85,11 @@ NAMED = 8  # of what is lacking; the records hold all
 
 def breadth(found: Iterable[Breadth]) -> pd.DataFrame:
     """Per group and framework: how much of the other's list it has, and the first names it lacks."""
-    rows = [
-        {
-            "group": row.group,
-            "framework": row.framework,
-            "has, %": 100 * (1 - len(row.lacking) / row.total),
-            "has": row.total - len(row.lacking),
-            "of": row.total,
-            "lacks": _some(row.lacking),
-        }
-        for row in found
-    ]
+    rows = []
+    for row in found:
+        has = row.total - len(row.lacking)
+        share = 100 * (1 - len(row.lacking) / row.total)
+        rows.append((row.group, row.framework, share, has, row.total, _some(row.lacking)))
     return pd.DataFrame(rows, columns=["group", "framework", "has, %", "has", "of", "lacks"])
 
 

@@ -17,9 +17,8 @@ def ceiling(probes: Iterable[Timing], dtype: str = "float32") -> float:
     for record in probes:
         if record.subject == "matmul" and record.case["dtype"] == dtype:
             found = runs(record)
-            reached += [
-                2 * record.case["n"] ** 3 / statistics.median(found, variant) for variant in variants(found)
-            ]
+            work = 2 * record.case["n"] ** 3
+            reached += [work / statistics.median(found, variant) for variant in variants(found)]
     return max(reached)
 
 
@@ -45,9 +44,7 @@ def utilisation(records: Iterable[Timing], works: Iterable[Work], peak: float) -
         found, batch = runs(record), record.case["batch"]
         for variant in variants(found):
             achieved = flops[batch] / statistics.median(found, variant)
-            rows.append(
-                {"batch": batch, "step": variant, "GFLOP/s": achieved / 1e9, "share": achieved / peak}
-            )
+            rows.append((batch, variant, achieved / 1e9, achieved / peak))
     return pd.DataFrame(rows, columns=["batch", "step", "GFLOP/s", "share"])
 
 
@@ -63,21 +60,12 @@ def probe_table(probes: Iterable[Timing]) -> pd.DataFrame:
         }
         unit, scale = units[record.subject]
         what = _named(record)
-        for kind in dict.fromkeys(
-            variant.split(",")[-1].strip() if "," in variant else "" for variant in variants(found)
-        ):
+        for kind in dict.fromkeys(variant.partition(", ")[2] for variant in variants(found)):
             names = [f"{f}, {kind}" if kind else f for f in FRAMEWORKS]
             mlx, torch = (float(scale(statistics.median(found, name))) for name in names)
             ratio = statistics.ratio(found, names[1], names[0])
-            rows.append(
-                {
-                    "probe": f"{what}, {kind}" if kind else what,
-                    "unit": unit,
-                    "MLX": float(f"{mlx:.3g}"),
-                    "PyTorch": float(f"{torch:.3g}"),
-                    "time, PyTorch ÷ MLX": str(ratio),
-                }
-            )
+            probe = f"{what}, {kind}" if kind else what
+            rows.append((probe, unit, float(f"{mlx:.3g}"), float(f"{torch:.3g}"), str(ratio)))
     return pd.DataFrame(rows, columns=["probe", "unit", "MLX", "PyTorch", "time, PyTorch ÷ MLX"])
 
 
