@@ -10,22 +10,16 @@ import math
 import shutil
 from pathlib import Path
 
-import psutil
 import safetensors
 import safetensors.torch
 import torch
 import transformers
 
+from twins.machine import process_memory
 from twins.records.store import ROOT
 
 MADE = ROOT / "data" / "raw" / "checkpoints"
-MEMORY_SHARE = 0.7  # of what is free
-BYTES = {
-    "float32": 4,
-    "float16": 2,
-    "bfloat16": 2,
-    "4-bit": 0.5625,
-}  # a weight; 4-bit: with scales of groups of 64
+BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, "4-bit": 0.5625}  # a weight; 4-bit: with scales by 64
 NEEDED = (  # sizes that a Llama's config.json must give
     *("hidden_size", "num_hidden_layers", "num_attention_heads"),
     *("intermediate_size", "vocab_size", "max_position_embeddings"),
@@ -82,7 +76,7 @@ def made(config: dict, seed: int = 0) -> Path:
         kind, model = ARCHITECTURES[config["model_type"]]
         with torch.device("meta"):
             size = 4 * sum(weight.numel() for weight in model(kind.from_dict(config)).parameters())
-        _hold(size, f"making a {config['model_type']} of this size")
+        process_memory.room(size, f"making a {config['model_type']} of this size")
         folder.mkdir(parents=True, exist_ok=True)
         if size > (free := shutil.disk_usage(folder).free):
             raise OSError(
@@ -158,7 +152,7 @@ def room(folder: Path, dtype: str, batch: int, length: int, models: int = 2) -> 
     cache = 2 * c["num_hidden_layers"] * c["num_key_value_heads"] * c["head_dim"]
     widest = c["vocab_size"] + 3 * c["intermediate_size"] + c["num_attention_heads"] * length
     needed = models * int(weight_bytes(folder, dtype) + 4 * batch * length * (cache + widest))
-    return _hold(
+    return process_memory.room(
         needed, f"{folder.name} in {dtype} with {batch} sequences of {length} tokens, {models} at once,"
     )
 
@@ -172,18 +166,7 @@ def speech_room(folder: Path, dtype: str, models: int = 2) -> int:
     places = c["max_source_positions"]
     widest = places * (6 * c["d_model"] + c["encoder_ffn_dim"] + c["encoder_attention_heads"] * places)
     needed = models * int(weight_bytes(folder, dtype) + 4 * widest)
-    return _hold(needed, f"{folder.name} in {dtype} with {places} places, {models} at once,")
-
-
-def _hold(needed: int, what: str) -> int:
-    """The bytes needed. Errors: MemoryError, with the estimate, when they are not free."""
-    free = psutil.virtual_memory().available
-    if needed > MEMORY_SHARE * free:
-        raise MemoryError(
-            f"{what} is estimated to need {needed / 2**30:.1f} GiB; {free / 2**30:.1f} GiB are free "
-            f"and {MEMORY_SHARE:.0%} of that may be used"
-        )
-    return needed
+    return process_memory.room(needed, f"{folder.name} in {dtype} with {places} places, {models} at once,")
 
 
 def check_length(folder: Path, prompt: int, new: int) -> None:

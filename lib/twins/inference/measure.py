@@ -4,7 +4,7 @@ Loading, making tokens and compiling happen when variants are made; a timed call
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from twins.inference import checkpoint_folder as checkpoint
 from twins.inference import llama, whisper
 from twins.machine import process_memory, processes
 from twins.parity import fairness_gate
+from twins.parity.fairness_gate import Check
 from twins.records.record_types import Energy, Gate, Memory, Timing, Work
 from twins.timing import energy, flops, harness, saturation, statistics
 from twins.timing.harness import Variant
@@ -27,33 +28,26 @@ CASE = ("dtype", "batch", "length", "compiled")  # what of a case the variants a
 FIRST = np.array([[1, 2, 3]], np.int32)  # what a transcription starts from: any tokens will do
 
 
-def _check(name: str, value: float, limit: float, where: str) -> dict:
-    check = fairness_gate.Check(name, value, limit, where)
-    finite = value if np.isfinite(value) else None
-    return asdict(check) | {"value": finite, "passed": check.passed}
-
-
-def _token_check(ours, theirs, logits) -> dict:
+def _token_check(ours, theirs, logits) -> Check:
     """Generated tokens one by one, and where they differ first how far the logits were apart."""
     apart = np.argwhere(ours != theirs)
     if not len(apart):
-        return _check("tokens", 0.0, 0.0, f"all {ours.size} equal")
+        return Check("tokens", 0.0, 0.0, f"all {ours.size} equal")
     row, place = (int(i) for i in min(apart, key=lambda at: at[1]))
     gap = float(np.abs(logits[0][row, place] - logits[1][row, place]).max())
     chosen = f"MLX {ours[row, place]}, PyTorch {theirs[row, place]}"
     where = f"row {row}, token {place}: {chosen}; logits {gap:.2g} apart"
-    return _check("tokens", float(len(apart)), 0.0, where)
+    return Check("tokens", float(len(apart)), 0.0, where)
 
 
 def _gate(model: str, case: dict, generate: Callable, sessions: list) -> Gate:
     """The gate of a model: greedy tokens and the logits they came from, in float32."""
     (ours, our_logits), (theirs, their_logits) = (generate(session) for session in sessions)
     first = fairness_gate.relative(our_logits[:, 0], their_logits[:, 0])
-    checks = [
-        _check("logits", first, LOGITS, f"{our_logits[:, 0].shape}, relative L2"),
-        _token_check(ours, theirs, (our_logits, their_logits)),
-    ]
-    return Gate(model, case, all(check["passed"] for check in checks), checks, {})
+    logits = Check("logits", first, LOGITS, f"{our_logits[:, 0].shape}, relative L2")
+    checks = [logits, _token_check(ours, theirs, (our_logits, their_logits))]
+    passed = all(check.passed for check in checks)
+    return Gate(model, case, passed, [check.plain() for check in checks], {})
 
 
 def llama_gate(folder: Path, batch: int, length: int, count: int, seed: int = 0) -> Gate:
@@ -114,11 +108,7 @@ def whisper_variants(folder: str, dtype: str) -> dict[str, Variant]:
     """The encoder, and one decoder step after the first tokens, of both libraries and PyTorch's again."""
     path, made = Path(folder), {}
     frames = 2 * checkpoint.config(path, "whisper")["max_source_positions"]
-    kinds = {
-        "MLX": whisper.MlxSession,
-        "PyTorch": whisper.TorchSession,
-        f"PyTorch{AGAIN}": whisper.TorchSession,
-    }
+    kinds = {"MLX": whisper.MlxSession} | dict.fromkeys(("PyTorch", "PyTorch" + AGAIN), whisper.TorchSession)
     for name, kind in kinds.items():
         session = kind(path, dtype)
         features = session.features(whisper.mel(1, frames))
@@ -132,13 +122,7 @@ def whisper_variants(folder: str, dtype: str) -> dict[str, Variant]:
 def _parts(runs: list[statistics.Run], case: dict) -> Iterator[Timing]:
     """One record per part of a measurement whose variants are named 'part: variant'."""
     for part in dict.fromkeys(name.partition(": ")[0] for name in statistics.variant_names(runs)):
-        own = [
-            replace(
-                run, arms={k.partition(": ")[2]: v for k, v in run.arms.items() if k.startswith(f"{part}: ")}
-            )
-            for run in runs
-        ]
-        yield Timing(part, case, [asdict(run) for run in own])
+        yield Timing(part, case, [asdict(run.part(f"{part}: ")) for run in runs])
 
 
 def cases(prompts: list[int], batch_sizes: list[int], types: list[str], compiled: bool) -> list[dict]:
@@ -173,9 +157,8 @@ def llama_timings(
         told = {"model": folder.name, **case, "tokens": count} | _bytes(folder, case)
         arguments = {"folder": str(folder), "count": count, **{name: case[name] for name in CASE}}
         tell(f"{case['dtype']}, batch {case['batch']}, {case['length']} tokens")
-        yield from _parts(
-            harness.measure("twins.inference.measure:llama_variants", arguments, plan, tell), told
-        )
+        runs = harness.measure("twins.inference.measure:llama_variants", arguments, plan, tell)
+        yield from _parts(runs, told)
 
 
 def room(folder: Path, case: dict, count: int) -> int:
@@ -198,11 +181,8 @@ def filled(folder: Path, gate: Gate, timed: list[Timing], count: int, plan: harn
     if not tokens or saturation.full(largest := max(tokens, key=lambda r: r.case["batch"])):
         return
     first = {name: largest.case[name] for name in CASE} | {"compiled": False}
-    asked = {
-        "folder": str(folder),
-        "count": count,
-        "variant": saturation.fastest(largest)[0].split()[0] + " eager",
-    }
+    variant = saturation.fastest(largest)[0].split()[0] + " eager"
+    asked = {"folder": str(folder), "count": count, "variant": variant}
 
     def seconds(batch: int) -> float:
         tell(f"decoding: is batch {batch} long enough?")
@@ -283,6 +263,5 @@ def memories(folder: Path, gate: Gate, dtypes: list[str], case: dict) -> Iterato
         for framework in ("MLX",) if dtype == llama.QUANTIZED else ("MLX", "PyTorch"):
             arguments = {"folder": str(folder), "framework": framework, "dtype": dtype, **case}
             read = processes.call("twins.inference.measure:memory", arguments)
-            yield Memory(
-                "llama", {"model": folder.name, "dtype": dtype, **case}, f"{framework} {dtype}", **read
-            )
+            told = {"model": folder.name, "dtype": dtype, **case}
+            yield Memory("llama", told, f"{framework} {dtype}", **read)

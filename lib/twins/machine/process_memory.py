@@ -12,6 +12,21 @@ import psutil
 from twins.machine import macos
 
 FOOTPRINT, RESIDENT = "physical footprint", "resident set"
+SHARE = 0.7  # of what is free that may be used; above it a system starts to compress or page
+
+
+def room(needed: int, what: str) -> int:
+    """The bytes that `what` is estimated to need.
+
+    Errors: MemoryError, with the estimate, when they are not free.
+    """
+    free = psutil.virtual_memory().available
+    if needed > SHARE * free:
+        raise MemoryError(
+            f"{what} is estimated to need {needed / 2**30:.1f} GiB; {free / 2**30:.1f} GiB are free "
+            f"and {SHARE:.0%} of that may be used"
+        )
+    return needed
 
 
 def meaning() -> str:

@@ -4,11 +4,11 @@ Loss curves of correct twins part after about a hundred steps, even inside one f
 training is chaotic; so the gate compares outputs, gradients and updates at the start, and the first
 losses against the floor that torch shows against itself when the rows of every batch are permuted and its
 weights changed in their last places. Where a ReLU's input is zero but for rounding, float32 gradients part
-as well, and are held against such a floor too; the float64 checks are not.
+as well, and are compared with such a floor too; the float64 checks are not.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -44,6 +44,11 @@ class Check:
     def passed(self) -> bool:
         """Whether the value is within the limit; a value that is not a number is not."""
         return bool(self.value <= self.limit)
+
+    def plain(self) -> dict:
+        """The check as records hold it: JSON has no nan and no infinity, so None stands for both."""
+        value = self.value if np.isfinite(self.value) else None
+        return asdict(self) | {"value": value, "passed": self.passed}
 
     def __str__(self) -> str:
         sign = "is within" if self.passed else "EXCEEDS"
@@ -97,8 +102,8 @@ def worst(name: str, differences: dict[str, float], limit: float) -> Check:
 
 def check_names(mlx: Half, torch: Half) -> Check:
     """(a) Parameter names, shapes and count, in MLX's layout; the value is how many differ."""
-    ours = {k: v.shape for k, v in weights.mlx_weights(mlx.model).items()}
-    theirs = {k: v.shape for k, v in _as_mlx(weights.torch_weights(torch.model), mlx).items()}
+    ours = {k: v.shape for k, v in _weights(mlx).items()}
+    theirs = {k: v.shape for k, v in _as_mlx(_weights(torch), mlx).items()}
     wrong = sorted(k for k in ours.keys() | theirs.keys() if ours.get(k) != theirs.get(k))
     listed = "; ".join(f"{k}: MLX {ours.get(k, 'none')}, PyTorch {theirs.get(k, 'none')}" for k in wrong[:3])
     count = sum(int(np.prod(shape)) for shape in ours.values())
@@ -107,8 +112,7 @@ def check_names(mlx: Half, torch: Half) -> Check:
 
 def check_weights(mlx: Half, torch: Half) -> Check:
     """(a) The initial weights are the same numbers."""
-    theirs = _as_mlx(weights.torch_weights(torch.model), mlx)
-    ours = weights.mlx_weights(mlx.model)
+    ours, theirs = _weights(mlx), _as_mlx(_weights(torch), mlx)
     return worst("weights", {k: relative(ours[k], theirs[k]) for k in ours}, limit_of("weights"))
 
 
@@ -155,8 +159,7 @@ def check_gradients(mlx: Half, torch: Half, batch: Batch, name: str = "gradients
     """(c) Every gradient at step 0; tensors whose true gradient is zero hold noise and are passed over."""
     ours = _numpy(mlx, train.gradients(mlx, *mlx.batch(batch))[1])
     theirs = _as_mlx(_numpy(torch, train.gradients(torch, *torch.batch(batch))[1]), mlx)
-    noise = ZERO_GRADIENT * max(np.linalg.norm(g) for g in theirs.values())
-    empty = np.zeros(())
+    noise, empty = ZERO_GRADIENT * max(np.linalg.norm(g) for g in theirs.values()), np.zeros(())
     pairs = {k: (ours.get(k, empty), theirs.get(k, empty)) for k in ours.keys() | theirs.keys()}
     real = {k: p for k, p in pairs.items() if max(np.linalg.norm(p[0]), np.linalg.norm(p[1])) > noise}
     return worst(name, {k: relative(*pair) for k, pair in real.items()}, limit_of(name))
@@ -245,8 +248,7 @@ def _runs(torch_compiled: bool) -> dict[str, tuple[int, bool]]:
 
 def check_losses(make: Halves, batches: Sequence[Batch], torch_compiled: bool) -> tuple[list[Check], dict]:
     """(e) and (f): the first losses of every step function against torch's floor, and what moved."""
-    checks, losses = [], {}
-    losses["floor"] = train.fit(shaken(make("float32")[1], 0), permuted(batches))
+    checks, losses = [], {"floor": train.fit(shaken(make("float32")[1], 0), permuted(batches))}
     for name, (index, compiled) in _runs(torch_compiled).items():
         half = make("float32")[index]
         start = _weights(half)
@@ -257,11 +259,8 @@ def check_losses(make: Halves, batches: Sequence[Batch], torch_compiled: bool) -
     limit = max(limit_of("losses"), FLOOR_FACTOR * floor)
     for name in [run for run in losses if run not in ("floor", "PyTorch eager")]:
         apart = np.abs(np.array(losses[name]) - reference)
-        checks.append(
-            Check(
-                f"losses, {name}", float(apart.max()), limit, f"step {int(apart.argmax())}, floor {floor:.2g}"
-            )
-        )
+        where = f"step {apart.argmax()}, floor {floor:.2g}"
+        checks.append(Check(f"losses, {name}", float(apart.max()), limit, where))
     return checks, losses
 
 
@@ -272,9 +271,8 @@ def check_float64(make: Halves, batches: Sequence[Batch]) -> list[Check]:
         gradients = check_gradients(*make("float64"), batches[0], "float64 gradients")
         ours, theirs = (np.array(train.fit(half, batches)) for half in halves)
         left = list(check_evaluation(*halves, batches[0], "float64 "))
-    apart = np.abs(ours - theirs)
-    limit = limit_of("float64 losses")
-    losses = Check("float64 losses", float(apart.max()), limit, f"step {int(apart.argmax())}")
+    apart, limit = np.abs(ours - theirs), limit_of("float64 losses")
+    losses = Check("float64 losses", float(apart.max()), limit, f"step {apart.argmax()}")
     return [gradients, losses, *left]
 
 

@@ -6,14 +6,14 @@ and weights. Inputs are NHWC in MLX and NCHW in PyTorch, on the device before an
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from types import FunctionType
 
 import numpy as np
 
 from twins.frameworks import BOTH, MLX, TORCH, Mlx, Torch
 from twins.records.record_types import Timing
-from twins.timing import harness, statistics
+from twins.timing import harness
 from twins.timing.harness import Variant
 from twins.timing.progress import tell
 from twins.timing.statistics import AGAIN
@@ -139,12 +139,4 @@ def times(layers: Sequence[Layer], modes: Sequence[str], plan: harness.Plan) -> 
     for index, layer in enumerate(layers):
         for work in (FORWARD, BOTH_WAYS):
             case = asdict(layer) | {"work": work, "flops": layer.flops(work)}
-            yield Timing("layer", case, _own(runs, f"{index}/{work}/"))
-
-
-def _own(runs: list[statistics.Run], prefix: str) -> list[dict]:
-    """The runs with the variants of one prefix alone."""
-    variants = [
-        {n.removeprefix(prefix): s for n, s in run.arms.items() if n.startswith(prefix)} for run in runs
-    ]
-    return [asdict(replace(run, arms=own)) for run, own in zip(runs, variants, strict=True)]
+            yield Timing("layer", case, [asdict(run.part(f"{index}/{work}/")) for run in runs])

@@ -17,7 +17,7 @@ from twins.parity.diagnosis.calls import record
 from twins.parity.fairness_gate import Check
 from twins.parity.limits import limit
 from twins.records.record_types import Gate
-from twins.timing import comparison, study
+from twins.timing import comparison
 from twins.timing.study import Batches, Study
 from twins.training import train
 
@@ -48,9 +48,8 @@ def gates() -> Iterator[Gate]:
 def gate(name: str, framework: Mlx | Torch, found: list[Check]) -> Gate:
     """The record of some checks."""
     case = {"framework": framework.name, "between": f"CPU and {DEVICE_NAMES[MLX.device]}"}
-    plain = [asdict(c) | {"value": study.finite(c.value), "passed": c.passed} for c in found]
-    passed = all(c.passed for c in found)
-    return Gate(f"{name}, {framework.name}", case, passed, plain, {}, limits.measured())
+    checks, passed = [check.plain() for check in found], all(check.passed for check in found)
+    return Gate(f"{name}, {framework.name}", case, passed, checks, {}, limits.measured())
 
 
 def checks(framework: Mlx | Torch, twin: Study, batches: Batches) -> list[Check]:
@@ -81,9 +80,8 @@ def _worst(name: str, found: Values, wanted: Values) -> Check:
         return fairness_gate.worst(name, apart, limit(name))
     noise = fairness_gate.ZERO_GRADIENT * max(np.linalg.norm(value) for value in wanted.values())
     real = {k: v for k, v in wanted.items() if max(np.linalg.norm(v), np.linalg.norm(found[k])) > noise}
-    return fairness_gate.worst(
-        name, {k: fairness_gate.relative(found[k], v) for k, v in real.items()}, limit(name)
-    )
+    apart = {key: fairness_gate.relative(found[key], value) for key, value in real.items()}
+    return fairness_gate.worst(name, apart, limit(name))
 
 
 def _above_floor(check: Check, floor: float) -> Check:

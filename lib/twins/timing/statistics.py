@@ -36,6 +36,11 @@ class Run:
     arms: dict[str, Samples]
     conditions: conditions.Conditions
 
+    def part(self, prefix: str) -> "Run":
+        """The run with the variants of one prefix alone, named by what follows it."""
+        own = {name.removeprefix(prefix): x for name, x in self.arms.items() if name.startswith(prefix)}
+        return Run(own, self.conditions)
+
 
 @dataclass(frozen=True)
 class Ratio:

@@ -8,10 +8,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
-import psutil
 
 from twins.frameworks import BOTH, compile_fault, is_compile_error, on
-from twins.machine import processes
+from twins.machine import process_memory, processes
 from twins.models import weights
 from twins.parity import diagnosis, fairness_gate, half_precision_gate, limits
 from twins.records.record_types import Accuracy, Fit, Gate, Memory, Timing, Work
@@ -19,7 +18,6 @@ from twins.timing import flops, harness, statistics
 from twins.timing.progress import tell
 from twins.training import train
 
-MEMORY_SHARE = 0.7  # of what is free; above it a system starts to compress or page
 Batches = Sequence[tuple[np.ndarray, ...]]
 
 
@@ -74,13 +72,7 @@ def room(study: Study, batch: int, models: int = 1) -> int:
     module = train.named(study.model)
     sizes = module.Config(**study.config)
     needed = module.memory(sizes, batch) + (models - 1) * module.memory(sizes, 0)
-    free = psutil.virtual_memory().available
-    if needed > MEMORY_SHARE * free:
-        raise MemoryError(
-            f"{study.name} at batch {batch} is estimated to need {needed / 2**30:.1f} GiB to train; "
-            f"{free / 2**30:.1f} GiB are free and {MEMORY_SHARE:.0%} of that may be used"
-        )
-    return needed
+    return process_memory.room(needed, f"training {study.name} at batch {batch}")
 
 
 def modes(verdict: Gate | None = None) -> list[str]:
@@ -140,15 +132,9 @@ def half_type_gate(study: Study, batches: Batches, dtype: str) -> Gate:
 
 
 def _recorded(study: Study, verdict: fairness_gate.Verdict, **more: object) -> Gate:
-    checks = [asdict(c) | {"value": finite(c.value), "passed": c.passed} for c in verdict.checks]
-    losses = {name: [finite(loss) for loss in run] for name, run in verdict.losses.items()}
-    case = study.config | more
-    return Gate(study.name, case, verdict.passed, checks, losses, limits.measured())
-
-
-def finite(value: float) -> float | None:
-    """JSON has no nan and no infinity: None stands for both."""
-    return value if np.isfinite(value) else None
+    checks = [check.plain() for check in verdict.checks]
+    losses = {k: [x if np.isfinite(x) else None for x in run] for k, run in verdict.losses.items()}
+    return Gate(study.name, study.config | more, verdict.passed, checks, losses, limits.measured())
 
 
 def refusal(verdict: Gate) -> str:
@@ -186,9 +172,8 @@ def fit(
         finite = np.isfinite([*losses[name], after[name]])
         if not finite.all():
             step = int(np.argmin(finite))
-            raise FloatingPointError(
-                f"{study.name}: {name}'s loss is not finite at step {step}; lower learning_rate"
-            )
+            where = f"{study.name}: {name}'s loss is not finite at step {step}"
+            raise FloatingPointError(f"{where}; lower learning_rate")
         tell(f"{name}: {len(data)} steps, held-out loss {after[name]:.3f}")
         if trained:
             trained(name, half)
@@ -251,12 +236,8 @@ def parts(study: Study, verdict: Gate, batch: int, plan: harness.Plan) -> Iterat
     """Time the parts of an eager step; nothing when the gate failed."""
     if verdict.passed:
         arguments = {"model": study.model, "config": study.config, "batch": batch}
-        yield _timing(
-            "parts",
-            study,
-            batch,
-            harness.measure("twins.timing.variants:part_variants", arguments, plan, tell),
-        )
+        runs = harness.measure("twins.timing.variants:part_variants", arguments, plan, tell)
+        yield _timing("parts", study, batch, runs)
 
 
 def memory(study: Study, verdict: Gate, batch: int, modes: Sequence[str]) -> Iterator[Memory]:

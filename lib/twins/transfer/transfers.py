@@ -11,7 +11,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import psutil
 
 from twins.frameworks import TORCH
 from twins.machine import process_memory, processes
@@ -25,7 +24,6 @@ import mlx.core as mx  # isort: skip  (after twins.frameworks: the BLAS)
 import torch  # isort: skip
 
 MARK = 7.0  # what is written through one side and looked for on the other
-MEMORY_SHARE = 0.7  # of what is free
 HELD = 6  # times the bytes: NumPy's array, MLX's, the GPU's and its origin, and two copies in flight
 NUMBER = 4  # bytes of a float32
 
@@ -127,13 +125,7 @@ def room(sizes: Sequence[int]) -> int:
     wrong = [size for size in sizes if size < NUMBER or size % NUMBER]
     if wrong or not sizes:
         raise ValueError(f"sizes are {list(sizes)}; allowed are multiples of {NUMBER} bytes, a float32 each")
-    needed, free = HELD * max(sizes), psutil.virtual_memory().available
-    if needed > MEMORY_SHARE * free:
-        raise MemoryError(
-            f"handing over {max(sizes) / 2**30:.2f} GiB is estimated to hold {needed / 2**30:.2f} GiB; "
-            f"{free / 2**30:.2f} GiB are free and {MEMORY_SHARE:.0%} of that may be used"
-        )
-    return needed
+    return process_memory.room(HELD * max(sizes), f"handing over {max(sizes) / 2**30:.2f} GiB")
 
 
 def variants(size: int) -> dict[str, Variant]:

@@ -90,7 +90,7 @@ def test_the_published_size_is_refused_with_the_estimate(monkeypatch):
     with pytest.raises(MemoryError) as raised:
         study.room(published, 32)
     assert str(raised.value) == (
-        f"transformer_lm at batch 32 is estimated to need {needed / 2**30:.1f} GiB to train; "
+        f"training transformer_lm at batch 32 is estimated to need {needed / 2**30:.1f} GiB; "
         "16.0 GiB are free and 70% of that may be used"
     )
     with pytest.raises(MemoryError):

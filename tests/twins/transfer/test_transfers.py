@@ -108,7 +108,7 @@ def test_what_is_held_at_once_is_what_the_estimate_counts():
             ValueError,
             "hand-over 'MLX → moon' does not exist here; there are nothing, NumPy",
         ),
-        (SHARED, 2**50, MemoryError, r"estimated to hold \d+\.\d+ GiB; \d+\.\d+ GiB are free"),
+        (SHARED, 2**50, MemoryError, r"estimated to need \d+\.\d+ GiB; \d+\.\d+ GiB are free"),
     ],
 )
 def test_bad_input_is_told_in_one_sentence(route, size, error, told):
