@@ -1,6 +1,5 @@
 """BERT: the halves are equal, padding changes nothing, the gate passes them and catches planted defects."""
 
-import re
 from dataclasses import asdict, replace
 from functools import partial
 
@@ -8,15 +7,13 @@ import mlx.core as mx
 import mlx.nn as mnn
 import numpy as np
 import pytest
-import torch
 from torch import nn as tnn
-from transformers import BertConfig, BertModel
 
 from twins.datasets import text_pairs
 from twins.evidence import accuracy
 from twins.frameworks import MLX, TORCH
 from twins.machine import processes
-from twins.models import bert, weights
+from twins.models import bert
 from twins.parity import fairness_gate
 from twins.timing import flops, study
 from twins.timing.peers import bert_models
@@ -68,59 +65,6 @@ def test_every_token_and_its_place_counts_and_the_two_texts_differ():
         before = logits(half, ids, mask)
         for changed in (ids[:, ::-1], ids[:, :, ::-1], np.where(np.arange(16) == 15, ids ^ 1, ids)):
             assert not np.allclose(before, logits(half, np.ascontiguousarray(changed), mask), rtol=1e-6)
-
-
-# transformers' names -> ours, in order
-NAMES = (
-    (r"embeddings\.word_embeddings", "tokens"),
-    (r"embeddings\.position_embeddings", "positions"),
-    (r"embeddings\.token_type_embeddings", "types"),
-    (r"embeddings\.LayerNorm", "norm"),
-    (r"encoder\.layer", "blocks"),
-    (r"attention\.self\.", ""),
-    (r"attention\.output\.dense", "proj"),
-    (r"attention\.output\.LayerNorm", "norm1"),
-    (r"intermediate\.dense", "up"),
-    (r"output\.dense", "down"),
-    (r"output\.LayerNorm", "norm2"),
-    (r"pooler\.dense", "pooler"),
-)
-
-
-def as_ours(model: BertModel) -> dict[str, np.ndarray]:
-    """The weights of transformers' model under our names, query, key and value as one matrix."""
-    found = {}
-    for name, value in model.state_dict().items():
-        for theirs, ours in NAMES:
-            name = re.sub(theirs, ours, name)
-        found[name] = value.numpy()
-    for name in [name for name in found if ".query." in name]:
-        parts = [found.pop(name.replace("query", part)) for part in ("query", "key", "value")]
-        found[name.replace("query", "qkv")] = np.concatenate(parts)
-    return found
-
-
-def test_both_halves_compute_what_transformers_computes():
-    """With padding and both token types, on weights large enough that every part of the network counts."""
-    torch.manual_seed(0)
-    sizes = {"vocab_size": 90, "max_position_embeddings": 24, "hidden_size": 48, "intermediate_size": 192}
-    model = BertModel(BertConfig(**sizes, num_hidden_layers=3, num_attention_heads=4)).eval()
-    for parameter in model.parameters():
-        torch.nn.init.normal_(parameter, std=0.2)
-    rng = np.random.default_rng(0)
-    ids, types = rng.integers(0, 90, (4, 20), dtype=np.int32), rng.integers(0, 2, (4, 20), dtype=np.int32)
-    mask = np.arange(20) < np.array([20, 7, 1, 13])[:, None]
-    inputs = {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
-    with torch.no_grad():
-        known = model(**{name: torch.tensor(array).long() for name, array in inputs.items()})
-    assert known.last_hidden_state.std() > 0.1
-    ours, theirs = train.halves(bert, bert.Config(90, 24, 48, 3, 4), RECIPE)
-    weights.load_mlx(ours.model.encoder, as_ours(model))
-    weights.load_torch(theirs.model.encoder, as_ours(model))
-    for half in (ours, theirs):
-        states, pooled = map(half.framework.numpy, half.model.encoder(*half.batch([ids, types, mask])))
-        assert np.abs(states - known.last_hidden_state.numpy())[mask].max() < 1e-5
-        assert np.abs(pooled - known.pooler_output.numpy()).max() < 1e-5
 
 
 RELEASED = {"tiny": 4_385_920, "mini": 11_170_560, "small": 28_763_648, "base": 109_482_240}
