@@ -13,23 +13,15 @@ from twins.records.store import Record
 from twins.timing import statistics
 
 NOT_HERE = "not measured here"
-TASKS = {
-    "train a transformer language model": {
-        "subjects": ["training step"],
-        "twins": ["transformer_lm"],
-        "bound_by_computation": True,
-    },
-    "train BERT": {"subjects": ["training step"], "twins": ["bert"], "bound_by_computation": True},
-    "train a convolutional net": {
-        "subjects": ["training step"],
-        "twins": ["resnet"],
-        "bound_by_computation": True,
-    },
-    "train a vision transformer": {
-        "subjects": ["training step"],
-        "twins": ["vit"],
-        "bound_by_computation": True,
-    },
+TRAINED = {
+    "train a transformer language model": "transformer_lm",
+    "train BERT": "bert",
+    "train a convolutional net": "resnet",
+    "train a vision transformer": "vit",
+}
+STEP = {"subjects": ["training step"], "bound_by_computation": True}
+TASKS = {  # and the arguments of queries.speed
+    **{task: STEP | {"twins": [twin]} for task, twin in TRAINED.items()},
     "read a prompt": {"subjects": ["prefill"]},
     "generate text": {"subjects": ["run"]},
     "transcribe speech": {"subjects": ["encoder", "decoder step"]},

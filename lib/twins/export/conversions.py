@@ -1,4 +1,4 @@
-"""Routes x models: each conversion a record, checked on the reference runtime, failures in their own words.
+"""Routes x models: each conversion is a record, checked on the reference runtime, with its error message.
 
 A process of its own takes one route through all its models, because importing costs more than converting;
 when it dies, the model it died on is a failed row and the others go on in a fresh process.
@@ -30,17 +30,12 @@ from twins.timing.progress import tell
 import torch  # isort: skip  (after frameworks: the BLAS)
 
 # What converters raise when they cannot go on; anything else ends the process, which is a row as well.
-MISTAKES = (
-    *(ValueError, TypeError, LookupError, AttributeError, RuntimeError, ArithmeticError, AssertionError),
-    ImportError,
-)
+MISTAKES = (ValueError, TypeError, LookupError, AttributeError, RuntimeError, ArithmeticError)
+MISTAKES += (AssertionError, ImportError)
 PRECISIONS = ("float32", "float16")
 FROM_PYTORCH = tuple(route for route in routes.ROUTES if routes.framework(route) == "PyTorch")
 DIRECT = "MLX direct"
-NO_PACKAGE = (
-    *routes.WITHOUT_PACKAGE,
-    "PyTorch, ONNX, coremltools",
-)  # nothing comes of them on any system here
+NO_PACKAGE = (*routes.WITHOUT_PACKAGE, "PyTorch, ONNX, coremltools")  # they give none on any system
 
 
 @dataclass(frozen=True)
@@ -244,9 +239,8 @@ def coverage(records: Iterable[Conversion], group: str) -> list[Coverage]:
 def _coverage(route: str, group: str, records: list[Conversion]) -> Coverage:
     verdicts = [verdict(record) for record in records]
     outcomes = {each: verdicts.count(each) for each in dict.fromkeys(verdicts)}
-    causes = [
-        f"{r.failed or 'verify'}: {(r.message or r.line)[:160]}" for r in records if verdict(r) != "right"
-    ]
+    wrong = [r for r in records if verdict(r) != "right"]
+    causes = [f"{r.failed or 'verify'}: {(r.message or r.line)[:160]}" for r in wrong]
     models = {"models": [record.model for record in records], "precision": "float32"}
     reasons = {each: causes.count(each) for each in dict.fromkeys(causes)}
     return Coverage(route, group, models, outcomes, reasons)

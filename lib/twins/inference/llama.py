@@ -6,6 +6,7 @@ https://github.com/ml-explore/mlx-lm and https://huggingface.co/docs/transformer
 """
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -86,13 +87,8 @@ class TorchSession:
 
     def __init__(self, folder: Path, dtype: str, room: int, static: bool = False):
         transformers.logging.disable_progress_bar()
-        kind = TORCH.dtype(dtype)
-        options = {
-            "local_files_only": True,
-            "dtype": kind,
-            "attn_implementation": "sdpa",
-            "use_safetensors": True,
-        }
+        options = {"local_files_only": True, "use_safetensors": True, "attn_implementation": "sdpa"}
+        options["dtype"] = TORCH.dtype(dtype)
         self.model = transformers.LlamaForCausalLM.from_pretrained(folder, **options).to(TORCH.device).eval()
         self.forward: Callable = TORCH.compile(self.model.forward) if static else self.model.forward
         self.static, self.room, self.after, self.cache = static, room, 0, None
@@ -101,15 +97,11 @@ class TorchSession:
     def prefill(self, tokens: torch.Tensor) -> torch.Tensor:
         """Tokens (B, T) into a new cache; logits (B, V) of the next token."""
         options = {"config": self.model.config}
-        self.cache = (
-            StaticCache(max_cache_len=self.room, **options) if self.static else DynamicCache(**options)
-        )
-        self.after = 0
-        logits = self.model(tokens, past_key_values=self.cache, use_cache=True, logits_to_keep=1).logits[
-            :, -1
-        ]
+        static = partial(StaticCache, max_cache_len=self.room)
+        self.cache, self.after = (static if self.static else DynamicCache)(**options), 0
+        made = self.model(tokens, past_key_values=self.cache, use_cache=True, logits_to_keep=1)
         TORCH.synchronize()
-        return logits
+        return made.logits[:, -1]
 
     @torch.inference_mode()
     def step(self, token: torch.Tensor) -> torch.Tensor:
@@ -124,11 +116,8 @@ class TorchSession:
         """`count` greedy steps without waiting between them; tokens (B, count)."""
         made = []
         for _ in range(count):
-            token = (
-                self.forward(token[:, None], past_key_values=self.cache, use_cache=True)
-                .logits[:, -1]
-                .argmax(-1)
-            )
+            found = self.forward(token[:, None], past_key_values=self.cache, use_cache=True)
+            token = found.logits[:, -1].argmax(-1)
             made.append(token)
         self.after += count
         return torch.stack(made, dim=1)
@@ -158,8 +147,12 @@ def prompt(vocabulary: int, batch: int, length: int, seed: int = 0) -> np.ndarra
 
 def generate(session: Session, tokens: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     """`count` greedy tokens (B, count) after a prompt, and the logits (B, count, V) they were chosen from."""
+    return chosen(session, session.prefill(session.framework.array(tokens)), count)
+
+
+def chosen(session, logits, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """`count` greedy tokens (B, count) from the first logits on, and the logits (B, count, V) of each."""
     made, seen = [], []
-    logits = session.prefill(session.framework.array(tokens))
     for _ in range(count):
         token = session.greedy(logits)
         made.append(session.framework.numpy(token))

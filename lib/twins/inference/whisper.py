@@ -15,6 +15,7 @@ from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 
 from twins.frameworks import MLX, TORCH
 from twins.inference import checkpoint_folder as checkpoint
+from twins.inference.llama import chosen
 
 import mlx.core as mx  # isort: skip  (after twins.frameworks: the BLAS)
 import torch  # isort: skip
@@ -51,13 +52,8 @@ def dimensions(c: dict) -> ModelDimensions:
     """mlx-whisper's sizes from a config.json."""
     audio = (c["num_mel_bins"], c["max_source_positions"], c["d_model"])
     text = (c["vocab_size"], c["max_target_positions"], c["d_model"])
-    heads = (
-        c["encoder_attention_heads"],
-        c["encoder_layers"],
-        c["decoder_attention_heads"],
-        c["decoder_layers"],
-    )
-    return ModelDimensions(*audio, *heads[:2], *text, *heads[2:])
+    heads = [(c[f"{part}_attention_heads"], c[f"{part}_layers"]) for part in ("encoder", "decoder")]
+    return ModelDimensions(*audio, *heads[0], *text, *heads[1])
 
 
 class MlxSession:
@@ -74,9 +70,8 @@ class MlxSession:
         weights.pop(COMPUTED)
         for name in ("encoder.conv1.weight", "encoder.conv2.weight"):
             weights[name] = weights[name].transpose(0, 2, 1)  # (out, in, k) -> (out, k, in)
-        self.model.load_weights(
-            [*weights.items(), ("alignment_heads", self.model.alignment_heads)], strict=True
-        )
+        weights["alignment_heads"] = self.model.alignment_heads
+        self.model.load_weights(list(weights.items()), strict=True)
         mx.eval(self.model.parameters())
 
     def features(self, mel: np.ndarray) -> mx.array:
@@ -122,9 +117,8 @@ class TorchSession:
         transformers.logging.disable_progress_bar()
         checkpoint.config(folder, "whisper")
         options = {"local_files_only": True, "dtype": TORCH.dtype(dtype), "attn_implementation": "sdpa"}
-        model = transformers.WhisperForConditionalGeneration.from_pretrained(
-            folder, use_safetensors=True, **options
-        )
+        kind = transformers.WhisperForConditionalGeneration
+        model = kind.from_pretrained(folder, use_safetensors=True, **options)
         self.model = model.to(TORCH.device).eval()
         self.after = 0
 
@@ -181,11 +175,4 @@ def mel(batch: int, frames: int, seed: int = 0) -> np.ndarray:
 def transcribe(session: Session, spectrogram: np.ndarray, tokens: np.ndarray, count: int):
     """`count` greedy tokens (B, count) after the first `tokens`, and their logits (B, count, V)."""
     audio = session.encode(session.features(spectrogram))
-    logits, made, seen = session.start(audio, session.framework.array(tokens)), [], []
-    for _ in range(count):
-        token = session.greedy(logits)
-        made.append(session.framework.numpy(token))
-        seen.append(session.framework.numpy(logits))
-        if len(made) < count:
-            logits = session.step(token)
-    return np.stack(made, axis=1), np.stack(seen, axis=1)
+    return chosen(session, session.start(audio, session.framework.array(tokens)), count)

@@ -21,10 +21,8 @@ ROOT = Path(__file__).resolve().parents[3]
 PYTHONS = ((3, 11), (3, 12))  # those that every pinned package has a wheel for
 MACOS = (14,)  # the oldest system that MLX has a wheel for
 COREML_TARGET = (15,)  # loads packages for iOS 18, which states and 4-bit weights need
-INSTALLED = (
-    3 * 2**30
-)  # bytes free before an installation: .venv holds 2.5 GiB on Linux, and wheels are unpacked beside
 GIB = 2**30
+INSTALLED = 3 * GIB  # free before an installation: .venv holds 2.5 GiB on Linux, and wheels are unpacked too
 SMALL = 8 * GIB  # bytes of memory below which the larger sizes are left out
 
 
@@ -218,18 +216,13 @@ def page(seen: Look, install: bool) -> str:
     wrong, lines = refusals(seen, install), [f"{name:15} {value}" for name, value in rows(seen)]
     if wrong:
         return "\n".join([*lines, "", "The report cannot run here:", *(f"- {each}." for each in wrong)])
-    lines += (
-        ["", "The report runs here. What will not, or not as elsewhere:"]
-        if notes(seen)
-        else ["", "All of it runs."]
-    )
-    lines += [f"- {note}" for note in notes(seen)]
-    told = time_estimate.minutes(seen.work, "quick")
-    if told is not None:
-        lines += [
-            "",
-            f"`make report` takes about {max(1, round(told))} min here: an estimate from recorded runs.",
-        ]
+    missing = notes(seen)
+    lines += ["", "The report runs here, with these exceptions:" if missing else "All of it runs here."]
+    lines += [f"- {note}" for note in missing]
+    needed = time_estimate.minutes(seen.work, "quick")
+    if needed is not None:
+        about = max(1, round(needed))
+        lines += ["", f"`make report` takes about {about} min here: an estimate from recorded runs."]
     return "\n".join(lines)
 
 

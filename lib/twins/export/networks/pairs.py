@@ -54,11 +54,8 @@ def _tokens(mlx: mnn.Module, torch_module: torch.nn.Module, count: int, route: s
 
 def _tagger(layer: str) -> Pair:
     """torch.export's graphs of recurrent layers are unknown to coremltools 9.0, so PyTorch is traced."""
-    halves = (
-        pairs_sequence.MlxTagger(getattr(mnn, layer)),
-        pairs_sequence.TorchTagger(getattr(torch.nn, layer)),
-    )
-    return _tokens(*halves, 32, "torch.jit.trace")
+    ours = pairs_sequence.MlxTagger(getattr(mnn, layer))
+    return _tokens(ours, pairs_sequence.TorchTagger(getattr(torch.nn, layer)), 32, "torch.jit.trace")
 
 
 def _llama() -> Pair:
@@ -71,9 +68,8 @@ PAIRS: dict[str, Callable[[], Pair]] = {
     "bert": partial(_twin, "bert"),
     "resnet": partial(_twin, "resnet"),
     "vit": partial(_twin, "vit"),
-    "LeNet": partial(
-        _images, pairs_vision.MlxLeNet, pairs_vision.TorchLeNet, 1, 28, "torch.jit.trace"
-    ),  # max_pool2d's arguments moved in torch 2.13
+    # traced, because max_pool2d's arguments moved in torch 2.13
+    "LeNet": partial(_images, pairs_vision.MlxLeNet, pairs_vision.TorchLeNet, 1, 28, "torch.jit.trace"),
     "MobileNet": partial(_images, pairs_vision.MlxMobileNet, pairs_vision.TorchMobileNet, 3, 64),
     "U-Net": partial(_images, pairs_vision.MlxUNet, pairs_vision.TorchUNet, 3, 64, "torch.jit.trace"),
     "Llama": _llama,

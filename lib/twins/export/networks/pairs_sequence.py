@@ -174,9 +174,8 @@ class TorchWhisperEncoder(tnn.Module):
         self.norm = tnn.LayerNorm(WIDTH)
 
     def forward(self, x):
-        x = (
-            F.gelu(self.conv2(F.gelu(self.conv1(x)))).transpose(1, 2) + self.positions
-        )  # (B, C, T) -> (B, T, C)
+        x = F.gelu(self.conv2(F.gelu(self.conv1(x)))).transpose(1, 2)  # (B, C, T) -> (B, T, C)
+        x = x + self.positions
         for block in self.blocks:
             x = block(x)
         return self.norm(x)
@@ -187,11 +186,8 @@ class MlxTagger(mnn.Module):
 
     def __init__(self, layer):
         super().__init__()
-        self.embed, self.layer, self.head = (
-            mnn.Embedding(VOCABULARY, 64),
-            layer(64, WIDTH),
-            mnn.Linear(WIDTH, 20),
-        )
+        self.embed = mnn.Embedding(VOCABULARY, 64)
+        self.layer, self.head = layer(64, WIDTH), mnn.Linear(WIDTH, 20)
 
     def __call__(self, ids):
         hidden = self.layer(self.embed(ids))
