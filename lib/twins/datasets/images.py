@@ -47,7 +47,7 @@ class Images:
 
 @dataclass(frozen=True)
 class _Raw:
-    """A data set as it comes: values from 0 to `top`."""
+    """A data set as downloaded: values from 0 to `top`."""
 
     splits: dict[str, Split]
     top: int

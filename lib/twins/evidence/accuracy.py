@@ -1,6 +1,6 @@
-"""How often a trained classifier is right, with an interval, against always naming the most frequent class.
+"""How often a trained classifier is right, with an interval, compared with naming the most frequent class.
 
-The interval is Wilson's (1927), the one to take for a share (Brown, Cai and DasGupta 2001,
+The interval is Wilson's (1927), which is recommended for a share (Brown, Cai and DasGupta 2001,
 https://doi.org/10.1214/ss/1009213286).
 """
 
@@ -47,7 +47,7 @@ def table(record: Accuracy) -> pd.DataFrame:
 def _verdict(low: float, high: float, baseline: float) -> str:
     if low > baseline:
         return "above the baseline"
-    return "below the baseline" if high < baseline else "not told from the baseline"
+    return "below the baseline" if high < baseline else "not distinguishable from the baseline"
 
 
 def reading(record: Accuracy) -> str:

@@ -1,4 +1,4 @@
-"""What of one framework's lists the other has: found by looking into the installed packages.
+"""Which names of one framework's lists the other has, looked up in the installed packages.
 
 A name counts as present where the other side has it, or where an explicit map names its counterpart
 (data/breadth.yaml). Lists: torch.nn (https://docs.pytorch.org/docs/stable/nn.html) and mlx.nn

@@ -1,8 +1,8 @@
 """Claims that circulate, each with a verdict: data/claims.yaml and records in, verdicts out.
 
-A claim's rule is in the file, set before the first verdict was computed. A figure speaks for the claim when
-its interval lies above the claim's limit (and the harness's own error), against it when it lies below, and
-is undecided when it holds the limit.
+A claim's rule is in the file and was set before the first verdict was computed. A figure supports the claim
+when its interval lies above the claim's limit (and the harness's own error), contradicts it when the interval
+lies below, and is undecided when the interval contains the limit.
 """
 
 import re
@@ -60,7 +60,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What records say of a claim: one of the four words, why, and the figures."""
+    """The verdict on a claim: one of the four words, the reason, and the figures."""
 
     claim: Claim
     word: str
@@ -69,7 +69,7 @@ class Verdict:
 
 
 class ClaimError(ValueError):
-    """The file of claims holds what cannot be judged."""
+    """The file of claims has an entry that cannot be judged."""
 
 
 def load(path: Path = FILE) -> list[Claim]:
@@ -101,7 +101,7 @@ def _claim(path: Path, entry: dict) -> Claim:
 
 
 def side(figure: Figure, above: float) -> str:
-    """Whether a figure speaks for a claim, against it, or neither."""
+    """Whether a figure supports a claim, contradicts it, or leaves it undecided."""
     if figure.low > max(above, figure.band):
         return FOR
     return AGAINST if figure.high < above else UNDECIDED
@@ -126,9 +126,9 @@ def _named(figures: list[Figure]) -> str:
 
 
 def _dependence(sides: list[tuple[Figure, str]]) -> str:
-    """On what figures depend: the coarsest property of their cases that parts them cleanly; and each side."""
+    """What a verdict depends on: the coarsest property of the cases that separates the sides; and both."""
     if all(each == UNDECIDED for _, each in sides):
-        return f"on more measurements, because every interval holds the limit. {_by_side(sides)}"
+        return f"on more measurements, because every interval contains the limit. {_by_side(sides)}"
     parting: dict[str, dict[str, set[str]]] = {}
     for name in dict.fromkeys(name for figure, _ in sides for name in figure.case):
         found: dict[str, set[str]] = {}
@@ -153,9 +153,9 @@ def _by_side(sides: list[tuple[Figure, str]]) -> str:
 
 
 def verdict(claim: Claim, records: list[Record]) -> Verdict:
-    """What one machine's records say of a claim.
+    """The verdict of one machine's records on a claim.
 
-    A claim about another device is not measured here; what its figures read on this one is said beside.
+    A claim about another device is "not measured here"; the reason adds what its figures are on this device.
     """
     figures = queries.QUERIES[claim.query].find(records, **claim.of)
     devices = {record.device for record in records}
@@ -167,7 +167,7 @@ def verdict(claim: Claim, records: list[Record]) -> Verdict:
 
 
 def others(claim: Claim) -> str:
-    """What published ratios say of a claim, in words: points without intervals, as their authors gave."""
+    """How many published ratios support a claim, in words; they have no intervals."""
     rows = [row for row in published_benchmarks.benchmarks() if row.task == claim.published["task"]]
     rows = [row for row in rows if re.search(claim.published["workload"], row.workload) and row.ratio]
     rows = [row for row in rows if row.on_gpu and "NVIDIA" not in row.chip]
@@ -196,7 +196,7 @@ def published_table(claims: Iterable[Claim]) -> pd.DataFrame:
 
 
 def rules(claims: Iterable[Claim]) -> pd.DataFrame:
-    """How each claim is decided, where it comes from, and what its figures leave unsaid."""
+    """How each claim is decided, where it comes from, and what its figures do not show."""
     rows = [
         {"claim": c.claim, "decided by": c.decision, "source": c.source, "note": c.note or None}
         for c in claims
@@ -217,6 +217,4 @@ def counts(verdicts: Iterable[Verdict]) -> str:
     """How many claims have which verdict, in one sentence."""
     words = [each.word for each in verdicts]
     told = [f"{words.count(w)} {w}" for w in (SUPPORTED, CONTRADICTED, DEPENDS, NOT_HERE) if w in words]
-    return (
-        f"Of {len(words)} claims: {', '.join(told)}." if words else "No claim is held against these records."
-    )
+    return f"Of {len(words)} claims: {', '.join(told)}." if words else "No claim was judged by these records."

@@ -1,4 +1,4 @@
-"""Which framework to use for what, as one machine's records have it: a table, computed, never typed."""
+"""Which framework to use for which task, computed from one machine's records."""
 
 from collections.abc import Iterable
 from statistics import median
@@ -29,7 +29,7 @@ TASKS = {  # and the arguments of queries.speed
 
 
 def table(records: list[Record]) -> pd.DataFrame:
-    """Tasks down: what to use on the machine of these records, and because of which figures."""
+    """A row per task: what to use on the machine of these records, and the figures behind it."""
     rows = [(task, *_faster(queries.speed(records, **asked))) for task, asked in TASKS.items()]
     rows += [("get a model to Core ML", *_route(records)), ("run on other platforms", *_platforms())]
     return pd.DataFrame(rows, columns=["to", "use", "because"])
@@ -83,7 +83,7 @@ def _told(route: str, rows: list[Conversion]) -> str:
 
 
 def _platforms() -> tuple[str, str]:
-    """What only one framework reaches, of the platforms that were looked up."""
+    """Which of the platforms that were looked up only one framework runs on."""
     rows = [row for row in published_benchmarks.platforms() if None not in (row.pytorch, row.mlx)]
     alone = {
         "PyTorch": [row.platform for row in rows if row.pytorch and not row.mlx],

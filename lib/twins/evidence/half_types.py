@@ -1,4 +1,4 @@
-"""What half types cost or gain each framework over its own float32: a table and sentences out of records."""
+"""How a step in a half type compares with the framework's own float32 step: a table and sentences."""
 
 from collections.abc import Iterable
 
@@ -34,7 +34,7 @@ def table(records: Iterable[Timing]) -> pd.DataFrame:
 
 
 def reading(records: Iterable[Timing], device: str) -> str:
-    """What each half type takes of the float32 step, and what a slower one does not mean, in sentences."""
+    """How long each half type's step takes relative to float32, and what that does not show, in sentences."""
     rows = [row for row in _rows(records) if row[1] != "float32"]
     told = [
         f"{framework}'s {dtype} step takes {ratio.value:.2g} times its float32 step."

@@ -1,7 +1,7 @@
-"""Which records cannot be true: a time below zero, more right than there were, faster than any chip.
+"""Which records cannot be true: a time below zero, more right answers than examples, faster than any chip.
 
 Records from other machines are checked with this before they are added (sharing.py). It finds mistakes and
-clumsy edits; a careful forgery it cannot find.
+clumsy edits; it cannot find a careful forgery.
 """
 
 import re
@@ -34,12 +34,12 @@ NAME = re.compile(r"[a-z0-9_]+(-[a-z0-9_]+)*")  # of a machine or notebook: a pl
 
 
 def problem(record: Record) -> str | None:
-    """Why a record cannot be true, in words; None when nothing speaks against it."""
+    """Why a record cannot be true, in words; None when no check fails."""
     return next(_problems(record), None)
 
 
 def _problems(record: Record) -> Iterator[str]:
-    """Everything that speaks against a record, what all kinds share first."""
+    """Every failed check of a record, those that all kinds share first."""
     body, kind = record.body, type(record.body)
     for what in ("machine", "notebook"):
         if not NAME.fullmatch(name := getattr(record, what)):
@@ -62,7 +62,7 @@ def _date(run: str) -> Iterator[str]:
     if when > datetime.now(UTC) + AHEAD:
         yield f"run is {run}, which is in the future"
     if when < MLX_EXISTS:
-        yield f"run is {run}, before there was an MLX"
+        yield f"run is {run}, before MLX was released"
 
 
 def _timing(body: kinds.Timing) -> Iterator[str]:
@@ -85,7 +85,7 @@ def _samples(runs: list[statistics.Run]) -> Iterator[str]:
             if not samples.wall or len(samples.wall) != len(samples.cpu):
                 yield (
                     f"timing: {variant!r} has {len(samples.wall)} wall and {len(samples.cpu)} CPU times; "
-                    "they must be as many, and some"
+                    "there must be at least one, and as many of both"
                 )
             if not 0 < min(times) <= max(times) <= LONGEST:
                 yield (

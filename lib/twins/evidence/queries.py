@@ -1,4 +1,4 @@
-"""What of the records is evidence for a claim: each query gives figures with intervals, one per case.
+"""Which records are evidence for a claim: each query gives figures with intervals, one per case.
 
 A query is named in data/claims.yaml. A figure carries its case, so that a verdict which differs between cases
 can say what it depends on.
@@ -15,7 +15,7 @@ from twins.records.store import Record
 from twins.timing import comparison, statistics
 
 DIRECT = "MLX direct"
-CASE = ("twin", "dtype", "batch", "length", "frames")  # of a timing's case, what a label says
+CASE = ("twin", "dtype", "batch", "length", "frames")  # the entries of a timing's case that a label names
 UNITS = {"batch": "batch {}", "length": "{} tokens", "frames": "{} frames"}
 
 
@@ -37,7 +37,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Query:
-    """How figures are found in records, and what they are, in words."""
+    """How figures are found in records, and what they measure, in words."""
 
     find: Callable[..., list[Figure]]
     measure: str
@@ -79,7 +79,7 @@ def speed(
 
 
 def copying(records: list[Record]) -> list[Figure]:
-    """What share of work that changes sides is the copying of its hand-over."""
+    """Which share of work that alternates between sides is spent copying."""
     figures = []
     for body in _timings(records, ["switching"]):
         runs = comparison.runs(body)
@@ -94,7 +94,7 @@ def copying(records: list[Record]) -> list[Figure]:
 
 
 def platforms(records: list[Record]) -> list[Figure]:
-    """Platforms that one framework reaches and the other does not, of those known; read from a table."""
+    """Platforms that one framework runs on and the other does not, read from a table."""
     figures = []
     for row in published_benchmarks.platforms():
         if None not in (row.pytorch, row.mlx) and row.pytorch != row.mlx:
@@ -130,7 +130,7 @@ def _from_pytorch(rows: Iterable[Conversion], onnx: bool | None = None) -> list[
 
 
 def onnx_needed(records: list[Record]) -> list[Figure]:
-    """Of what some route from PyTorch brings over: 1 where only those through ONNX do, else 0."""
+    """Of models that a route from PyTorch converts: 1 if only routes through ONNX do, otherwise 0."""
     figures = []
     for (model, precision), rows in _conversions(records).items():
         right = [row for row in _from_pytorch(rows) if row.right]
@@ -169,7 +169,7 @@ def export_time(records: list[Record]) -> list[Figure]:
 
 
 def export_failures(records: list[Record]) -> list[Figure]:
-    """How many more conversions fail by PyTorch's best route of a kind than by the direct one, of the same.
+    """How many more of the same conversions fail by PyTorch's best route of a kind than by the direct one.
 
     The interval is a bootstrap over the conversions that both took.
     """

@@ -2,8 +2,8 @@
 
 Williams, Waterman and Patterson 2009, https://doi.org/10.1145/1498765.1498785: time is at least operations
 over peak and at least bytes over bandwidth; the larger of the two binds. Bytes are compulsory ones
-(memory_traffic.py), float32. A chip's ceilings are figures on paper, which no program reaches; a machine at
-hand uses probed ones.
+(memory_traffic.py), float32. A chip's ceilings are theoretical figures, which no program reaches; this
+machine's ceilings are measured by the probes.
 """
 
 from collections.abc import Iterable
@@ -39,7 +39,7 @@ class Roof:
 
 @dataclass(frozen=True)
 class Load:
-    """What one training step of a twin asks of a machine: operations, and bytes in both counts."""
+    """The work of one training step of a twin: operations, and bytes in both counts."""
 
     twin: str
     case: dict
@@ -85,7 +85,7 @@ def largest(found: Iterable[Load]) -> list[Load]:
 
 
 def _key(twin: str, case: dict) -> tuple:
-    """A step's twin and sizes; that a timing is the filled one, and what bounds it, is no size."""
+    """A step's twin and sizes, without the entries that say whether a timing is filled and what bounds it."""
     left_out = ("twin", "filled", "bound")
     return twin, *sorted((name, str(value)) for name, value in case.items() if name not in left_out)
 
@@ -123,7 +123,7 @@ def timed(found: store.Found, machine: str) -> list[Timing]:
 
 
 def here(machine: Machine, products: list[Timing], additions: list[Timing]) -> Roof | None:
-    """The probed roof of the machine at hand; None when a ceiling is missing."""
+    """The probed roof of this machine; None when a ceiling is missing."""
     peak, width = ceilings.ceiling(products), ceilings.bandwidth(additions)
     return Roof(machine.chip, peak, width) if peak and width else None
 
@@ -155,7 +155,7 @@ def chip_table(found: list[Load], chips: Iterable[Chip]) -> pd.DataFrame:
 
 
 def inferred(chips: Iterable[Chip]) -> pd.DataFrame:
-    """What was inferred of every marked chip that has a roof, in the words of the table of chips."""
+    """What was inferred about every marked chip that has a roof, as the table of chips says it."""
     rows = [(name(chip), chip.notes) for chip in chips if chip.unsourced and roofs([chip])]
     return pd.DataFrame(rows, columns=["chip", "what was inferred"])
 

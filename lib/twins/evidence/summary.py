@@ -11,7 +11,7 @@ from twins.records.store import Found
 from twins.timing import comparison
 from twins.timing.comparison import Comparison
 
-PROFILES = ("quick", "full", "share", "smoke")  # runs of the report; what was tried by hand is not evidence
+PROFILES = ("quick", "full", "share", "smoke")  # runs of the report; runs by hand are not evidence
 STEPS = ("training step", "training step by type")
 CPU = "CPU"  # a machine's last device
 COLUMNS = 6  # machines side by side in a table; a figure takes any number
@@ -35,7 +35,7 @@ def devices(found: Found, machine: str) -> list[str]:
 
 
 def label(machine: str, device: str, first: str) -> str:
-    """How one device of a machine is called: by the machine alone, for the `first` of its devices."""
+    """The name of one device of a machine: that of the machine for the `first` of its devices."""
     return machine if device == first else f"{machine} ({device})"
 
 
@@ -66,7 +66,7 @@ def _steps(records: list[store.Record]) -> list[tuple[str, Timing]]:
 
 
 def headline(records: list[store.Record]) -> list[Comparison]:
-    """Every twin where it fills the machine, else at every size; each framework at its best."""
+    """Every twin at the size that fills the machine, or else at every size; each framework at its best."""
     found = _steps(records)
     kept = comparison.bound_by_computation([timing for _, timing in found])
     return [comparison.at_best(timing, label) for label, timing in found if timing in kept]
@@ -106,7 +106,7 @@ def chosen(records: dict[str, list[store.Record]], name: str, here: str) -> list
 
 
 def named(records: dict[str, list[store.Record]], here: Machine) -> str:
-    """How the records of this machine and the device in use are called."""
+    """The name of the records of this machine and the device in use."""
     own = f"{here.id} ({here.device})"
     return own if own in records else here.id
 
@@ -149,7 +149,7 @@ def _age(run: str) -> int:
 
 
 def missing(records: list[store.Record], here: Machine) -> str:
-    """What this machine could not measure or has not yet, and what is needed; one bullet each."""
+    """What was not measured on this machine, and what is needed for it; one bullet each."""
     lines = []
     if here.device != "Apple GPU":
         lines.append(

@@ -1,4 +1,4 @@
-"""Measures on held-out data what it costs to make a trained model's package smaller: points on a frontier.
+"""How much quality a trained model loses when its package is compressed, measured on held-out data.
 
 Two families: coremltools' own methods on the package, and MLX's quantization carried over by the converter.
 Every point is checked: against the same quantized MLX module, or against coremltools' own decompression.
@@ -37,7 +37,7 @@ MLX_BITS = (8, 4)
 
 @dataclass(frozen=True)
 class Point:
-    """A package, how it was made, and the line that says it computes what it should."""
+    """A package, how it was made, and the result of its verification."""
 
     family: str
     setting: str
@@ -71,7 +71,7 @@ def _checked(bench: Bench, module: mnn.Module, package: Path) -> Report:
 
 
 def _decompressed(bench: Bench, package: Path) -> str:
-    """A compressed package against what coremltools' own decompression of it computes, in a line."""
+    """The comparison of a compressed package with coremltools' own decompression of it, in one line."""
     with tempfile.TemporaryDirectory() as folder:
         unpacked = Path(folder) / "unpacked.mlpackage"
         cto.decompress_weights(unloaded(package)).save(str(unpacked))
@@ -95,7 +95,7 @@ def _runs(model, given: Trained) -> Predict:
 
 
 def runtimes(package: Path) -> dict[str, object]:
-    """What can run a package here: the reference runtime, and Core ML's CPU where the system can."""
+    """The runtimes that can run a package here: the reference runtime, and Core ML's CPU where it exists."""
     found: dict[str, object] = {"reference": load(package)}
     if not native_core_ml.unmet_requirement(package):
         found[CORE_ML] = native_core_ml.model(package)
@@ -137,7 +137,7 @@ def lossy(error: float) -> str:
 def frontier(
     models: Iterable[Trained], folder: Path, families: Iterable[str] = tuple(METHODS), groups=(32, 64, 128)
 ) -> Iterator[Compressed]:
-    """Every point of every model, measured, as it is made. Errors: ValueError for an unknown family."""
+    """Every point of every model, measured once it is made. Errors: ValueError for an unknown family."""
     if unknown := [name for name in families if name not in METHODS]:
         raise ValueError(f"compression {unknown[0]!r} is not known; known are {', '.join(METHODS)}")
     for model in models:

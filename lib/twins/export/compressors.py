@@ -1,4 +1,4 @@
-"""The methods that make a package smaller: coremltools' on the package, MLX's on the module before.
+"""The methods that compress a model: coremltools' work on the package, MLX's on the module.
 
 Each takes a Bench, the trained model with its uncompressed package, and gives a Core ML model.
 https://apple.github.io/coremltools/docs-guides/source/opt-overview-examples.html and
@@ -38,14 +38,14 @@ READ_WHOLE = "positions"  # an embedding whose table is added as it is, so that 
 
 
 class Bench:
-    """A trained model with its uncompressed package, and a folder for what is made of it."""
+    """A trained model with its uncompressed package, and a folder for the compressed ones."""
 
     def __init__(self, model: Trained, folder: Path):
         self.model, self.folder = model, folder
         self.example = tuple(map(MLX.array, model.example))
 
     def converted(self, module: mnn.Module, precision: str = "float16") -> ct.models.MLModel:
-        """A module of MLX by the direct route; checked apart."""
+        """A module of MLX by the direct route; it is checked later."""
         options = {"deployment_target": TARGET, "precision": precision, "check": False}
         return convert(module, *self.example, **options)
 
@@ -116,7 +116,7 @@ def _thresholds(bench: Bench, share: float) -> cto.OptimizationConfig:
 
 
 def pruned_palettes(share: float, bits: int) -> Callable[[Bench], ct.models.MLModel]:
-    """Pruned, and what is left given a palette: two methods on one weight."""
+    """Pruning, then a palette for the remaining weights: two methods on one weight."""
 
     def make(bench: Bench) -> ct.models.MLModel:
         sparse = pruned(share)(bench)
@@ -126,7 +126,7 @@ def pruned_palettes(share: float, bits: int) -> Callable[[Bench], ct.models.MLMo
 
 
 def activations(bench: Bench) -> ct.models.MLModel:
-    """Whole numbers for weights and for what flows between operations, whose ranges are learnt first."""
+    """Whole numbers for weights and for activations, whose ranges are learnt first."""
     settings = _weights(cto.OpLinearQuantizerConfig(mode="linear_symmetric"))
     with calibrated(load(bench.plain.package_path)):
         smaller = linear_quantize_activations(bench.plain, settings, samples(bench.model))
@@ -139,7 +139,7 @@ def _weights(settings) -> cto.OptimizationConfig:
 
 
 def samples(model: Trained, count: int = SAMPLES) -> list[dict[str, np.ndarray]]:
-    """What ranges are learnt from: held-out inputs without their labels, evenly spread."""
+    """The inputs from which ranges are learnt: held-out ones without labels, evenly spread."""
     chosen = model.held_out[:: max(1, len(model.held_out) // count)][:count]
     return [named(model, arrays[:-1]) for arrays in chosen]
 

@@ -29,7 +29,7 @@ from twins.timing.progress import tell
 
 import torch  # isort: skip  (after frameworks: the BLAS)
 
-# What converters raise when they cannot go on; anything else ends the process, which is a row as well.
+# What converters raise when they fail; any other error ends the process, which is a row as well.
 MISTAKES = (ValueError, TypeError, LookupError, AttributeError, RuntimeError, ArithmeticError)
 MISTAKES += (AssertionError, ImportError)
 PRECISIONS = ("float32", "float16")
@@ -133,7 +133,7 @@ def of_page(machine: Machine, page: str) -> list[Conversion]:
 
 
 def _ended(given: dict) -> str:
-    """Run the process; with which words it died, nothing when it did not."""
+    """Run the process; its error message, empty when it succeeded."""
     try:
         processes.call("twins.export.conversions:take", given)
     except RuntimeError as error:
@@ -185,7 +185,7 @@ def _converted(route: str, task: Task, folder: Path) -> Conversion:
 
 
 def checked(model, example: Sequence, package: Path, framework: str) -> Report:
-    """Strict and exact, on the example, against the half that was converted."""
+    """Compare a package, strict and exact, with the half it was converted from, on the example."""
     from coreml_runtime import load
 
     inputs = dict(zip(load(package).inputs, example, strict=True))
@@ -198,7 +198,7 @@ def line_of(report: Report) -> str:
 
 
 def words(error: BaseException) -> str:
-    """An error's type and its first line that says something."""
+    """An error's type and the first line of its message that is not empty."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
 
@@ -214,7 +214,7 @@ def _failed(route: str, task: Task, steps: dict, step: str, message: str) -> Con
 
 
 def verdict(record: Conversion) -> str:
-    """What came of a conversion: right, wrong, refused, absent, no package, or crash."""
+    """The outcome of a conversion: right, wrong, refused, absent, no package, or crash."""
     if record.absent:
         return "absent"
     if record.failed:
@@ -228,7 +228,7 @@ REFUSALS = tuple(f"{kind.__name__}:" for kind in (ConversionError, *ConversionEr
 
 
 def coverage(records: Iterable[Conversion], group: str) -> list[Coverage]:
-    """How many of these networks each route takes, and why not the others; float32 alone."""
+    """How many of these networks each route converts, and why not the others; float32 only."""
     found: dict[str, list[Conversion]] = {}
     for record in records:
         if record.case["precision"] == "float32":

@@ -1,6 +1,6 @@
 """Conversions that were run in an environment of their own and are kept in the project, with provenance.
 
-onnx2torch needs torchvision, which moves PyTorch, so its route runs beside the environment and not in it:
+onnx2torch needs torchvision, whose wheel replaces PyTorch, so its route runs outside of the environment:
 
     pip install --no-deps --target build/apart onnx2torch==1.5.15
     PYTHONPATH=build/apart python -m twins.export.isolated_environment

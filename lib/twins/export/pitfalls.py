@@ -1,6 +1,6 @@
-"""What goes wrong on the way to Core ML, live, and its cure: the same trap taken from PyTorch and from MLX.
+"""What goes wrong on the way to Core ML, run live, and the remedy: each pitfall from PyTorch and from MLX.
 
-Every function gives a package, so that each is checked against its source.
+Every function returns a package, which is then compared with its source.
 https://apple.github.io/coremltools/docs-guides/source/typed-execution.html
 """
 
@@ -78,7 +78,7 @@ WIDE = ("mul", "square", "reduce_mean", "add", "sqrt", "real_div")
 
 
 def undeclared() -> tuple:
-    """Whole numbers that nobody called whole numbers."""
+    """Whole numbers whose type was not declared."""
     traced = torch.jit.trace(Looked(), torch.from_numpy(IDS))
     return Looked(), (IDS,), ct.convert(traced, inputs=[ct.TensorType(shape=IDS.shape)], **F16)
 
@@ -117,7 +117,7 @@ def _masked(model: Hidden) -> tuple:
 
 
 def fixed_length() -> tuple:
-    """The length of the example becomes the only one."""
+    """The length of the example becomes the only one allowed."""
     model, _, package = declared()
     return model, (LONGER,), package
 
@@ -172,13 +172,13 @@ def mlx_mask() -> tuple:
 
 
 def mlx_any_length() -> tuple:
-    """The length is a range, said once."""
+    """The length is a range, given once."""
     looked = mlx_looked()
     return looked, (LONGER,), convert(looked, mx.array(IDS), flexible={"ids": {1: (2, 64)}}, check=False)
 
 
 def live(*functions: Callable[[], tuple]) -> pd.DataFrame:
-    """Run them: the package's inputs and its verification, or the words of the error, a row each."""
+    """Run these functions: a row each with the package's inputs and verification, or the error message."""
     return pd.DataFrame([_row(function) for function in functions])
 
 

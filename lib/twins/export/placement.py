@@ -1,6 +1,6 @@
 """Where Core ML runs a package's operations, how fast it loads and predicts, by compute unit: on macOS.
 
-Elsewhere there is no Core ML; the same tables then say "needs macOS".
+Other systems have no Core ML; there the same tables say "needs macOS".
 https://apple.github.io/coremltools/docs-guides/source/mlmodel-utilities.html and
 https://developer.apple.com/documentation/coreml/mlcomputeplan
 """
@@ -40,7 +40,7 @@ def available() -> bool:
 
 
 def note() -> str:
-    """What this machine can say of Core ML's own speed, in one sentence."""
+    """Whether Core ML's own speed can be measured on this machine, in one sentence."""
     if available():
         return "Core ML runs here, so placement, latency and load time are measured."
     system = platform.system()
@@ -89,7 +89,7 @@ def device(found: Any) -> str:
 
 
 def missing(package: str | Path, unit: str = "CPU_ONLY") -> str:
-    """What a package on a compute unit needs that is not here, such as "needs macOS 15"; else empty."""
+    """What a package on a compute unit needs and this system lacks ("needs macOS 15"); empty if nothing."""
     if not available():
         return NEEDS
     if needed := native_core_ml.too_old(package) or native_core_ml.library():
@@ -98,7 +98,7 @@ def missing(package: str | Path, unit: str = "CPU_ONLY") -> str:
 
 
 def missing_for_plan(package: str | Path, unit: str) -> str:
-    """What Core ML's plan for a package on a compute unit needs that is not here; else empty."""
+    """What Core ML's plan for a package on a compute unit needs and this system lacks; empty if nothing."""
     if not available():
         return NEEDS
     if needed := native_core_ml.too_old(package, native_core_ml.COMPUTE_PLAN):
@@ -121,7 +121,7 @@ def placement_table(packages: Mapping[str, Path], units: Sequence[str] = COMPUTE
 
 
 def operation_table(package: Path, unit: str = "ALL") -> pd.DataFrame:
-    """Every operation of one package with its device, where Core ML can tell; a row that says why not."""
+    """Every operation of one package with its device, or one row that says why Core ML cannot report it."""
     if needed := missing_for_plan(package, unit):
         return pd.DataFrame(
             [{"operation": "all"} | dict.fromkeys(("runs on", "could run on", "cost"), needed)]

@@ -1,7 +1,7 @@
 """The routes to Core ML, each a list of named steps: from PyTorch directly and through ONNX, and from MLX.
 
-A route runs in a process of its own, step by step, so that one that fails says at which step and with which
-words. https://apple.github.io/coremltools/docs-guides/source/convert-pytorch-workflow.html and
+A route runs step by step, so that a failure names its step and has its error message.
+https://apple.github.io/coremltools/docs-guides/source/convert-pytorch-workflow.html and
 https://docs.pytorch.org/docs/2.13/onnx.html
 """
 
@@ -23,7 +23,7 @@ ONNX = "network.onnx"
 
 @dataclass(frozen=True)
 class Job:
-    """What a route is given: a model, an example in its framework, target, precision, a folder to work in."""
+    """The input of a route: a model, an example in its framework, target, precision, a folder to work in."""
 
     model: Any
     example: Sequence[Any]
@@ -32,7 +32,7 @@ class Job:
     folder: Path
 
     def options(self) -> dict:
-        """What ct.convert is told on every route from PyTorch; the example's types, not fp16's defaults."""
+        """Arguments of ct.convert on every route from PyTorch: the example's types, not fp16's defaults."""
         kinds = [np.float32 if x.is_floating_point() else np.int32 for x in self.example]
         typed = [
             ct.TensorType(shape=tuple(x.shape), dtype=k) for x, k in zip(self.example, kinds, strict=True)
@@ -69,7 +69,7 @@ def convert(job: Job, source: Any) -> ct.models.MLModel:
 
 
 def save(job: Job, model: ct.models.MLModel) -> Path:
-    """Write the package that Xcode takes."""
+    """Write the package for Xcode."""
     path = job.folder / "network.mlpackage"
     model.save(str(path))
     return path
@@ -92,7 +92,7 @@ def onnx_trace(job: Job, _: None) -> Path:
 
 
 def onnx_simplify(job: Job, path: Path) -> Any:
-    """Fold constants and remove what ONNX's exporters leave."""
+    """Fold constants and remove operations that ONNX's exporters leave over."""
     import onnx
     import onnxsim
 
@@ -127,7 +127,7 @@ def onnx_front_end(job: Job, path: Path) -> ct.models.MLModel:
 
 
 def run_in_onnxruntime(job: Job, path: Path) -> None:
-    """Run the ONNX file by Core ML's CPU inside ONNX Runtime: no package comes of it."""
+    """Run the ONNX file on Core ML's CPU inside ONNX Runtime, which writes no package."""
     import onnxruntime
 
     provider = "CoreMLExecutionProvider"
@@ -164,7 +164,7 @@ NEEDS = {"PyTorch, ONNX, onnx2torch": "onnx2torch"}  # kept apart: it pulls torc
 
 
 def code(route: str) -> str:
-    """What a user writes for a route: a function per step, each given what the one before gave."""
+    """The code of a route: a function per step, each of which gets the result of the step before."""
     return "\n\n".join(inspect.getsource(step).strip() for step in ROUTES[route])
 
 
@@ -174,7 +174,7 @@ def framework(route: str) -> str:
 
 
 def follow(route: str, job: Job, seconds: dict[str, float]) -> tuple[Any, list[str]]:
-    """Take the steps of a route: what the last one gave, and the warnings; `seconds` gets what each took."""
+    """Take the steps of a route: the last result and the warnings; `seconds` gets the time of each step."""
     value = None
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("default")
@@ -190,5 +190,6 @@ def absent(route: str) -> str:
     """Why a route cannot be taken in this environment, in one sentence; empty when it can."""
     package = NEEDS.get(route)
     if package and importlib.util.find_spec(package) is None:
-        return f"{package} is not installed here: it pulls torchvision, which moves torch; it was run apart."
+        why = "it needs torchvision, whose wheel replaces torch; it was run in a separate environment"
+        return f"{package} is not installed here: {why}."
     return ""

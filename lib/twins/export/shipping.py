@@ -1,7 +1,7 @@
-"""What an app asks of a package besides small size: any length, memory, pictures, functions, words.
+"""What an app needs of a package besides small size: any length, memory, pictures, functions, metadata.
 
-coremltools does most of it; here is what it lacks: a decoder with a cache made of a trained language model,
-its loop, and tables that never show a package without its verification.
+coremltools does most of it. This module adds a decoder with a cache made of a trained language model, its
+loop, and tables that never show a package without its verification.
 https://apple.github.io/coremltools/docs-guides/source/stateful-models.html
 """
 
@@ -23,7 +23,7 @@ from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
 import mlx.nn as mnn  # isort: skip  (after frameworks: the BLAS)
 import torch  # isort: skip
 
-PICTURE = 255  # the most a pixel says
+PICTURE = 255  # the largest value of a pixel
 
 
 class Cached(mnn.Module):
@@ -96,7 +96,7 @@ def saved(model: ct.models.MLModel, folder: Path, name: str) -> Path:
 
 
 def row(label: str, path: Path, line: str, function: str = "main") -> dict:
-    """What a package takes and gives, its size, and its verification."""
+    """The inputs and outputs of a package, its size, and its verification."""
     found = load(path, function)
     size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
     return {
@@ -192,7 +192,7 @@ def together(packages: Mapping[str, Path], path: Path) -> Path:
 def functions(
     package: Path, apart: Mapping[str, Path], model: mnn.Module, examples: Mapping[str, Sequence[mx.array]]
 ) -> pd.DataFrame:
-    """Every function of a package verified, and its size beside those of the packages it was made of."""
+    """The verification of every function of a package, and its size next to those of its parts."""
     rows = [row(name, path, _verified(path, model, examples[name])) for name, path in apart.items()]
     for name in apart:
         line = _verified(package, model, examples[name], name)
@@ -213,7 +213,7 @@ def sharing(frame: pd.DataFrame) -> str:
 
 
 def words(package: Path) -> pd.DataFrame:
-    """What a saved package says of itself, read from its specification."""
+    """The metadata of a saved package, read from its specification."""
     description = ct.models.MLModel(str(package), skip_model_load=True).get_spec().description
     told, rows = description.metadata, []
     for label in ("author", "license", "versionString", "shortDescription"):

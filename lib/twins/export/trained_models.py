@@ -62,7 +62,7 @@ SIDE = {"small": 16, "tiny": 8}  # pixels of the images
 
 @dataclass(frozen=True)
 class Material:
-    """What a model learns: batches to train on and held-out ones, its sizes that follow from the data."""
+    """The data of a model: batches to train on and held-out ones, and the sizes that follow from the data."""
 
     batches: study.Batches
     held_out: study.Batches
@@ -148,7 +148,7 @@ class WholeNumberMask(torch.nn.Module):
 
 
 def half(folder: str, framework: str, plain: bool = False) -> tuple[mnn.Module | torch.nn.Module, list]:
-    """One half kept in a folder and its example, in the framework's layout: what a route starts from.
+    """One half kept in a folder and its example, in the framework's layout, as the input of a route.
 
     A PyTorch half that takes a mask gets it as whole numbers unless `plain`.
     """
@@ -166,7 +166,7 @@ def half(folder: str, framework: str, plain: bool = False) -> tuple[mnn.Module |
 
 
 def table(models: Sequence[Trained]) -> pd.DataFrame:
-    """What each model learnt: its size, its metric on held-out data, and how well guessing does."""
+    """The result of training each model: size, metric on held-out data, and the metric of guessing."""
     rows = []
     for each in models:
         value, total = score(each, each.predict("PyTorch"))

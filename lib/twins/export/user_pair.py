@@ -1,4 +1,4 @@
-"""A reader's own pair on its way to Core ML: each half by its own routes, checked, or its failure's words.
+"""A reader's own pair converted to Core ML: each half by its own routes, checked, or its error message.
 
 https://apple.github.io/coremltools/docs-guides/source/convert-pytorch-workflow.html
 """

@@ -1,4 +1,4 @@
-"""A route taken step by step in this process, and what every step gives looked at.
+"""A route taken step by step in this process, with a description of every step's result.
 
 The timed conversions run in processes of their own (conversions.py); here nothing is timed.
 """
@@ -24,7 +24,7 @@ import torch  # isort: skip  (after twins.export.trained_models: the BLAS)
 
 @contextlib.contextmanager
 def silent() -> Iterator[None]:
-    """Without progress bars and warnings, which are in the records."""
+    """Suppress progress bars and warnings, which are in the records."""
     with contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         before = logging.root.manager.disable
@@ -55,7 +55,7 @@ def walk(route: str, model: Trained, precision: str = "float16") -> pd.DataFrame
 
 
 def told(value: Any) -> str:
-    """What a step gave, in words. Errors: ValueError for what no step gives."""
+    """The result of a step, in words. Errors: ValueError for a value that no step returns."""
     if isinstance(value, torch.jit.ScriptModule):
         return f"TorchScript, {len(list(value.inlined_graph.nodes()))} nodes"
     if isinstance(value, torch.export.ExportedProgram):
@@ -80,5 +80,5 @@ def told(value: Any) -> str:
 
 
 def codes(names: tuple[str, ...]) -> str:
-    """What a user writes for each of some routes, as Markdown."""
+    """The code of some routes, as Markdown."""
     return "\n\n".join(f"**{name}**\n\n```python\n{routes.code(name)}\n```" for name in names)

@@ -82,7 +82,7 @@ def _ratio_row(axes: Axes, y: int, row: Comparison) -> None:
 
 
 def losses(fit: Fit) -> Figure:
-    """Both losses over training, and below how far apart they are beside torch's own floor."""
+    """Both losses over training, and below their difference with torch's own floor."""
     canvas, (above, below) = blank(4.8, 2, sharex=True, height_ratios=[3, 1.3], gridspec_kw={"hspace": 0.12})
     count = len(fit.losses["MLX"])
     step = np.arange(count)

@@ -117,7 +117,7 @@ def config(folder: Path, model_type: str) -> dict:
 
 
 def _complete(folder: Path, found: dict) -> dict:
-    """A Llama's configuration with what its file may leave out."""
+    """A Llama's configuration, completed with the entries that its file may leave out."""
     missing = [name for name in NEEDED if not isinstance(found.get(name), int)]
     if missing:
         raise ValueError(f"config.json of checkpoint {folder.name} gives no number for {', '.join(missing)}")

@@ -23,9 +23,9 @@ from twins.timing.progress import tell
 from twins.timing.statistics import AGAIN
 
 LOGITS = 1e-4  # relative L2 in float32; 20 seeds of both models, and the quick size, stay below 1.1e-6
-MODELS = 3  # held at once while timing: MLX's, PyTorch's and one again; a compiled one is held beside them
-CASE = ("dtype", "batch", "length", "compiled")  # what of a case the variants are made from
-FIRST = np.array([[1, 2, 3]], np.int32)  # what a transcription starts from: any tokens will do
+MODELS = 3  # held at once while timing: MLX's, PyTorch's and one for A/A; a compiled one comes on top
+CASE = ("dtype", "batch", "length", "compiled")  # the entries of a case that its variants are made from
+FIRST = np.array([[1, 2, 3]], np.int32)  # the first tokens of a transcription; any will do
 
 
 def _token_check(ours, theirs, logits) -> Check:

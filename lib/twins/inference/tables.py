@@ -1,4 +1,4 @@
-"""The tables and sentences of inference: records in, what a page shows out."""
+"""The tables and sentences of the page on inference, made from records."""
 
 from collections.abc import Iterable
 
@@ -90,7 +90,7 @@ def shares(records: Iterable[Timing], works: Iterable[Work], flops: float, bandw
 
 
 def memory_table(records: Iterable[Memory], bytes_of: dict[str, int]) -> pd.DataFrame:
-    """Megabytes that loading and generating add, beside the bytes of the weights alone, by type."""
+    """Megabytes that loading and generating add, and the bytes of the weights alone, by type."""
     return pd.DataFrame(
         {
             "type": r.case["dtype"],

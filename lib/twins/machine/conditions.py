@@ -1,7 +1,7 @@
 """What a machine did while something was timed on it: load, other processes, paging, throttling.
 
 Counters come from psutil (https://psutil.readthedocs.io) and, on macOS, from the system's own tools
-(macos.py); a fixed piece of work before and after shows a clock that changed, whatever the system tells.
+(macos.py); a fixed piece of work before and after shows whether the clock changed.
 """
 
 import contextlib

@@ -1,7 +1,7 @@
 """`make doctor`: what will run on this machine, what will not and why, before anything is installed.
 
 Only the standard library, and only what Python 3.9 knows: it is the first thing a newcomer's Python runs.
-`look` reads the machine, `refusals` and `notes` judge what was read, and the rest writes it down.
+`look` reads the machine, `refusals` and `notes` judge the readings, and the rest prints them.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def first_line(text: str) -> str:
 
 
 def compiler() -> str:
-    """What the C++ compiler says it is, empty without one; macOS offers to install one when only asked."""
+    """The C++ compiler's version line; empty without one, for asking would start macOS's installer."""
     if macos.here():
         return first_line(macos.told("clang++", "--version")) if macos.told("xcode-select", "-p") else ""
     return first_line(macos.told("g++", "--version"))

@@ -1,4 +1,4 @@
-"""Which machine this is: its fingerprint, and what a reader must know of it.
+"""Which machine this is: its fingerprint, and the caveats of its figures.
 
 The fingerprint names chip, memory and versions, never a host or a user.
 """

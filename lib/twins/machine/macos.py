@@ -1,7 +1,7 @@
-"""What macOS tells about itself: its tools and system calls in one place, each answer read by its own parser.
+"""Readings of macOS: its tools and system calls in one place, each answer read by its own parser.
 
 Only the standard library, and only what Python 3.9 knows, because `make doctor` reads this before anything is
-installed. A tool that is missing, fails or hangs says "", and a parser answers None to what it cannot read.
+installed. A tool that is missing, fails or hangs gives "", and a parser returns None for an unknown answer.
 Sources: sysctl(8), ioreg(8), pmset(1), vm_stat(1), notifyutil(1), xcrun(1) and the SDK's <sys/resource.h>.
 """
 
@@ -105,7 +105,7 @@ def wheel_system(tag: str) -> tuple[int, ...] | None:
 
 
 def product_version() -> tuple[int, ...] | None:
-    """The version of macOS itself; a Python of an older SDK is told another one (10.16, or 16.0 on 26)."""
+    """The version of macOS itself; a Python of an older SDK gets another one (10.16, or 16.0 on 26)."""
     return version(sysctl("kern.osproductversion")) or version(told("sw_vers", "-productVersion"))
 
 

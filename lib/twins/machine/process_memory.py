@@ -30,7 +30,7 @@ def room(needed: int, what: str) -> int:
 
 
 def meaning() -> str:
-    """What is read here, in words."""
+    """Which memory is read on this system, in words."""
     return RESIDENT if macos.footprint() is None else FOOTPRINT
 
 

@@ -51,7 +51,7 @@ def recorded(profile: str, folder: Path = RECORDS) -> dict[str, float]:
 
 
 def _starts(path: Path, profile: str) -> set[tuple[str, str]]:
-    """When each run of a profile began, and its page; what is no record is the report's to tell."""
+    """When each run of a profile began, and its page. The report itself names lines that are no record."""
     found = set()
     for line in path.read_text().splitlines():
         try:

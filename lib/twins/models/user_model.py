@@ -1,4 +1,4 @@
-"""A twin from a reader's own file, with less in it than the files of twins.models hold.
+"""A twin from a reader's own file, which needs less than the files of twins.models.
 
 The file defines `mlx_model()` and `torch_model()`, each of which makes its module; `batch(rng, size)`, NumPy
 arrays, the target last; `mlx_loss(model, *batch)` and `torch_loss(model, *batch)`. It may define `NAMES`,
@@ -73,7 +73,7 @@ def _load(path: Path, _changed: int) -> SimpleNamespace:
 
 
 def _imported(path: Path) -> ModuleType:
-    """The module of a file, which may import what lies beside it."""
+    """The module of a file, which may import other files of its folder."""
     if str(path.parent) not in sys.path:
         sys.path.insert(0, str(path.parent))
     spec = importlib.util.spec_from_file_location(f"own_{path.stem}", path)
@@ -87,7 +87,7 @@ def _imported(path: Path) -> ModuleType:
 
 
 def told(error: Exception) -> str:
-    """An error in one line: its kind, and the first line of what it says."""
+    """An error in one line: its type and the first line of its message."""
     first = (str(error).strip().splitlines() or [""])[0]
     return f"{type(error).__name__}: {first}" if first else type(error).__name__
 

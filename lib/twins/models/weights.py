@@ -66,7 +66,7 @@ def renamed(name: str, names: Mapping[str, str]) -> str:
 
 
 def check_map(names: Mapping[str, str], mlx: mnn.Module, torch) -> None:
-    """Refuse a map of a weight or module that there is not, or of two to one. Errors: ValueError."""
+    """Refuse a map that names an unknown weight or module, or maps two to one. Errors: ValueError."""
     sides = {"PyTorch": (names.keys(), torch_weights(torch)), "MLX": (names.values(), mlx_weights(mlx))}
     for side, (given, known) in sides.items():
         for name in given:

@@ -175,7 +175,7 @@ def _update(mlx: Half, torch: Half, batch: Batch) -> dict[str, float]:
 
 
 def _median(name: str, differences: dict[str, float]) -> Check:
-    """The check made of the median over tensors; the worst is named beside it.
+    """The check made of the median over tensors; the worst tensor is named as well.
 
     The median, because Adam normalises the noise in a gradient that is truly zero to full size.
     """
@@ -247,7 +247,7 @@ def _runs(torch_compiled: bool) -> dict[str, tuple[int, bool]]:
 
 
 def check_losses(make: Halves, batches: Sequence[Batch], torch_compiled: bool) -> tuple[list[Check], dict]:
-    """(e) and (f): the first losses of every step function against torch's floor, and what moved."""
+    """(e) and (f): the first losses of every step function compared with torch's floor, and what moved."""
     checks, losses = [], {"floor": train.fit(shaken(make("float32")[1], 0), permuted(batches))}
     for name, (index, compiled) in _runs(torch_compiled).items():
         half = make("float32")[index]

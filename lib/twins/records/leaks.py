@@ -1,4 +1,4 @@
-"""Finds what in a text names this computer, its user or its folders: that is neither published nor shared."""
+"""Finds names of this computer, its user or its folders in a text, which is then not published or shared."""
 
 import getpass
 import re
@@ -14,9 +14,9 @@ EVERYBODY = {"root", "user", "users", "admin", "runner", "ubuntu", "debian", "py
 
 
 def leaks(text: str) -> list[str]:
-    """What in a text names this computer, its user or a folder of it.
+    """The names of this computer, its user or a folder of it that occur in a text.
 
-    Names of three letters or fewer, and user names that name nobody, would be found in any text.
+    Names of three letters or fewer and generic user names are ignored: they would be found in any text.
     """
     names = [socket.gethostname(), *({_user()} - EVERYBODY)]
     names = [name for name in names if len(name) > 3 and re.search(rf"\b{re.escape(name)}\b", text)]

@@ -4,7 +4,7 @@ import msgspec
 
 
 class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What every kind of record is; a field with a default came later, and older records lack it."""
+    """The base of every kind of record; a field with a default was added later, and older records lack it."""
 
 
 class Machine(Body):
@@ -123,7 +123,7 @@ class Sharing(Body):
 
 
 class Energy(Body):
-    """Joules of one call of an variant, averaged over seconds of calls; `source` says what was read."""
+    """Joules of one call of a variant, averaged over seconds of calls; `source` says what was read."""
 
     subject: str
     case: dict
@@ -137,8 +137,8 @@ class Conversion(Body):
 
     `case` holds precision, target and sizes. `size` is the package in bytes, `operations` how many it
     holds; `error` is the worst output's rms-relative error against the source, `line` the verification in
-    words. What was not reached is None; `failed` names the step that failed and `message` says its words,
-    both empty otherwise. `right` is None where nothing was checked.
+    words. What was not reached is None; `failed` names the step that failed and `message` is its error
+    message, both empty otherwise. `right` is None where nothing was checked.
     """
 
     model: str
@@ -156,7 +156,7 @@ class Conversion(Body):
 
     @property
     def absent(self) -> bool:
-        """Whether the route is not there, on this system or in this environment; it did not fail."""
+        """Whether the route does not exist on this system or in this environment; it did not fail."""
         return bool(self.failed) and any(
             words in self.message for words in ("is not installed here", "needs macOS")
         )
@@ -174,7 +174,7 @@ class Coverage(Body):
 
 
 class Compressed(Body):
-    """A model made smaller: bytes of its package and of its weights, and what is left of its quality.
+    """A compressed model: bytes of its package and of its weights, and its quality after compression.
 
     `family` is the method ("palettization"), `setting` its strength ("4 bit, group 32"). `value` is the
     metric ("perplexity", "accuracy") over `total` held-out targets; `error` the output's rms-relative error
@@ -197,7 +197,7 @@ class Breadth(Body):
     """What one framework offers of a list of things made from the other or from a shared set.
 
     `group` says of what (layers, losses, operations, architectures); `total` is the list's length, `lacking`
-    names what is not there.
+    names what the framework does not have.
     """
 
     framework: str

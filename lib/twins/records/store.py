@@ -56,7 +56,7 @@ class Found:
 
 
 class _Head(msgspec.Struct):
-    """What says how a line is read: its other fields are read after it."""
+    """The fields that decide how the rest of a line is read."""
 
     schema: int
     kind: str
@@ -67,7 +67,7 @@ _READERS = {name: msgspec.json.Decoder(Record[kind]) for name, kind in KINDS.ite
 
 
 def parse(line: str) -> Record:
-    """A record from its line. Errors: ValueError, where, what was found and what is allowed."""
+    """A record from its line. Errors: ValueError saying where, what was found and what is allowed."""
     try:
         head = _HEAD.decode(line)
         if head.schema != SCHEMA:
@@ -75,7 +75,7 @@ def parse(line: str) -> Record:
         if head.kind not in _READERS:
             raise ValueError(f"kind {head.kind!r:.40}; known: {', '.join(KINDS)}")
         return _READERS[head.kind].decode(line)
-    except (msgspec.DecodeError, RecursionError) as error:  # its words may quote the line
+    except (msgspec.DecodeError, RecursionError) as error:  # its message may quote the line
         raise ValueError(str(error).encode("unicode_escape").decode()[:LONGEST]) from None
 
 
@@ -152,7 +152,7 @@ def comparable(records: list[Record], mixed: bool = False) -> list[Record]:
 
 
 def default_folder() -> Path:
-    """Where this session's records go: TWINS_RESULTS, else build/interactive/results in the project."""
+    """The folder of this session's records: TWINS_RESULTS, or build/interactive/results in the project."""
     return Path(os.environ.get("TWINS_RESULTS") or ROOT / "build" / "interactive" / "results")
 
 
@@ -168,7 +168,7 @@ class Book:
         self.add(machine)
 
     def add(self, body: Body) -> Body:
-        """Append a record of this kind and give it back."""
+        """Append a record with this body and return the body."""
         record = Record(
             schema=SCHEMA,
             kind=type(body).__name__.lower(),
@@ -185,5 +185,5 @@ class Book:
         return body
 
     def extend(self, bodies: Iterable[Body]) -> list[Body]:
-        """Append each record as it is made and give them all back."""
+        """Append each record as soon as it is made and return all bodies."""
         return [self.add(body) for body in bodies]

@@ -58,7 +58,7 @@ def headline(found: store.Found, machine: str) -> str:
 
 
 def write_headline(found: store.Found, target: Path) -> None:
-    """The headline of the machine that was measured last into a Markdown file, its figure beside it.
+    """Write the headline of the machine that was measured last into a Markdown file, its figure next to it.
 
     Nothing is written where no record says what machine it is of.
     """

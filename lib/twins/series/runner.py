@@ -23,7 +23,7 @@ LAST = "00_summary"  # reads what every other notebook writes
 KEPT = ("quick", "full", "share")  # profiles whose records belong to data/results
 PART = ("share",)  # profiles that run only the pages they name
 TIMEOUT = 3600  # seconds a cell may take
-# What a kernel that is ended writes of its sockets is no word to a user; a cell's own errors are in its page.
+# A kernel that is ended logs its sockets, which is of no use to a user; a cell's errors are on its page.
 QUIET = ["--IPKernelApp.log_level=50", "--IPKernelApp.no_stderr=True"]
 
 
@@ -50,7 +50,7 @@ class Job:
 
 
 class Progress:
-    """Where papermill writes what a notebook prints: the last progress line is shown beside the cell."""
+    """Where papermill writes what a notebook prints: the last progress line is shown with the cell."""
 
     def __init__(self, name: str, tell: Callable[[str], None]):
         self.name, self.tell, self.cell = name, tell, ""
@@ -89,7 +89,7 @@ def chosen(paths: list[Path], only: list[str]) -> list[Path]:
 
 
 def pages(profile: str, only: list[str]) -> list[Path]:
-    """The notebooks to run: those asked for, else all, or those that a profile of a part names."""
+    """The notebooks to run: those asked for, or all; for a profile in PART, those that it names."""
     if profile in PART and not only:
         only = list(notebook_files.profile(SOURCES / "profiles", profile, sources()))
     return chosen(sources(), only)
@@ -125,7 +125,7 @@ def key(path: Path, given: dict, folder: Path) -> str:
 
 
 def shown(path: Path) -> Path:
-    """A path as it is printed: from the project's folder where it lies in it."""
+    """A path as it is printed: relative to the project's folder if it lies in it."""
     return path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
 
 

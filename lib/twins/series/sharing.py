@@ -131,7 +131,7 @@ def _parsed(number: int, line: str) -> Record:
 
 
 def _check(records: list[Record], lines: list[str], machine: str) -> None:
-    """Refuse what cannot be: ValueError naming the line, the header being line 1."""
+    """Refuse impossible records: ValueError naming the line, the header being line 1."""
     if not any(isinstance(record.body, Machine) for record in records):
         raise ValueError("no record says what machine it is; the notebooks write one first")
     seen: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""Comparisons out of timing records: who is faster, by how much, or a tie; and the tables of a page."""
+"""Comparisons made from timing records: who is faster, by how much, or a tie; and the tables of a page."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -122,19 +122,19 @@ def reading(comparisons: list[Comparison]) -> str:
 
 
 def aa(records: Iterable[Timing]) -> str:
-    """What the harness reads when it compares torch with itself, in one sentence."""
+    """The error of the harness, measured by comparing torch with itself, in one sentence."""
     ratios = [statistics.same(runs(record)) for record in records]
     if not ratios:
         return "Nothing was timed."
     worst = max(ratios, key=lambda ratio: ratio.deviation)
     return (
-        f"A/A: PyTorch timed against itself reads {worst} where it is furthest from 1, over {len(ratios)} "
+        f"A/A: PyTorch timed against itself gives {worst} where it is furthest from 1, over {len(ratios)} "
         f"measurements; no difference below {max(statistics.TIE, worst.deviation):.2f}× is published there."
     )
 
 
 def warnings(records: Iterable[Timing]) -> list[str]:
-    """What disturbed the machine during these measurements, one sentence a kind."""
+    """What disturbed the machine during these measurements, one sentence for each kind."""
     return statistics.warnings([run for record in records for run in runs(record)])
 
 
@@ -209,7 +209,7 @@ def memory_table(records: Iterable[Memory]) -> pd.DataFrame:
 
 
 def memory_sources(records: Iterable[Memory]) -> str:
-    """What each framework's own count reads, one bullet each."""
+    """What each framework's own count includes, one bullet each."""
     told = dict.fromkeys(f"- {record.arm.split()[0]}: {record.source}." for record in records)
     return "\n".join(told) or "Nothing was measured."
 

@@ -1,7 +1,7 @@
 """Single layers of a convolutional network, timed alone: the answer to "why is my ResNet slower in MLX?".
 
-A convolution by kernel, channels and batch, and beside it what else a block of He et al. 2016
-(https://arxiv.org/abs/1512.03385) is made of; forward, and forward and backward with the gradients of input
+Convolutions by kernel, channels and batch, and the other layers of a block of He et al. 2016
+(https://arxiv.org/abs/1512.03385); forward, and forward and backward with the gradients of input
 and weights. Inputs are NHWC in MLX and NCHW in PyTorch, on the device before anything is timed.
 """
 

@@ -15,7 +15,7 @@ from twins.records.record_types import Energy
 from twins.timing.harness import Variant
 from twins.timing.progress import tell
 
-SECONDS = 3.0  # of calls in a window: long beside what the estimators need
+SECONDS = 3.0  # of calls in a window: much longer than the estimators need
 APPLE_PARTS = ("cpu_total_mj", "gpu_mj", "gpu_sram_mj", "dram_mj", "ane_mj")
 
 
@@ -54,7 +54,7 @@ def _window(work: Callable[[], None]) -> float:
 def per_call(
     variant: Variant, seconds: float = SECONDS, window: Callable[[Callable], float] = _window
 ) -> float:
-    """Joules of one call of an variant, over as many as `seconds` hold; what makes it ready is in them."""
+    """Joules of one call of a variant, averaged over `seconds` of calls, preparation included."""
     calls = 0
 
     def work() -> None:

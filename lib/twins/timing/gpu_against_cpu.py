@@ -55,8 +55,8 @@ def gate(name: str, framework: Mlx | Torch, found: list[Check]) -> Gate:
 def checks(framework: Mlx | Torch, twin: Study, batches: Batches) -> list[Check]:
     """Outputs, every gradient and the first losses of one half on the GPU in use against its own CPU.
 
-    Wrong outputs are told with the first layer that makes them. As in the gate, gradients and losses that
-    part further than their limit are compared with what rounding alone does to them on the CPU.
+    Wrong outputs are reported with the first layer that computes them. As in the gate, gradients and losses
+    that differ by more than their limit are compared with the effect of rounding alone on the CPU.
     """
     with on("cpu"):
         wanted = computed(framework, twin, batches)
@@ -165,7 +165,7 @@ def table(found: list[Gate]) -> pd.DataFrame:
 
 
 def reading(found: list[Gate]) -> str:
-    """What the gates between the devices say, each failed check in a sentence of its own."""
+    """The result of the gates between the devices, with every failed check."""
     if not found:
         return "Both frameworks compute on the CPU here: there is no GPU to compare with it."
     if all(gate.passed for gate in found):

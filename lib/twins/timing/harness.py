@@ -23,7 +23,7 @@ def _nothing() -> None:
 
 @dataclass(frozen=True)
 class Variant:
-    """One thing to time: a call, what waits until its work is done, and what makes it ready, untimed."""
+    """One thing to time: a call, a function that waits for its work, and an untimed preparation."""
 
     call: Callable[[], object]
     synchronize: Callable[[], None]
@@ -50,7 +50,7 @@ class Plan:
 
 
 def once(variant: Variant) -> tuple[float, float]:
-    """Wall and CPU seconds of one call, its work done; getting ready for it is not in them."""
+    """Wall and CPU seconds of one call until its work is done, without its preparation."""
     variant.prepare()
     wall, cpu = time.perf_counter(), time.process_time()
     variant.call()

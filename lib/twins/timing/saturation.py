@@ -1,9 +1,9 @@
 """A size that fills the machine: at it the faster framework is bound by computation, not by starting it.
 
 Fixed sizes are comparable between machines, but on a fast GPU they measure how long it takes to start
-operations. Beside them one size is timed that is doubled until a step of the faster framework takes FULL
-seconds, or until memory says stop; records and labels call it filled. Where the largest fixed size takes as
-long, it is the filled one and nothing is timed twice.
+operations. So one more size is timed, which is doubled until a step of the faster framework takes FULL
+seconds or memory is short; records and labels call it filled. Where the largest fixed size takes that long,
+it is the filled one and nothing is timed twice.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""What raw samples of an interleaved measurement say: medians, ratios with intervals, what to beware of.
+"""Statistics of the raw samples of an interleaved measurement: medians, ratios with intervals, warnings.
 
 The interval follows Kalibera and Jones 2013 (https://kar.kent.ac.uk/33611/) in spirit: processes are
 resampled, then rounds within them.
@@ -123,7 +123,7 @@ def ratio(runs: list[Run], over: str, under: str, clock: str = "wall") -> Ratio:
 
 
 def same(runs: list[Run], clock: str = "wall") -> Ratio:
-    """The A/A ratio: a baseline against itself; 1 but for what this harness cannot see."""
+    """The A/A ratio of a baseline to itself; its distance from 1 is the harness's own error."""
     again = next(name for name in variant_names(runs) if name.endswith(AGAIN))
     return ratio(runs, again, again.removesuffix(AGAIN), clock)
 
@@ -134,7 +134,7 @@ def band(runs: list[Run]) -> float:
 
 
 def warnings(runs: list[Run]) -> list[str]:
-    """What disturbed these runs, one sentence a kind; empty when nothing did."""
+    """What disturbed these runs, one sentence for each kind; empty when nothing did."""
     return conditions.warnings([run.conditions for run in runs])
 
 

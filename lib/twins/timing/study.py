@@ -110,7 +110,7 @@ def gate(study: Study, batches: Batches, torch_compiled: bool = True) -> Gate:
 
 
 def explained(study: Study, verdict: Gate, batches: Batches) -> str:
-    """Where the halves of a twin first part, and the likely cause; empty when it passed its gate."""
+    """Where the halves of a twin first differ, and the likely cause; empty when it passed its gate."""
     if verdict.passed:
         return ""
     make = study.halves if verdict.checks[0]["passed"] else lambda dtype: study.apart()

@@ -1,4 +1,4 @@
-"""What is timed of a twin: whole steps, their parts, and the data's way to the device.
+"""What is timed of a twin: whole steps, their parts, and the transfer of the data to the device.
 
 Each function here makes {name: Variant} in a fresh process, from plain arguments; the twin is named by its
 file in twins.models. Batches lie on the device before anything is timed, except in the data variants.
@@ -17,7 +17,7 @@ from twins.timing.statistics import AGAIN
 from twins.training import half_precision, train
 from twins.training.train import Half, Recipe
 
-BATCHES = 4  # different batches an variant goes round in
+BATCHES = 4  # different batches that a variant cycles through
 MODES = {"eager": False, "compiled": True}
 
 
@@ -64,7 +64,7 @@ def type_variants(model: str, config: dict, batch: int, dtypes: list[str]) -> di
 def part_variants(model: str, config: dict, batch: int) -> dict[str, Variant]:
     """The parts of an eager step in both frameworks: data, forward, forward and backward, optimizer.
 
-    PyTorch's forward is there again, of a model of its own, for A/A.
+    PyTorch's forward is timed again with a second model, for A/A.
     """
     arrays, variants = examples(model, config, batch)[0], {}
     for half in (_half(model, config, each) for each in BOTH):

@@ -1,4 +1,4 @@
-"""The tables and sentences of hand-overs: records in, what a page shows out."""
+"""The tables and sentences of the page on hand-overs, made from records."""
 
 from collections.abc import Iterable
 
@@ -16,7 +16,7 @@ def shared(proofs: Iterable[Sharing]) -> dict[str, bool]:
 
 
 def proof_table(proofs: Iterable[Sharing]) -> pd.DataFrame:
-    """What each hand-over showed."""
+    """The evidence of each hand-over on whether memory was shared."""
     words = {True: "yes", False: "no", None: "cannot be read"}
     rows = [
         {
@@ -80,7 +80,7 @@ def switch_share(record: Timing) -> str:
 
 
 def absent(routes: list[str], device: str) -> str:
-    """Which hand-overs this machine has not, in one sentence."""
+    """Which hand-overs do not exist on this machine, in one sentence."""
     if not routes:
         return "Every hand-over that this page knows exists here."
     return f"Not measured here: {'; '.join(routes)}. They need a GPU; both frameworks ran on the {device}."
@@ -95,7 +95,7 @@ def harness(records: list[Timing]) -> str:
 
 
 def reading(proofs: list[Sharing], records: list[Timing]) -> str:
-    """What the page shows: who shares, and what copying the largest array costs beside sharing it."""
+    """Which hand-overs share memory, and how long copying and sharing the largest array take."""
     kinds = shared(proofs)
     if not records or len(set(kinds.values())) < 2:
         return "There is nothing to compare: not both kinds of hand-over were timed."

@@ -95,7 +95,7 @@ def test_where_every_interval_holds_the_limit_more_measurements_are_needed():
         CLAIMS["training-bert"], [figure(0.9, 1.2, batch="1"), figure(0.8, 1.3, batch="2")]
     )
     assert word == DEPENDS
-    assert why.startswith("on more measurements, because every interval holds the limit. undecided 2, ")
+    assert why.startswith("on more measurements, because every interval contains the limit. undecided 2, ")
 
 
 # --- records in, verdict out -----------------------------------------------------------------------

@@ -82,7 +82,7 @@ def test_the_error_of_the_harness_makes_ties():
     assert noisy.band == pytest.approx(1.3)
     assert noisy.winner is None
     assert comparison.aa([step(1, 1.0, 1.0), step(4, mlx=1.0, torch=1.2, again=1.3)]) == (
-        "A/A: PyTorch timed against itself reads 1.300 [1.300, 1.300] where it is furthest from 1, over 2 "
+        "A/A: PyTorch timed against itself gives 1.300 [1.300, 1.300] where it is furthest from 1, over 2 "
         "measurements; no difference below 1.30× is published there."
     )
 

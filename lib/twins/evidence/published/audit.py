@@ -1,7 +1,7 @@
 """Findings about published comparisons, each reproduced live with a small model of our own.
 
-Every function makes the defect and, beside it, the same without the defect (the control). What was only read
-in a source is data: data/published/audit.csv. The benchmarks they were found in:
+Every function reproduces the defect and measures the same without it (the control). Findings that were only
+read in a source are in data/published/audit.csv. The benchmarks they were found in:
 https://github.com/LucasSte/MLX-vs-Pytorch and https://github.com/TristanBilot/mlx-benchmark
 """
 

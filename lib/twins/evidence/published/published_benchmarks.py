@@ -25,7 +25,7 @@ _DATES = {"date_from": "", "date_to": "", "seen": None}  # and what may stand in
 
 
 class PublishedError(ValueError):
-    """A row of a published table is not what its columns promise."""
+    """A row of a published table does not match its columns."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ class Chip:
 
 @dataclass(frozen=True)
 class Audited:
-    """One finding about a published comparison, in our own words.
+    """One finding about a published comparison.
 
     `favours` says who looks faster by it than in a fair run; void: the figure is not of what its name says.
     `known` says how: executed, computed or counted by the audit, read in the source, seen in public text.

@@ -1,7 +1,7 @@
-"""Published figures beside this machine's newest one of the same kind of work, never pooled.
+"""Published figures compared with this machine's newest one of the same kind of work, never pooled.
 
-Kinds are matched by what a workload is, not by its size: sizes, chips and versions differ, and what else
-differs is said in the audit. What can be compared is the direction of a ratio and its order of size.
+Kinds are matched by the type of workload, not by its size: sizes, chips and versions differ, and the audit
+lists other differences. Only the direction of a ratio and its order of magnitude can be compared.
 """
 
 import re

@@ -11,7 +11,7 @@ from twins.timing.statistics import TIE
 
 
 def sources(rows: Iterable[Benchmark], audited: list[Audited]) -> pd.DataFrame:
-    """One row per source: how many figures, the range of ratios, of when, on what, findings, the address."""
+    """One row per source: number of figures, range of ratios, dates, chips, tasks, findings, address."""
     grouped = defaultdict(list)
     for row in rows:
         grouped[row.source_id].append(row)
@@ -57,7 +57,7 @@ def live(found: Iterable[Finding], audited: Iterable[Audited]) -> pd.DataFrame:
 
 
 def findings(audited: Iterable[Audited], found: Iterable[Finding]) -> pd.DataFrame:
-    """Every finding about published sources, in the audit's words; what was reproduced here says so."""
+    """Every finding about published sources; those that were reproduced here are marked."""
     here = {f.name for f in found if f.reproduced}
     rows = []
     for row in audited:

@@ -51,7 +51,7 @@ class TorchLeNet(tnn.Module):
 
 
 class MlxConv(mnn.Module):
-    """Convolution, BatchNorm and, unless told otherwise, ReLU6."""
+    """Convolution, BatchNorm and, if `active`, ReLU6."""
 
     def __init__(self, channels, out, size, stride=1, groups=1, active=True):
         super().__init__()
@@ -65,7 +65,7 @@ class MlxConv(mnn.Module):
 
 
 class TorchConv(tnn.Module):
-    """Convolution, BatchNorm and, unless told otherwise, ReLU6."""
+    """Convolution, BatchNorm and, if `active`, ReLU6."""
 
     def __init__(self, channels, out, size, stride=1, groups=1, active=True):
         super().__init__()

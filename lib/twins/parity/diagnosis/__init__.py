@@ -20,7 +20,7 @@ LIVELY = "with random weights of usual size, at which the difference is larger t
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Where two halves first part, the sentence on what departs there, and the cause if one was shown."""
+    """Where two halves first differ, the sentence that describes it, and the cause if one was shown."""
 
     where: str
     departs: str

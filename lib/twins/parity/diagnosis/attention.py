@@ -1,4 +1,4 @@
-"""Which attention over values at hand gives a value: how scores, masks and heads are told.
+"""Which attention over known values gives a value: how scores, masks and heads are recognised.
 
 Softmax attention of Vaswani et al. 2017 (https://arxiv.org/abs/1706.03762) over three arrays of one shape,
 or over one that holds all three; heads, scale, mask and the order of axes are found by trying.

@@ -1,6 +1,6 @@
-"""What one change to a half mends: a setting, the map of names, a weight or an input turned round.
+"""Which single change to a half removes a difference: a setting, the map of names, a weight or an input.
 
-Each rule makes the change, looks whether the difference is gone, and gives the sentence that says so.
+Each rule makes the change, checks whether the difference is gone, and returns the sentence that says so.
 """
 
 import copy
@@ -43,7 +43,7 @@ def settings(d: Departure) -> str:
 
 
 def _near(d: Departure) -> list[Call]:
-    """One call of each of torch's layers that the value can hang on, the nearest first."""
+    """One call of each of torch's layers that can affect the value, the nearest first."""
     path = d.pair.torch.path
     around = [c for c in d.traces[1].calls if path.startswith(f"{c.path}.") or c.path in ("", path)]
     here = [d.pair.torch] if d.given is None else []
@@ -76,7 +76,7 @@ def _mends(d: Departure, half: Half) -> bool:
 
 
 def compatible(d: Departure) -> str:
-    """MLX's layer gives PyTorch's output once it is told to be compatible: GroupNorm groups channels else."""
+    """MLX's layer gives PyTorch's output with `pytorch_compatible`; GroupNorm groups otherwise by default."""
     mlx = d.make("float32")[0]
     layer = dict(mlx.model.named_modules()).get(d.pair.mlx.path)
     if d.given is not None or getattr(layer, "pytorch_compatible", True):

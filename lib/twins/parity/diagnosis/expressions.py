@@ -1,4 +1,4 @@
-"""Which simple expression of values known to agree gives a value: how a function that is no module is told.
+"""Which simple expression of values known to agree gives a value: how a plain function is recognised.
 
 Activations are plain functions in most models and cannot be hooked. An activation of one earlier value, alone
 or times or plus another, is recognised by its numbers.

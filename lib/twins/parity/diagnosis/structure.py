@@ -104,7 +104,7 @@ def _turned(a: np.ndarray, b: np.ndarray) -> bool:
 
 
 def refusal(half: Half, trace: Trace) -> tuple[str, str, str] | None:
-    """Where a half refuses the batch, or that its loss is no number: as names() tells it."""
+    """Where a half refuses the batch, or that its loss is not one number, in the form of names()."""
     side = half.framework.name
     if trace.loss is not None and trace.loss.ndim:
         departs = f"the loss of {side}'s half is an array of shape {trace.loss.shape}, not one number"
@@ -129,7 +129,7 @@ def output(half: Half, batch: Batch) -> tuple[str, str, str] | None:
 
 
 def cut(half: Half, batch: Batch) -> tuple[str, str, str] | None:
-    """Whether torch's loss hangs on no weight: MLX's then has gradients of zero, which training tells."""
+    """Whether torch's loss depends on no weight; MLX's then has gradients of zero, which training reports."""
     if half.framework is MLX or half.loss(half.model, *half.batch(batch)).requires_grad:
         return None
     why = "the graph is cut (detach, item, no_grad), or every weight is frozen"

@@ -15,7 +15,7 @@ from twins.training.train import Half
 
 from mlx.utils import tree_flatten  # isort: skip  (after parity: the BLAS)
 
-Told = tuple[str, str, str]  # where, what departs, the cause or nothing
+Told = tuple[str, str, str]  # where, what differs, the cause or nothing
 ALONE = 3  # examples looked at one by one
 TIED = "in PyTorch it is one weight with `{}`; arrays that start equal in MLX are two, and train apart"
 SAME = 1e-3  # relative accuracy to which a measured factor is a known number

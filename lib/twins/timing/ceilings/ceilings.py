@@ -1,4 +1,4 @@
-"""What a machine can do at best, out of its probes, and what share of that a step reaches."""
+"""The ceilings of a machine, from its probes, and the share of them that a step reaches."""
 
 from collections.abc import Iterable
 

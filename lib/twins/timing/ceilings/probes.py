@@ -1,8 +1,8 @@
 """The probes of a machine's ceilings, timed like everything else: products, long additions, empty waiting.
 
 A matrix product gives FLOP/s, an addition of long vectors bytes per second as in STREAM (McCalpin 1995,
-https://www.cs.virginia.edu/stream/). What is too short on a fast machine measures how long it takes to start
-an operation: a probe grows until two sizes agree, until it is long, or until memory says stop.
+https://www.cs.virginia.edu/stream/). A probe that is too short on a fast machine measures how long it takes
+to start an operation, so it grows until two sizes agree, it takes long enough, or memory is short.
 """
 
 import operator
