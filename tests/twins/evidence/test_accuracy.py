@@ -44,5 +44,6 @@ def test_the_table_holds_both_against_the_baseline():
 def test_the_reading_is_one_sentence():
     assert accuracy.reading(scored(60, 40)) == (
         "Right on 100 held-out examples: MLX 0.600 (0.502 to 0.691, above the baseline) and "
-        "PyTorch 0.400 (0.309 to 0.498, not distinguishable from the baseline); always naming one class: 0.340."
+        "PyTorch 0.400 (0.309 to 0.498, not distinguishable from the baseline); "
+        "always naming one class: 0.340."
     )
