@@ -60,7 +60,7 @@ class Mlx:
     def available(self) -> tuple[str, ...]:
         """Devices of this build and machine, from DEVICES."""
         has = {"mps": mx.metal.is_available(), "cuda": mx.cuda.is_available()}
-        return ("cpu", *(device for device in ("mps", "cuda") if has[device] and self._works(device)))
+        return ("cpu", *(device for device in has if has[device] and self._works(device)))
 
     @functools.cache  # noqa: B019  (one object a process)
     def _works(self, device: str) -> bool:

@@ -119,14 +119,14 @@ def test_mlx_exports_metal_whatever_the_device(tmp_path):
 def test_the_tools_are_those_of_the_machine(machine, tmp_path, monkeypatch):
     mac = machines.MACS[machine]
     monkeypatch.setenv("PATH", f"{machines.install(machine, tmp_path)}:{os.environ['PATH']}")
-    assert macos.gpu_cores(macos.told("ioreg", "-rc", "AGXAccelerator")) == mac.gpu
+    assert macos.gpu_cores(macos.output("ioreg", "-rc", "AGXAccelerator")) == mac.gpu
     assert macos.product_version() == tuple(map(int, mac.macos.split(".")))
     assert macos.sysctl("machdep.cpu.brand_string") == mac.chip
     assert macos.sysctl("hw.memsize") == str(mac.memory * 2**30)
-    assert macos.power_source(macos.told("pmset", "-g", "batt")) == macos.SOURCES[mac.battery]
-    assert macos.low_power(macos.told("pmset", "-g")) == (bool(mac.low_power) if mac.portable else None)
-    assert macos.thermal_pressure(macos.told("notifyutil", "-g", macos.THERMAL)) == mac.pressure
-    assert macos.swapped(macos.told("vm_stat")) == 16384 * (2048 + 4096)
+    assert macos.power_source(macos.output("pmset", "-g", "batt")) == macos.SOURCES[mac.battery]
+    assert macos.low_power(macos.output("pmset", "-g")) == (bool(mac.low_power) if mac.portable else None)
+    assert macos.thermal_pressure(macos.output("notifyutil", "-g", macos.THERMAL)) == mac.pressure
+    assert macos.swapped(macos.output("vm_stat")) == 16384 * (2048 + 4096)
     assert (macos.rosetta(), macos.xctest()) == (bool(mac.translated), mac.xcode == "Xcode")
 
 

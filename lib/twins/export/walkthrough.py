@@ -47,14 +47,16 @@ def walk(route: str, model: Trained, precision: str = "float16") -> pd.DataFrame
         for number, step in enumerate(routes.ROUTES[route], 1):
             value = step(job, value)
             does = step.__doc__.strip().rstrip(".")
-            rows.append({"step": f"{number}. {step.__name__}", "what it does": does, "gives": told(value)})
+            rows.append(
+                {"step": f"{number}. {step.__name__}", "what it does": does, "gives": described(value)}
+            )
         report = conversions.checked(half, example, value, routes.framework(route))
         line = {"gives": conversions.line_of(report)}
         rows.append({"step": "check", "what it does": "Run the package and compare it with the model"} | line)
     return pd.DataFrame(rows)
 
 
-def told(value: Any) -> str:
+def described(value: Any) -> str:
     """The result of a step, in words. Errors: ValueError for a value that no step returns."""
     if isinstance(value, torch.jit.ScriptModule):
         return f"TorchScript, {len(list(value.inlined_graph.nodes()))} nodes"

@@ -102,25 +102,25 @@ def warnings(seen: list[Conditions]) -> list[str]:
 def power() -> str:
     """'mains', 'battery' or 'not readable'."""
     if macos.here():
-        return macos.power_source(macos.told("pmset", "-g", "batt")) or "not readable"
+        return macos.power_source(macos.output("pmset", "-g", "batt")) or "not readable"
     battery = psutil.sensors_battery() if hasattr(psutil, "sensors_battery") else None
     return "not readable" if battery is None else "mains" if battery.power_plugged else "battery"
 
 
 def low_power() -> bool | None:
     """Whether macOS's low power mode is on; None where there is none."""
-    return macos.low_power(macos.told("pmset", "-g")) if macos.here() else None
+    return macos.low_power(macos.output("pmset", "-g")) if macos.here() else None
 
 
 def pressure() -> int | None:
     """The thermal pressure macOS reports now (0 is nominal); None where it is not readable."""
-    return macos.thermal_pressure(macos.told("notifyutil", "-g", macos.THERMAL)) if macos.here() else None
+    return macos.thermal_pressure(macos.output("notifyutil", "-g", macos.THERMAL)) if macos.here() else None
 
 
 def swapped() -> int | None:
     """Bytes swapped so far; on macOS by the system's own counter, for psutil counts the reading of files."""
     if macos.here():
-        return macos.swapped(macos.told("vm_stat"))
+        return macos.swapped(macos.output("vm_stat"))
     swap = psutil.swap_memory()
     return swap.sin + swap.sout
 

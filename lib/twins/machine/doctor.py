@@ -59,14 +59,14 @@ def look(root: Path = ROOT) -> Look:
         processor=platform.machine(),
         rosetta=mac and macos.rosetta(),
         chip=chip(),
-        gpu_cores=macos.gpu_cores(macos.told("ioreg", "-rc", "AGXAccelerator")) if mac else None,
+        gpu_cores=macos.gpu_cores(macos.output("ioreg", "-rc", "AGXAccelerator")) if mac else None,
         memory=memory(),
         disk=shutil.disk_usage(root).free,
-        make=first_line(macos.told("make", "--version")),
+        make=first_line(macos.output("make", "--version")),
         compiler=compiler(),
         xctest=mac and macos.xctest(),
-        power=macos.power_source(macos.told("pmset", "-g", "batt")) if mac else None,
-        low_power=macos.low_power(macos.told("pmset", "-g")) if mac else None,
+        power=macos.power_source(macos.output("pmset", "-g", "batt")) if mac else None,
+        low_power=macos.low_power(macos.output("pmset", "-g")) if mac else None,
         conda=os.environ.get("CONDA_DEFAULT_ENV", ""),
         folder=str(root),
         work=time_estimate.work(),
@@ -81,8 +81,8 @@ def first_line(text: str) -> str:
 def compiler() -> str:
     """The C++ compiler's version line; empty without one, for asking would start macOS's installer."""
     if macos.here():
-        return first_line(macos.told("clang++", "--version")) if macos.told("xcode-select", "-p") else ""
-    return first_line(macos.told("g++", "--version"))
+        return first_line(macos.output("clang++", "--version")) if macos.output("xcode-select", "-p") else ""
+    return first_line(macos.output("g++", "--version"))
 
 
 def chip() -> str:

@@ -39,7 +39,7 @@ def machine_id(chip: str, gpu: str, memory_gb: int, gpu_cores: int | None = None
 
 def gpu_cores() -> int | None:
     """The cores of Apple silicon's GPU; None where there is none or the system does not say."""
-    return macos.gpu_cores(macos.told("ioreg", "-rc", "AGXAccelerator")) if macos.here() else None
+    return macos.gpu_cores(macos.output("ioreg", "-rc", "AGXAccelerator")) if macos.here() else None
 
 
 def mlx_wheel() -> str:

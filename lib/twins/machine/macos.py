@@ -46,7 +46,7 @@ def here() -> bool:
     return platform.system() == "Darwin"
 
 
-def told(*command: str, seconds: float = PATIENCE) -> str:
+def output(*command: str, seconds: float = PATIENCE) -> str:
     """What a tool prints; empty when it is missing, fails or takes longer than `seconds`."""
     if shutil.which(command[0]) is None:
         return ""
@@ -59,7 +59,7 @@ def told(*command: str, seconds: float = PATIENCE) -> str:
 
 def sysctl(name: str) -> str:
     """The value of one name of sysctl; empty where it does not exist."""
-    return told("sysctl", "-n", name)
+    return output("sysctl", "-n", name)
 
 
 def gpu_cores(ioreg: str) -> int | None:
@@ -106,7 +106,7 @@ def wheel_system(tag: str) -> tuple[int, ...] | None:
 
 def product_version() -> tuple[int, ...] | None:
     """The version of macOS itself; a Python of an older SDK gets another one (10.16, or 16.0 on 26)."""
-    return version(sysctl("kern.osproductversion")) or version(told("sw_vers", "-productVersion"))
+    return version(sysctl("kern.osproductversion")) or version(output("sw_vers", "-productVersion"))
 
 
 def rosetta() -> bool:
@@ -116,7 +116,7 @@ def rosetta() -> bool:
 
 def xctest() -> bool:
     """Whether XCTest exists here: Xcode brings it, the Command Line Tools alone do not."""
-    return bool(told("xcrun", "--find", "xctest", seconds=30))
+    return bool(output("xcrun", "--find", "xctest", seconds=30))
 
 
 def _library() -> ctypes.CDLL | None:

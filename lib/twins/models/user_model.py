@@ -82,11 +82,11 @@ def _imported(path: Path) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except FAULTS as error:
-        raise ValueError(f"{path.name} cannot be imported: {told(error)}") from error
+        raise ValueError(f"{path.name} cannot be imported: {one_line(error)}") from error
     return module
 
 
-def told(error: Exception) -> str:
+def one_line(error: Exception) -> str:
     """An error in one line: its type and the first line of its message."""
     first = (str(error).strip().splitlines() or [""])[0]
     return f"{type(error).__name__}: {first}" if first else type(error).__name__
@@ -97,7 +97,7 @@ def _called(path: Path, found: ModuleType, name: str, *arguments: object) -> obj
     try:
         made = getattr(found, name)(*arguments)
     except FAULTS as error:
-        raise ValueError(f"{path.name}: {name}() fails with {told(error)}") from error
+        raise ValueError(f"{path.name}: {name}() fails with {one_line(error)}") from error
     kind, wanted = KINDS.get(name, (object, ""))
     if not isinstance(made, kind):
         module = f"{type(made).__module__.split('.')[0]}'s {type(made).__name__}"

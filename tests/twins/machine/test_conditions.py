@@ -148,7 +148,7 @@ def test_a_mac_is_read_by_its_own_tools(monkeypatch, tmp_path, name):
 
 def test_a_mac_without_tools_is_not_readable_and_undisturbed(monkeypatch):
     monkeypatch.setattr(macos, "here", lambda: True)
-    monkeypatch.setattr(macos, "told", lambda *command, **_: "")
+    monkeypatch.setattr(macos, "output", lambda *command, **_: "")
     with conditions.watch() as seen:
         pass
     read = seen()

@@ -127,15 +127,15 @@ def tool(folder: Path, script: str) -> None:
 def test_a_tool_that_fails_or_hangs_says_nothing(monkeypatch, tmp_path, script, told):
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     tool(tmp_path, script)
-    assert macos.told("tool", seconds=1.0 if "sleep" in script else 30.0) == told
-    assert macos.told("no-such-tool") == ""
+    assert macos.output("tool", seconds=1.0 if "sleep" in script else 30.0) == told
+    assert macos.output("no-such-tool") == ""
 
 
 def test_a_tool_that_cannot_be_run_says_nothing(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     (tmp_path / "tool").write_bytes(b"\x7fELF of another processor")
     (tmp_path / "tool").chmod(0o755)
-    assert macos.told("tool") == ""
+    assert macos.output("tool") == ""
 
 
 @every_machine
@@ -151,7 +151,7 @@ def test_a_machine_is_read_through_its_tools(monkeypatch, tmp_path, name):
 
 def test_the_version_comes_from_sw_vers_where_sysctl_has_none(monkeypatch):
     answers = {("sysctl", "-n", "kern.osproductversion"): "", ("sw_vers", "-productVersion"): "14.6.1"}
-    monkeypatch.setattr(macos, "told", lambda *command, **_: answers[command])
+    monkeypatch.setattr(macos, "output", lambda *command, **_: answers[command])
     assert macos.product_version() == (14, 6, 1)
 
 

@@ -609,12 +609,12 @@ def test_recording_leaves_no_trace():
 def test_every_function_is_told_from_the_others(name):
     x = 4 * np.random.default_rng(0).standard_normal((8, 64)).astype("float32")
     made = expressions.FUNCTIONS[name](torch.from_numpy(x)).numpy()
-    assert expressions.told({"x": x}, made) == f"{name} of x"
+    assert expressions.recognised({"x": x}, made) == f"{name} of x"
 
 
 def test_products_and_sums_are_told():
     x, y = np.random.default_rng(0).standard_normal((2, 8, 64)).astype("float32")
     silu = x / (1 + np.exp(-x))
-    assert expressions.told({"x": x, "y": y}, silu * y) == "SiLU of x times y"
-    assert expressions.told({"x": x, "y": y}, y + np.tanh(x)) == "tanh of x plus y"
-    assert expressions.told({"x": x, "y": y}, np.cos(x)) == ""
+    assert expressions.recognised({"x": x, "y": y}, silu * y) == "SiLU of x times y"
+    assert expressions.recognised({"x": x, "y": y}, y + np.tanh(x)) == "tanh of x plus y"
+    assert expressions.recognised({"x": x, "y": y}, np.cos(x)) == ""

@@ -1,5 +1,5 @@
 """`make bench` for Core ML: accuracy and speed of the runtime, and conversion against torch.export.
 
 It may import coreml_runtime, coreml_runtime.verification, mlx_coreml.conversion, twins.export,
-twins.export.networks, twins.frameworks, twins.timing and twins.timing.peers.
+twins.export.networks, twins.frameworks, twins.machine, twins.timing and twins.timing.peers.
 """

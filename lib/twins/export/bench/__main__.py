@@ -4,9 +4,7 @@ python -m twins.export.bench [--networks bert vit ...] [--threads 1] [--no-large
 """
 
 import argparse
-import json
 import math
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -17,6 +15,7 @@ from coremltools.optimize.coreml import decompress_weights
 
 from twins.export.bench.measure import Measurement, measure, write_large
 from twins.export.networks import networks
+from twins.machine import processes
 
 LIMITS = {"fp32": 1e-5, "fp16": 5e-3}
 COMPRESSION_SOURCE = "convnext"
@@ -71,13 +70,7 @@ def _compressed(name: str, module, inputs, folder: Path) -> Iterator[Measurement
 def _print_large(folder: Path) -> bool:
     """Load a gigabyte in a fresh process; whether a limit is exceeded."""
     package = write_large(folder / "large.mlpackage")
-    code = "import json, sys; from dataclasses import asdict; from pathlib import Path; "
-    code += "from twins.export.bench.measure import measure_loading; "
-    code += "print(json.dumps(asdict(measure_loading(Path(sys.argv[1])))))"
-    result = subprocess.run(
-        [sys.executable, "-c", code, str(package)], capture_output=True, text=True, check=True
-    )
-    loading = json.loads(result.stdout.splitlines()[-1])
+    loading = processes.call("twins.export.bench.measure:loading", {"package": str(package)})
     megabytes = loading["resident"] / 2**20
     print(
         f"a package of {loading['weights'] / 2**30:.2f} GB loads in {loading['seconds']:.3f} s (limit 3), "

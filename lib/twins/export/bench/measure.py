@@ -33,15 +33,6 @@ class Measurement:
         return self.runtime_ms / self.torch_ms
 
 
-@dataclass(frozen=True)
-class Loading:
-    """A large package: bytes of weights, seconds to load, resident bytes gained by loading."""
-
-    weights: int
-    seconds: float
-    resident: int
-
-
 def measure(
     network: str, version: str, module, package: Path, calls, source=None, repeats: int = 7
 ) -> Measurement:
@@ -94,11 +85,11 @@ def write_large(path: Path, gigabytes: float = 1.0, width: int = 8192) -> Path:
     return path
 
 
-def measure_loading(package: Path) -> Loading:
-    """Load a package once; measure in a process that has not loaded it before."""
+def loading(package: str) -> dict[str, float]:
+    """The work of a fresh process: bytes of a package's weights, seconds to load it, resident bytes added."""
     process = psutil.Process()
     before, start = process.memory_info().rss, time.perf_counter()
     load(package)
     seconds = time.perf_counter() - start
-    size = sum(file.stat().st_size for file in package.rglob("*.bin"))
-    return Loading(size, seconds, process.memory_info().rss - before)
+    weights = sum(file.stat().st_size for file in Path(package).rglob("*.bin"))
+    return {"weights": weights, "seconds": seconds, "resident": process.memory_info().rss - before}

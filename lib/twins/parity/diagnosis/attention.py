@@ -21,7 +21,9 @@ OUTER = "split off as the outer axis"
 SPLITS = {OUTER: (0, 2, 1, 3), "split off as the inner axis": (0, 3, 1, 2)}  # -> (B, H, T, D)
 
 
-def told(known: dict[str, np.ndarray], wanted: np.ndarray, masks: Iterable[np.ndarray]) -> dict[str, str]:
+def recognised(
+    known: dict[str, np.ndarray], wanted: np.ndarray, masks: Iterable[np.ndarray]
+) -> dict[str, str]:
     """The attention over these values that gives the one wanted, by its parts; empty when none does."""
     if wanted.ndim != 3 or wanted.shape[1] < 2:
         return {}

@@ -90,7 +90,7 @@ def _nested(values: dict[str, np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:
             yield f"{function} of {text}", _applied(call, made)
 
 
-def told(values: dict[str, np.ndarray], wanted: np.ndarray) -> str:
+def recognised(values: dict[str, np.ndarray], wanted: np.ndarray) -> str:
     """The expression of these values that gives the one wanted, in words; empty when none does."""
     if wanted.ndim == 0:
         return ""

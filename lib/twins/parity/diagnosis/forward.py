@@ -58,7 +58,7 @@ def functions(d: Departure) -> str:
 
 
 def _expressions(d: Departure) -> tuple[str, str]:
-    ours, theirs = (expressions.told(*each) for each in zip(d.known(), d.values, strict=True))
+    ours, theirs = (expressions.recognised(*each) for each in zip(d.known(), d.values, strict=True))
     return ours, theirs
 
 
@@ -69,7 +69,7 @@ def _computed(ours: str, theirs: str) -> str:
 def attended(d: Departure) -> str:
     """Each half's value is attention over what it had at hand, and some part of it is not the same."""
     masks = d.batch[1:-1]
-    ours, theirs = (attention.told(k, v, masks) for k, v in zip(d.known(), d.values, strict=True))
+    ours, theirs = (attention.recognised(k, v, masks) for k, v in zip(d.known(), d.values, strict=True))
     parted = [
         f"its {k} {ours[k]} in MLX and {theirs[k]} in PyTorch" for k in ours if theirs.get(k) != ours[k]
     ]
