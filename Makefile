@@ -60,7 +60,7 @@ merge: setup ## add records that others shared: make merge FILES="one.jsonl two.
 	@$(RUN) -m twins.series.sharing --merge $(FILES)
 
 ios: setup ## write a Swift package around a Core ML package: make ios PACKAGE=Network.mlpackage
-	@$(RUN) -W ignore -m mlx_coreml.swift.swift_package "$(PACKAGE)" "build/ios/$$(basename "$(PACKAGE)" .mlpackage)"
+	@$(RUN) -W ignore -m mlx_coreml swift "$(PACKAGE)" "build/ios/$$(basename "$(PACKAGE)" .mlpackage)"
 
 test: setup ## check everything that can be checked on this machine
 	@$(RUN) -m pytest -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
@@ -74,7 +74,7 @@ oracle-sample: setup ## a minute of Apple's own tests
 	@$(APPLE) coremltools.converters.mil.mil.ops.tests --sample 1 --limit 150
 
 coverage: setup ## how much of MLX converts to Core ML and agrees: a table by group, and why the rest does not
-	@$(RUN) -m mlx_coreml.coverage
+	@$(RUN) -m mlx_coreml coverage
 
 bench: setup ## our steps against their peers as interleaved ratios, and Core ML networks as a table
 	@$(AWAKE) $(RUN) -m twins.timing.peers.bench
@@ -87,9 +87,10 @@ lab: setup ## open the notebooks to change parameters by hand
 site: setup ## build the site again from what was run, and print its path
 	@$(RUN) -m twins.series.site build/$(PROFILE)/notebooks build/$(PROFILE)/site --profile $(PROFILE)
 
-lint: setup ## ruff on code and notebooks, actionlint on workflows where it is installed
-	@$(RUN) -m ruff check lib tests notebooks
-	@$(RUN) -m ruff format --check lib tests notebooks
+lint: setup ## ruff on code and notebooks, mypy on the packages, actionlint on workflows where it is installed
+	@$(RUN) -m ruff check lib tests notebooks docs
+	@$(RUN) -m ruff format --check lib tests notebooks docs
+	@for package in coreml_runtime mlx_coreml twins; do $(RUN) -m mypy --config-file lib/$$package/pyproject.toml || exit; done
 	@sh .github/actionlint
 
 clean: ## remove everything that was made, except the environment and the records

@@ -24,7 +24,7 @@ def outside(name: str) -> set[str]:
 @pytest.mark.parametrize("name", MODELS)
 def test_models_import_only_the_frameworks(name):
     assert used(f"twins.models.{name}") == set()
-    assert outside(f"twins.models.{name}") <= {"mlx", "torch", "numpy", "dataclasses", "math"}
+    assert outside(f"twins.models.{name}") <= {"mlx", "torch", "numpy", "dataclasses", "math", "typing"}
 
 
 LIVE = {"twins.evidence.breadth", "twins.evidence.published.audit"}  # look into the frameworks themselves
@@ -112,3 +112,13 @@ def test_digest_changes_with_the_code_it_depends_on_only():
     plots = source_digest.digest("from twins.figures import training_figures")
     assert plots == source_digest.digest("from twins.figures import training_figures")
     assert plots != source_digest.digest("from twins.records import store")
+
+
+def test_digest_changes_with_a_table_that_is_read(tmp_path, monkeypatch):
+    (tmp_path / "claims.yaml").write_text("[]")
+    monkeypatch.setattr(source_digest, "DATA", tmp_path)
+    reads, others = "from twins.evidence import claims", "from twins.models import vit"
+    before = source_digest.digest(reads), source_digest.digest(others)
+    (tmp_path / "claims.yaml").write_text("[1]")
+    assert source_digest.digest(reads) != before[0]
+    assert source_digest.digest(others) == before[1]

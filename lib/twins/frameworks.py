@@ -55,7 +55,7 @@ class Mlx:
     name = "MLX"
     key = "mlx"
     device = "cpu"
-    version = mx.__version__
+    version: str = mx.__version__  # type: ignore[attr-defined]
 
     def available(self) -> tuple[str, ...]:
         """Devices of this build and machine, from DEVICES."""

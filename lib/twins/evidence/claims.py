@@ -173,7 +173,7 @@ def others(claim: Claim) -> str:
     rows = [row for row in rows if row.on_gpu and "NVIDIA" not in row.chip]
     if not rows:
         return "none collected"
-    ratios = sorted(row.ratio for row in rows)
+    ratios = sorted(row.ratio for row in rows if row.ratio)
     limit = claim.published.get("above", claim.above)
     over = sum(ratio > limit for ratio in ratios)
     sources = len({row.source_id for row in rows})

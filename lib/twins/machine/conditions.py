@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -168,7 +169,7 @@ def watch() -> Iterator[Callable[[], Conditions]]:
     """Watch the machine during a block; the callable it yields gives the Conditions afterwards."""
     load, swap, throttled, heat = os.getloadavg()[0], swapped(), throttle_count(), pressure()
     work, busy, own, wall = _fixed_work(), _busy(), _own(), time.perf_counter()
-    seen = {}
+    seen: dict[str, Any] = {}
     yield lambda: Conditions(**seen)
     elapsed = time.perf_counter() - wall
     cores = os.cpu_count() or 1
@@ -190,8 +191,8 @@ def watch() -> Iterator[Callable[[], Conditions]]:
 def system() -> str:
     """The operating system and its version, without a host name."""
     if macos.here():
-        told = macos.product_version()
-        release = ".".join(map(str, told)) if told else platform.mac_ver()[0]
+        version = macos.product_version()
+        release = ".".join(map(str, version)) if version else platform.mac_ver()[0]
         return f"macOS {release} ({platform.machine()})"
-    release = platform.freedesktop_os_release() if Path("/etc/os-release").exists() else {}
-    return f"{release.get('PRETTY_NAME', platform.system())} ({platform.machine()})"
+    told = platform.freedesktop_os_release() if Path("/etc/os-release").exists() else {}
+    return f"{told.get('PRETTY_NAME', platform.system())} ({platform.machine()})"

@@ -144,7 +144,7 @@ def footprint() -> int | None:
 def reset_peak_footprint() -> None:
     """Start a new peak where the system can (macOS 10.14 and later)."""
     library = _library()
-    if hasattr(library, "proc_reset_footprint_interval"):
+    if library and hasattr(library, "proc_reset_footprint_interval"):
         library.proc_reset_footprint_interval(os.getpid())
 
 

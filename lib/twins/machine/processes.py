@@ -5,10 +5,11 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 
-def call(target: str, arguments: dict, environment: Mapping[str, str] | None = None) -> object:
+def call(target: str, arguments: dict, environment: Mapping[str, str] | None = None) -> Any:
     """What `target` ("package.module:function") returns for these keyword arguments, in a new process.
 
     `environment` is added to this process's own. Errors: RuntimeError with the last line the process wrote
@@ -29,7 +30,7 @@ def call(target: str, arguments: dict, environment: Mapping[str, str] | None = N
     return json.loads(done.stdout)
 
 
-def find(target: str) -> object:
+def find(target: str) -> Callable[..., Any]:
     """The object a "package.module:name" names."""
     module, _, name = target.partition(":")
     return getattr(importlib.import_module(module), name)

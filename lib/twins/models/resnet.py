@@ -6,6 +6,7 @@ B), strided in the first convolution of a block. Images are NHWC; the PyTorch ha
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import mlx.core as mx
 import mlx.nn as mnn
@@ -13,7 +14,10 @@ import numpy as np
 from torch import nn as tnn
 from torch.nn import functional as F
 
-NORM = {"eps": 1e-5, "momentum": 0.1}  # momentum: the share of the new batch, in both frameworks
+NORM: dict[str, Any] = {
+    "eps": 1e-5,
+    "momentum": 0.1,
+}  # momentum: the share of the new batch
 STEMS = {"cifar": (3, 1, 1), "imagenet": (7, 2, 2)}  # kernel, stride, stride of the max-pooling after it
 
 

@@ -4,7 +4,8 @@ Radford et al. 2019, "Language Models are Unsupervised Multitask Learners"; the 
 Hendrycks and Gimpel 2016 (https://arxiv.org/abs/1606.08415).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import mlx.core as mx
 import mlx.nn as mnn
@@ -140,9 +141,9 @@ def torch_loss(model, ids, targets):
 HALVES = (MlxTransformerLM, TorchTransformerLM)
 
 
-def tiny(**changes: int) -> Config:
+def tiny(**changes: Any) -> Config:
     """A size for tests: trains in milliseconds."""
-    return Config(**{"vocabulary": 64, "context": 16, "width": 32, "layers": 2, "heads": 2} | changes)
+    return replace(Config(vocabulary=64, context=16, width=32, layers=2, heads=2), **changes)
 
 
 def published(vocabulary: int = 10_000) -> Config:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import numpy as np
 
@@ -77,6 +78,8 @@ def _imported(path: Path) -> ModuleType:
     if str(path.parent) not in sys.path:
         sys.path.insert(0, str(path.parent))
     spec = importlib.util.spec_from_file_location(f"own_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise ValueError(f"{path.name} cannot be imported: it is no Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # where inspect and dataclasses look a class's file up
     try:
@@ -115,7 +118,7 @@ def _names(path: Path, names: object) -> dict[str, str]:
     return names
 
 
-def _batch(path: Path, arrays: object, size: int) -> tuple[np.ndarray, ...]:
+def _batch(path: Path, arrays: Any, size: int) -> tuple[np.ndarray, ...]:
     """The file's batch, checked to be arrays of at least one input and a target, of as many examples."""
     whole = isinstance(arrays, tuple) and len(arrays) > 1
     if not whole or not all(isinstance(array, np.ndarray) for array in arrays):

@@ -139,7 +139,8 @@ def initialise(module: tnn.Module) -> None:
     """DeiT's start, made once in torch and copied to MLX: truncated normal of 0.02, biases zero."""
     if isinstance(module, tnn.Linear | tnn.Conv2d):
         tnn.init.trunc_normal_(module.weight, std=0.02)
-        tnn.init.zeros_(module.bias)
+        if module.bias is not None:
+            tnn.init.zeros_(module.bias)
 
 
 def mlx_loss(model, images, labels):

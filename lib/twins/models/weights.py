@@ -7,6 +7,7 @@ and MLX (out, ..., in). https://github.com/huggingface/safetensors
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import safetensors.numpy
@@ -41,7 +42,8 @@ def layouts(model: mnn.Module) -> dict[str, tuple[int, ...]]:
 
 def mlx_weights(model: mnn.Module) -> dict[str, np.ndarray]:
     """Every parameter and buffer of an MLX module by name, in MLX's layout."""
-    return {name: MLX.numpy(value) for name, value in tree_flatten(model.parameters())}
+    flat: Any = tree_flatten(model.parameters())
+    return {name: MLX.numpy(value) for name, value in flat}
 
 
 def torch_weights(model) -> dict[str, np.ndarray]:
@@ -67,7 +69,7 @@ def renamed(name: str, names: Mapping[str, str]) -> str:
 
 def check_map(names: Mapping[str, str], mlx: mnn.Module, torch) -> None:
     """Refuse a map that names an unknown weight or module, or maps two to one. Errors: ValueError."""
-    sides = {"PyTorch": (names.keys(), torch_weights(torch)), "MLX": (names.values(), mlx_weights(mlx))}
+    sides = {"PyTorch": (list(names), torch_weights(torch)), "MLX": (list(names.values()), mlx_weights(mlx))}
     for side, (given, known) in sides.items():
         for name in given:
             if name and not any(k == name or k.startswith(f"{name}.") for k in known):

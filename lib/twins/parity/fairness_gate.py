@@ -179,7 +179,7 @@ def _median(name: str, differences: dict[str, float]) -> Check:
 
     The median, because Adam normalises the noise in a gradient that is truly zero to full size.
     """
-    ordered = sorted(differences, key=differences.get)
+    ordered = sorted(differences, key=differences.__getitem__)
     largest = f"worst {ordered[-1]}: {differences[ordered[-1]]:.2g}"
     return Check(name, differences[ordered[len(ordered) // 2]], limit_of(name), largest)
 
@@ -190,8 +190,8 @@ def check_update(mlx: Half, torch: Half, batch: Batch) -> Iterator[Check]:
     Adam's first step does not depend on the gradient's size, so clipping shows only in the next: the
     first loss is multiplied by HUGE, which makes any clipping act and weighs in the second moment.
     """
-    huge = [replace(half, loss=partial(_scaled, half.loss)) for half in (mlx, torch)]
-    yield _median("update", _update(*huge, batch))
+    huge, other = (replace(half, loss=partial(_scaled, half.loss)) for half in (mlx, torch))
+    yield _median("update", _update(huge, other, batch))
     yield _median("clipping", _update(mlx, torch, batch))
 
 

@@ -7,7 +7,7 @@ class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The base of every kind of record; a field with a default was added later, and older records lack it."""
 
 
-class Machine(Body):
+class Machine(Body, frozen=True):
     """The machine and its software, as machine.fingerprint gives them."""
 
     id: str
@@ -32,7 +32,7 @@ class Machine(Body):
         return f"{self.chip}{gpu}, {self.cores} cores, {self.memory_gb} GB, {self.system}"
 
 
-class Timing(Body):
+class Timing(Body, frozen=True):
     """Raw samples of one interleaved measurement: one Run in plain form per process.
 
     `subject` says what was timed ("matmul", "training step"), `case` its sizes.
@@ -43,7 +43,7 @@ class Timing(Body):
     runs: list[dict]
 
 
-class Gate(Body):
+class Gate(Body, frozen=True):
     """A fairness gate's verdict: every check, and the first losses of every run.
 
     `limits` says where its limits come from; empty in records made before a device had limits of its own.
@@ -57,7 +57,7 @@ class Gate(Body):
     limits: str = ""
 
 
-class Fit(Body):
+class Fit(Body, frozen=True):
     """Losses of training on a data set, one per step and run; `held_out` after training; in nats."""
 
     twin: str
@@ -69,7 +69,7 @@ class Fit(Body):
     held_out: dict[str, float]
 
 
-class Accuracy(Body):
+class Accuracy(Body, frozen=True):
     """How many of `total` held-out examples each trained half classifies rightly.
 
     `majority` is how many naming the most frequent class every time gets right.
@@ -84,7 +84,7 @@ class Accuracy(Body):
     total: int
 
 
-class Work(Body):
+class Work(Body, frozen=True):
     """Floating-point operations of one training step, agreed on by both counts."""
 
     twin: str
@@ -92,7 +92,7 @@ class Work(Body):
     flops: int
 
 
-class Memory(Body):
+class Memory(Body, frozen=True):
     """Bytes that training adds in a process of its own; allocator is None where the framework counts none.
 
     `resident` is the process's own memory and `process` says how it was read: the resident set, or on macOS
@@ -108,7 +108,7 @@ class Memory(Body):
     process: str = "resident set"
 
 
-class Sharing(Body):
+class Sharing(Body, frozen=True):
     """Whether a hand-over of `size` bytes shared memory: what showed it, and the bytes it added.
 
     `written`: a write through the receiver was read at the source; `address`: both lie at one address, None
@@ -122,7 +122,7 @@ class Sharing(Body):
     added: int
 
 
-class Energy(Body):
+class Energy(Body, frozen=True):
     """Joules of one call of a variant, averaged over seconds of calls; `source` says what was read."""
 
     subject: str
@@ -132,7 +132,7 @@ class Energy(Body):
     source: str
 
 
-class Conversion(Body):
+class Conversion(Body, frozen=True):
     """One model taken to Core ML by one route: seconds of every step taken, and what came of it.
 
     `case` holds precision, target and sizes. `size` is the package in bytes, `operations` how many it
@@ -162,7 +162,7 @@ class Conversion(Body):
         )
 
 
-class Coverage(Body):
+class Coverage(Body, frozen=True):
     """How many cases of a group one route converts: `outcomes` counts them (right, refused, wrong, crash,
     timeout), `reasons` counts why the others are not right."""
 
@@ -173,7 +173,7 @@ class Coverage(Body):
     reasons: dict[str, int]
 
 
-class Compressed(Body):
+class Compressed(Body, frozen=True):
     """A compressed model: bytes of its package and of its weights, and its quality after compression.
 
     `family` is the method ("palettization"), `setting` its strength ("4 bit, group 32"). `value` is the
@@ -193,7 +193,7 @@ class Compressed(Body):
     line: str
 
 
-class Breadth(Body):
+class Breadth(Body, frozen=True):
     """What one framework offers of a list of things made from the other or from a shared set.
 
     `group` says of what (layers, losses, operations, architectures); `total` is the list's length, `lacking`
@@ -206,7 +206,7 @@ class Breadth(Body):
     lacking: list[str]
 
 
-class Finding(Body):
+class Finding(Body, frozen=True):
     """A defect found in a published comparison, reproduced live with a small model of our own.
 
     `effect` is what `measure` reads with the defect, `control` what it reads without.
@@ -219,7 +219,7 @@ class Finding(Body):
     reproduced: bool
 
 
-class Traffic(Body):
+class Traffic(Body, frozen=True):
     """Bytes of one training step: the fewest that must cross memory, and all when nothing is fused."""
 
     twin: str
@@ -231,7 +231,7 @@ class Traffic(Body):
 AS_SHIPPED, EQUAL = "as shipped", "as this report sets it"  # how float32 is computed
 
 
-class Precision(Body):
+class Precision(Body, frozen=True):
     """Relative L2 errors of float32 against float64: of a product of `size`, and of a step's gradients.
 
     `setting` says whether the framework was left as it is shipped or set as this report sets it.

@@ -63,7 +63,10 @@ class _Head(msgspec.Struct):
 
 
 _HEAD = msgspec.json.Decoder(_Head)
-_READERS = {name: msgspec.json.Decoder(Record[kind]) for name, kind in KINDS.items()}
+_READERS: dict[str, msgspec.json.Decoder] = {
+    name: msgspec.json.Decoder(Record[kind])
+    for name, kind in KINDS.items()  # type: ignore[valid-type]
+}
 
 
 def parse(line: str) -> Record:
@@ -103,7 +106,9 @@ def append(path: Path, records: Iterable[Record]) -> None:
         os.fsync(descriptor)
     except OSError as error:
         os.ftruncate(descriptor, size)
-        raise OSError(error.errno, f"{os.strerror(error.errno)}; no record was added", str(path)) from None
+        raise OSError(
+            error.errno, f"{os.strerror(error.errno or 0)}; no record was added", str(path)
+        ) from None
     finally:
         os.close(descriptor)
 

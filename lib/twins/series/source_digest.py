@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 FOLDER = Path(__file__).parents[2]
+DATA = FOLDER.parent / "data"
 PACKAGES = ("coreml_runtime", "mlx_coreml", "mlx_startup", "twins")
 
 
@@ -63,10 +64,16 @@ def reached(code: str) -> set[str]:
 
 
 def digest(code: str) -> str:
-    """A digest of all the sources in lib/ that this code uses; models named by string count as used."""
+    """A digest of all in lib/ that this code uses, and of the tables of data/ that it names.
+
+    Models named by string count as used.
+    """
     known = modules()
     names = reached(code)
     if "twins.training.train" in names:
         names |= {name for name in known if name.startswith("twins.models.")}
     parts = [name.encode() + hashlib.sha256(known[name].read_bytes()).digest() for name in sorted(names)]
+    mentioned = _mentioned(code).union(*(_mentioned(known[name].read_text()) for name in names))
+    tables = sorted([*DATA.glob("*.yaml"), *DATA.glob("published/*.csv")])
+    parts += [path.name.encode() + path.read_bytes() for path in tables if path.name in mentioned]
     return hashlib.sha256(b"".join(parts)).hexdigest()

@@ -255,6 +255,8 @@ def held_out(fit: Fit, bytes_per_token: float | None) -> str:
 
 def distance(fit: Fit) -> str:
     """How far each half's held-out loss is above the entropy of the source, in one sentence."""
+    if fit.entropy is None:
+        raise ValueError(f"the entropy of {fit.dataset} is not known; it is of synthetic sources alone")
     told = " and ".join(f"{name} {fit.held_out[name] - fit.entropy:+.4f}" for name in FRAMEWORKS)
     return f"The source's entropy is {fit.entropy:.4f} nats per token; the held-out losses above it: {told}."
 

@@ -78,9 +78,9 @@ def interleave(variants: dict[str, Variant], plan: Plan, order: np.random.Genera
 
 def timed(variants: str, arguments: dict, plan: dict, index: int) -> dict:
     """The work of one fresh process: make the variants, time them; a Run in plain form."""
-    made, plan = processes.find(variants)(**arguments), Plan(**plan)
+    made, chosen = processes.find(variants)(**arguments), Plan(**plan)
     with conditions.watch() as seen:
-        samples = interleave(made, plan, np.random.default_rng([plan.seed, index]))
+        samples = interleave(made, chosen, np.random.default_rng([chosen.seed, index]))
     return asdict(Run(samples, seen()))
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -45,7 +46,7 @@ class Half:
     """
 
     framework: Mlx | Torch
-    model: mnn.Module | torch.nn.Module
+    model: Any  # an mlx.nn.Module or a torch.nn.Module, as its framework says
     loss: Callable
     optimizer: mlx_optimizers.Optimizer | torch.optim.Optimizer
     clip: float | None
@@ -224,7 +225,7 @@ def halves(
     return ours, theirs
 
 
-def named(model: str) -> ModuleType:
+def named(model: str) -> Any:
     """The file of twins.models with this name, or a file of the reader's own when the name ends with .py.
 
     Errors: ValueError naming the models there are.
