@@ -47,7 +47,7 @@ def machines(found: Found, mixed: bool = False) -> dict[str, list[store.Record]]
     grouped = defaultdict(list)
     for record in found.records:
         grouped[record.machine].append(record)
-    made: dict[str, dict] = {}
+    made: dict[str, list[Record]] = {}
     for name in sorted(grouped):
         own = Found(grouped[name], [])
         known = devices(own, name)

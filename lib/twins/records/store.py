@@ -64,8 +64,8 @@ class _Head(msgspec.Struct):
 
 _HEAD = msgspec.json.Decoder(_Head)
 _READERS: dict[str, msgspec.json.Decoder] = {
-    name: msgspec.json.Decoder(Record[kind])
-    for name, kind in KINDS.items()  # type: ignore[valid-type]
+    name: msgspec.json.Decoder(Record[kind])  # type: ignore[valid-type]
+    for name, kind in KINDS.items()
 }
 
 
