@@ -7,7 +7,7 @@ import pandas as pd
 
 from twins.records import store
 from twins.records.record_types import Gate, Machine, Timing
-from twins.records.store import Found
+from twins.records.store import Found, Record
 from twins.timing import comparison
 from twins.timing.comparison import Comparison
 
