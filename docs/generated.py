@@ -15,7 +15,7 @@ import pandas as pd
 from sphinx.util.docutils import SphinxDirective
 
 import mlx_startup  # noqa: F401  (before torch)
-from twins.records import store
+from twins.records import record_types, store
 from twins.series import show
 
 
@@ -63,7 +63,7 @@ def converted() -> str:
     from twins.figures.conversion_figures import coverage_table
 
     records = store.read(store.ROOT / "data" / "results").records
-    found = [record for record in records if isinstance(record.body, store.Coverage)]
+    found = [record for record in records if isinstance(record.body, record_types.Coverage)]
     newest = [r for r in found if r.run == max(each.run for each in found) and r.body.route == "MLX direct"]
     first, frame = newest[0], coverage_table([r.body for r in newest])
     frame.insert(2, "cases", [told(r.body.case) for r in newest])

@@ -9,12 +9,12 @@ import os
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent / "_ext"))
+HERE = Path(__file__).parent
+DOCS = HERE.parents[1] / "docs"
+# lib before docs, which has a folder of the same name for each library
+sys.path[:0] = [str(HERE / "_ext"), str(HERE.parent), str(DOCS)]
 
 from pages import DARK, LIGHT
-
-DOCS = Path(__file__).parents[2] / "docs"
-sys.path.insert(0, str(DOCS))
 
 project = html_title = "Twins"
 extensions = ["myst_nb", "sphinx_design", "sphinx_copybutton", "maths", "pages"]

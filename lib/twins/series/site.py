@@ -21,6 +21,7 @@ DOCS = ROOT / "docs"
 # The documentation pages are made from these besides: docstrings, tables of the code, tests, records.
 DOCUMENTED = ("lib/coreml_runtime", "lib/mlx_coreml", "tests/coreml_runtime", "data/results")
 DIGEST = ".digest"
+LONGEST = 400  # characters of what Sphinx says; a failing import says thousands
 CARD = "twins.png"  # the mark on social cards, which take no SVG
 INDEX = """\
 # MLX or PyTorch?
@@ -136,7 +137,9 @@ def run_sphinx(source: Path, html: Path, doctrees: Path) -> None:
         [sys.executable, "-m", "sphinx", *options, source, html], capture_output=True, text=True, check=False
     )
     if done.returncode:
-        said = " ".join(done.stderr.replace(f"{source}/", "").split())
+        told = done.stderr.replace(f"{source}/", "").splitlines()
+        first = next((i for i, line in enumerate(told) if "WARNING" in line or "rror" in line), 0)
+        said = " ".join(" ".join(told[first:]).split())[:LONGEST]
         raise RuntimeError(f"the site was not built and is as it was before; Sphinx said: {said}")
 
 
