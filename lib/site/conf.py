@@ -14,7 +14,7 @@ DOCS = HERE.parents[1] / "docs"
 # lib before docs, which has a folder of the same name for each library
 sys.path[:0] = [str(HERE / "_ext"), str(HERE.parent), str(DOCS)]
 
-from pages import DARK, LIGHT
+from pages import DARK, LIGHT  # noqa: E402
 
 project = html_title = "Twins"
 extensions = ["myst_nb", "sphinx_design", "sphinx_copybutton", "maths", "pages"]
