@@ -1,6 +1,7 @@
 """What modules may load, and the house's limits, read from the sources; rooms: test_rooms.py."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,11 @@ READS += ["twins.timing.comparison", "twins.timing.statistics", "twins.series.sh
 def test_what_reads_records_loads_no_framework(name):
     reached = {name} | source_digest.reached(KNOWN[name].read_text())
     assert {n for n in reached if outside(n) & {"mlx", "torch"}} == set()
+
+
+def test_the_libraries_do_not_name_the_report():
+    own = [name for name in KNOWN if name.startswith(("coreml_runtime", "mlx_coreml"))]
+    assert [name for name in own if re.search(r"\btwins\b", KNOWN[name].read_text())] == []
 
 
 def test_the_runtime_knows_nothing_of_mlx():

@@ -1,16 +1,15 @@
 """Whole small models in plain mlx.nn, of the kinds that people ship: vision here, text and sound in
-`sequences`, and, where it is installed, the twins of the report.
+`sequences`, and those that other installed packages add by the entry point "mlx_coreml.coverage".
 """
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from importlib import import_module
-from importlib.util import find_spec
+from importlib.metadata import entry_points
 
 import mlx.core as mx
 
 from mlx_coreml.coverage.cases import sequences
-from mlx_coreml.coverage.cases.case import Case, Draw, booleans, integers, normal
+from mlx_coreml.coverage.cases.case import Case, Draw, normal
 
 import mlx.nn as nn  # isort: skip
 
@@ -19,8 +18,10 @@ IMAGE = {"image": normal(1, 32, 32, 3)}
 
 def cases() -> Iterator[Case]:
     """Every whole model."""
-    for name, build, inputs in [*MODELS, *sequences.MODELS, *(TWINS if find_spec("twins") else [])]:
+    for name, build, inputs in [*MODELS, *sequences.MODELS]:
         yield Case("model", name, build, inputs)
+    for added in entry_points(group="mlx_coreml.coverage"):
+        yield from added.load()()
 
 
 def mlp() -> nn.Module:
@@ -256,19 +257,4 @@ MODELS: list[tuple[str, Callable, dict[str, Draw]]] = [
         lambda: diffusion_step,
         {"image": normal(1, 8, 8, 3), "noise": normal(1, 8, 8, 3), "time": normal(1)},
     ),
-]
-
-
-def twin(name: str) -> nn.Module:
-    """The MLX half of one of the models of the report that this converter was written for."""
-    module = import_module(f"twins.models.{name}")
-    return module.HALVES[0](module.tiny())
-
-
-_PAIRS = {"ids": integers(0, 64, 2, 2, 16), "mask": booleans(2, 2, 16)}
-TWINS = [
-    ("twins.models.bert", partial(twin, "bert"), _PAIRS),
-    ("twins.models.resnet", partial(twin, "resnet"), {"x": normal(2, 8, 8, 3)}),
-    ("twins.models.transformer_lm", partial(twin, "transformer_lm"), {"ids": integers(0, 64, 2, 16)}),
-    ("twins.models.vit", partial(twin, "vit"), {"x": normal(2, 8, 8, 3)}),
 ]
