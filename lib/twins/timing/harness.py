@@ -3,8 +3,7 @@
 The process is the unit of replication, since some effects are fixed for a process's life
 (https://github.com/pytorch/pytorch/issues/182815); inside one, variants run in random order per round, in
 blocks whose first call is dropped, because alternation in a fixed order favours the variant that finds
-warm caches. The interval follows Kalibera and Jones 2013 (https://kar.kent.ac.uk/33611/) in spirit:
-processes are resampled, then rounds within them.
+warm caches. What the samples say is in statistics.py.
 """
 
 import time
