@@ -82,9 +82,8 @@ def _recorded(compare, testing):
                 made["misses"] += 1
                 raise
         # The other reading of fp16 types: Core ML may keep more bits than they have.
-        mlmodel.__proxy__ = ReferenceProxy(
-            mlmodel.package_path, "ALL", mlmodel.function_name, {}, None, "exact"
-        )
+        arguments = (mlmodel.package_path, "ALL", mlmodel.function_name, {}, None)
+        mlmodel.__proxy__ = ReferenceProxy(*arguments, precision="exact")
         try:
             result = compare(mlmodel, input_key_values, expected_outputs, dtype=dtype, **options)
             made["exact"] += 1
