@@ -14,7 +14,7 @@ from mlx_coreml.coverage.cases.case import Case, normal, texts
 from mlx_coreml.coverage.judge import difference
 from mlx_coreml.coverage.operation_cases import operations
 from mlx_coreml.coverage.outcomes import Outcome, causes, shares, write
-from mlx_coreml.coverage.pool import Worker, judge_all
+from mlx_coreml.coverage.worker_processes import Worker, judge_all
 from twins.frameworks import mx
 
 import mlx.nn as nn  # isort: skip

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from mlx_coreml import coverage
 from mlx_coreml.coverage.cases.case import Case
 from mlx_coreml.coverage.outcomes import Outcome, causes, shares, write
-from mlx_coreml.coverage.pool import judge_all
+from mlx_coreml.coverage.worker_processes import judge_all
 from mlx_coreml.ir.errors import ConversionError
 
 

@@ -22,7 +22,7 @@ from mlx_coreml.ir.errors import ConversionError
 from twins.export import routes
 from twins.export.trained_models import Trained
 from twins.frameworks import MLX
-from twins.machine import processes
+from twins.machine import fresh_process
 from twins.records import store
 from twins.records.record_types import Conversion, Coverage, Machine
 from twins.timing.progress import tell
@@ -135,7 +135,7 @@ def of_page(machine: Machine, page: str) -> list[Conversion]:
 def _ended(given: dict) -> str:
     """Run the process; its error message, empty when it succeeded."""
     try:
-        processes.call("twins.export.conversions:take", given)
+        fresh_process.call("twins.export.conversions:take", given)
     except RuntimeError as error:
         return str(error).partition("ended with ")[2]
     return ""
@@ -156,7 +156,7 @@ def _converted(route: str, task: Task, folder: Path) -> Conversion:
     target = ct.target[task.target]
     all_seconds, value, told = [], None, []
     for _ in range(task.runs):
-        model, example = processes.find(task.source)(**task.arguments, framework=routes.framework(route))
+        model, example = fresh_process.find(task.source)(**task.arguments, framework=routes.framework(route))
         job = routes.Job(model, example, target, task.precision, folder)
         shutil.rmtree(folder / "network.mlpackage", ignore_errors=True)
         seconds: dict[str, float] = {}
@@ -249,7 +249,7 @@ def _coverage(route: str, group: str, records: list[Conversion]) -> Coverage:
 def of_zoo(group: str = "architecture", every: int = 1, limit: float = 120) -> Coverage:
     """The direct route over every n-th case of the zoo, in float32, at most `limit` seconds each."""
     from mlx_coreml import coverage
-    from mlx_coreml.coverage.pool import judge_all
+    from mlx_coreml.coverage.worker_processes import judge_all
 
     cases = list(coverage.find([group]))
     with tempfile.TemporaryDirectory() as folder:

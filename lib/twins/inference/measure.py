@@ -13,7 +13,7 @@ import numpy as np
 from twins.frameworks import MLX, TORCH, on
 from twins.inference import checkpoint_folder as checkpoint
 from twins.inference import llama, whisper
-from twins.machine import process_memory, processes
+from twins.machine import fresh_process, process_memory
 from twins.parity import fairness_gate
 from twins.parity.fairness_gate import Check
 from twins.records.record_types import Energy, Gate, Memory, Timing, Work
@@ -186,7 +186,7 @@ def filled(folder: Path, gate: Gate, timed: list[Timing], count: int, plan: harn
 
     def seconds(batch: int) -> float:
         tell(f"decoding: is batch {batch} long enough?")
-        return processes.call("twins.inference.measure:once", {**asked, **first, "batch": batch})
+        return fresh_process.call("twins.inference.measure:once", {**asked, **first, "batch": batch})
 
     def fits(batch: int) -> bool:
         return saturation.free(lambda: room(folder, first | {"batch": batch}, count))
@@ -262,6 +262,6 @@ def memories(folder: Path, gate: Gate, dtypes: list[str], case: dict) -> Iterato
     for dtype in dtypes if gate.passed else []:
         for framework in ("MLX",) if dtype == llama.QUANTIZED else ("MLX", "PyTorch"):
             arguments = {"folder": str(folder), "framework": framework, "dtype": dtype, **case}
-            read = processes.call("twins.inference.measure:memory", arguments)
+            read = fresh_process.call("twins.inference.measure:memory", arguments)
             told = {"model": folder.name, "dtype": dtype, **case}
             yield Memory("llama", told, f"{framework} {dtype}", **read)

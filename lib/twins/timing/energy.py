@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from twins.frameworks import TORCH
-from twins.machine import macos, processes
+from twins.machine import fresh_process, macos
 from twins.records.record_types import Energy
 from twins.timing.harness import Variant
 from twins.timing.progress import tell
@@ -71,7 +71,7 @@ def per_call(
 
 def measured(variants: str, arguments: dict, only: str) -> float:
     """The work of one fresh process: joules per call of one variant."""
-    variant = processes.find(variants)(**arguments)[only]
+    variant = fresh_process.find(variants)(**arguments)[only]
     variant.call()
     variant.synchronize()
     return per_call(variant)
@@ -80,7 +80,7 @@ def measured(variants: str, arguments: dict, only: str) -> float:
 def records(subject: str, variants: str, arguments: dict, names: list[str], case: dict) -> Iterator[Energy]:
     """Joules per call of each named variant, in a process of its own each; nothing where none can be read."""
     for name in [] if fault() else names:
-        found = processes.call(
+        found = fresh_process.call(
             "twins.timing.energy:measured", {"variants": variants, "arguments": arguments, "only": name}
         )
         tell(f"{name}: energy")

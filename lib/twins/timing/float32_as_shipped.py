@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from twins.frameworks import BOTH, SHIPPED, TORCH, Mlx, Torch, on
-from twins.machine import processes
+from twins.machine import fresh_process
 from twins.models import transformer_lm as lm
 from twins.parity import fairness_gate
 from twins.records import store
@@ -62,7 +62,7 @@ def precisions(n: int = 512) -> Iterator[Precision]:
     """The errors of each framework in each setting, every one in a fresh process."""
     for setting, environment in SETTINGS.items():
         for each in BOTH:
-            found = processes.call(
+            found = fresh_process.call(
                 "twins.timing.float32_as_shipped:errors", {"framework": each.name, "n": n}, environment
             )
             yield Precision(each.name, setting, n, **found)

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from twins.machine import conditions, processes
+from twins.machine import conditions, fresh_process
 from twins.timing.statistics import Run, Samples, run_from
 
 
@@ -77,7 +77,7 @@ def interleave(variants: dict[str, Variant], plan: Plan, order: np.random.Genera
 
 def timed(variants: str, arguments: dict, plan: dict, index: int) -> dict:
     """The work of one fresh process: make the variants, time them; a Run in plain form."""
-    made, chosen = processes.find(variants)(**arguments), Plan(**plan)
+    made, chosen = fresh_process.find(variants)(**arguments), Plan(**plan)
     with conditions.watch() as seen:
         samples = interleave(made, chosen, np.random.default_rng([chosen.seed, index]))
     return asdict(Run(samples, seen()))
@@ -100,7 +100,7 @@ def measure(
     runs = []
     for index in range(plan.processes):
         runs.append(
-            run_from(processes.call("twins.timing.harness:timed", job | {"index": index}, environment))
+            run_from(fresh_process.call("twins.timing.harness:timed", job | {"index": index}, environment))
         )
         if tell:
             tell(f"process {index + 1} of {plan.processes}")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from msgspec.structs import replace
 
-from twins.machine import processes
+from twins.machine import fresh_process
 from twins.records.record_types import Gate, Timing
 from twins.timing import comparison, harness, statistics, study
 from twins.timing.progress import tell
@@ -87,7 +87,7 @@ def steps(
 
     def seconds(batch: int) -> float:
         tell(f"{twin.name}: is batch {batch} long enough?")
-        return processes.call("twins.timing.saturation:once", asked | {"batch": batch})
+        return fresh_process.call("twins.timing.saturation:once", asked | {"batch": batch})
 
     def fits(batch: int) -> bool:
         return free(lambda: study.room(twin, batch, models=2 * len(modes) + 1))

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from twins.frameworks import BOTH, compile_fault, is_compile_error, on
-from twins.machine import process_memory, processes
+from twins.machine import fresh_process, process_memory
 from twins.models import weights
 from twins.parity import diagnosis, fairness_gate, half_precision_gate, limits
 from twins.records.record_types import Accuracy, Fit, Gate, Memory, Timing, Work
@@ -245,7 +245,9 @@ def memory(study: Study, verdict: Gate, batch: int, modes: Sequence[str]) -> Ite
     variants = [(each.name, mode) for each in BOTH for mode in modes if verdict.passed]
     for framework, mode in variants:
         sizes = {"model": study.model, "config": study.config, "batch": batch}
-        read = processes.call("twins.timing.variants:memory", sizes | {"framework": framework, "mode": mode})
+        read = fresh_process.call(
+            "twins.timing.variants:memory", sizes | {"framework": framework, "mode": mode}
+        )
         yield Memory(study.name, study.config | {"batch": batch}, f"{framework} {mode}", **read)
 
 

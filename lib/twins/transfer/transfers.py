@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from twins.frameworks import TORCH
-from twins.machine import process_memory, processes
+from twins.machine import fresh_process, process_memory
 from twins.records.record_types import Sharing, Timing
 from twins.timing import harness
 from twins.timing.harness import Variant
@@ -195,7 +195,7 @@ def prove(route: str, size: int) -> dict:
 def proofs(size: int) -> Iterator[Sharing]:
     """Whether each hand-over shares memory, shown at `size` bytes."""
     for name in [name for name in routes() if name != "nothing"]:
-        found = processes.call("twins.transfer.transfers:prove", {"route": name, "size": size})
+        found = fresh_process.call("twins.transfer.transfers:prove", {"route": name, "size": size})
         yield Sharing(name, size, **found)
         tell(name)
 

@@ -10,7 +10,7 @@ from msgspec import structs
 from records import MACHINE, step, timed
 from test_summary import written
 
-from twins.evidence import claims, decisions, queries, summary
+from twins.evidence import claims, queries, recommendations, summary
 from twins.evidence.claims import AGAINST, CONTRADICTED, DEPENDS, FOR, NOT_HERE, SUPPORTED, UNDECIDED, Claim
 from twins.evidence.published import published_benchmarks
 from twins.evidence.queries import DIRECT, Figure
@@ -230,7 +230,7 @@ def test_machines_are_judged_side_by_side():
 
 def test_what_to_use_is_the_faster_one_or_what_it_depends_on():
     told = {
-        name: decisions.table(own).set_index("to").loc["train a transformer language model"]
+        name: recommendations.table(own).set_index("to").loc["train a transformer language model"]
         for name, own in three_macs().items()
     }
     assert [row["use"] for row in told.values()] == ["MLX", "it depends", "PyTorch"]
@@ -243,11 +243,11 @@ def test_what_to_use_is_the_faster_one_or_what_it_depends_on():
 
 def test_the_route_to_core_ml_is_the_one_that_is_right_most_often():
     wrong = [structs.replace(EXPORTS[2], model=str(i), right=False) for i in range(3)]
-    row = decisions.table(on(MACHINE, *EXPORTS, *wrong)).set_index("to").loc["get a model to Core ML"]
+    row = recommendations.table(on(MACHINE, *EXPORTS, *wrong)).set_index("to").loc["get a model to Core ML"]
     assert row["use"] == DIRECT
     assert row["because"].endswith("PyTorch, ONNX, onnxsim: 1 of 4 right, median 0.5 s")
-    nothing = decisions.table([]).set_index("to")
-    assert set(nothing["use"].drop("run on other platforms")) == {decisions.NOT_HERE}
+    nothing = recommendations.table([]).set_index("to")
+    assert set(nothing["use"].drop("run on other platforms")) == {recommendations.NOT_HERE}
 
 
 # --- the file --------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from torch import nn as tnn
 from twins.datasets import text_pairs
 from twins.evidence import accuracy
 from twins.frameworks import MLX, TORCH
-from twins.machine import processes
+from twins.machine import fresh_process
 from twins.models import bert
 from twins.parity import fairness_gate
 from twins.timing import flops, study
@@ -87,7 +87,7 @@ def test_memory_is_estimated_within_a_factor_of_two(framework, monkeypatch):
     monkeypatch.setenv("TWINS_DEVICE", "cpu")  # where the resident set is all that training holds
     config, batch = bert.published("tiny", vocabulary=4096, context=128), 24
     arguments = {"model": "bert", "config": asdict(config), "batch": batch, "framework": framework}
-    read = processes.call("twins.timing.variants:memory", arguments | {"mode": "eager", "steps": 2})
+    read = fresh_process.call("twins.timing.variants:memory", arguments | {"mode": "eager", "steps": 2})
     assert 1 / 2 < read["resident"] / bert.memory(config, batch) < 2
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from twins.machine import processes
+from twins.machine import fresh_process
 from twins.models import resnet, weights
 from twins.parity import fairness_gate
 from twins.parity.fairness_gate import Check, relative
@@ -121,7 +121,8 @@ def test_the_estimate_of_memory_is_within_a_factor_of_two_of_the_half_that_needs
     config = resnet.Config(size=32, channels=3, classes=10, width=32, stages=2, blocks=2)
     sizes = {"model": "resnet", "config": asdict(config), "batch": 16, "mode": "eager", "steps": 2}
     read = [
-        processes.call("twins.timing.variants:memory", sizes | {"framework": f}) for f in ("MLX", "PyTorch")
+        fresh_process.call("twins.timing.variants:memory", sizes | {"framework": f})
+        for f in ("MLX", "PyTorch")
     ]
     needed = max(each["allocator"] or each["resident"] for each in read)
     assert 1 / 2 < needed / resnet.memory(config, 16) < 2

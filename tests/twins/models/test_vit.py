@@ -8,7 +8,7 @@ import mlx.nn as mnn
 import numpy as np
 import pytest
 
-from twins.machine import processes
+from twins.machine import fresh_process
 from twins.models import vit
 from twins.parity import fairness_gate
 from twins.parity.fairness_gate import relative
@@ -81,7 +81,7 @@ def test_the_estimate_of_memory_is_within_a_factor_of_two(framework, monkeypatch
     monkeypatch.setenv("TWINS_DEVICE", "cpu")  # where the resident set is all that training holds
     config = vit.Config(size=32, patch=4, channels=3, classes=10, width=128, layers=3, heads=4)
     sizes = {"model": "vit", "config": asdict(config), "batch": 16}
-    read = processes.call(
+    read = fresh_process.call(
         "twins.timing.variants:memory", sizes | {"framework": framework, "mode": "eager", "steps": 2}
     )
     assert 1 / 2 < read["resident"] / vit.memory(config, 16) < 2

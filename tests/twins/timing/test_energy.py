@@ -83,7 +83,7 @@ def test_records_are_made_in_a_process_each(monkeypatch):
     asked = []
     monkeypatch.setattr(energy, "fault", lambda: "")
     monkeypatch.setattr(
-        energy.processes, "call", lambda target, arguments: asked.append(arguments["only"]) or 1.5
+        energy.fresh_process, "call", lambda target, arguments: asked.append(arguments["only"]) or 1.5
     )
     found = list(energy.records("token", "a:b", {}, ["MLX", "PyTorch"], {"batch": 1}))
     assert asked == ["MLX", "PyTorch"]

@@ -11,7 +11,7 @@ from test_summary import written
 
 from twins.evidence import claims, queries
 from twins.frameworks import MLX, SHIPPED
-from twins.machine import processes
+from twins.machine import fresh_process
 from twins.records.record_types import AS_SHIPPED, EQUAL, Gate, Precision
 from twins.timing import comparison, float32_as_shipped
 from twins.timing.harness import Plan
@@ -37,7 +37,7 @@ def pretended(monkeypatch) -> None:
         with pytest.MonkeyPatch.context() as patch:
             if environment:
                 patch.setattr(MLX, "array", array)
-            return processes.find(target)(**arguments)
+            return fresh_process.find(target)(**arguments)
 
     monkeypatch.setattr(float32_as_shipped.processes, "call", call)
 

@@ -6,7 +6,7 @@ from test_summary import written
 
 from twins.evidence import claims, roofline, summary
 from twins.evidence.roofline import Load
-from twins.machine import processes
+from twins.machine import fresh_process
 from twins.records.record_types import Gate
 from twins.timing import comparison, saturation, study
 from twins.timing.harness import Plan
@@ -51,7 +51,7 @@ def machine(monkeypatch) -> list[int]:
         record.case.update(more)
         yield record
 
-    monkeypatch.setattr(processes, "call", lambda target, arguments: seconds(arguments["batch"]))
+    monkeypatch.setattr(fresh_process, "call", lambda target, arguments: seconds(arguments["batch"]))
     monkeypatch.setattr(study, "room", room)
     monkeypatch.setattr(study, "timed_steps", timed_steps)
     return timed
@@ -95,7 +95,7 @@ def test_a_fixed_size_that_fills_the_machine_is_the_filled_one(monkeypatch, seco
 
 
 def test_a_real_step_is_timed_in_a_fresh_process():
-    seconds = processes.call(
+    seconds = fresh_process.call(
         "twins.timing.saturation:once",
         {"model": TWIN.model, "config": TWIN.config, "batch": 2, "mode": "eager", "variant": "MLX eager"},
     )

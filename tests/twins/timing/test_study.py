@@ -10,7 +10,7 @@ import psutil
 import pytest
 from msgspec import structs
 
-from twins.machine import identity, processes
+from twins.machine import fresh_process, identity
 from twins.models import transformer_lm as lm
 from twins.parity import fairness_gate
 from twins.records import store
@@ -50,7 +50,9 @@ def here(monkeypatch):
         return [statistics.run_from(harness.timed(variants, arguments, asdict(plan), 0))]
 
     monkeypatch.setattr(harness, "measure", measured)
-    monkeypatch.setattr(processes, "call", lambda target, arguments: processes.find(target)(**arguments))
+    monkeypatch.setattr(
+        fresh_process, "call", lambda target, arguments: fresh_process.find(target)(**arguments)
+    )
 
 
 @pytest.fixture
@@ -61,7 +63,7 @@ def never(monkeypatch):
         raise AssertionError(f"{arguments} was timed")
 
     monkeypatch.setattr(harness, "measure", refuse)
-    monkeypatch.setattr(processes, "call", refuse)
+    monkeypatch.setattr(fresh_process, "call", refuse)
 
 
 # --- refusals --------------------------------------------------------------------------------------
@@ -111,7 +113,7 @@ def test_the_estimate_is_within_a_factor_of_two(sizes, framework, monkeypatch):
     monkeypatch.setenv("TWINS_DEVICE", "cpu")  # where the resident set is all that training holds
     config, batch = {k: v for k, v in sizes.items() if k != "batch"}, sizes["batch"]
     arguments = {"model": "transformer_lm", "config": config, "batch": batch}
-    read = processes.call(
+    read = fresh_process.call(
         "twins.timing.variants:memory", arguments | {"framework": framework, "mode": "eager", "steps": 2}
     )
     estimate = lm.memory(lm.Config(**config), batch)

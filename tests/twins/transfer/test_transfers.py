@@ -6,7 +6,7 @@ from records import timed
 
 from twins.figures import transfer_figures
 from twins.frameworks import on
-from twins.machine import processes
+from twins.machine import fresh_process
 from twins.records.record_types import Sharing, Timing
 from twins.timing.statistics import AGAIN
 from twins.transfer import device_switching, transfer_tables, transfers
@@ -60,7 +60,7 @@ def test_a_copy_that_pretends_to_share_is_found_out(monkeypatch):
 
 def test_a_large_copy_adds_its_bytes():
     """In a process of its own, as the page has it: a used one takes memory from what it freed before."""
-    found = processes.call("twins.transfer.transfers:prove", {"route": COPIED, "size": 2**24})
+    found = fresh_process.call("twins.transfer.transfers:prove", {"route": COPIED, "size": 2**24})
     assert found["added"] == pytest.approx(2**24, rel=0.2)
 
 

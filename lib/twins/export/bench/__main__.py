@@ -15,7 +15,7 @@ from coremltools.optimize.coreml import decompress_weights
 
 from twins.export.bench.measure import Measurement, measure, write_large
 from twins.export.networks import networks
-from twins.machine import processes
+from twins.machine import fresh_process
 
 LIMITS = {"fp32": 1e-5, "fp16": 5e-3}
 COMPRESSION_SOURCE = "convnext"
@@ -70,7 +70,7 @@ def _compressed(name: str, module, inputs, folder: Path) -> Iterator[Measurement
 def _print_large(folder: Path) -> bool:
     """Load a gigabyte in a fresh process; whether a limit is exceeded."""
     package = write_large(folder / "large.mlpackage")
-    loading = processes.call("twins.export.bench.measure:loading", {"package": str(package)})
+    loading = fresh_process.call("twins.export.bench.measure:loading", {"package": str(package)})
     megabytes = loading["resident"] / 2**20
     print(
         f"a package of {loading['weights'] / 2**30:.2f} GB loads in {loading['seconds']:.3f} s (limit 3), "

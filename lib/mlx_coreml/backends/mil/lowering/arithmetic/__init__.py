@@ -6,11 +6,11 @@ It may import mlx_coreml.backends.mil.lowering, mlx_coreml.capture and mlx_corem
 from mlx_coreml.backends.mil.lowering.arithmetic import (
     activations,
     elementwise,
-    functions,
     integers,
     reduction,
     scans,
     sorting,
+    special_functions,
 )
 
-__all__ = ["activations", "elementwise", "functions", "integers", "reduction", "scans", "sorting"]
+__all__ = ["activations", "elementwise", "integers", "reduction", "scans", "sorting", "special_functions"]

@@ -1,7 +1,7 @@
 """Elementwise operations that are one operation of MIL, or a few that give the same numbers.
 
 MIL's arithmetic does not take bool, so truth values are computed as 0 and 1. Functions that need more
-operations are in functions.py, those of whole numbers in integers.py.
+operations are in special_functions.py, those of whole numbers in integers.py.
 """
 
 import functools

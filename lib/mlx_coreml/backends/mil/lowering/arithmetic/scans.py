@@ -7,7 +7,7 @@ from coremltools.converters.mil.mil import Builder as mb
 from coremltools.converters.mil.mil import Var, types
 
 from mlx_coreml.backends.mil.lowering.arithmetic.elementwise import as_numbers, number, wrapped
-from mlx_coreml.backends.mil.lowering.arithmetic.functions import LARGEST, log_of_sum
+from mlx_coreml.backends.mil.lowering.arithmetic.special_functions import LARGEST, log_of_sum
 from mlx_coreml.backends.mil.lowering.registry import lowering
 from mlx_coreml.ir.graph import Node
 

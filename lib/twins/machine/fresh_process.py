@@ -15,7 +15,7 @@ def call(target: str, arguments: dict, environment: Mapping[str, str] | None = N
     `environment` is added to this process's own. Errors: RuntimeError with the last line the process wrote
     when it fails.
     """
-    command = [sys.executable, "-m", "twins.machine.processes", target]
+    command = [sys.executable, "-m", "twins.machine.fresh_process", target]
     done = subprocess.run(
         command,
         input=json.dumps(arguments),
