@@ -39,7 +39,7 @@ def pretended(monkeypatch) -> None:
                 patch.setattr(MLX, "array", array)
             return fresh_process.find(target)(**arguments)
 
-    monkeypatch.setattr(float32_as_shipped.processes, "call", call)
+    monkeypatch.setattr(float32_as_shipped.fresh_process, "call", call)
 
 
 def test_rounding_keeps_ten_bits():
