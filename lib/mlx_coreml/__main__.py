@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ConversionError, OSError) as error:
         code, text = 2, str(error)
     except ImportError as error:
-        code, text = 2, f"{error}; `pip install 'mlx-coreml[check,coverage]'` brings what the commands need"
+        code, text = 2, f"{error}; in a checkout, `pip install './lib/mlx_coreml[check,coverage]'` brings it"
     except MISTAKES as error:  # of the user's own code, or of MLX about it
         code, text = 2, told(error)
     print(f"error: {text}", file=sys.stderr)

@@ -61,7 +61,7 @@ def check_is_installed() -> None:
     if missing:
         raise ConversionError(
             f"the check needs {' and '.join(missing)}, not found here: "
-            "`pip install 'mlx-coreml[check]'`, or convert without the check (check=False, --no-check)"
+            "`pip install './lib/mlx_coreml[check]'` in a checkout, or convert with check=False (--no-check)"
         )
 
 

@@ -30,7 +30,9 @@ def package() -> ModuleType:
     try:
         return importlib.import_module("mlx_lm.models")
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError("mlx-lm is not installed: pip install 'mlx-coreml[coverage]'") from error
+        raise ModuleNotFoundError(
+            "mlx-lm is not installed: pip install './lib/mlx_coreml[coverage]' in a checkout"
+        ) from error
 
 
 def names() -> list[str]:
