@@ -133,3 +133,12 @@ def test_the_papers_agree_with_the_packages():
 
 def test_the_readme_is_short():
     assert len((ROOT / "README.md").read_text().splitlines()) <= 120
+
+
+def test_the_coverage_page_names_the_shares_that_the_long_tests_demand():
+    from test_zoo import LEAST
+
+    text = " ".join((ROOT / "docs" / "mlx_coreml" / "coverage.md").read_text().split())
+    assert LEAST["layer"] == LEAST["loss"] == LEAST["architecture"] and LEAST["model"] == 100
+    assert f"{LEAST['layer']} of 100 layers, losses and architectures" in text
+    assert f"{LEAST['operation']} of 100 operations and every whole model" in text
