@@ -29,7 +29,7 @@ export MPLCONFIGDIR := $(CURDIR)/build/matplotlib
 export HF_HOME := $(CURDIR)/build/huggingface
 export PIP_NO_CACHE_DIR := 1
 
-.PHONY: help setup doctor report publish share merge ios test oracle oracle-sample coverage bench lab site lint clean
+.PHONY: help setup doctor report publish share merge ios test oracle oracle-sample coverage bench bench-evidence lab site lint clean
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
@@ -80,6 +80,9 @@ bench: setup ## our steps against their peers as interleaved ratios, and Core ML
 	@$(AWAKE) $(RUN) -m twins.timing.peers.bench
 	@export TQDM_DISABLE=1; $(AWAKE) $(RUN) -W ignore -m twins.export.bench
 	@export TQDM_DISABLE=1; $(AWAKE) $(RUN) -W ignore -m twins.export.bench.conversion
+
+bench-evidence: setup ## how often each rule is right, and how often the printed interval holds, by simulation
+	@$(RUN) -m twins.evidence.power
 
 lab: setup ## open the notebooks to change parameters by hand
 	@TWINS_PROFILE=interactive $(RUN) -m jupyter lab --ip=127.0.0.1 notebooks

@@ -1,9 +1,11 @@
 """Records made by hand, whose every figure is known."""
 
 from dataclasses import asdict
+from math import inf, log, sqrt
 
 from twins.machine.conditions import Conditions
 from twins.records.record_types import Fit, Machine, Memory, Timing
+from twins.timing.sessions import Sessions, quantile
 from twins.timing.statistics import AGAIN, Run, Samples
 
 QUIET = Conditions(2, 0.5, 0.1, 0, 0.3, 1.0, 0, "mains")
@@ -37,6 +39,11 @@ def timed(
         for name, s in seconds.items()
     }
     return Timing(subject, case, [asdict(Run(variants, conditions))] * 3)
+
+
+def over(value: float, factor: float, count: int = 3) -> Sessions:
+    """Sessions whose printed interval goes from value / factor to value * factor."""
+    return Sessions(log(value), count, log(factor) / quantile(0.975, inf) / sqrt(1 + 1 / count), inf)
 
 
 def step(batch: int, mlx: float, torch: float, modes=("eager",), again: float = 1.0, **more) -> Timing:

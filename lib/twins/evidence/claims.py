@@ -1,8 +1,7 @@
 """Claims that circulate, each with a verdict: data/claims.yaml and records in, verdicts out.
 
-A claim's rule is in the file and was set before the first verdict was computed. A figure supports the claim
-when its interval lies above the claim's limit (and the harness's own error), contradicts it when the interval
-lies below, and is undecided when the interval contains the limit.
+A claim's rule is in the file, and rules.py applies it. Rules have a version: data/rules.yaml says what was
+changed after verdicts had been seen, why, and which verdicts that changed.
 """
 
 import re
@@ -13,18 +12,18 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from twins.evidence import queries
+from twins.evidence import queries, rules
 from twins.evidence.published import published_benchmarks
 from twins.evidence.queries import Figure
+from twins.evidence.rules import CONTRADICTED, DEPENDS, SUPPORTED, UNDECIDED, Limits
 from twins.records import store
 from twins.records.store import Record
 
 FILE = store.ROOT / "data" / "claims.yaml"
-SUPPORTED, CONTRADICTED, DEPENDS, NOT_HERE = "supported", "contradicted", "depends", "not measured here"
-FOR, AGAINST, UNDECIDED = "for", "against", "undecided"
-RULES = {"every": all, "any": any}
+CHANGES = FILE.with_name("rules.yaml")
+NOT_HERE = "not measured here"
+WORDS = (SUPPORTED, CONTRADICTED, DEPENDS, UNDECIDED, NOT_HERE)
 DEVICES = ("Apple GPU", "CUDA", "CPU", "")
-SHOWN = 3  # figures that a sentence names
 
 
 @dataclass(frozen=True)
@@ -38,6 +37,7 @@ class Claim:
     of: dict
     rule: str
     above: float
+    least: float
     device: str
     needs: str
     published: dict
@@ -49,18 +49,20 @@ class Claim:
         return queries.QUERIES[self.query].measure
 
     @property
+    def limits(self) -> Limits:
+        """What its figure must lie above, and be at least."""
+        return Limits(self.above, self.least)
+
+    @property
     def decision(self) -> str:
         """The rule in words."""
-        who = {"every": "every figure lies", "any": "one figure lies"}[self.rule]
-        return (
-            f"{self.measure}: supported when {who} above {self.above:g}, contradicted when all lie below, "
-            "interval included"
-        )
+        words = rules.WORDS[self.rule].format(above=self.above, least=self.least)
+        return f"{self.measure}: supported when {words}"
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The verdict on a claim: one of the four words, the reason, and the figures."""
+    """The verdict on a claim: one of WORDS, the reason, and the figures."""
 
     claim: Claim
     word: str
@@ -86,70 +88,26 @@ def load(path: Path = FILE) -> list[Claim]:
 
 def _claim(path: Path, entry: dict) -> Claim:
     where = f"{path.name}, claim {entry.get('id', '?')!r}"
-    values = {"published": {}, "note": ""} | entry
+    values = {"published": {}, "note": "", "least": entry.get("above")} | entry
     known = [field.name for field in fields(Claim)]
     if wrong := sorted(values.keys() ^ set(known)):
         raise ClaimError(f"{where}: fields missing or unknown: {', '.join(wrong)}; known: {', '.join(known)}")
-    for name, allowed in (("query", queries.QUERIES), ("rule", RULES), ("device", DEVICES)):
+    for name, allowed in (("query", queries.QUERIES), ("rule", rules.RULES), ("device", DEVICES)):
         if values[name] not in allowed:
             raise ClaimError(f"{where}: {name} is {values[name]!r}; allowed: {', '.join(map(repr, allowed))}")
-    if not isinstance(values["above"], int | float):
-        raise ClaimError(f"{where}: above is {values['above']!r}; it must be a number")
+    for name in ("above", "least"):
+        if not isinstance(values[name], int | float):
+            raise ClaimError(f"{where}: {name} is {values[name]!r}; it must be a number")
     if not values["source"].startswith("http"):
         raise ClaimError(f"{where}: source is {values['source']!r}; it must be an address")
     return Claim(**values)
-
-
-def side(figure: Figure, above: float) -> str:
-    """Whether a figure supports a claim, contradicts it, or leaves it undecided."""
-    if figure.low > max(above, figure.band):
-        return FOR
-    return AGAINST if figure.high < above else UNDECIDED
 
 
 def judge(claim: Claim, figures: list[Figure]) -> tuple[str, str]:
     """The verdict of some figures and why, in words; without figures nothing is decided."""
     if not figures:
         return NOT_HERE, f"needs {claim.needs}"
-    sides = [(figure, side(figure, claim.above)) for figure in figures]
-    told = [figure for figure, each in sides if each == FOR]
-    if RULES[claim.rule](each == FOR for _, each in sides):
-        return SUPPORTED, f"{len(told)} of {len(sides)} above {claim.above:g}, {_named(told)}"
-    if all(each == AGAINST for _, each in sides):
-        return CONTRADICTED, f"0 of {len(sides)} above {claim.above:g}, {_named(figures)}"
-    return DEPENDS, _dependence(sides)
-
-
-def _named(figures: list[Figure]) -> str:
-    more = len(figures) - SHOWN
-    return "; ".join(map(str, figures[:SHOWN])) + (f"; and {more} more" if more > 0 else "")
-
-
-def _dependence(sides: list[tuple[Figure, str]]) -> str:
-    """What a verdict depends on: the coarsest property of the cases that separates the sides; and both."""
-    if all(each == UNDECIDED for _, each in sides):
-        return f"on more measurements, because every interval contains the limit. {_by_side(sides)}"
-    parting: dict[str, dict[str, set[str]]] = {}
-    for name in dict.fromkeys(name for figure, _ in sides for name in figure.case):
-        found: dict[str, set[str]] = {}
-        for figure, each in sides:
-            found.setdefault(figure.case.get(name, "none"), set()).add(each)
-        if len(found) > 1 and all(len(each) == 1 for each in found.values()):
-            parting[name] = found
-    if not parting:
-        return _by_side(sides)
-    name = min(parting, key=lambda each: len(parting[each]))
-    parted = "; ".join(f"{value}: {next(iter(each))}" for value, each in parting[name].items())
-    return f"on {name}: {parted}. {_by_side(sides)}"
-
-
-def _by_side(sides: list[tuple[Figure, str]]) -> str:
-    """The figures for, against and undecided, in words."""
-    told = []
-    for each in (FOR, AGAINST, UNDECIDED):
-        if own := [figure for figure, kind in sides if kind == each]:
-            told.append(f"{each} {len(own)}, {_named(own)}")
-    return ". ".join(told)
+    return rules.RULES[claim.rule](figures, claim.limits)
 
 
 def verdict(claim: Claim, records: list[Record]) -> Verdict:
@@ -195,7 +153,7 @@ def published_table(claims: Iterable[Claim]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["claim", "PyTorch's time ÷ MLX's, by others"])
 
 
-def rules(claims: Iterable[Claim]) -> pd.DataFrame:
+def decisions(claims: Iterable[Claim]) -> pd.DataFrame:
     """How each claim is decided, where it comes from, and what its figures do not show."""
     rows = [
         {"claim": c.claim, "decided by": c.decision, "source": c.source, "note": c.note or None}
@@ -216,5 +174,16 @@ def by_machine(claims: Iterable[Claim], records: dict[str, list[Record]]) -> pd.
 def counts(verdicts: Iterable[Verdict]) -> str:
     """How many claims have which verdict, in one sentence."""
     words = [each.word for each in verdicts]
-    told = [f"{words.count(w)} {w}" for w in (SUPPORTED, CONTRADICTED, DEPENDS, NOT_HERE) if w in words]
+    told = [f"{words.count(word)} {word}" for word in WORDS if word in words]
     return f"Of {len(words)} claims: {', '.join(told)}." if words else "No claim was judged by these records."
+
+
+def changes(path: Path = CHANGES) -> pd.DataFrame:
+    """Every version of the rules: when and why it was made, and which verdicts it changed."""
+    rows = []
+    for entry in yaml.safe_load(path.read_text(encoding="utf-8")):
+        told = "; ".join(f"{name}: {old} → {new}" for name, (old, new) in entry["changed"].items())
+        row = {"version": entry["version"], "made": str(entry["made"]), "what changed": entry["what"]}
+        row |= {"why": entry["why"], "after seeing verdicts": "yes" if entry["after_looking"] else "no"}
+        rows.append(row | {"verdicts changed": told or "none"})
+    return pd.DataFrame(rows)

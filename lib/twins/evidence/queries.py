@@ -9,10 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from twins.evidence import measurements
 from twins.evidence.published import published_benchmarks
 from twins.records.record_types import Breadth, Conversion, Precision, Timing
 from twins.records.store import Record
-from twins.timing import comparison, statistics
+from twins.timing import comparison, sessions, statistics
+from twins.timing.sessions import Sessions
 
 DIRECT = "MLX direct"
 CASE = ("twin", "dtype", "batch", "length", "frames")  # the entries of a timing's case that a label names
@@ -21,7 +23,10 @@ UNITS = {"batch": "batch {}", "length": "{} tokens", "frames": "{} frames"}
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure for or against a claim, with its interval; `band` is the harness's own error, if any."""
+    """One figure for or against a claim, with the 95 % interval of another session's figure.
+
+    A figure that was timed carries its sessions; `band` is the harness's own error, if any.
+    """
 
     label: str
     value: float
@@ -29,10 +34,17 @@ class Figure:
     high: float
     case: dict
     band: float = 0.0
+    over: Sessions | None = None
 
     def __str__(self) -> str:
         interval = f" [{self.low:.3g}, {self.high:.3g}]" if self.high > self.low else ""
         return f"{self.label}: {self.value:.3g}{interval}"
+
+
+def timed_figure(label: str, over: Sessions, case: dict, band: float = 0.0) -> Figure:
+    """A figure over sessions."""
+    ratio = over.ratio
+    return Figure(label, ratio.value, ratio.low, ratio.high, case, band, over)
 
 
 @dataclass(frozen=True)
@@ -47,49 +59,47 @@ def _point(label: str, value: float, **case: str) -> Figure:
     return Figure(label, value, value, value, case)
 
 
-def _timings(records: Iterable[Record], subjects: Iterable[str]) -> list[Timing]:
-    """The timing records of these subjects."""
-    bodies = [record.body for record in records]
-    return [body for body in bodies if isinstance(body, Timing) and body.subject in subjects]
-
-
 def speed(
     records: list[Record],
     subjects: list[str],
     twins: list[str] | None = None,
     bound_by_computation: bool = False,
 ) -> list[Figure]:
-    """PyTorch's time over MLX's, each at its best, for every case that both frameworks were timed in.
+    """PyTorch's time over MLX's, eager, for every case that both frameworks were timed in, over its sessions.
 
     `bound_by_computation`: of a twin that was timed at a size that fills the machine, that size alone.
     """
-    figures, found = [], _timings(records, subjects)
-    for body in comparison.bound_by_computation(found) if bound_by_computation else found:
-        if twins is not None and body.case["twin"] not in twins:
-            continue
-        if {variant.split()[0] for variant in body.runs[0]["arms"]} != set(comparison.FRAMEWORKS):
-            continue
-        case = {"task": body.subject} | {name: str(body.case[name]) for name in CASE if name in body.case}
-        words = [UNITS.get(name, "{}").format(value) for name, value in case.items() if name != "task"]
-        words += ["filled"] if body.case.get("filled") else []
-        found = comparison.at_best(body, ", ".join(words if "twin" in case else [body.subject, *words]))
-        ratio = found.ratio
-        figures.append(Figure(found.label, ratio.value, ratio.low, ratio.high, case, found.band))
-    return figures
+    found = measurements.by_case(records, *subjects)
+    if bound_by_computation:
+        kept = comparison.bound_by_computation(each[0] for each in found)
+        found = [each for each in found if each[0] in kept]
+    return [
+        _speed(each)
+        for each in found
+        if (twins is None or each[0].case["twin"] in twins) and comparison.kinds(each[0])
+    ]
+
+
+def _speed(own: list[Timing]) -> Figure:
+    """The figure of one case from its sessions."""
+    body = own[0]
+    case = {"task": body.subject} | {name: str(body.case[name]) for name in CASE if name in body.case}
+    words = [UNITS.get(name, "{}").format(value) for name, value in case.items() if name != "task"]
+    words += ["filled"] if body.case.get("filled") else []
+    label = ", ".join(words if "twin" in case else [body.subject, *words])
+    found = comparison.headline(body, label, *own[1:])
+    return timed_figure(label, found.over, case, found.band)
 
 
 def copying(records: list[Record]) -> list[Figure]:
     """Which share of work that alternates between sides is spent copying."""
     figures = []
-    for body in _timings(records, ["switching"]):
-        runs = comparison.runs(body)
-        whole = next(
-            variant
-            for variant in comparison.variants(runs)
-            if "then" in variant and variant.endswith("copied")
-        )
-        ratio = statistics.ratio(runs, "hand-over alone, copied", whole)
-        figures.append(Figure(whole, ratio.value, ratio.low, ratio.high, {"size": str(body.case["n"])}))
+    for own in measurements.by_case(records, "switching"):
+        found = [comparison.runs(each) for each in own]
+        whole = next(v for v in comparison.variants(found[0]) if "then" in v and v.endswith("copied"))
+        logs = (sessions.logs(each, "hand-over alone, copied", whole) for each in found)
+        case = {"size": str(own[0].case["n"])}
+        figures.append(timed_figure(whole, sessions.pooled(logs, "switching"), case))
     return figures
 
 
@@ -217,8 +227,8 @@ def shipped_precision(records: list[Record]) -> list[Figure]:
 def core_ml(records: list[Record]) -> list[Figure]:
     """Packages with which Core ML itself predicted, one each."""
     return [
-        _point(body.case["package"], 1.0, package=body.case["package"])
-        for body in _timings(records, ["Core ML prediction"])
+        _point(own[0].case["package"], 1.0, package=own[0].case["package"])
+        for own in measurements.by_case(records, "Core ML prediction")
     ]
 
 

@@ -5,9 +5,10 @@ from statistics import median
 
 import pandas as pd
 
-from twins.evidence import queries
+from twins.evidence import queries, rules
 from twins.evidence.published import published_benchmarks
 from twins.evidence.queries import Figure
+from twins.evidence.rules import Limits
 from twins.records.record_types import Conversion
 from twins.records.store import Record
 from twins.timing import statistics
@@ -35,27 +36,21 @@ def table(records: list[Record]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["to", "use", "because"])
 
 
-def _winner(figure: Figure) -> str:
-    """The faster framework of a ratio PyTorch ÷ MLX, or "either" for a tie."""
-    band = max(statistics.TIE, figure.band)
-    if figure.low >= band:
-        return "MLX"
-    return "PyTorch" if figure.high <= 1 / band else "either"
-
-
 def _faster(figures: list[Figure]) -> tuple[str, str]:
+    """Who is faster by the mean over cases and sessions; "either" where the interval is that of a tie."""
     if not figures:
         return NOT_HERE, "no record"
-    winners = {figure.label: _winner(figure) for figure in figures}
-    kinds = set(winners.values())
-    if len(kinds) > 1:
-        return "it depends", "; ".join(f"{label}: {winner}" for label, winner in winners.items())
-    (winner,) = kinds
-    if winner == "either":
-        return winner, f"a tie in all of {len(figures)} cases"
-    factors = sorted(max(figure.value, 1 / figure.value) for figure in figures)
-    told = " to ".join(dict.fromkeys(f"{factor:.2f}×" for factor in (factors[0], factors[-1])))
-    return winner, f"{told} as fast, over {len(figures)} case{'s' if len(figures) > 1 else ''}"
+    word, why = rules.mean(figures, Limits(1.0, statistics.TIE))
+    if word == rules.DEPENDS:
+        return "it depends", why
+    found = rules.overall(figures)
+    low, high = found.bounds()
+    band = max(statistics.TIE, median(figure.band for figure in figures))
+    if word == rules.SUPPORTED:
+        return "MLX", f"PyTorch's time ÷ MLX's: {found}"
+    if high < 1 and found.value < 1 / band:
+        return "PyTorch", f"PyTorch's time ÷ MLX's: {found}"
+    return ("either" if 1 / band < low and high < band else rules.UNDECIDED), str(found)
 
 
 def _route(records: Iterable[Record]) -> tuple[str, str]:

@@ -1,32 +1,39 @@
-"""The summary page: what the newest records of every notebook say, machine by machine."""
+"""The summary page: what the records of every session say, machine by machine."""
 
 from collections import defaultdict
 from datetime import UTC, datetime
 
 import pandas as pd
 
+from twins.evidence import measurements
 from twins.records import store
 from twins.records.record_types import Gate, Machine, Timing
 from twins.records.store import Found, Record
 from twins.timing import comparison
 from twins.timing.comparison import Comparison
 
-PROFILES = ("quick", "full", "share", "smoke")  # runs of the report; runs by hand are not evidence
+PROFILES = ("quick", "full", "share", "record", "smoke")  # runs of the report; runs by hand are not evidence
 STEPS = ("training step", "training step by type")
 CPU = "CPU"  # a machine's last device
+EVERY_SESSION = (Timing, Gate, Machine)  # what of every session counts, not of the newest alone
 COLUMNS = 6  # machines side by side in a table; a figure takes any number
 
 
-def newest(found: Found, machine: str, mixed: bool = False, device: str | None = None) -> list[store.Record]:
-    """The newest run of every notebook on one device of a machine, by default its GPU where it has records.
+def evidence(found: Found, machine: str, mixed: bool = False, device: str | None = None) -> list[Record]:
+    """A machine's records on one device, by default its GPU where it has records: of timings and gates those
+    of every session, so that no rerun replaces another, and of the rest each notebook's newest run.
 
-    Errors: ValueError when versions differ between them and `mixed` is not asked for.
+    Sessions of other versions than the newest one are left out unless `mixed`. Errors: ValueError when the
+    newest runs of the notebooks differ in their versions and `mixed` is not asked for.
     """
-    own = Found([r for r in found.records if r.machine == machine], [])
-    own = own.on(device or next(iter(devices(own, machine)), ""))
-    names = sorted({r.notebook for r in own.records})
-    kept = [r for name in names for r in store.latest(own, machine, name, PROFILES).records]
-    return store.comparable(kept, mixed)
+    own = [r for r in found.records if r.machine == machine and r.profile in PROFILES]
+    kept = Found(own, []).on(device or next(iter(devices(Found(own, []), machine)), "")).records
+    newest: dict[str, str] = {}
+    for record in kept:
+        newest[record.notebook] = max(record.run, newest.get(record.notebook, ""))
+    last = store.comparable([r for r in kept if r.run == newest[r.notebook]], mixed)
+    same = [r for r in kept if mixed or r.versions == last[0].versions]
+    return [r for r in same if r.run == newest[r.notebook] or isinstance(r.body, EVERY_SESSION)]
 
 
 def devices(found: Found, machine: str) -> list[str]:
@@ -39,10 +46,10 @@ def label(machine: str, device: str, first: str) -> str:
     return machine if device == first else f"{machine} ({device})"
 
 
-def machines(found: Found, mixed: bool = False) -> dict[str, list[store.Record]]:
-    """The newest records of every machine, by its name, never pooled; a second device has a name of its own.
+def machines(found: Found, mixed: bool = False) -> dict[str, list[Record]]:
+    """The evidence of every machine, by its name, never pooled; a second device has a name of its own.
 
-    Errors as in `newest`.
+    Errors as in `evidence`.
     """
     grouped = defaultdict(list)
     for record in found.records:
@@ -51,52 +58,50 @@ def machines(found: Found, mixed: bool = False) -> dict[str, list[store.Record]]
     for name in sorted(grouped):
         own = Found(grouped[name], [])
         known = devices(own, name)
-        made |= {label(name, each, known[0]): newest(own, name, mixed, each) for each in known}
+        made |= {label(name, each, known[0]): evidence(own, name, mixed, each) for each in known}
     return made
 
 
-def _steps(records: list[store.Record]) -> list[tuple[str, Timing]]:
-    """Training-step timings with their labels, twin by twin."""
+def _steps(records: list[Record], *subjects: str) -> list[tuple[str, list[Timing]]]:
+    """Training-step timings with their labels, twin by twin; each with its sessions."""
     found = defaultdict(list)
-    for record in records:
-        if isinstance(record.body, Timing) and record.body.subject == "training step":
-            case = record.body.case
-            found[case["twin"]].append((f"{case['twin']}, {comparison.size(case)}", record.body))
+    for own in measurements.by_case(records, *(subjects or STEPS[:1])):
+        case = own[0].case
+        found[case["twin"]].append((f"{case['twin']}, {comparison.size(case)}", own))
     return [step for steps in found.values() for step in steps]
 
 
-def headline(records: list[store.Record]) -> list[Comparison]:
-    """Every twin at the size that fills the machine, or else at every size; each framework at its best."""
+def headline(records: list[Record]) -> list[Comparison]:
+    """Every twin at the size that fills the machine, or else at every size; eager against eager."""
     found = _steps(records)
-    kept = comparison.bound_by_computation([timing for _, timing in found])
-    return [comparison.at_best(timing, label) for label, timing in found if timing in kept]
+    kept = comparison.bound_by_computation([own[0] for _, own in found])
+    return [comparison.headline(own[0], label, *own[1:]) for label, own in found if own[0] in kept]
 
 
-def everything(records: list[store.Record]) -> list[Comparison]:
+def everything(records: list[Record]) -> list[Comparison]:
     """Every twin at every batch size, in every mode and type that both frameworks were timed in."""
-    bodies = [r.body for r in records if isinstance(r.body, Timing) and r.body.subject in STEPS]
     rows = []
-    for body in bodies:
-        found = comparison.by_mode(body, f"{body.case['twin']}, {comparison.size(body.case)}")
+    for label, own in _steps(records, *STEPS):
+        found = comparison.by_mode(own[0], label, *own[1:])
         rows += [row for row in found if not row.label.endswith("float32")]  # the eager step, timed above
     return rows
 
 
-def side_by_side(records: dict[str, list[store.Record]], task: str) -> list[Comparison]:
-    """One task on every machine that timed it, each framework at its best; a row's label is the machine.
+def side_by_side(records: dict[str, list[Record]], task: str) -> list[Comparison]:
+    """One task on every machine that timed it, eager against eager; a row's label is the machine.
 
     `task` is a label of `headline`, such as "transformer_lm, batch 16".
     """
     return [
-        comparison.at_best(timing, machine)
+        comparison.headline(found[0], machine, *found[1:])
         for machine, own in records.items()
-        for label, timing in _steps(own)
+        for label, found in _steps(own)
         if label == task
     ]
 
 
-def chosen(records: dict[str, list[store.Record]], name: str, here: str) -> list[store.Record]:
-    """The newest records of a machine by its name, or of this one when the name is empty.
+def chosen(records: dict[str, list[Record]], name: str, here: str) -> list[Record]:
+    """The evidence of a machine by its name, or of this one when the name is empty.
 
     Errors: ValueError for a name that has no record.
     """
@@ -105,42 +110,59 @@ def chosen(records: dict[str, list[store.Record]], name: str, here: str) -> list
     return records.get(name or here, [])
 
 
-def named(records: dict[str, list[store.Record]], here: Machine) -> str:
+def named(records: dict[str, list[Record]], here: Machine) -> str:
     """The name of the records of this machine and the device in use."""
     own = f"{here.id} ({here.device})"
     return own if own in records else here.id
 
 
-def columns(records: dict[str, list[store.Record]], first: str) -> dict[str, list[store.Record]]:
+def columns(records: dict[str, list[Record]], first: str) -> dict[str, list[Record]]:
     """As many machines as a table has room for, this one first and then those measured last."""
     newest_run = {name: max((r.run for r in own), default="") for name, own in records.items()}
     ordered = sorted(records, key=lambda name: (name == first, newest_run[name]), reverse=True)
     return {name: records[name] for name in ordered[:COLUMNS]}
 
 
-def gates(records: list[store.Record]) -> pd.DataFrame:
-    """Every fairness gate: how many checks, and the verdict with the checks that failed."""
-    rows = []
+def gates(records: list[Record]) -> pd.DataFrame:
+    """Every fairness gate over all sessions: how many checks, and the verdict with the checks that failed."""
+    found: dict[str, list[Gate]] = {}
     for gate in (r.body for r in records if isinstance(r.body, Gate)):
-        failed = [check["name"] for check in gate.checks if not check["passed"]]
-        verdict = "passed" if gate.passed else f"FAILED: {', '.join(failed)}"
-        twin = ", ".join(filter(None, (gate.twin, gate.case.get("dtype"))))
-        rows.append((twin, len(gate.checks), verdict))
-    return pd.DataFrame(rows, columns=["twin", "checks", "verdict"])
-
-
-def evidence(found: Found) -> pd.DataFrame:
-    """One row per machine and notebook: device, versions, profile, number of records and age."""
+        name = ", ".join(filter(None, (gate.twin, gate.case.get("dtype"))))
+        found.setdefault(name, []).append(gate)
     rows = []
-    for machine, device, name in sorted({(r.machine, r.device, r.notebook) for r in found.records}):
-        kept = store.latest(found.on(device), machine, name, PROFILES).records
-        if kept:
-            first = kept[0]
-            versions = f"mlx {first.versions['mlx']}, torch {first.versions['torch']}"
-            run = versions, len(kept), first.run[:10], _age(first.run)
-            rows.append((machine, first.device, name, first.profile, *run))
-    columns = ["machine", "device", "notebook", "profile", "versions", "records", "measured on", "days ago"]
-    return pd.DataFrame(rows, columns=columns)
+    for twin, own in found.items():
+        failed = dict.fromkeys(c["name"] for gate in own for c in gate.checks if not c["passed"])
+        passed = sum(gate.passed for gate in own)
+        verdict = "passed" if passed == len(own) else f"FAILED: {', '.join(failed)}"
+        rows.append((twin, max(len(gate.checks) for gate in own), len(own), verdict))
+    return pd.DataFrame(rows, columns=["twin", "checks", "runs", "verdict"])
+
+
+def runs(found: Found) -> pd.DataFrame:
+    """One row per machine, device and notebook: its sessions by versions, and where and when they were run.
+
+    Sessions before hosts and boots were recorded count as one of each.
+    """
+    rows = []
+    keys = {(r.machine, r.device, r.notebook, _versions(r)) for r in found.records if r.profile in PROFILES}
+    for machine, device, name, versions in sorted(keys):
+        own = [
+            r
+            for r in found.on(device).records
+            if (r.machine, r.notebook, _versions(r)) == (machine, name, versions) and r.profile in PROFILES
+        ]
+        when = measurements.sessions(own)
+        facts = [r.body for r in own if isinstance(r.body, Machine)]
+        hosts, boots = ({getattr(each, what) for each in facts} for what in ("host", "boot"))
+        profiles = ", ".join(dict.fromkeys(r.profile for r in own))
+        told = versions, len(own), when[0][:10], when[-1][:10], _age(when[-1])
+        rows.append((machine, device, name, profiles, len(when), len(hosts), len(boots), *told))
+    columns = ["machine", "device", "notebook", "profile", "sessions", "hosts", "starts", "versions"]
+    return pd.DataFrame(rows, columns=[*columns, "records", "first", "last", "days ago"])
+
+
+def _versions(record: Record) -> str:
+    return f"mlx {record.versions['mlx']}, torch {record.versions['torch']}"
 
 
 def _age(run: str) -> int:
@@ -148,7 +170,7 @@ def _age(run: str) -> int:
     return (datetime.now(UTC).date() - datetime.fromisoformat(run[:10]).date()).days
 
 
-def missing(records: list[store.Record], here: Machine) -> str:
+def missing(records: list[Record], here: Machine) -> str:
     """What was not measured on this machine, and what is needed for it; one bullet each."""
     lines = []
     if here.device != "Apple GPU":

@@ -32,7 +32,7 @@ def machines(rows: list[Comparison], what: str) -> Figure:
     axes.set_yticks([], minor=True)
     wins = {name: sum(row.winner == name for row in rows) for name in comparison.FRAMEWORKS}
     title = f"{what}: MLX is faster on {wins['MLX']} of {len(rows)} machines, PyTorch on {wins['PyTorch']}"
-    headline(axes, title, "Time, PyTorch ÷ MLX. Bar: 95 % interval of one machine; band: a tie")
+    headline(axes, title, "Time, PyTorch ÷ MLX. Bar: where 95 % of next sessions lie; band: a tie")
     low, high = (f"{row.label}, {row.ratio}" for row in (ordered[0], ordered[-1]))
     return Figure(canvas, f"{title}. The lowest ratio is that of {low}; the highest that of {high}.")
 

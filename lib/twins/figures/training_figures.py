@@ -57,7 +57,7 @@ def ratios(comparisons: list[Comparison], what: str) -> Figure:
     ratio_axis(axes, reach)
     wins = {name: sum(c.winner == name for c in rows) for name in comparison.FRAMEWORKS}
     title = f"{what}: MLX is faster in {wins['MLX']} of {len(rows)}, PyTorch in {wins['PyTorch']}"
-    headline(axes, title, "Time, PyTorch ÷ MLX. Mark: ratio of medians; bar: 95 % interval; band: a tie")
+    headline(axes, title, "Time, PyTorch ÷ MLX. Bar: where 95 % of next sessions lie; band: a tie")
     return Figure(canvas, f"{title}. " + "; ".join(map(str, rows)) + ".")
 
 
@@ -68,7 +68,7 @@ def _ratio_row(axes: Axes, y: int, row: Comparison) -> None:
     axes.plot([1, r.value], [y, y], color=colour, lw=1.2, alpha=0.5)
     axes.plot([r.low, r.high], [y, y], color=colour, lw=4.5, alpha=0.55, solid_capstyle="round")
     axes.plot(r.value, y, MARKERS["MLX" if right else "PyTorch"], color=colour, ms=7.5, mec=PAPER)
-    text = f"{max(r.value, 1 / r.value):.2f}×" if row.winner else "tie"
+    text = f"{max(r.value, 1 / r.value):.2f}×" if row.winner else row.verdict
     axes.annotate(
         text,
         (r.high if right else r.low, y),
@@ -163,7 +163,7 @@ def scaling(records: list[Timing], unit: str) -> Figure:
     size_ticks(axes.xaxis, batches)
     log_ticks(axes.yaxis, *axes.get_ylim(), duration)
     end_labels(axes, ends, log=True)
-    best = comparison.best_steps(sorted(records, key=lambda r: r.case["batch"]))
+    best = comparison.headline_steps(sorted(records, key=lambda r: r.case["batch"]))
     title = _everywhere({c.winner for c in best})
     headline(
         axes, title, "Line: median over processes; shade: fastest to slowest process; both axes logarithmic"
@@ -172,11 +172,13 @@ def scaling(records: list[Timing], unit: str) -> Figure:
 
 
 def _everywhere(winners: set[str | None]) -> str:
-    """The finding over batch sizes from the winners that occur; None is a tie."""
-    if len(winners) > 1:
+    """The finding over batch sizes from the winners that occur; None is a tie or undecided."""
+    named = sorted(filter(None, winners))
+    if len(named) > 1:
         return "Which framework is faster depends on the batch size"
-    (winner,) = winners
-    return f"{winner} is faster at every batch size" if winner else "A tie at every batch size"
+    if not named:
+        return "No framework is shown to be faster at any batch size"
+    return f"{named[0]} is faster at {'some batch sizes' if None in winners else 'every batch size'}"
 
 
 def parts(records: list[Timing]) -> Figure:

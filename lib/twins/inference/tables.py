@@ -27,8 +27,8 @@ def both(records: Iterable[Timing]) -> list[Timing]:
 
 
 def comparisons(records: Iterable[Timing], *subjects: str) -> list[Comparison]:
-    """PyTorch's time over MLX's, each at its best, for the records of these subjects that both ran."""
-    return [comparison.at_best(r, _label(r)) for r in both(records) if not subjects or r.subject in subjects]
+    """PyTorch's time over MLX's, eager, for the records of these subjects that both ran."""
+    return [comparison.headline(r, _label(r)) for r in both(records) if not subjects or r.subject in subjects]
 
 
 def latency_table(records: Iterable[Timing]) -> pd.DataFrame:

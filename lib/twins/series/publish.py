@@ -39,13 +39,13 @@ def newest_machine(found: store.Found, machine: str) -> Machine:
 
 
 def picture(found: store.Found, machine: str) -> Figure:
-    """The headline's figure: every twin's training step, each framework at its best."""
-    return training_figures.ratios(summary.headline(summary.newest(found, machine)), "Training step")
+    """The headline's figure: every twin's training step, eager against eager."""
+    return training_figures.ratios(summary.headline(summary.evidence(found, machine)), "Training step")
 
 
 def headline(found: store.Found, machine: str) -> str:
     """The README's headline in Markdown: the machine, the verdicts, the figure, and what they do not say."""
-    records = summary.newest(found, machine)
+    records = summary.evidence(found, machine)
     here = newest_machine(store.Found(records, []), machine)
     verdicts = [claims.verdict(claim, records) for claim in claims.load()]
     lines = [f"Measured on {here} (machine `{here.id}`, {here.device}):", ""]

@@ -1,6 +1,6 @@
 """Comparisons made from timing records: who is faster, by how much, or a tie; and the tables of a page."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,8 @@ from twins.records.record_types import (
     Precision,
     Timing,
 )
-from twins.timing import statistics
+from twins.timing import sessions, statistics
+from twins.timing.sessions import Sessions
 from twins.timing.statistics import AGAIN, Ratio
 
 FRAMEWORKS = ("MLX", "PyTorch")
@@ -25,27 +26,48 @@ SERIES = ("02_transformer_lm", "03_bert", "04_vision", "12_your_model")  # where
 FACTOR = 4.0  # an error this many times larger is another arithmetic; rounding differs by less
 
 
+TIED, UNDECIDED = "tie", "undecided"
+
+
 @dataclass(frozen=True)
 class Comparison:
-    """PyTorch's time over MLX's for one task: above 1, MLX is faster; within `band` of 1 it is a tie."""
+    """PyTorch's time over MLX's for one task, above 1 MLX is faster, over the sessions that timed it.
+
+    `band` is the factor below which no difference is published: the tie band, or the harness's own error.
+    """
 
     label: str
-    ratio: Ratio
+    over: Sessions
     band: float
 
     @property
+    def ratio(self) -> Ratio:
+        """The ratio with the 95 % interval of another session's."""
+        return self.over.ratio
+
+    @property
     def winner(self) -> str | None:
-        """The faster framework, None for a tie."""
+        """The faster framework, None where the interval meets the band."""
         if self.ratio.tie(self.band):
             return None
         return "MLX" if self.ratio.value > 1 else "PyTorch"
 
+    @property
+    def verdict(self) -> str:
+        """Who is faster, "tie" where the whole interval lies in the band, or "undecided"."""
+        if self.winner:
+            return f"{self.winner} faster"
+        return TIED if self.ratio.deviation <= self.band else UNDECIDED
+
     def __str__(self) -> str:
-        low, high = sorted(max(1 / end, end) for end in (self.ratio.low, self.ratio.high))
-        if self.winner is None:
+        if self.verdict == TIED:
             return f"{self.label}: a tie"
-        factor = max(self.ratio.value, 1 / self.ratio.value)
-        return f"{self.label}: {self.winner} is {factor:.2f}× faster [{low:.2f}, {high:.2f}]"
+        factor = f"{max(self.ratio.value, 1 / self.ratio.value):.2f}×"
+        if self.winner is None:
+            low, high = f"{self.ratio.low:.2f}", f"{self.ratio.high:.2f}"
+            return f"{self.label}: undecided, {self.ratio.value:.2f} [{low}, {high}]"
+        low, high = sorted(max(1 / end, end) for end in (self.ratio.low, self.ratio.high))
+        return f"{self.label}: {self.winner} is {factor} faster [{low:.2f}, {high:.2f}]"
 
 
 def runs(record: Timing) -> list[statistics.Run]:
@@ -54,7 +76,7 @@ def runs(record: Timing) -> list[statistics.Run]:
 
 
 def variants(found: list[statistics.Run]) -> list[str]:
-    """The variants of a measurement without the A/A variant."""
+    """The variants of a measurement without the A/A variants."""
     return [name for name in statistics.variant_names(found) if not name.endswith(AGAIN)]
 
 
@@ -64,26 +86,46 @@ def best(found: list[statistics.Run], framework: str) -> str:
     return min(own, key=lambda variant: statistics.median(found, variant))
 
 
-def by_mode(record: Timing, label: str) -> list[Comparison]:
-    """One comparison per mode that both frameworks ran."""
-    found = runs(record)
-    kinds = [
-        {variant.removeprefix(f) for variant in variants(found) if variant.startswith(f)} for f in FRAMEWORKS
-    ]
+def kinds(record: Timing) -> list[str]:
+    """What follows the framework's name in the variants that both frameworks ran, eager before compiled."""
+    names = {name for run in record.runs for name in run["arms"] if not name.endswith(AGAIN)}
+    both = ({name.removeprefix(each) for name in names if name.startswith(each)} for each in FRAMEWORKS)
+    return sorted(set.intersection(*both), reverse=True)
+
+
+def by_mode(record: Timing, label: str, *more: Timing) -> list[Comparison]:
+    """One comparison per mode that both frameworks ran; `more` are other sessions of the same measurement."""
     return [
-        _compared(found, f"PyTorch{kind}", f"MLX{kind}", ", ".join(filter(None, (label, kind.strip(", ")))))
-        for kind in sorted(kinds[0] & kinds[1], reverse=True)
+        compared([record, *more], kind, ", ".join(filter(None, (label, kind.strip(", ")))))
+        for kind in kinds(record)
     ]
 
 
-def at_best(record: Timing, label: str) -> Comparison:
-    """Each framework's fastest mode against the other's."""
-    found = runs(record)
-    return _compared(found, best(found, "PyTorch"), best(found, "MLX"), label)
+def headline(record: Timing, label: str, *more: Timing) -> Comparison:
+    """Eager against eager, the mode that was fixed before anything was timed; or the one mode there is."""
+    return compared([record, *more], kinds(record)[0], label)
 
 
-def _compared(found: list[statistics.Run], torch: str, mlx: str, label: str) -> Comparison:
-    return Comparison(label, statistics.ratio(found, torch, mlx), statistics.band(found))
+def compared(records: Sequence[Timing], kind: str, label: str) -> Comparison:
+    """PyTorch against MLX in one mode, over the sessions that some records of one measurement are of."""
+    found = [runs(record) for record in records if kind in kinds(record)]
+    logs = (sessions.logs(each, f"PyTorch{kind}", f"MLX{kind}") for each in found)
+    over = sessions.pooled(logs, records[0].subject)
+    return Comparison(label, over, max(statistics.band(each) for each in found))
+
+
+def provisional(comparisons: Iterable[Comparison]) -> str:
+    """How many sessions the figures are of, and what their intervals hold, in one sentence."""
+    counts = sorted({comparison.over.count for comparison in comparisons})
+    if not counts:
+        return ""
+    if counts[-1] == 1:
+        return (
+            "Within one session, provisional: the intervals are widened by what sessions are known to "
+            "differ; `make record` after a restart adds a session."
+        )
+    told = " to ".join(dict.fromkeys(map(str, (counts[0], counts[-1]))))
+    return f"Over {told} sessions: the intervals are those in which the next session's figure lies."
 
 
 def size(case: dict) -> str:
@@ -111,14 +153,15 @@ def steps(records: Iterable[Timing]) -> list[Comparison]:
     return [c for record in records for c in by_mode(record, size(record.case))]
 
 
-def best_steps(records: Iterable[Timing]) -> list[Comparison]:
-    """Comparisons of training-step records by batch size, each framework in its fastest mode."""
-    return [at_best(record, f"{size(record.case)}, each at its best") for record in records]
+def headline_steps(records: Iterable[Timing]) -> list[Comparison]:
+    """Comparisons of training-step records by batch size, eager against eager."""
+    return [headline(record, f"{size(record.case)}, eager") for record in records]
 
 
 def reading(comparisons: list[Comparison]) -> str:
-    """What the comparisons show, one sentence each."""
-    return " ".join(f"{c}." for c in comparisons) or "Nothing was timed."
+    """What the comparisons show, one sentence each, and over how many sessions."""
+    told = [*(f"{c}." for c in comparisons), provisional(comparisons)]
+    return " ".join(filter(None, told)) or "Nothing was timed."
 
 
 def aa(records: Iterable[Timing]) -> str:
@@ -155,9 +198,10 @@ def comparison_table(comparisons: Iterable[Comparison]) -> pd.DataFrame:
     """Task, ratio with interval, and verdict."""
     rows = []
     for c in comparisons:
-        verdict = "tie" if c.winner is None else f"{c.winner} faster"
-        rows.append((c.label, round(c.ratio.value, 3), f"{c.ratio.low:.3f} to {c.ratio.high:.3f}", verdict))
-    return pd.DataFrame(rows, columns=["task", "PyTorch ÷ MLX", "95 % interval", "verdict"])
+        interval = f"{c.ratio.low:.3f} to {c.ratio.high:.3f}"
+        rows.append((c.label, round(c.ratio.value, 3), interval, c.over.count, c.verdict))
+    columns = ["task", "PyTorch ÷ MLX", "95 %, next session", "sessions", "verdict"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def gate_table(*gates: Gate) -> pd.DataFrame:

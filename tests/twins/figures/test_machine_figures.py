@@ -10,7 +10,6 @@ from twins.evidence import summary
 from twins.figures import machine_figures, training_figures
 from twins.records import store
 from twins.timing.comparison import Comparison
-from twins.timing.statistics import Ratio
 
 RUN = "2026-05-01T12:00:00.000001Z"
 
@@ -50,7 +49,7 @@ def test_many_files_are_read_by_readers_that_are_made_once(tmp_path, monkeypatch
 def test_machines_are_compared_each_for_itself(tmp_path):
     write(tmp_path, 4)
     found = store.read(tmp_path)
-    values = [summary.headline(summary.newest(found, f"synthetic-{i}"))[0].ratio.value for i in range(4)]
+    values = [summary.headline(summary.evidence(found, f"synthetic-{i}"))[0].ratio.value for i in range(4)]
     assert [round(value, 6) for value in values] == [1, 1.25, 1.5, 1.75]
 
 
@@ -60,7 +59,7 @@ def drawn(monkeypatch):
 
     def draw(count):
         values = [(2.0 if i % 2 else 0.5) * (1 + i / 10_000) for i in range(count)]
-        rows = [Comparison(f"machine {i}", Ratio(v, 0.9 * v, 1.1 * v), 1.05) for i, v in enumerate(values)]
+        rows = [Comparison(f"machine {i}", records.over(v, 1.1), 1.05) for i, v in enumerate(values)]
         for module in (training_figures, machine_figures):
             monkeypatch.setattr(module, "Figure", lambda canvas, alt: (canvas.axes[0], alt))
         return machine_figures.machines(rows, "Training step")

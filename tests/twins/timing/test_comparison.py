@@ -7,14 +7,14 @@ import pandas as pd
 import pytest
 import records
 from msgspec import structs
-from records import product, step, timed
+from records import over, product, step, timed
 
 from twins.records.record_types import Gate, Memory, Work
 from twins.series.show import table
 from twins.timing import comparison
 from twins.timing.ceilings import ceilings
 from twins.timing.comparison import Comparison
-from twins.timing.statistics import AGAIN, Ratio
+from twins.timing.statistics import AGAIN
 
 BAND = 1.05
 
@@ -27,31 +27,32 @@ def rows(frame: pd.DataFrame) -> list[tuple]:
 
 
 @pytest.mark.parametrize(
-    ("ratio", "band", "winner", "sentence"),
+    ("sessions", "band", "winner", "sentence"),
     [
-        (Ratio(2.0, 1.9, 2.2), BAND, "MLX", "x: MLX is 2.00× faster [1.90, 2.20]"),
-        (Ratio(0.5, 1 / 2.2, 1 / 1.9), BAND, "PyTorch", "x: PyTorch is 2.00× faster [1.90, 2.20]"),
-        (Ratio(1.2, 1.04, 1.4), BAND, None, "x: a tie"),
-        (Ratio(1 / 1.2, 1 / 1.4, 1 / 1.04), BAND, None, "x: a tie"),
-        (Ratio(1.2, 1.06, 1.4), BAND, "MLX", "x: MLX is 1.20× faster [1.06, 1.40]"),
-        (Ratio(1.2, 1.06, 1.4), 1.1, None, "x: a tie"),
+        (over(2.0, 1.25), BAND, "MLX", "x: MLX is 2.00× faster [1.60, 2.50]"),
+        (over(0.5, 1.25), BAND, "PyTorch", "x: PyTorch is 2.00× faster [1.60, 2.50]"),
+        (over(1.2, 1.2), BAND, None, "x: undecided, 1.20 [1.00, 1.44]"),
+        (over(1 / 1.2, 1.2), BAND, None, "x: undecided, 0.83 [0.69, 1.00]"),
+        (over(1.2, 1.125), BAND, "MLX", "x: MLX is 1.20× faster [1.07, 1.35]"),
+        (over(1.2, 1.125), 1.1, None, "x: undecided, 1.20 [1.07, 1.35]"),
+        (over(1.01, 1.02), BAND, None, "x: a tie"),
     ],
 )
-def test_the_sentence_is_symmetric(ratio, band, winner, sentence):
-    found = Comparison("x", ratio, band)
+def test_the_sentence_is_symmetric(sessions, band, winner, sentence):
+    found = Comparison("x", sessions, band)
     assert found.winner == winner
     assert str(found) == sentence
 
 
 def test_ratios_are_torch_over_mlx():
     (found,) = comparison.steps([step(4, mlx=1e-3, torch=2e-3)])
-    assert found == Comparison("batch 4, eager", Ratio(2.0, 2.0, 2.0), BAND)
+    assert (found.label, found.ratio.value, found.band) == ("batch 4, eager", pytest.approx(2.0), BAND)
     assert found.winner == "MLX"
-    (other,) = comparison.steps([step(4, mlx=3e-3, torch=2e-3)])
+    (other,) = comparison.steps([step(4, mlx=4e-3, torch=2e-3)])
     assert other.winner == "PyTorch"
 
 
-def test_every_mode_is_compared_with_itself_and_the_best_with_the_best():
+def test_every_mode_is_compared_with_itself_and_eager_steps_are_the_headline():
     record = timed(
         "training step",
         {"batch": 2},
@@ -64,9 +65,10 @@ def test_every_mode_is_compared_with_itself_and_the_best_with_the_best():
         },
     )
     found = comparison.by_mode(record, "lm")
-    assert [(c.label, c.ratio.value) for c in found] == [("lm, eager", 0.5), ("lm, compiled", 3.0)]
-    (best,) = comparison.best_steps([record])
-    assert (best.label, best.ratio.value) == ("batch 2, each at its best", 2.0)
+    told = [(c.label, c.ratio.value) for c in found]
+    assert told == [("lm, eager", pytest.approx(0.5)), ("lm, compiled", pytest.approx(3.0))]
+    (headline,) = comparison.headline_steps([record])
+    assert (headline.label, headline.ratio.value) == ("batch 2, eager", pytest.approx(0.5))
 
 
 def test_a_mode_of_one_framework_alone_is_not_compared():
@@ -77,8 +79,8 @@ def test_a_mode_of_one_framework_alone_is_not_compared():
 
 
 def test_the_error_of_the_harness_makes_ties():
-    assert comparison.steps([step(4, mlx=1.0, torch=1.2)])[0].winner == "MLX"
-    (noisy,) = comparison.steps([step(4, mlx=1.0, torch=1.2, again=1.3)])
+    assert comparison.steps([step(4, mlx=1.0, torch=1.8)])[0].winner == "MLX"
+    (noisy,) = comparison.steps([step(4, mlx=1.0, torch=1.8, again=1.3)])
     assert noisy.band == pytest.approx(1.3)
     assert noisy.winner is None
     assert comparison.aa([step(1, 1.0, 1.0), step(4, mlx=1.0, torch=1.2, again=1.3)]) == (
@@ -89,9 +91,13 @@ def test_the_error_of_the_harness_makes_ties():
 
 def test_what_is_read():
     found = comparison.steps([step(1, 1.0, 2.0), step(4, 1.0, 1.0)])
-    assert (
-        comparison.reading(found)
-        == "batch 1, eager: MLX is 2.00× faster [2.00, 2.00]. batch 4, eager: a tie."
+    assert comparison.reading(found).startswith(
+        "batch 1, eager: MLX is 2.00× faster [1.25, 3.20]. batch 4, eager: undecided, 1.00 [0.62, 1.60]. "
+        "Within one session, provisional: "
+    )
+    again = comparison.by_mode(step(1, 1.0, 2.0), "batch 1", step(1, 1.0, 2.2), step(1, 1.0, 2.1))
+    assert comparison.reading(again).endswith(
+        "Over 3 sessions: the intervals are those in which the next session's figure lies."
     )
     assert comparison.reading([]) == comparison.aa([]) == "Nothing was timed."
 
@@ -118,15 +124,17 @@ def test_step_table():
 def test_comparison_table():
     made = comparison.comparison_table(
         [
-            Comparison("a", Ratio(2.0, 1.9, 2.1), BAND),
-            Comparison("b", Ratio(0.5, 0.4, 0.6), BAND),
-            Comparison("c", Ratio(1.0, 0.9, 1.1), BAND),
+            Comparison("a", over(2.0, 1.25), BAND),
+            Comparison("b", over(0.5, 1.25, 1), BAND),
+            Comparison("c", over(1.0, 1.25), BAND),
+            Comparison("d", over(1.0, 1.04), BAND),
         ]
     )
     assert rows(made) == [
-        ("a", 2.0, "1.900 to 2.100", "MLX faster"),
-        ("b", 0.5, "0.400 to 0.600", "PyTorch faster"),
-        ("c", 1.0, "0.900 to 1.100", "tie"),
+        ("a", 2.0, "1.600 to 2.500", 3, "MLX faster"),
+        ("b", 0.5, "0.400 to 0.625", 1, "PyTorch faster"),
+        ("c", 1.0, "0.800 to 1.250", 3, "undecided"),
+        ("d", 1.0, "0.962 to 1.040", 3, "tie"),
     ]
 
 

@@ -14,7 +14,7 @@ from twins.evidence.published.published_benchmarks import Benchmark
 from twins.records import store
 from twins.records.record_types import Timing
 from twins.records.store import Found
-from twins.timing import comparison, statistics
+from twins.timing import comparison, sessions, statistics
 from twins.timing.comparison import Comparison
 
 
@@ -92,10 +92,11 @@ def _compared(kind: Kind, record: Timing) -> Comparison | None:
     runs = comparison.runs(record)
     if kind.variants is None:
         timed = {variant.split()[0].rstrip(",") for variant in comparison.variants(runs)}
-        return comparison.at_best(record, label) if timed >= set(comparison.FRAMEWORKS) else None
+        return comparison.headline(record, label) if timed >= set(comparison.FRAMEWORKS) else None
     if not set(kind.variants) <= set(statistics.variant_names(runs)):
         return None
-    return Comparison(label, statistics.ratio(runs, *kind.variants), statistics.band(runs))
+    logs = sessions.logs(runs, *kind.variants)
+    return Comparison(label, sessions.pooled([logs], record.subject), statistics.band(runs))
 
 
 def table(found: Iterable[Pair]) -> pd.DataFrame:
