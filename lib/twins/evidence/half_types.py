@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import pandas as pd
 
 from twins.records.record_types import Timing
-from twins.timing import comparison, statistics
+from twins.timing import comparison, sessions, statistics
 from twins.timing.statistics import Ratio
 
 COLUMNS = ["batch", "type", "framework", "wall ms", "÷ float32"]
@@ -18,14 +18,18 @@ def _rows(records: Iterable[Timing]) -> list[tuple[int, str, str, float, Ratio, 
         found = comparison.runs(record)
         for variant in comparison.variants(found):
             framework, dtype = variant.split()
-            ratio = statistics.ratio(found, variant, f"{framework} float32")
+            logs = sessions.logs(found, variant, f"{framework} float32")
+            ratio = sessions.pooled([logs], record.subject).ratio
             wall = statistics.median(found, variant)
             rows.append((record.case["batch"], dtype, framework, wall, ratio, statistics.band(found)))
     return rows
 
 
 def table(records: Iterable[Timing]) -> pd.DataFrame:
-    """Per type and framework: median wall time of a step, and its ratio to the framework's own in float32."""
+    """Per type and framework: median wall time of a step, and its ratio to the framework's own in float32.
+
+    The interval is that of the next session's ratio.
+    """
     rows = [
         (batch, dtype, framework, round(1e3 * wall, 2), "1" if dtype == "float32" else str(ratio))
         for batch, dtype, framework, wall, ratio, _ in _rows(records)

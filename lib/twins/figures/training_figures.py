@@ -163,7 +163,7 @@ def scaling(records: list[Timing], unit: str) -> Figure:
     size_ticks(axes.xaxis, batches)
     log_ticks(axes.yaxis, *axes.get_ylim(), duration)
     end_labels(axes, ends, log=True)
-    best = comparison.headline_steps(sorted(records, key=lambda r: r.case["batch"]))
+    best = comparison.headlines(sorted(records, key=lambda r: r.case["batch"]))
     title = _everywhere({c.winner for c in best})
     headline(
         axes, title, "Line: median over processes; shade: fastest to slowest process; both axes logarithmic"

@@ -153,7 +153,7 @@ def steps(records: Iterable[Timing]) -> list[Comparison]:
     return [c for record in records for c in by_mode(record, size(record.case))]
 
 
-def headline_steps(records: Iterable[Timing]) -> list[Comparison]:
+def headlines(records: Iterable[Timing]) -> list[Comparison]:
     """Comparisons of training-step records by batch size, eager against eager."""
     return [headline(record, f"{size(record.case)}, eager") for record in records]
 

@@ -112,7 +112,7 @@ def _draws(processes: int, counts: tuple[int, ...]) -> tuple[np.ndarray, list[np
 
 
 def ratio(runs: list[Run], over: str, under: str, clock: str = "wall") -> Ratio:
-    """Median time of `over` divided by that of `under`, with a bootstrap interval over processes."""
+    """Median time of `over` divided by that of `under`, with a bootstrap interval within one session."""
     samples = [np.sort(x) for variant in (over, under) for x in values(runs, variant, clock)]
     picks, middles = _draws(len(runs), tuple(map(len, samples)))
     medians = [x[ranks].mean(axis=0) for x, ranks in zip(samples, middles, strict=True)]  # of (R,) each

@@ -67,7 +67,7 @@ def test_every_mode_is_compared_with_itself_and_eager_steps_are_the_headline():
     found = comparison.by_mode(record, "lm")
     told = [(c.label, c.ratio.value) for c in found]
     assert told == [("lm, eager", pytest.approx(0.5)), ("lm, compiled", pytest.approx(3.0))]
-    (headline,) = comparison.headline_steps([record])
+    (headline,) = comparison.headlines([record])
     assert (headline.label, headline.ratio.value) == ("batch 2, eager", pytest.approx(0.5))
 
 
