@@ -137,7 +137,7 @@ def layer_table(records: Iterable[Timing], peak: float) -> pd.DataFrame:
                 "layer": label(case),
                 "work": case["work"],
                 **{f"{name} ms": 1e3 * s for name, s in seconds.items()},
-                "PyTorch ÷ MLX": str(statistics.ratio(found, "PyTorch eager", "MLX eager")),
+                "PyTorch ÷ MLX, this session": str(statistics.ratio(found, "PyTorch eager", "MLX eager")),
                 **{f"{name} %": share[name] for name in seconds},
             }
         )

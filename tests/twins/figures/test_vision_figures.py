@@ -82,7 +82,7 @@ def test_layer_table():
     first = made.iloc[0]
     assert first["layer"] == "3 × 3 convolution, 4 channels, batch 1"
     assert (first["work"], first["MLX ms"], first["PyTorch ms"]) == (BOTH_WAYS, 1.0, 0.5)
-    assert first["PyTorch ÷ MLX"] == "0.500 [0.500, 0.500]"
+    assert first["PyTorch ÷ MLX, this session"] == "0.500 [0.500, 0.500]"
     assert (first["MLX %"], first["PyTorch %"]) == pytest.approx((100 / 256, 200 / 256))
     assert made[made["layer"].str.startswith("ReLU")][["MLX %", "PyTorch %"]].isna().all().all()
 
