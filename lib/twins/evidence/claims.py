@@ -5,7 +5,6 @@ when its interval lies above the claim's limit (and the harness's own error), co
 lies below, and is undecided when the interval contains the limit.
 """
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -14,9 +13,11 @@ import pandas as pd
 import yaml
 
 from twins.evidence import queries
-from twins.evidence.published import published_benchmarks
+from twins.evidence.published import published_counts
+from twins.evidence.published.checked_tables import TOPICS
 from twins.evidence.queries import Figure
 from twins.records import store
+from twins.records.record_types import Machine
 from twins.records.store import Record
 
 FILE = store.ROOT / "data" / "claims.yaml"
@@ -39,6 +40,7 @@ class Claim:
     rule: str
     above: float
     device: str
+    chip: str
     needs: str
     published: dict
     note: str
@@ -86,13 +88,15 @@ def load(path: Path = FILE) -> list[Claim]:
 
 def _claim(path: Path, entry: dict) -> Claim:
     where = f"{path.name}, claim {entry.get('id', '?')!r}"
-    values = {"published": {}, "note": ""} | entry
+    values = {"published": {}, "note": "", "chip": ""} | entry
     known = [field.name for field in fields(Claim)]
     if wrong := sorted(values.keys() ^ set(known)):
         raise ClaimError(f"{where}: fields missing or unknown: {', '.join(wrong)}; known: {', '.join(known)}")
     for name, allowed in (("query", queries.QUERIES), ("rule", RULES), ("device", DEVICES)):
         if values[name] not in allowed:
             raise ClaimError(f"{where}: {name} is {values[name]!r}; allowed: {', '.join(map(repr, allowed))}")
+    if wrong := set(values["published"].get("topics", ())) - set(TOPICS):
+        raise ClaimError(f"{where}: published topics {sorted(wrong)}; allowed: {', '.join(TOPICS)}")
     if not isinstance(values["above"], int | float):
         raise ClaimError(f"{where}: above is {values['above']!r}; it must be a number")
     if not values["source"].startswith("http"):
@@ -159,8 +163,9 @@ def verdict(claim: Claim, records: list[Record]) -> Verdict:
     """
     figures = queries.QUERIES[claim.query].find(records, **claim.of)
     devices = {record.device for record in records}
+    chips = {r.body.chip.removeprefix("Apple ") for r in records if isinstance(r.body, Machine)}
     word, why = judge(claim, figures)
-    if claim.device and claim.device not in devices:
+    if (claim.device and claim.device not in devices) or (claim.chip and claim.chip not in chips):
         beside = f". On the {'/'.join(sorted(devices))} of this machine: {word}, {why}" if figures else ""
         return Verdict(claim, NOT_HERE, f"needs {claim.needs}{beside}", figures)
     return Verdict(claim, word, why, figures)
@@ -168,19 +173,8 @@ def verdict(claim: Claim, records: list[Record]) -> Verdict:
 
 def others(claim: Claim) -> str:
     """How many published ratios support a claim, in words; they have no intervals."""
-    rows = [row for row in published_benchmarks.benchmarks() if row.task == claim.published["task"]]
-    rows = [row for row in rows if re.search(claim.published["workload"], row.workload) and row.ratio]
-    rows = [row for row in rows if row.on_gpu and "NVIDIA" not in row.chip]
-    if not rows:
-        return "none collected"
-    ratios = sorted(row.ratio for row in rows if row.ratio)
-    limit = claim.published.get("above", claim.above)
-    over = sum(ratio > limit for ratio in ratios)
-    sources = len({row.source_id for row in rows})
-    return (
-        f"{over} of {len(rows)} pairs from {sources} source{'s' if sources > 1 else ''} above "
-        f"{limit:g}; {ratios[0]:.2f} to {ratios[-1]:.2f}"
-    )
+    chosen = published_counts.about(claim.published["topics"], claim.chip)
+    return published_counts.told(chosen, claim.published.get("above", claim.above))
 
 
 def table(verdicts: Iterable[Verdict]) -> pd.DataFrame:

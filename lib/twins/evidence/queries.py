@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from twins.evidence.published import published_benchmarks
-from twins.records.record_types import Breadth, Conversion, Precision, Timing
+from twins.records.record_types import Breadth, Conversion, Finding, Precision, Timing
 from twins.records.store import Record
 from twins.timing import comparison, statistics
 
@@ -222,6 +222,26 @@ def core_ml(records: list[Record]) -> list[Figure]:
     ]
 
 
+def saved_by_sharing(records: list[Record]) -> list[Figure]:
+    """MLX's training step with hand-overs forced over the same step without any."""
+    figures = []
+    for body in _timings(records, ["step with hand-overs"]):
+        runs = comparison.runs(body)
+        for forced in comparison.variants(runs):
+            if forced in ("MLX through NumPy", "MLX copied"):
+                ratio = statistics.ratio(runs, forced, "MLX none")
+                case = {name: str(body.case[name]) for name in CASE if name in body.case}
+                label = ", ".join([forced, *case.values()])
+                figures.append(Figure(label, ratio.value, ratio.low, ratio.high, case))
+    return figures
+
+
+def tried(records: list[Record], finding: str) -> list[Figure]:
+    """What a statement that was tried live came to."""
+    found = [record.body for record in records if isinstance(record.body, Finding)]
+    return [_point(body.told, body.effect) for body in found if body.name == finding]
+
+
 QUERIES: dict[str, Query] = {
     "speed": Query(speed, "PyTorch's time ÷ MLX's"),
     "copying": Query(copying, "share of alternating work that is copying"),
@@ -234,5 +254,7 @@ QUERIES: dict[str, Query] = {
     "shipped_precision": Query(
         shipped_precision, "float32 of both frameworks as exact as shipped as when asked for (1) or not (0)"
     ),
+    "saved_by_sharing": Query(saved_by_sharing, "MLX's step with hand-overs ÷ without"),
+    "tried": Query(tried, "what works of what was tried"),
     "core_ml": Query(core_ml, "packages that Core ML itself ran (1)"),
 }

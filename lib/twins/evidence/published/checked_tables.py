@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
-TOPICS = """language model training, BERT training, ResNet training, other vision training,
+TOPICS = re.split(
+    r",\s+",
+    """language model training, BERT training, ResNet training, other vision training,
 keyword spotting training, other training, part of a training step, text generation, speech transcription,
-speech synthesis, image generation, other inference, hand-over, single operation""".replace("\n", " ").split(
-    ", "
+speech synthesis, image generation, other inference, hand-over, single operation""",
 )
 # What the columns of these names hold, whichever table they are in.
 _ALLOWED = {
@@ -19,7 +20,7 @@ _ALLOWED = {
     "known": ("executed", "computed", "counted", "read", "seen"),
 }
 _ADDRESSES = ("url", "pytorch_source", "mlx_source")
-_FILLED = ("source_id", "finding", "where", "read", "why")
+_FILLED = ("source_id", "finding", "where")
 _DATE = re.compile(r"\d{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?)?")
 _DATES = {"date_from": "", "date_to": "", "seen": None}  # and what may stand in place of a date
 
@@ -29,6 +30,7 @@ class PublishedError(ValueError):
 
 
 def read(path: Path, kind: type, check: Callable = lambda row: "") -> list:
+    """The rows of a table, none with a fault that `check` names. Errors: PublishedError with its line."""
     rows = []
     with path.open(newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)

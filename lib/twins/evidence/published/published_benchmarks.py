@@ -75,11 +75,6 @@ class Benchmark:
         return not self.pytorch_backend.startswith(("cpu", "cuda")) and "NVIDIA" not in self.chip
 
     @property
-    def measured(self) -> tuple:
-        """When and on what it was measured: equal in two rows of one measurement."""
-        return self.date_from, self.chip, self.gpu_cores, self.memory_gb, self.framework_versions
-
-    @property
     def model(self) -> str:
         """The chip's plain name, such as M3 Max, or an empty string where it is not stated."""
         found = re.match(r"M\d( (Pro|Max|Ultra))?", self.chip)
@@ -174,34 +169,18 @@ class Platform:
     notes: str
 
 
-@dataclass(frozen=True)
-class Unusable:
-    """A source that was looked up and gave no row: what of it could be read, and why none came in."""
-
-    source: str
-    url: str
-    seen: str
-    read: str
-    why: str
-
-
 def benchmarks(path: Path = FOLDER / "published_benchmarks.csv") -> list[Benchmark]:
     """Every published pair of figures, checked; PublishedError names the file and line of a bad row."""
     audited = {f"{each.source_id}/{each.benchmark}" for each in audit()}
     rows = read(path, Benchmark, lambda row: _check_benchmark(row, audited))
-    kept = {(f"{row.source_id}/{row.workload}", row.measured) for row in rows if not row.same_as}
-    for number, row in enumerate(rows, 1):
-        if row.same_as and (row.same_as, row.measured) not in kept:
+    kept = {f"{row.source_id}/{row.workload}, {row.chip}, {row.date_from}" for row in rows if not row.same_as}
+    for row in rows:
+        if row.same_as and f"{row.same_as}, {row.chip}, {row.date_from}" not in kept:
+            where = f"{path}, {row.source_id}, {row.workload}, {row.chip}"
             raise PublishedError(
-                f"{path}, row {number}: same_as is {row.same_as!r}, allowed is the source/workload of a row "
-                "of the same date, chip and versions that repeats none itself."
+                f"{where}: same_as is {row.same_as!r}, allowed is a kept row of that chip and date."
             )
     return rows
-
-
-def unusable(path: Path = FOLDER / "no_figures.csv") -> list[Unusable]:
-    """Every source that was read and gave no row; PublishedError names the file and line of a bad row."""
-    return read(path, Unusable)
 
 
 def chips(path: Path = FOLDER / "apple_chips.csv") -> list[Chip]:

@@ -21,45 +21,28 @@ from twins.timing.comparison import Comparison
 class Kind:
     """One kind of work: which published rows are of it, and which of our records.
 
-    `topics` are those of the published rows. `match` are entries of a timing's case; `variants` two to
-    compare, PyTorch's first, or each at its best.
+    `topic` is that of the published rows. `match` are entries of a timing's case; `variants` two to compare,
+    PyTorch's first, or each at its best.
     """
 
     label: str
-    topics: tuple[str, ...]
+    topic: str
     notebook: str
     subject: str
     match: dict[str, str]
     variants: tuple[str, str] | None = None
 
 
+LM, STEP, F32 = {"twin": "transformer_lm"}, "training step", {"dtype": "float32"}
+SWITCHED = ("PyTorch CPU then GPU, copied", "MLX CPU then GPU, shared")
 KINDS = (
-    Kind(
-        "Training a transformer LM",
-        ("language model training",),
-        "02_transformer_lm",
-        "training step",
-        {"twin": "transformer_lm"},
-    ),
-    Kind("Training BERT", ("BERT training",), "03_bert", "training step", {"twin": "bert"}),
-    Kind("Training a ResNet", ("ResNet training",), "04_vision", "training step", {"twin": "resnet"}),
-    Kind("Training a ViT", (), "04_vision", "training step", {"twin": "vit"}),
-    Kind("Generating text", ("text generation",), "06_inference", "token", {"dtype": "float32"}),
-    Kind(
-        "Transcribing speech",
-        ("speech transcription",),
-        "06_inference",
-        "decoder step",
-        {"dtype": "float32"},
-    ),
-    Kind(
-        "Changing between CPU and GPU",
-        ("hand-over",),
-        "05_unified_memory",
-        "switching",
-        {},
-        ("PyTorch CPU then GPU, copied", "MLX CPU then GPU, shared"),
-    ),
+    Kind("Training a transformer LM", "language model training", "02_transformer_lm", STEP, LM),
+    Kind("Training BERT", "BERT training", "03_bert", STEP, {"twin": "bert"}),
+    Kind("Training a ResNet", "ResNet training", "04_vision", STEP, {"twin": "resnet"}),
+    Kind("Training a ViT", "", "04_vision", STEP, {"twin": "vit"}),
+    Kind("Generating text", "text generation", "06_inference", "token", F32),
+    Kind("Transcribing speech", "speech transcription", "06_inference", "decoder step", F32),
+    Kind("Changing between CPU and GPU", "hand-over", "05_unified_memory", "switching", {}, SWITCHED),
 )
 
 
@@ -75,7 +58,7 @@ class Pair:
 def pairs(rows: list[Benchmark], found: Found, machine: str) -> list[Pair]:
     """Every kind with its published rows, of those that count, and this machine's newest ratios."""
     return [
-        Pair(kind.label, [row for row in rows if row.topic in kind.topics], _measured(kind, found, machine))
+        Pair(kind.label, [row for row in rows if row.topic == kind.topic], _measured(kind, found, machine))
         for kind in KINDS
     ]
 
@@ -106,9 +89,8 @@ def table(found: Iterable[Pair]) -> pd.DataFrame:
         ends = sorted(end for row in pair.published for end in row.span)
         chips = sorted({row.generation or "chip not stated" for row in pair.published})
         here = sorted(row.ratio.value for row in pair.measured)
-        rows.append(
-            (pair.label, _range(ends), _range(here), len(pair.published), len(here), ", ".join(chips))
-        )
+        counts = len(pair.published), len(here)
+        rows.append((pair.label, _range(ends), _range(here), *counts, ", ".join(chips)))
     columns = ["kind of work", "published, PyTorch ÷ MLX", "here, PyTorch ÷ MLX", "published"]
     return pd.DataFrame(rows, columns=[*columns, "measured here", "published on"])
 

@@ -1,8 +1,4 @@
-"""Which published figures count, in all and for a claim, and sentences that say how many.
-
-What a figure must be to come in and to count is written in data/published/README.md. Every printed count of
-published figures is of what `select` counts.
-"""
+"""Which published figures count, by the criteria in data/published/README.md, and how many in words."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -12,7 +8,6 @@ from twins.evidence.published import published_benchmarks
 from twins.evidence.published.published_benchmarks import Audited, Benchmark
 from twins.timing.statistics import TIE
 
-CRITERIA = published_benchmarks.FOLDER / "README.md"
 NO_PAIR, ELSEWHERE, VOID, REPEATED = "without a comparable pair", "not on an Apple GPU", "void", "repeated"
 
 
@@ -46,40 +41,29 @@ def _reason(row: Benchmark, void: set[str]) -> str:
     return REPEATED if row.same_as else ""
 
 
-def selection() -> Selection:
-    """What counts of the published figures in data/published."""
-    return select(published_benchmarks.benchmarks(), published_benchmarks.audit())
-
-
-def about(chosen: Selection, topics: Iterable[str], chip: str = "") -> Selection:
-    """The part of a selection that is of some topics, and of one chip where it is named."""
-    wanted = set(topics)
-
-    def keep(rows: list[Benchmark]) -> list[Benchmark]:
-        return [row for row in rows if row.topic in wanted and chip in ("", row.model)]
-
-    return Selection(keep(chosen.counted), {why: keep(rows) for why, rows in chosen.left_out.items()})
+def about(topics: Iterable[str], chip: str = "") -> Selection:
+    """What counts of the published figures of some topics, and of one chip where it is named."""
+    rows = [row for row in published_benchmarks.benchmarks() if row.topic in topics]
+    return select([row for row in rows if chip in ("", row.model)], published_benchmarks.audit())
 
 
 def told(chosen: Selection, limit: float) -> str:
     """How many of the counted figures lie above a limit, in words: a range only where it does as a whole."""
-    rows = chosen.counted
-    left = [f"{len(own)} {why}" for why, own in chosen.left_out.items() if own and why != NO_PAIR]
-    rest = f"; left out: {', '.join(left)}" if left else ""
+    rows, left = chosen.counted, _reasons(chosen, VOID, REPEATED, ELSEWHERE)
     if not rows:
-        return f"none usable{rest}" if rest else "none collected"
-    above = sum(row.span[0] > limit for row in rows)
-    open_ = sum(row.span[0] <= limit <= row.span[1] and row.span[0] < row.span[1] for row in rows)
-    low, high = min(row.span[0] for row in rows), max(row.span[1] for row in rows)
-    return (
-        f"{above} of {len(rows)} {'pair' if len(rows) == 1 else 'pairs'} from {_sources(rows)} above "
-        f"{limit:g}{f', {open_} undecided' if open_ else ''}; {low:.3f} to {high:.3f}{rest}"
+        return f"none usable; left out: {left}" if left else "none collected"
+    sources = len({row.source_id for row in rows})
+    lows, highs = [row.span[0] for row in rows], [row.span[1] for row in rows]
+    above, below = sum(low > limit for low in lows), sum(high <= limit for high in highs)
+    text = (
+        f"{above} of {len(rows)} pairs from {'one source' if sources == 1 else f'{sources} sources'} above "
     )
+    text += f"{limit:g}" + (f", {len(rows) - above - below} undecided" if above + below < len(rows) else "")
+    return f"{text}; {min(lows):.3f} to {max(highs):.3f}" + (f"; left out: {left}" if left else "")
 
 
-def _sources(rows: list[Benchmark]) -> str:
-    number = len({row.source_id for row in rows})
-    return "one source" if number == 1 else f"{number} sources"
+def _reasons(chosen: Selection, *reasons: str) -> str:
+    return ", ".join(f"{len(own)} {why}" for why in reasons if (own := chosen.left_out[why]))
 
 
 def totals(rows: list[Benchmark]) -> str:
@@ -88,15 +72,17 @@ def totals(rows: list[Benchmark]) -> str:
         return "No published ratio is recorded."
     most, number = Counter(row.source_id for row in rows).most_common(1)[0]
     models = [row for row in rows if row.topic != "single operation"]
-    apart = f"Without single operations: {_sides(models)}." if models else "All are of single operations."
-    return f"Published figures on GPUs: {_sides(rows)}; {number} of them from one source, {most}. {apart}"
+    return (
+        f"Of {_sides(rows)}; {number} of them are from one source, {most}. "
+        f"Without single operations, of {_sides(models)}."
+    )
 
 
 def _sides(rows: list[Benchmark]) -> str:
     sides = Counter(winner(row.span) for row in rows)
     return (
-        f"of {len(rows)} that count, MLX is ahead in {sides['MLX']}, PyTorch in {sides['PyTorch']}, and "
-        f"{sides[None]} are within {100 * (TIE - 1):.0f} % of equal or on both sides of it"
+        f"{len(rows)} published figures that count, MLX is ahead in {sides['MLX']}, PyTorch in "
+        f"{sides['PyTorch']}, and {sides[None]} are within {100 * (TIE - 1):.0f} % of equal or on both sides"
     )
 
 
@@ -108,11 +94,11 @@ def winner(span: tuple[float, float]) -> str | None:
 def left_out(chosen: Selection) -> str:
     """How many collected figures do not count, and why, in one sentence."""
     number = sum(map(len, chosen.left_out.values()))
-    why = ", ".join(f"{len(rows)} {reason}" for reason, rows in chosen.left_out.items())
-    return f"{number} of {number + len(chosen.counted)} collected figures do not count: {why}."
+    collected = number + len(chosen.counted)
+    return f"{number} of {collected} collected figures do not count: {_reasons(chosen, *chosen.left_out)}."
 
 
 def criteria() -> str:
     """The criteria of inclusion, as data/published/README.md writes them."""
-    text = CRITERIA.read_text(encoding="utf-8")
+    text = (published_benchmarks.FOLDER / "README.md").read_text(encoding="utf-8")
     return text.partition("## What comes in, and what counts\n")[2].partition("\n## ")[0].strip()

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from twins.evidence.published import published_counts
-from twins.evidence.published.published_benchmarks import Audited, Benchmark, Unusable
+from twins.evidence.published import published_benchmarks, published_counts
+from twins.evidence.published.published_benchmarks import Audited, Benchmark
 from twins.records.record_types import Breadth, Finding
 
 
@@ -32,11 +32,10 @@ def _source(name: str, rows: list[Benchmark], audited: list[Audited]) -> tuple:
     return name, len(rows), len(counted), span, when, ", ".join(chips), tasks, len(own), rows[0].url
 
 
-def unusable(rows: Iterable[Unusable]) -> pd.DataFrame:
+def unusable() -> pd.DataFrame:
     """What was looked up and gave no figure: what could be read, and why nothing came in."""
-    columns = ["source", "could be read", "why no figure", "looked up", "address"]
-    made = [(row.source, row.read, row.why, row.seen, row.url) for row in rows]
-    return pd.DataFrame(made, columns=columns)
+    columns = {"read": "could be read", "why": "why no figure", "seen": "looked up", "url": "address"}
+    return pd.read_csv(published_benchmarks.FOLDER / "no_figures.csv").rename(columns=columns)
 
 
 def live(found: Iterable[Finding], audited: Iterable[Audited]) -> pd.DataFrame:
@@ -50,6 +49,12 @@ def live(found: Iterable[Finding], audited: Iterable[Audited]) -> pd.DataFrame:
     ]
     columns = ["finding", "with the defect", "without", "here", "what is read", "found in"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def tried(found: Iterable[Finding]) -> pd.DataFrame:
+    """Every statement that was tried: how much of it works, the control, and what came of it."""
+    rows = [(f.name, f.effect, f.control, f.measure, f.told) for f in found]
+    return pd.DataFrame(rows, columns=["statement", "works", "control", "what is counted", "what came of it"])
 
 
 def findings(audited: Iterable[Audited], found: Iterable[Finding]) -> pd.DataFrame:
