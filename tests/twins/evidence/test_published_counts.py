@@ -1,4 +1,4 @@
-"""Every printed count of published figures is tied to its rows: counted here again, from the CSV files alone."""
+"""Every printed count of published figures is tied to its rows: counted again, from the CSV files alone."""
 
 import csv
 import re

@@ -8,6 +8,7 @@ Export in MLX: https://ml-explore.github.io/mlx/build/html/usage/export.html
 import inspect
 import re
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from twins.frameworks import mx  # isort: skip  (its BLAS must be loaded before mlx.nn)
@@ -72,11 +73,8 @@ def _saved(kind: str) -> tuple[float, str]:
     program = mb.program(input_specs=[mb.TensorSpec(shape=(1,))])(lambda x: mb.relu(x=x))
     model = ct.convert(program, convert_to=kind, skip_model_load=True)
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "one.mlmodel"
-        try:
-            model.save(str(path))
-        except Exception as refused:
-            if type(refused) is not Exception:  # coremltools raises the bare class here
-                raise
-            return 0.0, str(refused).partition(". ")[0]
-        return float(path.is_file()), "saved"
+        with ThreadPoolExecutor(1) as pool:  # coremltools raises Exception itself; any other one is a fault
+            refused = pool.submit(model.save, str(path := Path(folder) / "one.mlmodel")).exception()
+        if refused and type(refused) is not Exception:
+            raise refused
+        return float(path.is_file()), str(refused or "saved").partition(". ")[0]
