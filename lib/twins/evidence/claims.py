@@ -95,8 +95,8 @@ def _claim(path: Path, entry: dict) -> Claim:
     for name, allowed in (("query", queries.QUERIES), ("rule", RULES), ("device", DEVICES)):
         if values[name] not in allowed:
             raise ClaimError(f"{where}: {name} is {values[name]!r}; allowed: {', '.join(map(repr, allowed))}")
-    if wrong := set(values["published"].get("topics", ())) - set(TOPICS):
-        raise ClaimError(f"{where}: published topics {sorted(wrong)}; allowed: {', '.join(TOPICS)}")
+    if unknown := set(values["published"].get("topics", ())) - set(TOPICS):
+        raise ClaimError(f"{where}: published topics {sorted(unknown)}; allowed: {', '.join(TOPICS)}")
     if not isinstance(values["above"], int | float):
         raise ClaimError(f"{where}: above is {values['above']!r}; it must be a number")
     if not values["source"].startswith("http"):
