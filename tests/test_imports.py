@@ -29,6 +29,7 @@ def test_models_import_only_the_frameworks(name):
 
 
 LIVE = {"twins.evidence.breadth", "twins.evidence.published.audit"}  # look into the frameworks themselves
+LIVE |= {"twins.evidence.published.export_checks"}
 READS = [n for n in KNOWN if n.startswith(("twins.evidence", "twins.records")) and n not in LIVE]
 READS += [
     f"twins.figures.{name}_figures" for name in ("training", "vision", "published", "roofline", "machine")

@@ -4,7 +4,6 @@ A claim's rule is in the file, and rules.py applies it. Rules have a version: da
 changed after verdicts had been seen, why, and which verdicts that changed.
 """
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -13,10 +12,12 @@ import pandas as pd
 import yaml
 
 from twins.evidence import queries, rules
-from twins.evidence.published import published_benchmarks
+from twins.evidence.published import published_counts
+from twins.evidence.published.checked_tables import TOPICS
 from twins.evidence.queries import Figure
 from twins.evidence.rules import CONTRADICTED, DEPENDS, SUPPORTED, UNDECIDED, Limits
 from twins.records import store
+from twins.records.record_types import Machine
 from twins.records.store import Record
 
 FILE = store.ROOT / "data" / "claims.yaml"
@@ -39,6 +40,7 @@ class Claim:
     above: float
     least: float
     device: str
+    chip: str
     needs: str
     published: dict
     note: str
@@ -88,13 +90,15 @@ def load(path: Path = FILE) -> list[Claim]:
 
 def _claim(path: Path, entry: dict) -> Claim:
     where = f"{path.name}, claim {entry.get('id', '?')!r}"
-    values = {"published": {}, "note": "", "least": entry.get("above")} | entry
+    values = {"published": {}, "note": "", "chip": "", "least": entry.get("above")} | entry
     known = [field.name for field in fields(Claim)]
     if wrong := sorted(values.keys() ^ set(known)):
         raise ClaimError(f"{where}: fields missing or unknown: {', '.join(wrong)}; known: {', '.join(known)}")
     for name, allowed in (("query", queries.QUERIES), ("rule", rules.RULES), ("device", DEVICES)):
         if values[name] not in allowed:
             raise ClaimError(f"{where}: {name} is {values[name]!r}; allowed: {', '.join(map(repr, allowed))}")
+    if unknown := set(values["published"].get("topics", ())) - set(TOPICS):
+        raise ClaimError(f"{where}: published topics {sorted(unknown)}; allowed: {', '.join(TOPICS)}")
     for name in ("above", "least"):
         if not isinstance(values[name], int | float):
             raise ClaimError(f"{where}: {name} is {values[name]!r}; it must be a number")
@@ -117,8 +121,9 @@ def verdict(claim: Claim, records: list[Record]) -> Verdict:
     """
     figures = queries.QUERIES[claim.query].find(records, **claim.of)
     devices = {record.device for record in records}
+    chips = {r.body.chip.removeprefix("Apple ") for r in records if isinstance(r.body, Machine)}
     word, why = judge(claim, figures)
-    if claim.device and claim.device not in devices:
+    if (claim.device and claim.device not in devices) or (claim.chip and claim.chip not in chips):
         beside = f". On the {'/'.join(sorted(devices))} of this machine: {word}, {why}" if figures else ""
         return Verdict(claim, NOT_HERE, f"needs {claim.needs}{beside}", figures)
     return Verdict(claim, word, why, figures)
@@ -126,19 +131,8 @@ def verdict(claim: Claim, records: list[Record]) -> Verdict:
 
 def others(claim: Claim) -> str:
     """How many published ratios support a claim, in words; they have no intervals."""
-    rows = [row for row in published_benchmarks.benchmarks() if row.task == claim.published["task"]]
-    rows = [row for row in rows if re.search(claim.published["workload"], row.workload) and row.ratio]
-    rows = [row for row in rows if row.on_gpu and "NVIDIA" not in row.chip]
-    if not rows:
-        return "none collected"
-    ratios = sorted(row.ratio for row in rows if row.ratio)
-    limit = claim.published.get("above", claim.above)
-    over = sum(ratio > limit for ratio in ratios)
-    sources = len({row.source_id for row in rows})
-    return (
-        f"{over} of {len(rows)} pairs from {sources} source{'s' if sources > 1 else ''} above "
-        f"{limit:g}; {ratios[0]:.2f} to {ratios[-1]:.2f}"
-    )
+    chosen = published_counts.about(claim.published["topics"], claim.chip)
+    return published_counts.told(chosen, claim.published.get("above", claim.above))
 
 
 def table(verdicts: Iterable[Verdict]) -> pd.DataFrame:

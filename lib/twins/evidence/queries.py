@@ -11,7 +11,7 @@ import numpy as np
 
 from twins.evidence import measurements
 from twins.evidence.published import published_benchmarks
-from twins.records.record_types import Breadth, Conversion, Precision, Timing
+from twins.records.record_types import Breadth, Conversion, Finding, Precision, Timing
 from twins.records.store import Record
 from twins.timing import comparison, sessions, statistics
 from twins.timing.sessions import Sessions
@@ -232,6 +232,26 @@ def core_ml(records: list[Record]) -> list[Figure]:
     ]
 
 
+def saved_by_sharing(records: list[Record]) -> list[Figure]:
+    """MLX's training step with hand-overs forced over the same step without any."""
+    figures = []
+    for own in measurements.by_case(records, "step with hand-overs"):
+        found = [comparison.runs(each) for each in own]
+        for forced in ("MLX through NumPy", "MLX copied"):
+            if all(forced in comparison.variants(runs) for runs in found):
+                logs = (sessions.logs(runs, forced, "MLX none") for runs in found)
+                case = {name: str(own[0].case[name]) for name in CASE if name in own[0].case}
+                label = ", ".join([forced, *case.values()])
+                figures.append(timed_figure(label, sessions.pooled(logs, "training step"), case))
+    return figures
+
+
+def tried(records: list[Record], finding: str) -> list[Figure]:
+    """What a statement that was tried live came to."""
+    found = [record.body for record in records if isinstance(record.body, Finding)]
+    return [_point(body.told, body.effect) for body in found if body.name == finding]
+
+
 QUERIES: dict[str, Query] = {
     "speed": Query(speed, "PyTorch's time ÷ MLX's"),
     "copying": Query(copying, "share of alternating work that is copying"),
@@ -244,5 +264,7 @@ QUERIES: dict[str, Query] = {
     "shipped_precision": Query(
         shipped_precision, "float32 of both frameworks as exact as shipped as when asked for (1) or not (0)"
     ),
+    "saved_by_sharing": Query(saved_by_sharing, "MLX's step with hand-overs ÷ without"),
+    "tried": Query(tried, "what works of what was tried"),
     "core_ml": Query(core_ml, "packages that Core ML itself ran (1)"),
 }

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
-from twins.evidence.published import published_tables
+from twins.evidence.published import published_counts, published_tables
 from twins.evidence.published.published_benchmarks import Benchmark
 from twins.evidence.published.published_comparison import Pair
 from twins.figures.style import (
@@ -57,7 +57,7 @@ def _strips(
 ) -> Figure:
     groups = defaultdict(list)
     for row in rows:
-        if row.ratio and row.on_gpu:
+        if row.span:
             groups[list(TASKS).index(row.task), key(row)].append(row)
     if not groups:
         return nothing("no published ratio was read")
@@ -71,20 +71,22 @@ def _strips(
         range(len(order)), [f"{list(TASKS.values())[task]}, {name}" for task, name in order], color=INK
     )
     every = [row for each in groups.values() for row in each]
-    ratio_axis(axes, 1.3 * max(max(row.ratio, 1 / row.ratio) for row in every))
+    ratio_axis(axes, 1.3 * max(max(row.span[1], 1 / row.span[0]) for row in every))
     told = [f"{list(TASKS.values())[t]}, {name}: {_told(groups[t, name])}" for t, name in order]
     title = _turning(groups, order)
     headline(
         axes, title, f"By what was timed and {what}. Bar: median; right: figures and sources; band: a tie"
     )
-    return Figure(canvas, f"{title}. {published_tables.sides(every)} Medians: {'; '.join(told)}.")
+    return Figure(canvas, f"{title}. {published_counts.totals(every)} Medians: {'; '.join(told)}.")
 
 
 def _strip(axes: Axes, y: int, rows: list[Benchmark]) -> None:
     """The ratios of one group, spread a little so that equal ones are seen, their median and their number."""
     ratios = np.array([row.ratio for row in rows])
     spread = np.random.default_rng(0).uniform(-0.22, 0.22, len(rows)) if len(rows) > 1 else np.zeros(1)
-    axes.scatter(ratios, y + spread, s=16, c=[_colour(_winner(r)) for r in ratios], alpha=0.55, lw=0)
+    axes.scatter(ratios, y + spread, s=16, c=[_side(row) for row in rows], alpha=0.55, lw=0)
+    for row, low in zip(rows, spread, strict=True):  # a range is a line
+        axes.plot(row.span, [y + low] * 2, color=_side(row), lw=1, alpha=0.55)
     axes.plot([np.median(ratios)] * 2, [y - 0.36, y + 0.36], color=INK, lw=2.2, solid_capstyle="butt")
     text = f"{len(rows)} from {len({row.source_id for row in rows})}"
     look = {"xycoords": axes.get_yaxis_transform(), "textcoords": "offset points", "va": "center"}
@@ -95,10 +97,9 @@ def _told(rows: list[Benchmark]) -> str:
     return f"{np.median([row.ratio for row in rows]):.2f} over {len(rows)}"
 
 
-def _winner(ratio: float) -> str | None:
-    if 1 / statistics.TIE <= ratio <= statistics.TIE:
-        return None
-    return "MLX" if ratio > 1 else "PyTorch"
+def _side(row: Benchmark) -> str:
+    """The colour of who is ahead in a published figure."""
+    return _colour(published_counts.winner(row.span))
 
 
 def _colour(winner: str | None) -> str:
@@ -111,8 +112,7 @@ def _turning(groups: dict, order: list) -> str:
     both = [
         group
         for group in many
-        if min(r.ratio for r in groups[group]) < 1 / statistics.TIE
-        and max(r.ratio for r in groups[group]) > statistics.TIE
+        if {"MLX", "PyTorch"} <= {published_counts.winner(row.span) for row in groups[group]}
     ]
     return f"Each framework is the faster one somewhere in {len(both)} of {len(many)} groups of figures"
 
@@ -154,7 +154,7 @@ def _operation(axes: Axes, name: str, rows: list[Benchmark]) -> None:
     for generation in sorted({row.generation for row in rows}):
         own = [row for row in rows if row.generation == generation]
         days = [np.datetime64(row.date_from) for row in own]
-        colours = [_colour(_winner(row.ratio)) for row in own]
+        colours = [_side(row) for row in own]
         axes.scatter(
             days, [r.ratio for r in own], c=colours, marker=SHAPES.get(generation, "x"), s=34, alpha=0.75
         )
@@ -195,6 +195,8 @@ def beside(pairs: list[Pair], machine: str) -> Figure:
     for y, (pair, measured) in enumerate(lines):
         if measured is None:
             ratios = [row.ratio for row in pair.published]
+            for row in pair.published:
+                axes.plot(row.span, [y, y], color=MUTED, lw=1.3)
             axes.plot(ratios, [y] * len(ratios), "D", ms=6.5, mfc=PAPER, mec=MUTED, mew=1.3, ls="none")
             labels.append(f"{pair.label}{'' if ratios else ': none published'}")
         else:
@@ -219,7 +221,7 @@ def _own(axes: Axes, y: int, row: Comparison) -> None:
 
 def _reaches(pairs: list[Pair]) -> list[float]:
     """How far from 1 every figure lies, as a factor."""
-    ratios = [row.ratio for pair in pairs for row in pair.published]
+    ratios = [end for pair in pairs for row in pair.published for end in row.span]
     ratios += [end for pair in pairs for row in pair.measured for end in (row.ratio.low, row.ratio.high)]
     return [max(ratio, 1 / ratio) for ratio in ratios]
 
@@ -231,7 +233,8 @@ def _agreement(pairs: list[Pair]) -> str:
     same = [
         pair
         for pair in both
-        if {_winner(row.ratio) for row in pair.published} & {row.winner for row in pair.measured}
+        if {published_counts.winner(row.span) for row in pair.published}
+        & {row.winner for row in pair.measured}
     ]
     return f"This machine is on a side that others published in {len(same)} of {len(both)} kinds of work"
 

@@ -207,9 +207,10 @@ class Breadth(Body, frozen=True):
 
 
 class Finding(Body, frozen=True):
-    """A defect found in a published comparison, reproduced live with a small model of our own.
+    """A defect found in a published comparison, or a statement, tried live with a small model of our own.
 
-    `effect` is what `measure` reads with the defect, `control` what it reads without.
+    `effect` is what `measure` reads with the defect, or of what the statement says; `control` what it reads
+    without. `told` says what was tried and what came of it.
     """
 
     name: str
@@ -217,6 +218,7 @@ class Finding(Body, frozen=True):
     effect: float
     control: float
     reproduced: bool
+    told: str = ""
 
 
 class Traffic(Body, frozen=True):

@@ -1,9 +1,12 @@
 """The audit's findings are reproduced live: with the defect, and without it."""
 
+import mlx.nn
 import numpy as np
 import pytest
+import torch
 
 from twins.evidence.published import audit, published_benchmarks
+from twins.frameworks import mx
 
 LIVE = {found.name: found for found in audit.findings()}
 
@@ -58,3 +61,19 @@ def test_scatter_adds_where_it_is_kept():
 
 def test_the_table_of_findings_names_every_live_one_and_no_other():
     assert {row.live for row in published_benchmarks.audit() if row.live} == set(LIVE)
+
+
+def test_a_layer_of_mlx_keeps_its_weights_type_for_half_inputs():
+    """Found in taneja_mac_ml, layers: products of a half input with weights as made are float32."""
+    layer, x = mlx.nn.Linear(4, 4), mx.ones((2, 4), mx.float16)
+    assert layer(x).dtype == mx.float32
+    layer.set_dtype(mx.float16)
+    assert layer(x).dtype == mx.float16
+
+
+def test_a_lower_triangle_of_minus_infinity_hides_the_past_and_breaks_the_last_row():
+    """Found in unixpickle, transformer."""
+    mask = torch.tril(torch.full((4, 4), float("-inf")))
+    weights = torch.softmax(mask, -1)
+    assert weights[0].tolist() == pytest.approx([0, 1 / 3, 1 / 3, 1 / 3])
+    assert weights[3].isnan().all() and not weights[:3].isnan().any()

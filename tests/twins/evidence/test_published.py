@@ -7,7 +7,7 @@ from twins.evidence.published import published_benchmarks
 
 def test_every_row_loads_with_its_address():
     rows = published_benchmarks.benchmarks()
-    assert len(rows) == 316
+    assert len(rows) == 342
     assert all(row.url.startswith("http") for row in rows)
 
 
@@ -16,9 +16,15 @@ def test_ratio_has_one_orientation():
     assert min(ratios.values()) > 0
     for row in published_benchmarks.benchmarks():
         if row.ratio and row.unit == "ms":
-            assert row.ratio == row.pytorch_low / row.mlx_low
+            assert row.ratio == pytest.approx(row.pytorch_low / row.mlx_low)
         if row.ratio and row.unit == "images/s":
-            assert row.ratio == row.mlx_low / row.pytorch_low
+            assert row.ratio == pytest.approx(row.mlx_low / row.pytorch_low)
+
+
+def test_a_range_has_a_span_and_a_middle():
+    row = next(r for r in published_benchmarks.benchmarks() if r.source_id == "hf_harshitkgupta")
+    assert row.span == pytest.approx((1 / 5.7, 1 / 2.2))
+    assert row.ratio == pytest.approx((2.2 * 5.7) ** -0.5)
 
 
 def test_chips_are_numeric():

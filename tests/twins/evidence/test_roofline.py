@@ -29,9 +29,20 @@ def chip(name="X1", gb=100.0, tflops=1.0, unsourced=False, cores=10) -> Chip:
 
 def row(**more) -> Benchmark:
     values = {"source_id": "s", "url": "http://x", "date_from": "", "date_to": "", "chip": "X1"}
-    values |= {"gpu_cores": None, "memory_gb": None, "workload": "w", "task": "train", "metric": "time"}
+    values |= {
+        "gpu_cores": None,
+        "memory_gb": None,
+        "workload": "w",
+        "task": "train",
+        "metric": "time",
+        "topic": "other training",
+    }
     values |= {"unit": "s", "pytorch_low": 4.0, "pytorch_high": 4.0, "mlx_low": 2.0, "mlx_high": 2.0}
-    return Benchmark(**values | {"pytorch_backend": "mps", "framework_versions": "", "notes": ""} | more)
+    return Benchmark(
+        **values
+        | {"pytorch_backend": "mps", "framework_versions": "", "notes": "", "benchmark": "", "same_as": ""}
+        | more
+    )
 
 
 def workload(**more) -> Workload:

@@ -3,34 +3,24 @@
 Where they come from, and what was cleaned: data/published/README.md.
 """
 
-import csv
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
+
+from twins.evidence.published.checked_tables import PublishedError, read
 
 FOLDER = Path(__file__).resolve().parents[4] / "data" / "published"
 _TIMES = {"ms": 1e-3, "s": 1.0, "us": 1e-6}
-_RATES = ("images/s", "samples/s", "it/s", "tokens/s")
-# What the columns of these names hold, whichever table they are in.
-_ALLOWED = {
-    "task": ("train", "inference", "op", "transfer"),
-    "favours": ("MLX", "PyTorch", "neither", "void"),
-    "known": ("executed", "computed", "counted", "read", "seen"),
-}
-_ADDRESSES = ("url", "pytorch_source", "mlx_source")
-_FILLED = ("source_id", "finding", "where")
-_DATE = re.compile(r"\d{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?)?")
-_DATES = {"date_from": "", "date_to": "", "seen": None}  # and what may stand in place of a date
-
-
-class PublishedError(ValueError):
-    """A row of a published table does not match its columns."""
+_RATES = ("images/s", "samples/s", "it/s", "tokens/s", "TFLOP/s", "x")
 
 
 @dataclass(frozen=True)
 class Benchmark:
-    """One published pair of figures; a range has a low below its high, None is not stated."""
+    """One published pair of figures; a range has a low below its high, None is not stated.
+
+    `benchmark` names what the audit calls it, as source/benchmark; `same_as` a row, as source/workload, of
+    the same measurement. Both are empty where there is none.
+    """
 
     source_id: str
     url: str
@@ -41,6 +31,7 @@ class Benchmark:
     memory_gb: float | None
     workload: str
     task: str
+    topic: str
     metric: str
     unit: str
     pytorch_low: float | None
@@ -49,17 +40,25 @@ class Benchmark:
     mlx_high: float | None
     pytorch_backend: str
     framework_versions: str
+    benchmark: str
+    same_as: str
     notes: str
 
     @property
-    def ratio(self) -> float | None:
-        """PyTorch's time over MLX's (above 1 MLX is faster); None for ranges, one side or other units."""
-        single = self.pytorch_low == self.pytorch_high and self.mlx_low == self.mlx_high
-        if not (single and self.pytorch_low and self.mlx_low):
+    def span(self) -> tuple[float, float] | None:
+        """PyTorch's time over MLX's, lowest and highest (above 1 MLX is faster); None where there is none."""
+        if not (self.pytorch_low and self.pytorch_high and self.mlx_low and self.mlx_high):
             return None
         if self.unit in _TIMES:
-            return self.pytorch_low / self.mlx_low
-        return self.mlx_low / self.pytorch_low if self.unit in _RATES else None
+            return self.pytorch_low / self.mlx_high, self.pytorch_high / self.mlx_low
+        if self.unit in _RATES:
+            return self.mlx_low / self.pytorch_high, self.mlx_high / self.pytorch_low
+        return None
+
+    @property
+    def ratio(self) -> float | None:
+        """The middle of the span on a logarithmic scale: the ratio of a pair of single figures."""
+        return (self.span[0] * self.span[1]) ** 0.5 if self.span else None
 
     def seconds(self, framework: str) -> float | None:
         """Seconds of what one framework's figure times (of an iteration for it/s); None for others."""
@@ -73,7 +72,7 @@ class Benchmark:
     @property
     def on_gpu(self) -> bool:
         """Whether PyTorch ran on an Apple GPU, as far as is stated."""
-        return not self.pytorch_backend.startswith(("cpu", "cuda"))
+        return not self.pytorch_backend.startswith(("cpu", "cuda")) and "NVIDIA" not in self.chip
 
     @property
     def model(self) -> str:
@@ -172,86 +171,42 @@ class Platform:
 
 def benchmarks(path: Path = FOLDER / "published_benchmarks.csv") -> list[Benchmark]:
     """Every published pair of figures, checked; PublishedError names the file and line of a bad row."""
-    return _rows(path, Benchmark, _check_benchmark)
+    audited = {f"{each.source_id}/{each.benchmark}" for each in audit()}
+    rows = read(path, Benchmark, lambda row: _check_benchmark(row, audited))
+    kept = {f"{row.source_id}/{row.workload}, {row.chip}, {row.date_from}" for row in rows if not row.same_as}
+    for row in rows:
+        if row.same_as and f"{row.same_as}, {row.chip}, {row.date_from}" not in kept:
+            where = f"{path}, {row.source_id}, {row.workload}, {row.chip}"
+            raise PublishedError(
+                f"{where}: same_as is {row.same_as!r}, allowed is a kept row of that chip and date."
+            )
+    return rows
 
 
 def chips(path: Path = FOLDER / "apple_chips.csv") -> list[Chip]:
     """Every chip, checked; PublishedError names the file and line of a bad row."""
-    return _rows(path, Chip, lambda chip: "" if chip.chip else "chip is empty")
+    return read(path, Chip, lambda chip: "" if chip.chip else "chip is empty")
 
 
 def audit(path: Path = FOLDER / "audit.csv") -> list[Audited]:
     """Every finding, checked; PublishedError names the file and line of a bad row."""
-    return _rows(path, Audited)
+    return read(path, Audited)
 
 
 def workloads(path: Path = FOLDER / "workloads.csv") -> list[Workload]:
     """Every workload, checked against the benchmarks; PublishedError names the file and line of a bad row."""
     known = {(row.source_id, row.workload) for row in benchmarks()}
-    return _rows(path, Workload, lambda row: _check_workload(row, known))
+    return read(path, Workload, lambda row: _check_workload(row, known))
 
 
 def platforms(path: Path = FOLDER / "platforms.csv") -> list[Platform]:
     """Every platform, checked; PublishedError names the file and line of a bad row."""
-    return _rows(path, Platform)
+    return read(path, Platform)
 
 
-def _rows(path: Path, kind: type, check: Callable = lambda row: "") -> list:
-    rows = []
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        names = [field.name for field in fields(kind)]
-        if reader.fieldnames != names:
-            raise PublishedError(f"{path}, line 1: found columns {reader.fieldnames}, allowed {names}.")
-        for cells in reader:
-            where = f"{path}, line {reader.line_num}"
-            if None in cells or None in cells.values():
-                raise PublishedError(f"{where}: the row does not have {len(names)} cells.")
-            row = kind(**{f.name: _typed(f.name, cells[f.name], f.type, where) for f in fields(kind)})
-            if fault := check(row):
-                raise PublishedError(f"{where}: {fault}.")
-            rows.append(row)
-    return rows
-
-
-def _typed(name: str, text: str, kind: object, where: str) -> object:
-    if kind is str:
-        return _text(name, text, where)
-    if kind is bool:
-        if text not in ("0", "1"):
-            raise PublishedError(f"{where}: {name} is {text!r}, allowed are 0 and 1.")
-        return text == "1"
-    if not text and kind is not int:
-        return None
-    if kind == bool | None:
-        return _typed(name, text, bool, where)
-    try:
-        value = int(text) if kind is int or kind == int | None else float(text)
-    except ValueError:
-        allowed = "a whole number" if kind is int else "a number or nothing"
-        raise PublishedError(f"{where}: {name} is {text!r}, allowed is {allowed}.") from None
-    if not 0 <= value < float("inf"):
-        raise PublishedError(f"{where}: {name} is {text!r}, allowed are finite numbers from 0.")
-    return value
-
-
-def _text(name: str, text: str, where: str) -> str:
-    """The text of a cell, checked by the column's name."""
-    allowed = ""
-    if name in _ALLOWED and text not in _ALLOWED[name]:
-        allowed = f"allowed are {', '.join(_ALLOWED[name])}"
-    elif name in _ADDRESSES and not text.startswith("http"):
-        allowed = "allowed is an address"
-    elif name in _DATES and not _DATE.fullmatch(text) and text != _DATES[name]:
-        allowed = "allowed is YYYY, YYYY-MM or YYYY-MM-DD"
-    elif name in _FILLED and not text:
-        raise PublishedError(f"{where}: {name} is empty.")
-    if allowed:
-        raise PublishedError(f"{where}: {name} is {text!r}, {allowed}.")
-    return text
-
-
-def _check_benchmark(row: Benchmark) -> str:
+def _check_benchmark(row: Benchmark, audited: set[str]) -> str:
+    if row.benchmark and row.benchmark not in audited:
+        return f"benchmark is {row.benchmark!r}, allowed is nothing or a source/benchmark of audit.csv"
     for name in ("pytorch", "mlx"):
         low, high = getattr(row, f"{name}_low"), getattr(row, f"{name}_high")
         if (low is None) != (high is None) or (low is not None and low > high):

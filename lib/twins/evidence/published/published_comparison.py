@@ -4,7 +4,6 @@ Kinds are matched by the type of workload, not by its size: sizes, chips and ver
 lists other differences. Only the direction of a ratio and its order of magnitude can be compared.
 """
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -22,41 +21,28 @@ from twins.timing.comparison import Comparison
 class Kind:
     """One kind of work: which published rows are of it, and which of our records.
 
-    `match` are entries of a timing's case; `variants` two to compare, PyTorch's first, or each at its best.
+    `topic` is that of the published rows. `match` are entries of a timing's case; `variants` two to compare,
+    PyTorch's first, or each at its best.
     """
 
     label: str
-    task: str
-    workload: str
+    topic: str
     notebook: str
     subject: str
     match: dict[str, str]
     variants: tuple[str, str] | None = None
 
 
+LM, STEP, F32 = {"twin": "transformer_lm"}, "training step", {"dtype": "float32"}
+SWITCHED = ("PyTorch CPU then GPU, copied", "MLX CPU then GPU, shared")
 KINDS = (
-    Kind(
-        "Training a transformer LM",
-        "train",
-        r"transformer LM|GPT pretraining step: end to end|minGPT",
-        "02_transformer_lm",
-        "training step",
-        {"twin": "transformer_lm"},
-    ),
-    Kind("Training BERT", "train", r"\bBERT\b", "03_bert", "training step", {"twin": "bert"}),
-    Kind("Training a ResNet", "train", r"(?i)resnet", "04_vision", "training step", {"twin": "resnet"}),
-    Kind("Training a ViT", "train", r"\bViT\b", "04_vision", "training step", {"twin": "vit"}),
-    Kind("Generating with a Llama", "inference", r"Llama", "06_inference", "token", {"dtype": "float32"}),
-    Kind("Whisper", "inference", r"Whisper", "06_inference", "decoder step", {"dtype": "float32"}),
-    Kind(
-        "Changing between CPU and GPU",
-        "transfer",
-        "CPU/GPU switch",
-        "05_unified_memory",
-        "switching",
-        {},
-        ("PyTorch CPU then GPU, copied", "MLX CPU then GPU, shared"),
-    ),
+    Kind("Training a transformer LM", "language model training", "02_transformer_lm", STEP, LM),
+    Kind("Training BERT", "BERT training", "03_bert", STEP, {"twin": "bert"}),
+    Kind("Training a ResNet", "ResNet training", "04_vision", STEP, {"twin": "resnet"}),
+    Kind("Training a ViT", "", "04_vision", STEP, {"twin": "vit"}),
+    Kind("Generating text", "text generation", "06_inference", "token", F32),
+    Kind("Transcribing speech", "speech transcription", "06_inference", "decoder step", F32),
+    Kind("Changing between CPU and GPU", "hand-over", "05_unified_memory", "switching", {}, SWITCHED),
 )
 
 
@@ -70,13 +56,11 @@ class Pair:
 
 
 def pairs(rows: list[Benchmark], found: Found, machine: str) -> list[Pair]:
-    """Every kind with its published ratios and this machine's newest ones; either may be empty."""
-    return [Pair(kind.label, _published(kind, rows), _measured(kind, found, machine)) for kind in KINDS]
-
-
-def _published(kind: Kind, rows: list[Benchmark]) -> list[Benchmark]:
-    same = (row for row in rows if row.task == kind.task and row.on_gpu and row.ratio)
-    return [row for row in same if re.search(kind.workload, row.workload)]
+    """Every kind with its published rows, of those that count, and this machine's newest ratios."""
+    return [
+        Pair(kind.label, [row for row in rows if row.topic == kind.topic], _measured(kind, found, machine))
+        for kind in KINDS
+    ]
 
 
 def _measured(kind: Kind, found: Found, machine: str) -> list[Comparison]:
@@ -103,10 +87,11 @@ def table(found: Iterable[Pair]) -> pd.DataFrame:
     """Per kind of work: the range of published ratios, where from, and what this machine measured."""
     rows = []
     for pair in found:
-        ratios = sorted(row.ratio for row in pair.published)
+        ends = sorted(end for row in pair.published for end in row.span)
         chips = sorted({row.generation or "chip not stated" for row in pair.published})
         here = sorted(row.ratio.value for row in pair.measured)
-        rows.append((pair.label, _range(ratios), _range(here), len(ratios), len(here), ", ".join(chips)))
+        counts = len(pair.published), len(here)
+        rows.append((pair.label, _range(ends), _range(here), *counts, ", ".join(chips)))
     columns = ["kind of work", "published, PyTorch ÷ MLX", "here, PyTorch ÷ MLX", "published"]
     return pd.DataFrame(rows, columns=[*columns, "measured here", "published on"])
 
@@ -114,7 +99,7 @@ def table(found: Iterable[Pair]) -> pd.DataFrame:
 def _range(ratios: list[float]) -> str:
     if not ratios:
         return "none"
-    low, high = f"{ratios[0]:.2f}", f"{ratios[-1]:.2f}"
+    low, high = f"{ratios[0]:.3f}", f"{ratios[-1]:.3f}"
     return low if low == high else f"{low} to {high}"
 
 
@@ -133,5 +118,5 @@ def reading(found: Iterable[Pair]) -> str:
 
 
 def _overlap(pair: Pair) -> bool:
-    ratios = [row.ratio for row in pair.published]
-    return any(min(ratios) <= row.ratio.high and row.ratio.low <= max(ratios) for row in pair.measured)
+    ends = [end for row in pair.published for end in row.span]
+    return any(min(ends) <= row.ratio.high and row.ratio.low <= max(ends) for row in pair.measured)

@@ -5,42 +5,37 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+from twins.evidence.published import published_benchmarks, published_counts
 from twins.evidence.published.published_benchmarks import Audited, Benchmark
 from twins.records.record_types import Breadth, Finding
-from twins.timing.statistics import TIE
 
 
 def sources(rows: Iterable[Benchmark], audited: list[Audited]) -> pd.DataFrame:
-    """One row per source: number of figures, range of ratios, dates, chips, tasks, findings, address."""
+    """One row per source: number of figures, range of the counted, dates, chips, tasks, findings, address."""
     grouped = defaultdict(list)
     for row in rows:
         grouped[row.source_id].append(row)
-    columns = ["source", "figures", "with both", "PyTorch ÷ MLX", "dates", "chips", "tasks", "findings"]
+    columns = ["source", "figures", "counted", "PyTorch ÷ MLX", "dates", "chips", "tasks", "findings"]
     made = [_source(name, own, audited) for name, own in grouped.items()]
     return pd.DataFrame(made, columns=[*columns, "address"])
 
 
 def _source(name: str, rows: list[Benchmark], audited: list[Audited]) -> tuple:
-    ratios = sorted(row.ratio for row in rows if row.ratio)
+    counted = published_counts.select(rows, audited).counted
+    ends = [end for row in counted for end in row.span]
     dates = sorted({date for row in rows for date in (row.date_from, row.date_to) if date}) or ["not stated"]
     chips = sorted({row.generation for row in rows if row.generation}) or ["not stated"]
     own = [each for each in audited if each.source_id == name or rows[0].url.startswith(f"{each.url}/")]
-    span = f"{ratios[0]:.2f} to {ratios[-1]:.2f}" if ratios else "none"
+    span = f"{min(ends):.3f} to {max(ends):.3f}" if ends else "none"
     when = dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"
     tasks = ", ".join(sorted({row.task for row in rows}))
-    return name, len(rows), len(ratios), span, when, ", ".join(chips), tasks, len(own), rows[0].url
+    return name, len(rows), len(counted), span, when, ", ".join(chips), tasks, len(own), rows[0].url
 
 
-def sides(rows: Iterable[Benchmark]) -> str:
-    """How many published ratios lie on either side of a tie, in one sentence."""
-    ratios = [row.ratio for row in rows if row.ratio and row.on_gpu]
-    if not ratios:
-        return "No published ratio is recorded."
-    ahead, behind = sum(r > TIE for r in ratios), sum(r < 1 / TIE for r in ratios)
-    return (
-        f"Of {len(ratios)} published ratios on GPUs, MLX is ahead in {ahead}, PyTorch in {behind}, and "
-        f"{len(ratios) - ahead - behind} are within {100 * (TIE - 1):.0f} % of equal."
-    )
+def unusable() -> pd.DataFrame:
+    """What was looked up and gave no figure: what could be read, and why nothing came in."""
+    columns = {"read": "could be read", "why": "why no figure", "seen": "looked up", "url": "address"}
+    return pd.read_csv(published_benchmarks.FOLDER / "no_figures.csv").rename(columns=columns)
 
 
 def live(found: Iterable[Finding], audited: Iterable[Audited]) -> pd.DataFrame:
@@ -54,6 +49,12 @@ def live(found: Iterable[Finding], audited: Iterable[Audited]) -> pd.DataFrame:
     ]
     columns = ["finding", "with the defect", "without", "here", "what is read", "found in"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def tried(found: Iterable[Finding]) -> pd.DataFrame:
+    """Every statement that was tried: how much of it works, the control, and what came of it."""
+    rows = [(f.name, f.effect, f.control, f.measure, f.told) for f in found]
+    return pd.DataFrame(rows, columns=["statement", "works", "control", "what is counted", "what came of it"])
 
 
 def findings(audited: Iterable[Audited], found: Iterable[Finding]) -> pd.DataFrame:
