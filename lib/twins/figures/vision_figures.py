@@ -87,7 +87,10 @@ def sweep(records: Iterable[Timing], along: str, peak: float) -> Figure:
         axes.set_ylabel(f"{channels} channels\n% of the ceiling")
     size_ticks(panels[-1].xaxis, sorted({r.case[along] for r in found}))
     panels[-1].set_xlabel({"kernel": "side of the kernel", "batch": "batch size"}[along])
-    told = " and ".join(f"{float(f'{best[name]:.2g}'):g} % in {name}" for name in comparison.FRAMEWORKS)
+    best = {
+        name: f"{float(f'{share:.2g}'):g} %" if share else ceilings.TOO_LOW for name, share in best.items()
+    }
+    told = " and ".join(f"{share} in {name}" for name, share in best.items())
     title = f"Convolutions reach up to {told}"
     case = found[0].case
     fixed = f"kernel {case['kernel']} × {case['kernel']}" if along == "batch" else f"batch {case['batch']}"

@@ -254,7 +254,12 @@ IMPOSSIBLE = [
     (timing(odd=1), "not runs of a measurement"),
     (replace(timing(), runs=[]), "no sample"),
     (records.product(4096, "float16", 1e-9, 1e-9), "no chip does"),
-    (records.timed("addition", {}, {"MLX": 1e-9}), "no memory does"),
+    (records.timed("addition", {}, {"MLX": 1e-9}), "an addition at 2.0e+17 bytes/s; no memory does"),
+    (
+        records.timed("stream", {"numbers": 10**9}, {"MLX, copy": 1e-6}),
+        "a kernel of STREAM at 8.0e+15 bytes/s",
+    ),
+    (records.timed("stream", {"numbers": "1"}, {"MLX, copy": 1.0}), "timing.case.numbers is '1'"),
     (Work("t", {}, 0), "flops is 0"),
     (Accuracy("t", {}, "d", "x", {"MLX": 10}, 3, 9), "right on 10 of 9"),
     (Memory("t", {}, "MLX", -1, None, "s"), "resident is -1"),

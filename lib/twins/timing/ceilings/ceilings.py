@@ -157,7 +157,7 @@ def memory_reading(probes: Iterable[Timing]) -> str:
 
 def over(*tables: pd.DataFrame, share: str = SHARE) -> str:
     """How many shares of some tables exceed their ceiling and are not printed, and what to do."""
-    cells = pd.concat([table[[share, "ceiling"]] for table in tables]).dropna()
+    cells = pd.concat([table.reindex(columns=[share, "ceiling"]) for table in tables]).dropna()
     low = cells[cells[share] == TOO_LOW]
     if low.empty:
         return "No share is known." if cells.empty else f"No share is above {LIMIT} % of its ceiling."
