@@ -245,7 +245,7 @@ def memory(records: list[Memory]) -> Figure:
     axes.set(xlabel="megabytes", xlim=(0, 1.15 * max(1.0, sizes[ordered[0]])))
     title = f"{ordered[-1]} needs the least memory, {ordered[0]} the most"
     if min(readings[ordered[0]]) <= statistics.TIE * max(readings[ordered[-1]]):
-        title = "A tie: all need the same memory within 5 % or the range of their readings"
+        title = "A tie: all need the same memory within 5 % or their range"
     reading = "Each framework's own count" if counted else f"Peak of the {records[0].process} above its start"
     headline(axes, title, f"{reading}; median and range of fresh processes")
     return Figure(

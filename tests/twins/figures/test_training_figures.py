@@ -117,7 +117,7 @@ FIGURES = {
     ),
     "memory, tie": (
         lambda: training_figures.memory(records.memory(MLX_eager=100, PyTorch_eager=104)),
-        "A tie: all need the same memory within 5 %",
+        "A tie: all need the same memory within 5 % or their range",
     ),
     "products, MLX": (
         lambda: training_figures.products(products(200, 100)),
@@ -293,7 +293,7 @@ def test_memory_whose_readings_overlap_is_a_tie():
         )
     ]
     figure = training_figures.memory(found)
-    assert figure.alt.startswith("A tie: all need the same memory within 5 % or the range of their readings")
+    assert figure.alt.startswith("A tie: all need the same memory within 5 % or their range")
     assert {"100 (80 to 104) MB", "66 (61 to 79) MB"} <= set(words(figure))
     found[1] = replace(found[1], readings=[n * 2**20 for n in (61, 66, 70)])
     assert training_figures.memory(found).alt.startswith("PyTorch eager needs the least memory")

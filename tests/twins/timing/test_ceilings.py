@@ -110,9 +110,9 @@ def test_a_share_above_the_ceiling_is_the_ceilings_fault():
     assert ceilings.over(table(), pd.DataFrame()) == "No share is known."
     memory = table(ceilings.TOO_LOW, 3.0, ceiling=ceilings.named(24e9))
     assert ceilings.over(table(40.0, ceilings.TOO_LOW), memory) == (
-        "2 of 4 shares exceed 105 % of the ceiling and are not printed: the probe of 4 GFLOP/s in float32 and "
-        "that of 24 GB/s of memory read too little, or data lay in a cache. Run `make report-01`, then this page "
-        "again."
+        "2 of 4 shares exceed 105 % of the ceiling and are not printed: the probe of 4 GFLOP/s in float32 "
+        "and that of 24 GB/s of memory read too little, or data lay in a cache. Run `make report-01`, then "
+        "this page again."
     )
 
 

@@ -15,7 +15,7 @@ from functools import partial
 import numpy as np
 import psutil
 
-from twins.frameworks import BOTH, MLX, TORCH
+from twins.frameworks import BOTH, DTYPES, MLX, TORCH
 from twins.machine import fresh_process
 from twins.records import store
 from twins.records.record_types import Machine, Timing
@@ -177,7 +177,8 @@ def ceiling_probes(
     known = store.Found(same, []).bodies(Timing, subject=subject)
     if subject == "stream":
         return known or list(_grown(subject, [CEILINGS[subject]], plan, grow=True))
-    for dtype in [each for each in dtypes if each not in {record.case["dtype"] for record in known}]:
+    there = {record.case["dtype"] for record in known}
+    for dtype in [each for each in DTYPES if each in dtypes and each not in there]:
         case = (CEILINGS[subject] if dtype == "float32" else {"n": HALF}) | {"dtype": dtype}
         known += _grown(subject, [case], plan, grow=True)
     return known
