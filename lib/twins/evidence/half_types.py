@@ -26,9 +26,8 @@ def _rows(records: Iterable[Timing]) -> list[tuple[int, str, str, float, Ratio, 
 
 
 def table(records: Iterable[Timing], shares: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Per type and framework: median wall time of a step, and its ratio to the framework's own in float32.
-
-    `shares` are of the same steps (ceilings.utilisation): the ceiling of their type, and the share of it.
+    """Per type and framework: median wall time of a step, its ratio to the framework's own in float32, and
+    the share of the type's ceiling, which ceilings.utilisation gives of the same steps.
     """
     rows = [
         (batch, dtype, framework, round(1e3 * wall, 2), "1" if dtype == "float32" else str(ratio))

@@ -31,7 +31,11 @@ LEAST = {  # what a field of each kind of record must at least be; None is no nu
     kinds.Traffic: {"compulsory": 1},
     kinds.Precision: {"size": 1, "product": 0, "gradients": 0},
 }
-MEMORY_PROBES = {"stream": "a kernel of STREAM", ceilings.ALLOCATED: "an addition"}
+PROBES = {  # what each is called, and what none can reach
+    "matmul": ("a matmul at {:.1e} FLOP/s; no chip does {:.0e}", FASTEST),
+    "stream": ("a kernel of STREAM at {:.1e} bytes/s; no memory does {:.0e}", WIDEST),
+    ceilings.ALLOCATED: ("an addition at {:.1e} bytes/s; no memory does {:.0e}", WIDEST),
+}
 NAME = re.compile(r"[a-z0-9_]+(-[a-z0-9_]+)*")  # of a machine or notebook: a plain folder name
 
 
@@ -68,7 +72,7 @@ def _date(run: str) -> Iterator[str]:
 
 
 def _timing(body: kinds.Timing) -> Iterator[str]:
-    for what in ("n", "numbers") if body.subject in ("matmul", *MEMORY_PROBES) else ():
+    for what in ("n", "numbers") if body.subject in PROBES else ():
         if not isinstance(size := body.case.get(what, 1), int):
             yield f"timing.case.{what} is {size!r:.40}, it must be int"
     try:
@@ -95,6 +99,8 @@ def _samples(runs: list[statistics.Run]) -> Iterator[str]:
                     f"timing: variant {variant!r} has times from {min(times):g} to {max(times):g} s; "
                     f"they must be above 0 and at most {LONGEST:g}"
                 )
+            if not isinstance(run.kept, int) or run.kept < 1 or len(samples.wall) % run.kept:
+                yield f"timing: {variant!r} has {len(samples.wall)} times: no rounds of {run.kept!r:.40}"
             if min(samples.cpu, default=0) < 0:
                 yield f"timing: variant {variant!r} has a CPU time of {min(samples.cpu):g} s, below 0"
 
@@ -164,27 +170,18 @@ def rates(records: list[Record]) -> Iterator[tuple[int, str]]:
     work = {_case(r.body.twin, r.body.case): r.body.flops for r in records if isinstance(r.body, kinds.Work)}
     timed = [(i, r.body) for i, r in enumerate(records) if isinstance(r.body, kinds.Timing)]
     for i, body in timed:
-        rate = _rate(body)
-        if body.subject == "matmul" and body.case.get("dtype") == "float32":
+        if body.subject not in PROBES or (body.subject == "matmul" and "n" not in body.case):
+            continue
+        rate, (told, limit) = ceilings.best_rate([body]), PROBES[body.subject]
+        if body.case.get("dtype") == "float32":
             probed = max(probed, rate)
-        if body.subject == "matmul" and rate > FASTEST:
-            yield i, f"a matmul at {rate:.1e} FLOP/s; no chip does {FASTEST:.0e}"
-        if body.subject in MEMORY_PROBES and rate > WIDEST:
-            yield i, f"{MEMORY_PROBES[body.subject]} at {rate:.1e} bytes/s; no memory does {WIDEST:.0e}"
+        if rate > limit:
+            yield i, told.format(rate, limit)
     ceiling = ABOVE_PROBE * probed if probed else FASTEST
     for i, body in timed:
         flops = work.get(_case(body.case.get("twin"), body.case)) if body.subject == "training step" else None
         if flops and (rate := flops / _fastest(body)) > ceiling:
             yield i, f"a training step at {rate:.1e} FLOP/s; this machine's ceiling is {ceiling:.1e}"
-
-
-def _rate(body: kinds.Timing) -> float:
-    """The most FLOP/s or bytes per second of a probe's variants, 0 of anything else."""
-    if "n" not in body.case if body.subject == "matmul" else body.subject not in MEMORY_PROBES:
-        return 0.0
-    runs = [statistics.run_from(run) for run in body.runs]
-    names = statistics.variant_names(runs)
-    return max(ceilings.work(body, name) / statistics.median(runs, name) for name in names)
 
 
 def _case(twin: object, case: dict) -> str:

@@ -260,10 +260,7 @@ def memory(folder: str, framework: str, dtype: str, batch: int, length: int, cou
 
 
 def memories(folder: Path, gate: Gate, dtypes: list[str], case: dict, processes: int = 3) -> Iterator[Memory]:
-    """Memory of each framework in each type at {batch, length, count}, in `processes` fresh ones each.
-
-    Nothing when the gate failed.
-    """
+    """Memory of each framework in each type, in `processes` fresh ones each; nothing when the gate failed."""
     for dtype in dtypes if gate.passed else []:
         for framework in ("MLX",) if dtype == llama.QUANTIZED else ("MLX", "PyTorch"):
             arguments = {"folder": str(folder), "framework": framework, "dtype": dtype, **case}

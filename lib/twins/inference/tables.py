@@ -1,6 +1,6 @@
 """The tables and sentences of the page on inference, made from records."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
@@ -66,9 +66,7 @@ def _run(found: list[statistics.Run], variant: str, case: dict) -> dict:
 PART_COLUMNS = {"prefill": _prefill, "token": _token, "run": _run}
 
 
-def shares(
-    records: Iterable[Timing], works: Iterable[Work], peaks: Mapping[str, float], bandwidth: float
-) -> pd.DataFrame:
+def shares(records: Iterable[Timing], works: Iterable[Work], peaks: dict, bandwidth: float) -> pd.DataFrame:
     """Prefill's FLOP/s and decode's bytes per second as shares of the probed ceilings, by type.
 
     `peaks` are FLOP/s by type; a type that has none, such as 4 bit, is left out. A decode step reads every

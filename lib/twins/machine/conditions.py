@@ -18,7 +18,7 @@ import psutil
 
 from twins.machine import macos
 
-DRIFT = 1.05  # the fixed work may change this much before the clock counts as unsteady; also statistics.TIE
+DRIFT = 1.05  # the fixed work may change this much before the clock is unsteady; a tie is no tighter
 PROBED = 0.15  # seconds that the fixed work is repeated for
 TICK = 0.01  # seconds; systems count the CPU time of a core in such steps
 PAGED = 64 * 2**20  # bytes swapped before a run counts as paged
@@ -144,10 +144,7 @@ def _grown(before: int | None, after: int | None) -> int | None:
 
 
 def _fixed_work() -> float:
-    """Seconds of fixed work, the fastest of all calls in PROBED seconds.
-
-    It is too short to be interrupted often, on one thread: a BLAS that waits for cores reads as a slow clock.
-    """
+    """Seconds of fixed work, the fastest call: short and on one thread, so as not to wait for a core."""
     x = np.linspace(1, 2, 2**14)
     result, fastest, end = np.empty_like(x), float("inf"), time.perf_counter() + PROBED
     while (start := time.perf_counter()) < end:

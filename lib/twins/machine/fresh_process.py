@@ -32,10 +32,7 @@ def call(target: str, arguments: dict, environment: Mapping[str, str] | None = N
 
 
 def memory(target: str, arguments: dict, processes: int) -> dict:
-    """What `target` reads of its memory, a dict with "resident", in several processes: the median one's.
-
-    "readings" are the resident bytes of all, in order; of an even number the middle two are averaged.
-    """
+    """What `target` reads of its memory in the median one of several processes, and the "readings" of all."""
     found = sorted((call(target, arguments) for _ in range(processes)), key=lambda read: read["resident"])
     readings = [read["resident"] for read in found]
     return found[processes // 2] | {"resident": round(median(readings)), "readings": readings}

@@ -126,13 +126,13 @@ def aa(records: Iterable[Timing]) -> str:
     found = [(name, ratio) for record in records for name, ratio in statistics.same(runs(record)).items()]
     if not found:
         return "Nothing was timed."
-    told, band = [], max([statistics.TIE, *(ratio.deviation for _, ratio in found)])
+    told, least = [], max([statistics.TIE, *(ratio.deviation for _, ratio in found)])
     for framework in FRAMEWORKS:
         if ratios := [ratio for name, ratio in found if framework in name]:
             worst = max(ratios, key=lambda ratio: ratio.deviation)
             told.append(f"{framework} timed against itself gives {worst} over {len(ratios)} measurements")
-    furthest = "where it is furthest from 1" if len(told) == 1 else "each where it is furthest from 1"
-    return f"A/A: {' and '.join(told)}, {furthest}; no difference below {band:.2f}× is published there."
+    where = f"where it is furthest from 1; no difference below {least:.2f}× is published there"
+    return f"A/A: {' and '.join(told)}, {where}."
 
 
 def warnings(records: Iterable[Timing]) -> list[str]:
@@ -141,11 +141,7 @@ def warnings(records: Iterable[Timing]) -> list[str]:
 
 
 def step_table(records: Iterable[Timing], tokens: int, unit: str = "tokens") -> pd.DataFrame:
-    """Per batch size and variant: median wall and CPU time, first call, `tokens` times examples a second.
-
-    CPU over wall time is how many cores were busy, whatever threads were asked for. For A/A, the first call
-    finds what another variant compiled.
-    """
+    """Per batch size and variant: median wall and CPU time, cores busy (CPU over wall), first call, rate."""
     rows = []
     for record in records:
         found, batch = runs(record), record.case["batch"]

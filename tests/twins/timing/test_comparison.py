@@ -99,7 +99,7 @@ def test_the_error_of_either_framework_makes_ties():
     assert (found.band, found.winner) == (pytest.approx(4 / 3), None)
     assert comparison.aa([record]) == (
         "A/A: MLX timed against itself gives 0.750 [0.750, 0.750] over 1 measurements and PyTorch timed "
-        "against itself gives 1.000 [1.000, 1.000] over 1 measurements, each where it is furthest from 1; no "
+        "against itself gives 1.000 [1.000, 1.000] over 1 measurements, where it is furthest from 1; no "
         "difference below 1.33× is published there."
     )
 

@@ -81,7 +81,7 @@ def test_no_kernel_of_stream_touches_new_pages_and_a_plain_sum_does():
 def stream(numbers: int, seconds: float) -> Timing:
     """PyTorch adds in `seconds`, all else takes twice as long."""
     variants = {"MLX, add in place": 2 * seconds, "PyTorch, add": seconds, "NumPy, copy": 2 * seconds}
-    return timed("stream", {"numbers": numbers}, variants)
+    return timed("stream", {"numbers": numbers, "new_pages": {}}, variants)
 
 
 def test_a_longer_vector_moves_more_bytes():
@@ -90,6 +90,7 @@ def test_a_longer_vector_moves_more_bytes():
 
 def ghost(subject, case, plan):
     """A machine with a start of 0.1 ms and a ceiling of 1 TFLOP/s and 1 TB/s; PyTorch is half as fast."""
+    assert set(case) in ({"n", "dtype"}, {"numbers"})  # what the function that makes variants takes
     if "n" in case:
         seconds = 1e-4 + 2e-12 * case["n"] ** 3
         return product(case["n"], case["dtype"], seconds, 2 * seconds)

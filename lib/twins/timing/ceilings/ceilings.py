@@ -22,10 +22,10 @@ ALLOCATED = "addition"  # the probe of memory until November 2026, which allocat
 
 def ceiling(probes: Iterable[Timing], dtype: str = "float32") -> float:
     """The machine's one ceiling for a type, FLOP/s: the best product of either framework; 0 if unknown."""
-    return _most(r for r in probes if r.subject == "matmul" and r.case["dtype"] == dtype)
+    return best_rate(r for r in probes if r.subject == "matmul" and r.case["dtype"] == dtype)
 
 
-def _most(probes: Iterable[Timing]) -> float:
+def best_rate(probes: Iterable[Timing]) -> float:
     """The highest rate of any variant of some probes; 0 of none."""
     found = [(record, runs(record)) for record in probes]
     return max((rate(r, each, v) for r, each in found for v in variants(each)), default=0.0)
@@ -41,7 +41,7 @@ def work(record: Timing, variant: str) -> int:
     """Operations of a product, or bytes of one call of a kernel as STREAM counts them, in float32."""
     if record.subject == "matmul":
         return 2 * record.case["n"] ** 3
-    kernel = kind(variant).partition(" ")[0] if record.subject == "stream" else "add"
+    kernel = variant.partition(", ")[2].partition(" ")[0] if record.subject == "stream" else "add"
     return 4 * MOVED.get(kernel, 0) * record.case.get("numbers", NUMBERS)
 
 
@@ -50,17 +50,9 @@ def rate(record: Timing, found: list[statistics.Run], variant: str) -> float:
     return work(record, variant) / statistics.median(found, variant)
 
 
-def kind(variant: str) -> str:
-    """What one of several kinds of variant does: "add in place" of "MLX, add in place"."""
-    return variant.partition(", ")[2]
-
-
 def bandwidth(probes: Iterable[Timing]) -> float:
-    """The machine's one ceiling for memory: the most bytes per second any kernel moved; 0 if unknown.
-
-    Kernels that write into memory that exists count alone: records of ALLOCATED read too little.
-    """
-    return _most(record for record in probes if record.subject == "stream")
+    """The machine's one ceiling for memory, bytes/s: the best kernel that does not allocate; 0 if unknown."""
+    return best_rate(record for record in probes if record.subject == "stream")
 
 
 def percent(reached: float, peak: float) -> float | str | None:
@@ -76,12 +68,6 @@ def named(peak: float, dtype: str = "") -> str:
     return f"{peak / 1e9:.0f} GFLOP/s in {dtype}" if dtype else f"{peak / 1e9:.3g} GB/s of memory"
 
 
-def type_of(variant: str) -> str:
-    """The type a variant's name ends with, float32 where it names none."""
-    last = variant.split()[-1]
-    return last if last in ("float16", "bfloat16") else "float32"
-
-
 def utilisation(records: Iterable[Timing], works: Iterable[Work], peaks: Mapping[str, float]) -> pd.DataFrame:
     """Share of its own type's ceiling, FLOP/s by type, that the counted operations of each step reach."""
     flops = {work.case["batch"]: work.flops for work in works}
@@ -89,7 +75,8 @@ def utilisation(records: Iterable[Timing], works: Iterable[Work], peaks: Mapping
     for record in records:
         found, batch = runs(record), record.case["batch"]
         for variant in variants(found):
-            dtype, achieved = type_of(variant), flops[batch] / statistics.median(found, variant)
+            dtype = variant.split()[-1] if "float" in variant else "float32"
+            achieved = flops[batch] / statistics.median(found, variant)
             peak = peaks.get(dtype, 0.0)
             rows.append((batch, variant, achieved / 1e9, named(peak, dtype), percent(achieved, peak)))
     return pd.DataFrame(rows, columns=["batch", "step", "GFLOP/s", "ceiling", SHARE])
@@ -101,9 +88,9 @@ def probe_table(probes: Iterable[Timing]) -> pd.DataFrame:
     for record in probes:
         found, what = runs(record), _named(record)
         unit = {"matmul": "GFLOP/s", "synchronisation": "µs"}.get(record.subject, "GB/s")
-        for each in dict.fromkeys(map(kind, variants(found))):
+        for each in dict.fromkeys(variant.partition(", ")[2] for variant in variants(found)):
             names = [f"{f}, {each}" if each else f for f in (*FRAMEWORKS, "NumPy")]
-            cells = [_reached(record, found, name) for name in names]
+            cells = [_reached(record, found, name) if name in variants(found) else "" for name in names]
             both = all(name in variants(found) for name in names[:2])
             ratio = str(statistics.ratio(found, names[1], names[0])) if both else ""
             rows.append((f"{what}, {each}" if each else what, unit, *cells, ratio))
@@ -111,13 +98,11 @@ def probe_table(probes: Iterable[Timing]) -> pd.DataFrame:
     return made if made["NumPy"].any() else made.drop(columns="NumPy")
 
 
-def _reached(record: Timing, found: list[statistics.Run], variant: str) -> float | str:
-    """What one variant of a probe reaches, in three digits; empty where it was not timed."""
-    if variant not in variants(found):
-        return ""
-    unit = 1e-9 * work(record, variant)
-    seconds = statistics.median(found, variant)
-    return float(f"{1e6 * seconds if record.subject == 'synchronisation' else unit / seconds:.3g}")
+def _reached(record: Timing, found: list[statistics.Run], variant: str) -> float:
+    """What one variant of a probe reaches, in three digits."""
+    waited = record.subject == "synchronisation"
+    reached = 1e6 * statistics.median(found, variant) if waited else 1e-9 * rate(record, found, variant)
+    return float(f"{reached:.3g}")
 
 
 def _named(record: Timing) -> str:
