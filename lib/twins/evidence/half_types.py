@@ -6,6 +6,7 @@ import pandas as pd
 
 from twins.records.record_types import Timing
 from twins.timing import comparison, sessions, statistics
+from twins.timing.ceilings import ceilings
 from twins.timing.statistics import Ratio
 
 COLUMNS = ["batch", "type", "framework", "wall ms", "÷ float32"]
@@ -25,16 +26,17 @@ def _rows(records: Iterable[Timing]) -> list[tuple[int, str, str, float, Ratio, 
     return rows
 
 
-def table(records: Iterable[Timing]) -> pd.DataFrame:
-    """Per type and framework: median wall time of a step, and its ratio to the framework's own in float32.
-
-    The interval is that of the next session's ratio.
+def table(records: Iterable[Timing], shares: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Per type and framework: median wall time of a step, its ratio to the framework's own in float32 with
+    the interval of the next session's, and the share of the type's ceiling, which ceilings.utilisation gives
+    of the same steps.
     """
     rows = [
         (batch, dtype, framework, round(1e3 * wall, 2), "1" if dtype == "float32" else str(ratio))
         for batch, dtype, framework, wall, ratio, _ in _rows(records)
     ]
-    return pd.DataFrame(rows, columns=COLUMNS)
+    made = pd.DataFrame(rows, columns=COLUMNS)
+    return made if shares is None else made.join(shares[["ceiling", ceilings.SHARE]])
 
 
 def reading(records: Iterable[Timing], device: str) -> str:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from twins.records import record_types as kinds
 from twins.records.store import Record
 from twins.timing import statistics
+from twins.timing.ceilings import ceilings
 
 FASTEST = 1e16  # FLOP/s: above twice what the fastest accelerator on sale does in half precision
 WIDEST = 2e13  # bytes/s: above twice the widest memory on sale
@@ -29,6 +30,11 @@ LEAST = {  # what a field of each kind of record must at least be; None is no nu
     kinds.Compressed: {"size": 1, "weights": 1, "total": 1, "value": 0, "error": 0},
     kinds.Traffic: {"compulsory": 1},
     kinds.Precision: {"size": 1, "product": 0, "gradients": 0},
+}
+PROBES = {  # what each is called, and what none can reach
+    "matmul": ("a matmul at {:.1e} FLOP/s; no chip does {:.0e}", FASTEST),
+    "stream": ("a kernel of STREAM at {:.1e} bytes/s; no memory does {:.0e}", WIDEST),
+    ceilings.ALLOCATED: ("an addition at {:.1e} bytes/s; no memory does {:.0e}", WIDEST),
 }
 NAME = re.compile(r"[a-z0-9_]+(-[a-z0-9_]+)*")  # of a machine or notebook: a plain folder name
 
@@ -66,8 +72,9 @@ def _date(run: str) -> Iterator[str]:
 
 
 def _timing(body: kinds.Timing) -> Iterator[str]:
-    if body.subject == "matmul" and not isinstance(size := body.case.get("n", 1), int):
-        yield f"timing.case.n is {size!r:.40}, it must be int"
+    for what in ("n", "numbers") if body.subject in PROBES else ():
+        if not isinstance(size := body.case.get(what, 1), int):
+            yield f"timing.case.{what} is {size!r:.40}, it must be int"
     try:
         runs = [statistics.run_from(run) for run in body.runs]
         if not runs or not all(run.arms for run in runs):
@@ -92,6 +99,8 @@ def _samples(runs: list[statistics.Run]) -> Iterator[str]:
                     f"timing: variant {variant!r} has times from {min(times):g} to {max(times):g} s; "
                     f"they must be above 0 and at most {LONGEST:g}"
                 )
+            if not isinstance(run.kept, int) or run.kept < 1 or len(samples.wall) % run.kept:
+                yield f"timing: {variant!r} has {len(samples.wall)} times: no rounds of {run.kept!r:.40}"
             if min(samples.cpu, default=0) < 0:
                 yield f"timing: variant {variant!r} has a CPU time of {min(samples.cpu):g} s, below 0"
 
@@ -154,20 +163,21 @@ _CHECKS = {
 def rates(records: list[Record]) -> Iterator[tuple[int, str]]:
     """Timings faster than a chip can be, by their place in the list: a sentence each.
 
-    A product of matrices and an addition are compared with the fastest chip on sale, a training step with
-    counted work with 1.5 times the fastest product that the same machine was probed with.
+    A probe is compared with the fastest chip on sale, a training step with counted work with 1.5 times the
+    fastest float32 product that the same machine was probed with.
     """
-    probed: list[float] = []
+    probed = 0.0
     work = {_case(r.body.twin, r.body.case): r.body.flops for r in records if isinstance(r.body, kinds.Work)}
     timed = [(i, r.body) for i, r in enumerate(records) if isinstance(r.body, kinds.Timing)]
     for i, body in timed:
-        if body.subject == "matmul" and "n" in body.case:
-            probed.append(rate := 2 * body.case["n"] ** 3 / _fastest(body))
-            if rate > FASTEST:
-                yield i, f"a matmul at {rate:.1e} FLOP/s; no chip does {FASTEST:.0e}"
-        if body.subject == "addition" and (rate := 3 * 4 * 2**24 / _fastest(body)) > WIDEST:
-            yield i, f"an addition at {rate:.1e} bytes/s; no memory does {WIDEST:.0e}"
-    ceiling = ABOVE_PROBE * max(probed) if probed else FASTEST
+        if body.subject not in PROBES or (body.subject == "matmul" and "n" not in body.case):
+            continue
+        rate, (told, limit) = ceilings.best_rate([body]), PROBES[body.subject]
+        if body.case.get("dtype") == "float32":
+            probed = max(probed, rate)
+        if rate > limit:
+            yield i, told.format(rate, limit)
+    ceiling = ABOVE_PROBE * probed if probed else FASTEST
     for i, body in timed:
         flops = work.get(_case(body.case.get("twin"), body.case)) if body.subject == "training step" else None
         if flops and (rate := flops / _fastest(body)) > ceiling:

@@ -3,7 +3,7 @@
 Williams, Waterman and Patterson 2009, https://doi.org/10.1145/1498765.1498785: time is at least operations
 over peak and at least bytes over bandwidth; the larger of the two binds. Bytes are compulsory ones
 (memory_traffic.py), float32. A chip's ceilings are theoretical figures, which no program reaches; this
-machine's ceilings are measured by the probes.
+machine's ceilings are measured by the probes, float32 products and STREAM.
 """
 
 from collections.abc import Iterable
@@ -122,9 +122,9 @@ def timed(found: store.Found, machine: str) -> list[Timing]:
     return [record for each in newest for record in each.bodies(Timing, subject="training step")]
 
 
-def here(machine: Machine, products: list[Timing], additions: list[Timing]) -> Roof | None:
-    """The probed roof of this machine; None when a ceiling is missing."""
-    peak, width = ceilings.ceiling(products), ceilings.bandwidth(additions)
+def here(machine: Machine, products: list[Timing], streams: list[Timing]) -> Roof | None:
+    """The probed roof of this machine in float32; None when a ceiling is missing."""
+    peak, width = ceilings.ceiling(products), ceilings.bandwidth(streams)
     return Roof(machine.chip, peak, width) if peak and width else None
 
 
@@ -206,11 +206,12 @@ def here_table(found: Iterable[Load], timings: Iterable[Timing], roof: Roof | No
         if runs is None or roof is None:
             continue
         least, side = bound(load.flops, load.compulsory, roof)
+        told = ceilings.named(*((roof.flops, "float32") if side == ARITHMETIC else (roof.bandwidth,)))
         for framework in comparison.FRAMEWORKS:
             seconds = statistics.median(runs, comparison.best(runs, framework))
-            share = 100 * least / seconds
-            rows.append((load.label, framework, share, 1e3 * seconds, 1e3 * least, side))
-    columns = ["training step", "framework", SHARE, "measured ms", "bound ms", "binds"]
+            share = ceilings.percent(least, seconds)
+            rows.append((load.label, framework, share, 1e3 * seconds, 1e3 * least, side, told))
+    columns = ["training step", "framework", SHARE, "measured ms", "bound ms", "binds", "ceiling"]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -227,10 +228,8 @@ def sides(found: list[Load], over: list[Roof]) -> str:
 
 def reached(table: pd.DataFrame, what: str) -> str:
     """The lowest, middle and highest share of the bound; `what` names a time of the table."""
-    shares = table[SHARE]
+    shares = pd.to_numeric(table[SHARE], errors="coerce").dropna()
     if shares.empty:
         return f"There is no bound for {what}."
     low, middle, high = shares.quantile([0, 0.5, 1])
-    told = f"The bound is {low:.0f} to {high:.0f} % of {what}, {middle:.0f} % in the middle of {len(shares)}."
-    over = "" if high <= 100 else " Above 100 % the bytes were in a cache and did not cross memory."
-    return told + over
+    return f"The bound is {low:.0f} to {high:.0f} % of {what}, {middle:.0f} % in the middle of {len(shares)}."

@@ -31,6 +31,7 @@ from twins.figures.style import (
 )
 from twins.records.record_types import Fit, Memory, Timing
 from twins.timing import comparison, statistics
+from twins.timing.ceilings import ceilings
 from twins.timing.comparison import Comparison
 from twins.timing.statistics import duration
 
@@ -204,30 +205,29 @@ def parts(records: list[Timing]) -> Figure:
     return Figure(canvas, title + ".")
 
 
-def shares(table, ceiling: float) -> Figure:
-    """Share of the machine's one probed ceiling that every step reaches."""
-    if table.empty or not ceiling:
-        return nothing("no timing, or no probed ceiling, was recorded")
+def shares(table: pd.DataFrame) -> Figure:
+    """Share of its type's probed ceiling that every step reaches; shares above it are left out."""
+    share = pd.to_numeric(table[ceilings.SHARE], errors="coerce")
+    table = table.assign(share=share)[share.notna()]
+    if table.empty:
+        return nothing("no timing, or no probed ceiling that is high enough, was recorded")
+    ceiling = " and ".join(dict.fromkeys(table["ceiling"]))
     canvas, (axes,) = blank(3.6)
     ends = []
     for variant, rows in table.groupby("step"):
         style = _variant_style(variant)
-        axes.plot(rows["batch"], 100 * rows["share"], lw=1.8, ms=6, mec=PAPER, **style)
-        ends.append((rows["batch"].iloc[-1], 100 * rows["share"].iloc[-1], variant, style["color"]))
+        axes.plot(rows["batch"], rows["share"], lw=1.8, ms=6, mec=PAPER, **style)
+        ends.append((rows["batch"].iloc[-1], rows["share"].iloc[-1], variant, style["color"]))
     batches = sorted(set(table["batch"]))
     axes.set(
-        xscale="log", xlabel="batch size", ylabel="% of the ceiling", ylim=(0, 105 * table["share"].max())
+        xscale="log", xlabel="batch size", ylabel="% of the ceiling", ylim=(0, 1.05 * table["share"].max())
     )
     size_ticks(axes.xaxis, batches)
     end_labels(axes, ends, log=False)
     top = table.loc[table["share"].idxmax()]
-    title = f"{top['step']} reaches {100 * top['share']:.0f} % of what this machine can do"
-    headline(
-        axes,
-        title,
-        f"Counted operations ÷ time ÷ the best product measured here, {ceiling / 1e9:.0f} GFLOP/s",
-    )
-    return Figure(canvas, title + f", at batch {top['batch']}; the ceiling is {ceiling / 1e9:.0f} GFLOP/s.")
+    title = f"{top['step']} reaches {top['share']:.0f} % of what this machine can do"
+    headline(axes, title, f"Counted operations ÷ time ÷ the best product measured here, {ceiling}")
+    return Figure(canvas, title + f", at batch {top['batch']}; the ceiling is {ceiling}.")
 
 
 def memory(records: list[Memory]) -> Figure:
@@ -235,18 +235,21 @@ def memory(records: list[Memory]) -> Figure:
     if not records:
         return nothing("no memory was recorded")
     counted = all(record.allocator is not None for record in records)
-    sizes = {r.arm: (r.allocator if counted else r.resident) / 2**20 for r in records}
+    readings = {r.arm: [r.allocator] if counted else r.readings or [r.resident] for r in records}
+    sizes = {arm: float(np.median(found)) / 2**20 for arm, found in readings.items()}
     ordered = sorted(sizes, key=sizes.get, reverse=True)
     canvas, (axes,) = blank(1.4 + 0.4 * len(records))
     for y, variant in enumerate(ordered):
-        bar(axes, y, sizes[variant], variant.split()[0], f"{sizes[variant]:.0f} MB", 0.55)
+        bar(
+            axes, y, sizes[variant], variant.split()[0], f"{comparison.megabytes(readings[variant])} MB", 0.55
+        )
     name_rows(axes, ordered)
     axes.set(xlabel="megabytes", xlim=(0, 1.15 * max(1.0, sizes[ordered[0]])))
     title = f"{ordered[-1]} needs the least memory, {ordered[0]} the most"
-    if sizes[ordered[0]] <= statistics.TIE * sizes[ordered[-1]]:
-        title = "A tie: all need the same memory within 5 %"
+    if min(readings[ordered[0]]) <= statistics.TIE * max(readings[ordered[-1]]):
+        title = "A tie: all need the same memory within 5 % or their range"
     reading = "Each framework's own count" if counted else f"Peak of the {records[0].process} above its start"
-    headline(axes, title, f"{reading}; every bar in a process of its own")
+    headline(axes, title, f"{reading}; median and range of fresh processes")
     return Figure(
         canvas, f"{title}: {', '.join(f'{variant} {sizes[variant]:.0f} MB' for variant in ordered)}."
     )

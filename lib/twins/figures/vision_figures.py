@@ -24,6 +24,7 @@ from twins.figures.style import (
 )
 from twins.records.record_types import Timing
 from twins.timing import comparison, statistics
+from twins.timing.ceilings import ceilings
 from twins.timing.comparison import Comparison
 
 CONVOLUTION, BOTH_WAYS = "convolution", "forward and backward"  # as convolutions.py writes them
@@ -86,12 +87,15 @@ def sweep(records: Iterable[Timing], along: str, peak: float) -> Figure:
         axes.set_ylabel(f"{channels} channels\n% of the ceiling")
     size_ticks(panels[-1].xaxis, sorted({r.case[along] for r in found}))
     panels[-1].set_xlabel({"kernel": "side of the kernel", "batch": "batch size"}[along])
-    told = " and ".join(f"{float(f'{100 * best[name]:.2g}'):g} % in {name}" for name in comparison.FRAMEWORKS)
+    best = {
+        name: f"{float(f'{share:.2g}'):g} %" if share else ceilings.TOO_LOW for name, share in best.items()
+    }
+    told = " and ".join(f"{share} in {name}" for name, share in best.items())
     title = f"Convolutions reach up to {told}"
     case = found[0].case
     fixed = f"kernel {case['kernel']} × {case['kernel']}" if along == "batch" else f"batch {case['batch']}"
     headline(panels[0], title, f"{BOTH_WAYS.capitalize()}, {fixed}; both axes logarithmic; higher is faster")
-    ceiling = f"of the ceiling of {peak / 1e9:.0f} GFLOP/s"
+    ceiling = f"of the ceiling of {ceilings.named(peak, 'float32')}"
     return Figure(canvas, f"{title}, {ceiling}; {BOTH_WAYS}, {fixed}, along the {along}.")
 
 
@@ -102,12 +106,14 @@ def _panel(axes, records: list[Timing], along: str, peak: float) -> list[tuple[s
     for variant in comparison.variants(runs[0]):
         framework, _, mode = variant.partition(" ")
         share = [
-            r.case["flops"] / statistics.median(f, variant) / peak for r, f in zip(records, runs, strict=True)
+            ceilings.percent(r.case["flops"] / statistics.median(f, variant), peak)
+            for r, f in zip(records, runs, strict=True)
         ]
+        share = pd.to_numeric(pd.Series(share, index=at), errors="coerce").dropna()
         look = {"color": COLOURS[framework], "marker": MARKERS[framework], "ls": DASHES.get(mode, "-")}
-        axes.plot(at, [100 * s for s in share], lw=1.8, ms=6, mec=PAPER, **look)
-        ends.append((at[-1], 100 * share[-1], variant, COLOURS[framework]))
-        best.append((variant, max(share)))
+        axes.plot(share.index, share, lw=1.8, ms=6, mec=PAPER, **look)
+        ends += [(*each, variant, COLOURS[framework]) for each in list(share.items())[-1:]]
+        best.append((variant, share.max() if len(share) else 0.0))
     axes.set(xscale="log", yscale="log")
     log_ticks(axes.yaxis, *axes.get_ylim(), lambda value: f"{value:g}")
     end_labels(axes, ends, log=True)
@@ -129,9 +135,8 @@ def layer_table(records: Iterable[Timing], peak: float) -> pd.DataFrame:
     for record in records:
         found, case = comparison.runs(record), record.case
         seconds = {name: statistics.median(found, f"{name} eager") for name in comparison.FRAMEWORKS}
-        share = {
-            n: 100 * case["flops"] / s / peak if case["flops"] and peak else None for n, s in seconds.items()
-        }
+        known = peak if case["flops"] else 0.0
+        share = {n: ceilings.percent(case["flops"] / s, known) for n, s in seconds.items()}
         rows.append(
             {
                 "layer": label(case),

@@ -23,7 +23,7 @@ from twins.timing.progress import tell
 from twins.timing.statistics import AGAIN
 
 LOGITS = 1e-4  # relative L2 in float32; 20 seeds of both models, and the quick size, stay below 1.1e-6
-MODELS = 3  # held at once while timing: MLX's, PyTorch's and one for A/A; a compiled one comes on top
+MODELS = 4  # held at once while timing: MLX's, PyTorch's and both for A/A; a compiled one comes on top
 CASE = ("dtype", "batch", "length", "compiled")  # the entries of a case that its variants are made from
 FIRST = np.array([[1, 2, 3]], np.int32)  # the first tokens of a transcription; any will do
 
@@ -71,14 +71,15 @@ def whisper_gate(folder: Path, count: int, seed: int = 0) -> Gate:
 
 
 def _llama_sessions(folder: Path, dtype: str, room: int, compiled: bool) -> dict[str, llama.Session]:
-    """Sessions by variant, and one again for A/A. PyTorch has no 4-bit product of its own."""
+    """Sessions by variant, and both eager ones again for A/A. PyTorch has no 4-bit product of its own."""
     ours = {"MLX eager": llama.MlxSession(folder, dtype, room)}
+    again = {f"MLX eager{AGAIN}": llama.MlxSession(folder, dtype, room)}
     if dtype == llama.QUANTIZED:
-        return ours | {f"MLX eager{AGAIN}": llama.MlxSession(folder, dtype, room)}
+        return ours | again
     theirs = {"PyTorch eager": llama.TorchSession(folder, dtype, room)}
     if compiled:
         theirs["PyTorch compiled"] = llama.TorchSession(folder, dtype, room, static=True)
-    return ours | theirs | {f"PyTorch eager{AGAIN}": llama.TorchSession(folder, dtype, room)}
+    return ours | theirs | again | {f"PyTorch eager{AGAIN}": llama.TorchSession(folder, dtype, room)}
 
 
 def llama_variants(
@@ -105,11 +106,12 @@ def _run(session: llama.Session, token, count: int) -> None:
 
 
 def whisper_variants(folder: str, dtype: str) -> dict[str, Variant]:
-    """The encoder, and one decoder step after the first tokens, of both libraries and PyTorch's again."""
+    """The encoder, and one decoder step after the first tokens, of both libraries, and both again."""
     path, made = Path(folder), {}
     frames = 2 * checkpoint.config(path, "whisper")["max_source_positions"]
-    kinds = {"MLX": whisper.MlxSession} | dict.fromkeys(("PyTorch", "PyTorch" + AGAIN), whisper.TorchSession)
-    for name, kind in kinds.items():
+    libraries = {"MLX": whisper.MlxSession, "PyTorch": whisper.TorchSession}
+    kinds = [(name + again, kind) for again in ("", AGAIN) for name, kind in libraries.items()]
+    for name, kind in kinds:
         session = kind(path, dtype)
         features = session.features(whisper.mel(1, frames))
         token = session.greedy(session.start(session.encode(features), session.framework.array(FIRST)))
@@ -257,11 +259,11 @@ def memory(folder: str, framework: str, dtype: str, batch: int, length: int, cou
     }
 
 
-def memories(folder: Path, gate: Gate, dtypes: list[str], case: dict) -> Iterator[Memory]:
-    """Memory of each framework in each type at {batch, length, count}; nothing when the gate failed."""
+def memories(folder: Path, gate: Gate, dtypes: list[str], case: dict, processes: int = 3) -> Iterator[Memory]:
+    """Memory of each framework in each type, in `processes` fresh ones each; nothing when the gate failed."""
     for dtype in dtypes if gate.passed else []:
         for framework in ("MLX",) if dtype == llama.QUANTIZED else ("MLX", "PyTorch"):
             arguments = {"folder": str(folder), "framework": framework, "dtype": dtype, **case}
-            read = fresh_process.call("twins.inference.measure:memory", arguments)
+            read = fresh_process.memory("twins.inference.measure:memory", arguments, processes)
             told = {"model": folder.name, "dtype": dtype, **case}
             yield Memory("llama", told, f"{framework} {dtype}", **read)

@@ -7,6 +7,7 @@ import pandas as pd
 
 from twins.records.record_types import Gate, Memory, Timing, Work
 from twins.timing import comparison, statistics
+from twins.timing.ceilings import ceilings
 from twins.timing.comparison import Comparison
 
 PARTS = ("prefill", "token", "run")
@@ -65,38 +66,40 @@ def _run(found: list[statistics.Run], variant: str, case: dict) -> dict:
 PART_COLUMNS = {"prefill": _prefill, "token": _token, "run": _run}
 
 
-def shares(records: Iterable[Timing], works: Iterable[Work], flops: float, bandwidth: float) -> pd.DataFrame:
-    """Prefill's FLOP/s and decode's bytes per second as shares of the probed ceilings, in float32.
+def shares(records: Iterable[Timing], works: Iterable[Work], peaks: dict, bandwidth: float) -> pd.DataFrame:
+    """Prefill's FLOP/s and decode's bytes per second as shares of the probed ceilings, by type.
 
-    A decode step reads every weight and the cache once; `bandwidth` is what a long addition reached, so a
-    model that fits the processor's cache can exceed it.
+    `peaks` are FLOP/s by type; a type that has none, such as 4 bit, is left out. A decode step reads every
+    weight and the cache once; `bandwidth` is STREAM's, and a model that fits a cache can exceed it.
     """
     counted = {(w.case["batch"], w.case["length"]): w.flops for w in works}
     rows = []
     for record in records:
         c, found = record.case, comparison.runs(record)
-        if c.get("dtype") != "float32" or record.subject not in ("prefill", "token"):
+        if record.subject not in ("prefill", "token") or c["dtype"] not in peaks:
             continue
         for variant in comparison.variants(found):
             seconds = statistics.median(found, variant)
             if record.subject == "prefill":
-                reached, unit, ceiling = counted[c["batch"], c["length"]] / seconds, "GFLOP/s", flops
+                reached, unit = counted[c["batch"], c["length"]] / seconds, "GFLOP/s"
+                ceiling, told = peaks[c["dtype"]], ceilings.named(peaks[c["dtype"]], c["dtype"])
             else:
-                reached, unit, ceiling = (c["weight_bytes"] + c["cache_bytes"]) / seconds, "GB/s", bandwidth
-            row = record.subject, c["batch"], c["length"], variant
-            rows.append((*row, reached / 1e9, unit, 100 * reached / ceiling))
-    columns = ["part", "batch", "prompt", "variant", "reached", "unit", "of the ceiling, %"]
+                reached, unit = (c["weight_bytes"] + c["cache_bytes"]) / seconds, "GB/s"
+                ceiling, told = bandwidth, ceilings.named(bandwidth)
+            row = record.subject, c["dtype"], c["batch"], c["length"], variant
+            rows.append((*row, reached / 1e9, unit, told, ceilings.percent(reached, ceiling)))
+    columns = ["part", "type", "batch", "prompt", "variant", "reached", "unit", "ceiling", ceilings.SHARE]
     return pd.DataFrame(rows, columns=columns)
 
 
 def memory_table(records: Iterable[Memory], bytes_of: dict[str, int]) -> pd.DataFrame:
-    """Megabytes that loading and generating add, and the bytes of the weights alone, by type."""
+    """Megabytes that loading and generating add: median and range; and the weights' own bytes, by type."""
     return pd.DataFrame(
         {
             "type": r.case["dtype"],
             "framework": r.arm.split()[0],
             "weights, MB": bytes_of[r.case["dtype"]] / 2**20,
-            "process, MB": r.resident / 2**20,
+            "process, MB": comparison.megabytes(r.readings or [r.resident]),
             "allocator, MB": None if r.allocator is None else r.allocator / 2**20,
         }
         for r in records

@@ -18,7 +18,8 @@ import psutil
 
 from twins.machine import macos
 
-DRIFT = 1.15  # the fixed work may change this much before the clock counts as unsteady
+DRIFT = 1.05  # the fixed work may change this much before the clock is unsteady; a tie is no tighter
+PROBED = 0.15  # seconds that the fixed work is repeated for
 TICK = 0.01  # seconds; systems count the CPU time of a core in such steps
 PAGED = 64 * 2**20  # bytes swapped before a run counts as paged
 
@@ -143,14 +144,13 @@ def _grown(before: int | None, after: int | None) -> int | None:
 
 
 def _fixed_work() -> float:
-    """Seconds of a fixed product, the fastest of seven."""
-    x = np.full((384, 384), 1.5, np.float32)
-    seconds = []
-    for _ in range(7):
-        start = time.perf_counter()
-        x @ x
-        seconds.append(time.perf_counter() - start)
-    return min(seconds)
+    """Seconds of fixed work, the fastest call: short and on one thread, so as not to wait for a core."""
+    x = np.linspace(1, 2, 2**14)
+    result, fastest, end = np.empty_like(x), float("inf"), time.perf_counter() + PROBED
+    while (start := time.perf_counter()) < end:
+        np.exp(x, out=result)
+        fastest = min(fastest, time.perf_counter() - start)
+    return fastest
 
 
 def _busy() -> float:

@@ -96,7 +96,8 @@ class Memory(Body, frozen=True):
     """Bytes that training adds in a process of its own; allocator is None where the framework counts none.
 
     `resident` is the process's own memory and `process` says how it was read: the resident set, or on macOS
-    the physical footprint. `source` says what the allocator's count is.
+    the physical footprint. It is the median of `readings`, one a process, which records of one process lack.
+    `source` says what the allocator's count is.
     """
 
     twin: str
@@ -106,6 +107,7 @@ class Memory(Body, frozen=True):
     allocator: int | None
     source: str
     process: str = "resident set"
+    readings: list[int] = []
 
 
 class Sharing(Body, frozen=True):

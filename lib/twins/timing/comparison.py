@@ -76,7 +76,7 @@ def runs(record: Timing) -> list[statistics.Run]:
 
 
 def variants(found: list[statistics.Run]) -> list[str]:
-    """The variants of a measurement without the A/A variants."""
+    """The variants of a measurement without those for A/A."""
     return [name for name in statistics.variant_names(found) if not name.endswith(AGAIN)]
 
 
@@ -165,15 +165,17 @@ def reading(comparisons: list[Comparison]) -> str:
 
 
 def aa(records: Iterable[Timing]) -> str:
-    """The error of the harness, measured by comparing torch with itself, in one sentence."""
-    ratios = [statistics.same(runs(record)) for record in records]
-    if not ratios:
+    """The error of the harness, measured by comparing each framework with itself, in one sentence."""
+    found = [(name, ratio) for record in records for name, ratio in statistics.same(runs(record)).items()]
+    if not found:
         return "Nothing was timed."
-    worst = max(ratios, key=lambda ratio: ratio.deviation)
-    return (
-        f"A/A: PyTorch timed against itself gives {worst} where it is furthest from 1, over {len(ratios)} "
-        f"measurements; no difference below {max(statistics.TIE, worst.deviation):.2f}× is published there."
-    )
+    told, least = [], max([statistics.TIE, *(ratio.deviation for _, ratio in found)])
+    for framework in FRAMEWORKS:
+        if ratios := [ratio for name, ratio in found if framework in name]:
+            worst = max(ratios, key=lambda ratio: ratio.deviation)
+            told.append(f"{framework} timed against itself gives {worst} over {len(ratios)} measurements")
+    where = f"where it is furthest from 1; no difference below {least:.2f}× is published there"
+    return f"A/A: {' and '.join(told)}, {where}."
 
 
 def warnings(records: Iterable[Timing]) -> list[str]:
@@ -182,16 +184,17 @@ def warnings(records: Iterable[Timing]) -> list[str]:
 
 
 def step_table(records: Iterable[Timing], tokens: int, unit: str = "tokens") -> pd.DataFrame:
-    """Per batch size and variant: median wall and CPU time, first call, `tokens` times examples a second."""
+    """Per batch size and variant: median wall and CPU time, cores busy (CPU over wall), first call, rate."""
     rows = []
     for record in records:
         found, batch = runs(record), record.case["batch"]
         for variant in statistics.variant_names(found):
             wall, cpu = (statistics.median(found, variant, clock) for clock in ("wall", "cpu"))
             first = round(statistics.first_call(found, variant), 2)
-            rate = round(batch * tokens / wall)
-            rows.append((batch, variant, round(wall * 1e3, 2), round(cpu * 1e3, 2), first, rate))
-    return pd.DataFrame(rows, columns=["batch", "step", "wall ms", "CPU ms", "first call s", f"{unit}/s"])
+            times = round(wall * 1e3, 2), round(cpu * 1e3, 2), round(cpu / wall, 2)
+            rows.append((batch, variant, *times, first, round(batch * tokens / wall)))
+    columns = ["batch", "step", "wall ms", "CPU ms", "cores busy", "first call s", f"{unit}/s"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def comparison_table(comparisons: Iterable[Comparison]) -> pd.DataFrame:
@@ -242,14 +245,21 @@ PARTS = ("data", "forward", "forward and backward", "optimizer")
 
 
 def memory_table(records: Iterable[Memory]) -> pd.DataFrame:
-    """Megabytes that training adds, by variant; the heading says how the process's memory was read."""
+    """Megabytes that training adds, by variant, median and range; the heading says what was read."""
     records = list(records)
     process = f"{' or '.join(dict.fromkeys(r.process for r in records)) or 'process'} MB"
     rows = []
     for r in records:
         counted = "not counted" if r.allocator is None else round(r.allocator / 2**20)
-        rows.append((r.arm, round(r.resident / 2**20), counted))
+        rows.append((r.arm, megabytes(r.readings or [r.resident]), counted))
     return pd.DataFrame(rows, columns=["step", process, "allocator's peak MB"])
+
+
+def megabytes(readings: Sequence[int]) -> str:
+    """The median of some readings in megabytes, and their range where there are several: "66 (61 to 104)"."""
+    found = np.array(readings) / 2**20
+    several = f" ({found.min():.0f} to {found.max():.0f})" if len(found) > 1 else ""
+    return f"{np.median(found):.0f}{several}"
 
 
 def memory_sources(records: Iterable[Memory]) -> str:

@@ -111,10 +111,10 @@ def _variant(layer: Layer, framework: Mlx | Torch, compiled: bool, work: str) ->
 
 
 def layer_variants(layers: list[dict], modes: list[str]) -> dict[str, Variant]:
-    """Every layer in each framework, torch again for A/A: forward in the first mode, both ways in all."""
+    """Every layer in each framework, both again for A/A: forward in the first mode, both ways in all."""
     work_modes = [(FORWARD, modes[0]), *((BOTH_WAYS, mode) for mode in modes)]
     kinds = [(work, mode, each, "") for work, mode in work_modes for each in BOTH]
-    kinds += [(work, modes[0], TORCH, AGAIN) for work in (FORWARD, BOTH_WAYS)]
+    kinds += [(work, modes[0], each, AGAIN) for work in (FORWARD, BOTH_WAYS) for each in BOTH]
     return {
         f"{index}/{work}/{each.name} {mode}{again}": _variant(Layer(**layer), each, mode == "compiled", work)
         for index, layer in enumerate(layers)

@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from twins.frameworks import BOTH, SHIPPED, TORCH, Mlx, Torch, on
+from twins.frameworks import BOTH, SHIPPED, Mlx, Torch, on
 from twins.machine import fresh_process
 from twins.models import transformer_lm as lm
 from twins.parity import fairness_gate
@@ -69,13 +69,13 @@ def precisions(n: int = 512) -> Iterator[Precision]:
 
 
 def variants(n: int) -> dict[str, Variant]:
-    """A product and a step of the smallest language model in both frameworks, and torch's product again."""
+    """A product and a step of the smallest language model in both frameworks, and both products again."""
     made = {f"{each.name} product": _product(each, n) for each in BOTH}
     for each in BOTH:
         half = train.half(lm, lm.tiny(), train.Recipe(), each)
         batch = half.batch(lm.example(lm.tiny(), np.random.default_rng(0), 8))
         made[f"{each.name} step"] = Variant(partial(train.step(half), *batch), each.synchronize)
-    return made | {f"{TORCH.name} product{AGAIN}": _product(TORCH, n)}
+    return made | {f"{each.name} product{AGAIN}": _product(each, n) for each in BOTH}
 
 
 def _product(framework: Mlx | Torch, n: int) -> Variant:
@@ -127,7 +127,7 @@ def known(machine: Machine) -> list[Precision]:
 def steps(twin: Study, gate: Gate, batch: int, plan: harness.Plan, machine: Machine) -> Iterator[Timing]:
     """Eager training steps with float32 as shipped, where 01_machine found that this is another float32."""
     if gate.passed and differing(known(machine)):
-        study.room(twin, batch, models=3)
+        study.room(twin, batch, models=4)
         arguments = {"model": twin.model, "config": twin.config, "batch": batch, "modes": ["eager"]}
         measured = harness.measure(
             "twins.timing.variants:step_variants", arguments, plan, environment=SETTINGS[AS_SHIPPED]

@@ -1,4 +1,4 @@
-"""Timing that can be believed: fresh processes, random order, raw samples, an A/A variant.
+"""Timing that can be believed: fresh processes, random order, raw samples, A/A variants of both frameworks.
 
 The process is the unit of replication, since some effects are fixed for a process's life
 (https://github.com/pytorch/pytorch/issues/182815); inside one, variants run in random order per round, in
@@ -80,7 +80,7 @@ def timed(variants: str, arguments: dict, plan: dict, index: int) -> dict:
     made, chosen = fresh_process.find(variants)(**arguments), Plan(**plan)
     with conditions.watch() as seen:
         samples = interleave(made, chosen, np.random.default_rng([chosen.seed, index]))
-    return asdict(Run(samples, seen()))
+    return asdict(Run(samples, seen(), chosen.block - 1))
 
 
 def measure(

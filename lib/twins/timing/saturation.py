@@ -90,7 +90,7 @@ def steps(
         return fresh_process.call("twins.timing.saturation:once", asked | {"batch": batch})
 
     def fits(batch: int) -> bool:
-        return free(lambda: study.room(twin, batch, models=2 * len(modes) + 1))
+        return free(lambda: study.room(twin, batch, models=2 * len(modes) + 2))
 
     batch, bound = grow(first, seconds, fits)
     if batch > first:

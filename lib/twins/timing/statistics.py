@@ -1,7 +1,8 @@
 """Statistics of the raw samples of an interleaved measurement: medians, ratios with intervals, warnings.
 
 The interval follows Kalibera and Jones 2013 (https://kar.kent.ac.uk/33611/) in spirit: processes are
-resampled, then rounds within them.
+resampled, then whole rounds within them. Older records do not say which calls are of one round (`Run.kept`):
+these are resampled call by call, as if calls were independent, which they are not.
 """
 
 from dataclasses import dataclass
@@ -11,10 +12,10 @@ import numpy as np
 
 from twins.machine import conditions
 
-AGAIN = " again"  # the A/A variant: the baseline, built a second time
+AGAIN = " again"  # an A/A variant: one of a framework's variants, built a second time
 
 
-TIE = 1.05  # ratios within this factor of 1 are a tie, whatever the interval
+TIE = conditions.DRIFT  # ratios within this factor of 1 are a tie, whatever the interval
 
 
 RESAMPLES = 2000
@@ -31,15 +32,16 @@ class Samples:
 
 @dataclass(frozen=True)
 class Run:
-    """One process: samples by variant and what the machine did meanwhile."""
+    """One process: samples by variant, what the machine did meanwhile, and how many calls a round kept."""
 
     arms: dict[str, Samples]
     conditions: conditions.Conditions
+    kept: int = 1
 
     def part(self, prefix: str) -> "Run":
         """The run with the variants of one prefix alone, named by what follows it."""
         own = {name.removeprefix(prefix): x for name, x in self.arms.items() if name.startswith(prefix)}
-        return Run(own, self.conditions)
+        return Run(own, self.conditions, self.kept)
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class Ratio:
 def run_from(found: dict) -> Run:
     """A Run from its plain form."""
     variants = {name: Samples(**samples) for name, samples in found["arms"].items()}
-    return Run(variants, conditions.Conditions(**found["conditions"]))
+    return Run(variants, conditions.Conditions(**found["conditions"]), found.get("kept", 1))
 
 
 def variant_names(runs: list[Run]) -> list[str]:
@@ -97,40 +99,43 @@ def _median(x: np.ndarray) -> np.ndarray:
 
 
 @lru_cache(maxsize=64)
-def _draws(processes: int, counts: tuple[int, ...]) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Which processes every resample takes, (R, P), and the middle ranks of resampled samples, each (2, R).
+def _draws(processes: int, counts: tuple[tuple[int, int], ...]) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Which processes every resample takes, (R, P), and which samples of each process, (R, n) each.
 
-    `counts` are the samples of each process of both variants. A resample's median is the sample of its middle
-    rank, so ranks are drawn once for all measurements of one shape.
+    `counts` are the samples, and the calls of a round among them, of each process of both variants. Whole
+    rounds are drawn, once for all measurements of one shape.
     """
     rng = np.random.default_rng(0)
     picks = rng.integers(0, processes, (RESAMPLES, processes))
-    ranks = (np.sort(rng.integers(0, count, (RESAMPLES, count)), axis=1) for count in counts)
-    return picks, [
-        np.stack([each[:, (each.shape[1] - 1) // 2], each[:, each.shape[1] // 2]]) for each in ranks
-    ]
+    rounds = (rng.integers(0, count // kept, (RESAMPLES, count // kept, 1)) for count, kept in counts)
+    samples = (each * kept + np.arange(kept) for each, (_, kept) in zip(rounds, counts, strict=True))
+    return picks, [each.reshape(RESAMPLES, -1) for each in samples]
 
 
 def ratio(runs: list[Run], over: str, under: str, clock: str = "wall") -> Ratio:
-    """Median time of `over` divided by that of `under`, with a bootstrap interval within one session."""
-    samples = [np.sort(x) for variant in (over, under) for x in values(runs, variant, clock)]
-    picks, middles = _draws(len(runs), tuple(map(len, samples)))
-    medians = [x[ranks].mean(axis=0) for x, ranks in zip(samples, middles, strict=True)]  # of (R,) each
+    """Median time of `over` divided by that of `under`, with a bootstrap interval of processes and rounds.
+
+    The interval holds within the session; sessions.py has that of the next one.
+    """
+    samples = [x for variant in (over, under) for x in values(runs, variant, clock)]
+    counts = zip(map(len, samples), [run.kept for run in runs] * 2, strict=True)
+    picks, taken = _draws(len(runs), tuple(counts))
+    medians = [_median(x[places]) for x, places in zip(samples, taken, strict=True)]  # of (R,) each
     halves = (medians[: len(runs)], medians[len(runs) :])
     top, bottom = (_median(np.take_along_axis(np.stack(each, axis=1), picks, axis=1)) for each in halves)
     low, high = np.percentile(top / bottom, [2.5, 97.5])
     return Ratio(median(runs, over, clock) / median(runs, under, clock), float(low), float(high))
 
 
-def same(runs: list[Run], clock: str = "wall") -> Ratio:
-    """The A/A ratio of a baseline to itself; its distance from 1 is the harness's own error."""
-    again = next(name for name in variant_names(runs) if name.endswith(AGAIN))
-    return ratio(runs, again, again.removesuffix(AGAIN), clock)
+def same(runs: list[Run], clock: str = "wall") -> dict[str, Ratio]:
+    """The A/A ratio of each variant built twice (old records: one); its distance from 1 is the error."""
+    twice = [name.removesuffix(AGAIN) for name in variant_names(runs) if name.endswith(AGAIN)]
+    return {name: ratio(runs, name + AGAIN, name, clock) for name in twice}
 
 
 def band(runs: list[Run]) -> float:
-    """The factor below which no difference is published: the tie band or the A/A deviation, the larger."""
-    return max(TIE, same(runs).deviation)
+    """The factor below which no difference is published: the tie band or the largest A/A deviation."""
+    return max([TIE, *(each.deviation for each in same(runs).values())])
 
 
 def warnings(runs: list[Run]) -> list[str]:

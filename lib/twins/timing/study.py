@@ -213,7 +213,7 @@ def timed_steps(
     study: Study, batch: int, modes: Sequence[str], plan: harness.Plan, **more: object
 ) -> Iterator[Timing]:
     """Time whole training steps at one batch size; `more` goes into the record's case."""
-    room(study, batch, models=2 * len(modes) + 1)
+    room(study, batch, models=2 * len(modes) + 2)
     arguments = {"model": study.model, "config": study.config, "batch": batch, "modes": list(modes)}
     runs = harness.measure(
         "twins.timing.variants:step_variants", arguments, plan, lambda done: tell(f"batch {batch}, {done}")
@@ -226,7 +226,7 @@ def half_types(study: Study, verdicts: Sequence[Gate], batch: int, plan: harness
     dtypes = [verdict.case["dtype"] for verdict in verdicts if verdict.passed]
     if dtypes:
         sizes = {"model": study.model, "config": study.config, "batch": batch}
-        room(study, batch, models=2 * len(dtypes) + 3)
+        room(study, batch, models=2 * len(dtypes) + 4)
         arguments = sizes | {"dtypes": ["float32", *dtypes]}
         runs = harness.measure("twins.timing.variants:type_variants", arguments, plan, tell)
         yield _timing("training step by type", study, batch, runs)
@@ -240,14 +240,15 @@ def parts(study: Study, verdict: Gate, batch: int, plan: harness.Plan) -> Iterat
         yield _timing("parts", study, batch, runs)
 
 
-def memory(study: Study, verdict: Gate, batch: int, modes: Sequence[str]) -> Iterator[Memory]:
-    """Memory of each half in each mode, every one in a process of its own; nothing when the gate failed."""
+def memory(
+    study: Study, verdict: Gate, batch: int, modes: Sequence[str], processes: int = 3
+) -> Iterator[Memory]:
+    """Memory of each half in each mode, in `processes` fresh ones each; nothing when the gate failed."""
     variants = [(each.name, mode) for each in BOTH for mode in modes if verdict.passed]
     for framework, mode in variants:
         sizes = {"model": study.model, "config": study.config, "batch": batch}
-        read = fresh_process.call(
-            "twins.timing.variants:memory", sizes | {"framework": framework, "mode": mode}
-        )
+        arguments = sizes | {"framework": framework, "mode": mode}
+        read = fresh_process.memory("twins.timing.variants:memory", arguments, processes)
         yield Memory(study.name, study.config | {"batch": batch}, f"{framework} {mode}", **read)
 
 

@@ -10,7 +10,7 @@ from types import ModuleType
 
 import numpy as np
 
-from twins.frameworks import BOTH, TORCH, Mlx, Torch
+from twins.frameworks import BOTH, Mlx, Torch
 from twins.machine import process_memory
 from twins.timing.harness import Variant
 from twins.timing.statistics import AGAIN
@@ -40,8 +40,8 @@ def step_variant(half: Half, batches: list, compiled: bool) -> Variant:
 
 
 def step_variants(model: str, config: dict, batch: int, modes: list[str]) -> dict[str, Variant]:
-    """Whole training steps: each framework in each mode, and torch's first mode again for A/A."""
-    kinds = [(each, mode, "") for mode in modes for each in BOTH] + [(TORCH, modes[0], AGAIN)]
+    """Whole training steps: each framework in each mode, and both in the first mode again for A/A."""
+    kinds = [(each, mode, "") for mode in modes for each in BOTH] + [(each, modes[0], AGAIN) for each in BOTH]
     batches = examples(model, config, batch)
     return {
         f"{each.name} {mode}{again}": step_variant(_half(model, config, each), batches, MODES[mode])
@@ -50,8 +50,9 @@ def step_variants(model: str, config: dict, batch: int, modes: list[str]) -> dic
 
 
 def type_variants(model: str, config: dict, batch: int, dtypes: list[str]) -> dict[str, Variant]:
-    """Whole eager steps: each framework in each type, and torch's first type again for A/A."""
-    kinds = [(each, dtype, "") for dtype in dtypes for each in BOTH] + [(TORCH, dtypes[0], AGAIN)]
+    """Whole eager steps: each framework in each type, and both in the first type again for A/A."""
+    kinds = [(each, dtype, "") for dtype in dtypes for each in BOTH]
+    kinds += [(each, dtypes[0], AGAIN) for each in BOTH]
     batches = examples(model, config, batch)
     return {
         f"{each.name} {dtype}{again}": step_variant(
@@ -64,7 +65,7 @@ def type_variants(model: str, config: dict, batch: int, dtypes: list[str]) -> di
 def part_variants(model: str, config: dict, batch: int) -> dict[str, Variant]:
     """The parts of an eager step in both frameworks: data, forward, forward and backward, optimizer.
 
-    PyTorch's forward is timed again with a second model, for A/A.
+    The forward of both is timed again with a second model, for A/A.
     """
     arrays, variants = examples(model, config, batch)[0], {}
     for half in (_half(model, config, each) for each in BOTH):
@@ -73,9 +74,10 @@ def part_variants(model: str, config: dict, batch: int) -> dict[str, Variant]:
         )
         for part, call in parts.items():
             variants[f"{half.framework.name} {part}"] = Variant(call, half.framework.synchronize)
-    again = _half(model, config, TORCH)
-    call = train.parts(again, again.batch(arrays))["forward"]
-    return variants | {f"PyTorch forward{AGAIN}": Variant(call, TORCH.synchronize)}
+    for half in (_half(model, config, each) for each in BOTH):
+        call = train.parts(half, half.batch(arrays))["forward"]
+        variants[f"{half.framework.name} forward{AGAIN}"] = Variant(call, half.framework.synchronize)
+    return variants
 
 
 def _hand_over(half: Half, arrays: tuple[np.ndarray, ...]) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from twins.frameworks import MLX, TORCH
 from twins.records.record_types import Timing
-from twins.timing import harness
+from twins.timing import comparison, harness
 from twins.timing.harness import Variant
 from twins.timing.statistics import AGAIN
 from twins.transfer.transfers import synchronize, view
@@ -79,11 +79,12 @@ def _between_devices(n: int) -> dict[str, Callable]:
 
 
 def variants(n: int) -> dict[str, Variant]:
-    """The products of `n` by `n` matrices on each side, alternating, the hand-overs, and the first again."""
-    calls = (_between_frameworks if TORCH.device == "cpu" else _between_devices)(n)
-    first = next(iter(calls))
-    again = (_between_frameworks if TORCH.device == "cpu" else _between_devices)(n)[first]
-    return {name: Variant(call, synchronize) for name, call in (calls | {first + AGAIN: again}).items()}
+    """Products of `n` by `n` matrices on each side, alternating, the hand-overs, and two again for A/A."""
+    make = _between_frameworks if TORCH.device == "cpu" else _between_devices
+    calls, again = make(n), make(n)
+    first = (next(name for name in again if name.startswith(each)) for each in comparison.FRAMEWORKS)
+    calls |= {name + AGAIN: again[name] for name in first}
+    return {name: Variant(call, synchronize) for name, call in calls.items()}
 
 
 def timings(n: int, plan: harness.Plan) -> Timing:

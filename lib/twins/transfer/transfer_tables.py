@@ -7,6 +7,7 @@ import pandas as pd
 
 from twins.records.record_types import Sharing, Timing
 from twins.timing import comparison, statistics
+from twins.timing.ceilings import ceilings
 from twins.timing.statistics import duration
 
 
@@ -32,7 +33,7 @@ def proof_table(proofs: Iterable[Sharing]) -> pd.DataFrame:
 
 
 def cost_table(records: list[Timing], proofs: Iterable[Sharing], peak: float) -> pd.DataFrame:
-    """Microseconds at the smallest and largest size, and for copies the share of the probed bandwidth."""
+    """Microseconds at the smallest and largest size, and for copies the share of `peak`, bytes per second."""
     if not records:
         return pd.DataFrame(columns=["hand-over"])
     small, large = (comparison.runs(record) for record in (records[0], records[-1]))
@@ -47,7 +48,8 @@ def cost_table(records: list[Timing], proofs: Iterable[Sharing], peak: float) ->
                 f"µs for {written(sizes[0])}": 1e6 * statistics.median(small, route),
                 f"µs for {written(sizes[1])}": 1e6 * seconds,
                 "GB/s moved": speed and speed / 1e9,
-                "of bandwidth, %": speed and 100 * speed / peak,
+                "ceiling": speed and ceilings.named(peak),
+                ceilings.SHARE: speed and ceilings.percent(speed, peak),
             }
         )
     return pd.DataFrame(rows)

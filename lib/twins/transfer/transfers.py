@@ -129,7 +129,7 @@ def room(sizes: Sequence[int]) -> int:
 
 
 def variants(size: int) -> dict[str, Variant]:
-    """Every hand-over of `size` bytes that exists here, and one of them again for A/A.
+    """Every hand-over of `size` bytes that exists here, and one into each framework again for A/A.
 
     Hand-overs of one framework share a source, which none of them writes to: at a gigabyte, one each is all
     that many machines hold.
@@ -137,8 +137,8 @@ def variants(size: int) -> dict[str, Variant]:
     room([size])
     values = np.ones(size // NUMBER, np.float32)
     sources = {make: make(values) for make in {route.make for route in routes().values()}}
-    again = "NumPy → PyTorch, torch.tensor"
-    chosen = routes() | {again + AGAIN: ROUTES[again]}
+    again = ("NumPy → PyTorch, torch.tensor", "NumPy → MLX, mx.array")
+    chosen = routes() | {name + AGAIN: ROUTES[name] for name in again}
     return {name: _variant(route, sources[route.make]) for name, route in chosen.items()}
 
 

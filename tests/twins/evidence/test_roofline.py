@@ -15,6 +15,7 @@ from twins.models import transformer_lm as lm
 from twins.records import store
 from twins.records.record_types import Timing, Traffic, Work
 from twins.timing import memory_traffic
+from twins.timing.ceilings import ceilings
 from twins.timing.study import Study
 from twins.training import train
 from twins.training.train import Half
@@ -149,15 +150,21 @@ def test_measured_steps_are_held_against_the_probed_bound():
     table = roofline.here_table([LOAD], [records.step(4, mlx=0.008, torch=0.004)], ROOF)
     assert list(table["bound ms"]) == [2.0, 2.0]
     assert list(table[roofline.SHARE]) == pytest.approx([25, 50])
+    fast = roofline.here_table([LOAD], [records.step(4, mlx=0.008, torch=0.0019)], ROOF)
+    assert list(fast[roofline.SHARE]) == [pytest.approx(25), ceilings.TOO_LOW]
+    assert roofline.reached(fast, "a step").endswith("25 % in the middle of 1.")
+    assert ceilings.over(fast, share=roofline.SHARE).startswith("1 of 2 shares exceed 105 % of the ceiling")
     assert roofline.here_table([LOAD], [records.step(8, 1.0, 1.0)], ROOF).empty
     assert roofline.here_table([LOAD], [records.step(4, 1.0, 1.0)], None).empty
 
 
 def test_the_roof_here_needs_both_probes():
     products = [records.product(1000, "float32", mlx=2e-3, torch=1e-3)]
+    streams = [records.timed("stream", {"numbers": 10**6}, {"MLX, copy": 0.1, "PyTorch, add": 0.2})]
+    roof = roofline.here(records.MACHINE, products, streams)
+    assert (roof.flops, roof.bandwidth) == (2e12, pytest.approx(8e6 / 0.1))
     additions = [records.timed("addition", {}, {"MLX": 0.1, "PyTorch": 0.2, "PyTorch again": 0.2})]
-    roof = roofline.here(records.MACHINE, products, additions)
-    assert (roof.flops, roof.bandwidth) == (2e12, 12 * 2**24 / 0.1)
+    assert roofline.here(records.MACHINE, products, additions) is None
     assert roofline.here(records.MACHINE, products, []) is None
 
 

@@ -16,6 +16,7 @@ from twins.figures import published_figures, roofline_figures
 from twins.figures.published_figures import by_generation, by_year, operations
 from twins.records.record_types import Breadth, Finding, Timing
 from twins.records.store import Found, Record
+from twins.timing.ceilings import ceilings
 
 ROWS = published_counts.select(published_benchmarks.benchmarks(), published_benchmarks.audit()).counted
 EMPTY = "Nothing to draw: "
@@ -204,9 +205,11 @@ def test_the_shares_figure_gives_the_range():
     assert roofline.reached(table, "a time").startswith("The bound is 7 to 14 % of a time")
 
 
-def test_a_share_above_the_bound_is_explained():
+def test_a_share_above_the_bound_is_explained_and_not_printed():
     table = roofline.here_table([LOAD], [records.step(4, mlx=0.001, torch=0.004)], ROOF)
-    assert roofline.reached(table, "a step").endswith("in a cache and did not cross memory.")
+    assert list(table[roofline.SHARE]) == [ceilings.TOO_LOW, pytest.approx(50)]
+    assert "or data lay in a cache" in ceilings.over(table, share=roofline.SHARE)
+    assert roofline.reached(table, "a step").startswith("The bound is 50 to 50 % of a step")
 
 
 def test_breadth_figure_and_table_agree():

@@ -49,7 +49,7 @@ def products(mlx: float, torch: float) -> list:
 
 
 def shares(winner: str | None) -> Figure:
-    return training_figures.shares(ceilings.utilisation(steps(winner), works(), 4e9), 4e9)
+    return training_figures.shares(ceilings.utilisation(steps(winner), works(), {"float32": 4e9}))
 
 
 def works() -> list[Work]:
@@ -121,7 +121,7 @@ FIGURES = {
     ),
     "memory, tie": (
         lambda: training_figures.memory(records.memory(MLX_eager=100, PyTorch_eager=104)),
-        "A tie: all need the same memory within 5 %",
+        "A tie: all need the same memory within 5 % or their range",
     ),
     "products, MLX": (
         lambda: training_figures.products(products(200, 100)),
@@ -192,12 +192,16 @@ def test_a_figure_without_alt_text_is_refused(alt):
         (lambda: training_figures.scaling([], "sequence"), "no timing was recorded"),
         (lambda: training_figures.parts([]), "no timing was recorded"),
         (
-            lambda: training_figures.shares(ceilings.utilisation([], [], 1e9), 1e9),
-            "no timing, or no probed ceiling, was recorded",
+            lambda: training_figures.shares(ceilings.utilisation([], [], {"float32": 1e9})),
+            "no timing, or no probed ceiling that is high enough, was recorded",
         ),
         (
-            lambda: training_figures.shares(ceilings.utilisation(steps("MLX"), works(), 1e9), 0.0),
+            lambda: training_figures.shares(ceilings.utilisation(steps("MLX"), works(), {})),
             "no timing, or",
+        ),
+        (
+            lambda: training_figures.shares(ceilings.utilisation(steps("MLX"), works(), {"float32": 1e7})),
+            "no timing, or no probed ceiling that is high enough",
         ),
         (lambda: training_figures.memory([]), "no memory was recorded"),
         (lambda: training_figures.products([]), "no product was timed"),
@@ -278,13 +282,27 @@ def test_a_backward_lost_in_noise_is_drawn_as_nothing():
 
 
 def test_shares_say_where_and_of_what(drawn):
-    assert drawn["shares, MLX"].alt.endswith("at batch 1; the ceiling is 4 GFLOP/s.")
+    assert drawn["shares, MLX"].alt.endswith("at batch 1; the ceiling is 4 GFLOP/s in float32.")
 
 
 def test_memory_is_sorted_and_labelled(drawn):
     told = "MLX eager 200 MB, PyTorch compiled 150 MB, PyTorch eager 100 MB."
     assert drawn["memory, PyTorch"].alt.endswith(told)
     assert {"200 MB", "150 MB", "100 MB"} <= set(words(drawn["memory, PyTorch"]))
+
+
+def test_memory_whose_readings_overlap_is_a_tie():
+    found = [
+        replace(each, readings=[n * 2**20 for n in readings])
+        for each, readings in zip(
+            records.memory(MLX_eager=100, PyTorch_eager=66), [(80, 100, 104), (61, 66, 79)], strict=True
+        )
+    ]
+    figure = training_figures.memory(found)
+    assert figure.alt.startswith("A tie: all need the same memory within 5 % or their range")
+    assert {"100 (80 to 104) MB", "66 (61 to 79) MB"} <= set(words(figure))
+    found[1] = replace(found[1], readings=[n * 2**20 for n in (61, 66, 70)])
+    assert training_figures.memory(found).alt.startswith("PyTorch eager needs the least memory")
 
 
 def test_memory_is_the_frameworks_own_count_where_both_keep_one():

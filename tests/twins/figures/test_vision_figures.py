@@ -7,6 +7,7 @@ import pytest
 from records import timed
 
 from twins.figures import vision_figures
+from twins.timing.ceilings import ceilings
 from twins.timing.statistics import AGAIN
 
 BOTH_WAYS = vision_figures.BOTH_WAYS
@@ -45,13 +46,20 @@ def test_sweeps_say_the_best_share_of_each():
     by_batch = vision_figures.sweep(RECORDS, "batch", 256e9)
     assert "Convolutions reach up to 25 % in MLX and 50 % in PyTorch" in words(by_batch)
     assert by_batch.alt == (
-        "Convolutions reach up to 25 % in MLX and 50 % in PyTorch, of the ceiling of 256 GFLOP/s; "
+        "Convolutions reach up to 25 % in MLX and 50 % in PyTorch, of the ceiling of 256 GFLOP/s in float32; "
         "forward and backward, kernel 3 × 3, along the batch."
     )
     assert {"1", "16", "64", "batch size", "MLX eager", "PyTorch compiled"} <= set(words(by_batch))
     by_kernel = vision_figures.sweep(RECORDS, "kernel", 256e9)
     assert "Convolutions reach up to 6.2 % in MLX and 12 % in PyTorch" in words(by_kernel)
     assert by_kernel.alt.endswith("batch 16, along the kernel.")
+
+
+def test_a_share_above_the_ceiling_is_not_drawn():
+    figure = vision_figures.sweep(RECORDS, "batch", 64e9)  # a quarter: PyTorch's eager 50 % would be 200 %
+    assert "100 % in MLX" in figure.alt
+    table = vision_figures.layer_table(RECORDS, 0.5e9)
+    assert set(table["MLX %"].dropna()) == {ceilings.TOO_LOW}
 
 
 @pytest.mark.parametrize(("records", "peak"), [([], 1e9), (RECORDS, 0.0), (RECORDS[-1:], 1e9)])

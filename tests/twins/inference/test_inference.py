@@ -11,6 +11,7 @@ from records import timed
 from twins.inference import checkpoint_folder, llama, measure, tables, whisper
 from twins.records.record_types import Work
 from twins.timing import harness
+from twins.timing.ceilings import ceilings
 from twins.timing.statistics import AGAIN
 
 SHAPE = checkpoint_folder.llama(64, 2, 4, 2, 128, 32)
@@ -103,7 +104,7 @@ def test_loading_and_making_tokens_are_outside_every_timed_span(monkeypatch):
     ))  # fmt: skip
     monkeypatch.setattr(llama, "prompt", slow(llama.prompt))
     variants = measure.llama_variants(str(checkpoint_folder.made(SHAPE)), "float32", 1, 8, 4, False)
-    assert spent[0] == 4000  # three sessions and one prompt
+    assert spent[0] == 5000  # four sessions and one prompt
     samples = harness.interleave(variants, PLAN, np.random.default_rng(0))
     assert max(max(s.first, *s.wall) for s in samples.values()) < 500
 
@@ -136,7 +137,9 @@ def test_every_part_becomes_a_record_with_its_variants():
     assert [(r.subject, r.case["dtype"]) for r in records] == [
         (part, dtype) for dtype in ("float32", "4-bit") for part in ("prefill", "token", "run")
     ]
-    assert set(records[0].runs[0]["arms"]) == {"MLX eager", "PyTorch eager", f"PyTorch eager{AGAIN}"}
+    assert set(records[0].runs[0]["arms"]) == {
+        f"{f} eager{a}" for f in ("MLX", "PyTorch") for a in ("", AGAIN)
+    }
     assert len(tables.latency_table(records)) == 3
     assert [c.label for c in tables.comparisons(records, "prefill")] == [
         "prefill, float32, batch 1, 8 tokens"
@@ -165,11 +168,18 @@ def test_cases_go_over_prompts_then_sizes_then_types():
 
 def test_shares_are_work_over_time_over_the_ceiling():
     case = {"dtype": "float32", "batch": 1, "length": 8, "tokens": 4, "weight_bytes": 900, "cache_bytes": 100}
+    half = case | {"dtype": "float16", "weight_bytes": 450, "cache_bytes": 50}
     seconds = {"MLX eager": 2.0, "PyTorch eager": 1.0}
     records = [timed(subject, case, seconds) for subject in ("prefill", "token")]
+    records += [timed(subject, half, seconds) for subject in ("prefill", "token")]
+    records += [timed("prefill", case | {"dtype": "4-bit"}, {"MLX eager": 1.0})]
     works = [Work("llama", {"batch": 1, "length": 8}, 4000)]
-    table = tables.shares(records, works, flops=8000.0, bandwidth=2000.0)
-    assert list(table["of the ceiling, %"]) == [25, 50, 25, 50]
+    table = tables.shares(records, works, {"float32": 8e3, "float16": 2e3}, bandwidth=4e2)
+    low = ceilings.TOO_LOW
+    assert list(table[ceilings.SHARE]) == [25, 50, low, low, 100, low, 62.5, low]
+    assert list(table["type"]) == ["float32"] * 4 + ["float16"] * 4
+    assert table["ceiling"][4] == "0 GFLOP/s in float16"
+    assert "4 of 8 shares" in ceilings.over(table)
 
 
 def test_a_folder_is_made_once_and_holds_equal_weights(tmp_path):
@@ -278,8 +288,8 @@ def test_an_estimate_counts_every_model_that_is_held():
     assert 2 * checkpoint_folder.room(path, "float32", 1, 8, 3) == 3 * checkpoint_folder.room(
         path, "float32", 1, 8
     )
-    with_one_again = measure._llama_sessions(path, "float32", 8, False)
-    assert len(with_one_again) == measure.MODELS
+    with_both_again = measure._llama_sessions(path, "float32", 8, False)
+    assert len(with_both_again) == measure.MODELS
 
 
 @pytest.mark.parametrize(("prompt", "new"), [(0, 4), (8, 0)])

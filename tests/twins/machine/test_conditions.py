@@ -55,6 +55,13 @@ def test_each_disturbance_is_one_sentence(change, sentence):
     assert conditions.warnings([QUIET, replace(QUIET, **change)]) == [sentence]
 
 
+def test_the_alarm_of_the_clock_is_as_tight_as_a_tie():
+    assert conditions.DRIFT == statistics.TIE
+    steady = [replace(QUIET, drift=drift) for drift in (0.96, 1.04)]
+    assert conditions.warnings(steady) == []
+    assert conditions.warnings([*steady, replace(QUIET, drift=1.06)]) != []
+
+
 def test_what_could_not_be_read_disturbs_nothing():
     unread = replace(QUIET, swapped=None, pressure=None, low_power=None, power="not readable")
     assert conditions.warnings([unread]) == []

@@ -243,6 +243,12 @@ def timing(**change):
     return replace(body, runs=runs)
 
 
+def kept(calls):
+    """A timing that says of its first run how many calls of a round it keeps."""
+    body = timing()
+    return replace(body, runs=[body.runs[0] | {"kept": calls}, *body.runs[1:]])
+
+
 SMALL = Compressed("m", "f", "s", 100, 90, "accuracy", 0.5, 10, 0.1, "line")
 IMPOSSIBLE = [
     (timing(wall=[-1.0] * 5), "times from -1 to"),
@@ -252,9 +258,17 @@ IMPOSSIBLE = [
     (timing(wall=[]), "0 wall and 5 CPU"),
     (timing(cpu=[-1.0] * 5), "CPU time"),
     (timing(odd=1), "not runs of a measurement"),
+    (kept(2), "5 times: no rounds of 2"),
+    (kept(0), "5 times: no rounds of 0"),
+    (kept("1"), "5 times: no rounds of '1'"),
     (replace(timing(), runs=[]), "no sample"),
     (records.product(4096, "float16", 1e-9, 1e-9), "no chip does"),
-    (records.timed("addition", {}, {"MLX": 1e-9}), "no memory does"),
+    (records.timed("addition", {}, {"MLX": 1e-9}), "an addition at 2.0e+17 bytes/s; no memory does"),
+    (
+        records.timed("stream", {"numbers": 10**9}, {"MLX, copy": 1e-6}),
+        "a kernel of STREAM at 8.0e+15 bytes/s",
+    ),
+    (records.timed("stream", {"numbers": "1"}, {"MLX, copy": 1.0}), "timing.case.numbers is '1'"),
     (Work("t", {}, 0), "flops is 0"),
     (Accuracy("t", {}, "d", "x", {"MLX": 10}, 3, 9), "right on 10 of 9"),
     (Memory("t", {}, "MLX", -1, None, "s"), "resident is -1"),

@@ -84,8 +84,25 @@ def test_the_error_of_the_harness_makes_ties():
     assert noisy.band == pytest.approx(1.3)
     assert noisy.winner is None
     assert comparison.aa([step(1, 1.0, 1.0), step(4, mlx=1.0, torch=1.2, again=1.3)]) == (
-        "A/A: PyTorch timed against itself gives 1.300 [1.300, 1.300] where it is furthest from 1, over 2 "
-        "measurements; no difference below 1.30× is published there."
+        "A/A: PyTorch timed against itself gives 1.300 [1.300, 1.300] over 2 measurements, where it is "
+        "furthest from 1; no difference below 1.30× is published there."
+    )
+
+
+def test_the_error_of_either_framework_makes_ties():
+    seconds = {
+        "MLX eager": 1.0,
+        "PyTorch eager": 1.2,
+        "PyTorch eager" + AGAIN: 1.2,
+        "MLX eager" + AGAIN: 0.75,
+    }
+    record = timed("training step", {"batch": 4}, seconds)
+    (found,) = comparison.steps([record])
+    assert (found.band, found.winner) == (pytest.approx(4 / 3), None)
+    assert comparison.aa([record]) == (
+        "A/A: MLX timed against itself gives 0.750 [0.750, 0.750] over 1 measurements and PyTorch timed "
+        "against itself gives 1.000 [1.000, 1.000] over 1 measurements, where it is furthest from 1; no "
+        "difference below 1.33× is published there."
     )
 
 
@@ -113,11 +130,19 @@ def test_disturbances_are_told_once():
 
 def test_step_table():
     made = comparison.step_table([step(4, mlx=2e-3, torch=1e-3)], tokens=64)
-    assert list(made.columns) == ["batch", "step", "wall ms", "CPU ms", "first call s", "tokens/s"]
+    assert list(made.columns) == [
+        "batch",
+        "step",
+        "wall ms",
+        "CPU ms",
+        "cores busy",
+        "first call s",
+        "tokens/s",
+    ]
     assert rows(made) == [
-        (4, "MLX eager", 2.0, 4.0, 0.02, 128_000),
-        (4, "PyTorch eager", 1.0, 2.0, 0.01, 256_000),
-        (4, "PyTorch eager again", 1.0, 2.0, 0.01, 256_000),
+        (4, "MLX eager", 2.0, 4.0, 2.0, 0.02, 128_000),
+        (4, "PyTorch eager", 1.0, 2.0, 2.0, 0.01, 256_000),
+        (4, "PyTorch eager again", 1.0, 2.0, 2.0, 0.01, 256_000),
     ]
 
 
@@ -163,9 +188,11 @@ def test_memory_table():
     counted = Memory("lm", {}, "MLX eager", 100 * 2**20, 90 * 2**20, "mx.get_peak_memory")
     uncounted = records.memory(PyTorch_eager=50)
     assert rows(comparison.memory_table([counted, *uncounted])) == [
-        ("MLX eager", 100, 90),
-        ("PyTorch eager", 50, "not counted"),
+        ("MLX eager", "100", 90),
+        ("PyTorch eager", "50", "not counted"),
     ]
+    several = structs.replace(counted, readings=[n * 2**20 for n in (90, 100, 140)])
+    assert rows(comparison.memory_table([several])) == [("MLX eager", "100 (90 to 140)", 90)]
     told = comparison.memory_sources([counted, counted, *uncounted])
     assert told == "- MLX: mx.get_peak_memory.\n- PyTorch: nothing."
     assert comparison.memory_sources([]) == "Nothing was measured."
@@ -176,7 +203,7 @@ def test_the_ceiling_is_the_best_of_either_framework():
         product(100, "float32", mlx=2e-6, torch=4e-6),  # 2e6 operations: 1e12 and 5e11 a second
         product(200, "float32", mlx=32e-6, torch=8e-6),  # 16e6 operations: 5e11 and 2e12
         product(200, "bfloat16", mlx=1e-6, torch=1e-6),
-        timed("addition", {}, {"MLX": 1e-9, "PyTorch": 1e-9, "PyTorch" + AGAIN: 1e-9}),
+        timed("stream", {"numbers": 10**6}, {"MLX, copy": 1e-9, "PyTorch, copy": 1e-9}),
     ]
     assert ceilings.ceiling(probes) == pytest.approx(2e12)
     assert ceilings.ceiling(probes, "bfloat16") == pytest.approx(1.6e13)
@@ -185,9 +212,9 @@ def test_the_ceiling_is_the_best_of_either_framework():
 
 def test_utilisation():
     work = Work("transformer_lm", {"batch": 4}, 10**9)
-    made = ceilings.utilisation([step(4, mlx=2e-3, torch=1e-3)], [work], 4e12)
+    made = ceilings.utilisation([step(4, mlx=2e-3, torch=1e-3)], [work], {"float32": 4e12})
     assert [row[:2] for row in rows(made)] == [(4, "MLX eager"), (4, "PyTorch eager")]  # no A/A variant
-    assert np.allclose(made[["GFLOP/s", "share"]], [[500, 0.125], [1000, 0.25]])
+    assert np.allclose(made[["GFLOP/s", ceilings.SHARE]], [[500, 12.5], [1000, 25]])
 
 
 @pytest.mark.parametrize(
@@ -213,7 +240,7 @@ def test_a_page_without_timings_still_has_tables():
         comparison.comparison_table([]),
         comparison.part_table([]),
         comparison.memory_table([]),
-        ceilings.utilisation([], [], 1e12),
+        ceilings.utilisation([], [], {"float32": 1e12}),
         ceilings.probe_table([]),
     ):
         assert len(made) == 0

@@ -84,7 +84,7 @@ def test_records_are_one_a_layer_and_work(monkeypatch):
         for layer in layers
         for work in (FORWARD, BOTH_WAYS)
     ]
-    variants = ["MLX eager", "PyTorch eager", "PyTorch eager" + AGAIN]
+    variants = [f"{each} eager{again}" for again in ("", AGAIN) for each in ("MLX", "PyTorch")]
     assert [statistics.variant_names(comparison.runs(record)) for record in made] == [variants] * 4
     assert all(
         len(samples.wall) == 1 for record in made for samples in comparison.runs(record)[0].arms.values()

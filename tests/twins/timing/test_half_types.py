@@ -1,9 +1,11 @@
 """What half types cost, out of records whose every figure is known."""
 
+import pandas as pd
 from records import timed
 
 from twins.evidence import half_types
 from twins.timing import comparison
+from twins.timing.ceilings import ceilings
 from twins.timing.statistics import AGAIN
 
 CASE = {"twin": "transformer_lm", "batch": 2}
@@ -24,6 +26,8 @@ def test_the_table_divides_by_each_frameworks_own_float32():
         (2, "bfloat16", "MLX", 20.0, "20.000 [12.485, 32.038]"),
         (2, "bfloat16", "PyTorch", 1.0, "0.500 [0.312, 0.801]"),
     ]
+    shares = pd.DataFrame({"step": range(4), "ceiling": list("abcd"), ceilings.SHARE: [1, 2, 3, None]})
+    assert list(half_types.table([timed("x", CASE, SECONDS)], shares)["ceiling"]) == list("abcd")
     assert list(half_types.table([]).columns) == list(made.columns)
 
 

@@ -154,7 +154,7 @@ def test_the_interval_covers_the_truth():
 
 def test_a_thing_against_itself_is_a_tie():
     rng = np.random.default_rng(0)
-    ratios = [statistics.same(synthetic(rng, 1.3, spread=0.01)) for _ in range(50)]
+    ratios = [statistics.same(synthetic(rng, 1.3, spread=0.01))["b"] for _ in range(50)]
     assert all(ratio.tie() for ratio in ratios)
     assert sum(ratio.low <= 1 <= ratio.high for ratio in ratios) >= 44
 
@@ -172,7 +172,7 @@ def test_a_ratio_of_constants_is_exact():
     runs = constant({"a": 3e-3, "b": 2e-3, "b" + AGAIN: 2e-3})
     assert statistics.ratio(runs, "a", "b") == Ratio(1.5, 1.5, 1.5)
     assert statistics.ratio(runs, "b", "a", "cpu").value == pytest.approx(2 / 3)
-    assert statistics.same(runs) == Ratio(1.0, 1.0, 1.0)
+    assert statistics.same(runs) == {"b": Ratio(1.0, 1.0, 1.0)}
     assert statistics.band(runs) == statistics.TIE
 
 
@@ -215,8 +215,40 @@ def test_a_wider_band_makes_more_ties():
 
 def test_the_band_is_the_error_of_the_harness():
     runs = constant({"b": 1.0, "b" + AGAIN: 1.5})
-    assert statistics.same(runs).value == 1.5
+    assert statistics.same(runs)["b"].value == 1.5
     assert statistics.band(runs) == pytest.approx(1.5)
+
+
+def test_the_band_is_the_larger_error_of_two():
+    runs = constant({"a": 2.0, "b": 1.0, "b" + AGAIN: 1.1, "a" + AGAIN: 1.0})
+    assert {name: ratio.value for name, ratio in statistics.same(runs).items()} == {
+        "a": 0.5,
+        "b": pytest.approx(1.1),
+    }
+    assert statistics.band(runs) == pytest.approx(2.0)
+    assert statistics.band(constant({"a": 1.0})) == statistics.TIE
+
+
+def test_rounds_are_drawn_whole():
+    """Calls of one round are alike: drawn one by one they would say more than they do, and miss the truth."""
+    rng, inside = np.random.default_rng(0), {1: 0, 4: 0}
+    for _ in range(200):
+        rounds = {name: np.exp(rng.normal(0, 0.1, (5, 1)) + rng.normal(0, 0.01, (5, 4))) for name in "ab"}
+        variants = {name: Samples(1.0, x.ravel().tolist(), x.ravel().tolist()) for name, x in rounds.items()}
+        for kept in inside:
+            ratio = statistics.ratio([Run(variants, QUIET, kept)], "a", "b")
+            inside[kept] += ratio.low <= 1 <= ratio.high
+    assert inside[1] < 160 < 170 < inside[4]
+
+
+def test_a_run_says_how_many_calls_of_a_round_it_keeps(monkeypatch):
+    nothing = Variant(lambda: None, lambda: None)
+    monkeypatch.setattr(harness.fresh_process, "find", lambda target: lambda: {"x": nothing})
+    made = harness.timed("anything:x", {}, asdict(Plan(1, rounds=2, block=4, warmup=0)), 0)
+    assert made["kept"] == 3 and len(made["arms"]["x"]["wall"]) == 6
+    older = {name: value for name, value in made.items() if name != "kept"}
+    assert statistics.run_from(older).kept == 1
+    assert statistics.run_from(made).part("").kept == 3
 
 
 def test_each_warning_is_given_once():

@@ -42,6 +42,10 @@ def examples(count: int = 3, size: int = 4) -> list:
     return [lm.example(lm.tiny(), rng, size) for _ in range(count)]
 
 
+def twice(what: str) -> list[str]:
+    return [f"{framework} {what}{statistics.AGAIN}" for framework in ("MLX", "PyTorch")]
+
+
 @pytest.fixture
 def here(monkeypatch):
     """Do in this process what is otherwise done in fresh ones: the same variants, sooner."""
@@ -169,7 +173,7 @@ def test_steps_are_timed_by_batch_size():
     ]
     for record in made:
         (run,) = record.runs
-        assert list(run["arms"]) == ["MLX eager", "PyTorch eager", "PyTorch eager" + statistics.AGAIN]
+        assert list(run["arms"]) == ["MLX eager", "PyTorch eager", *twice("eager")]
         assert all(len(samples["wall"]) == 1 for samples in run["arms"].values())
 
 
@@ -186,7 +190,7 @@ def test_half_types_that_passed_are_timed_beside_float32():
         "PyTorch float32",
         "MLX float16",
         "PyTorch float16",
-        "PyTorch float32" + statistics.AGAIN,
+        *twice("float32"),
     ]
     assert list(study.half_types(TINY, verdicts[1:], 2, ONCE)) == []
     assert list(study.half_types(TINY, [], 2, ONCE)) == []
@@ -204,7 +208,7 @@ def test_parts_are_timed_in_both():
     (record,) = study.parts(TINY, PASSED, 2, ONCE)
     names = ["data", "forward", "forward and backward", "optimizer"]
     known = [f"{framework} {name}" for framework in ("MLX", "PyTorch") for name in names]
-    assert list(record.runs[0]["arms"]) == [*known, "PyTorch forward" + statistics.AGAIN]
+    assert list(record.runs[0]["arms"]) == [*known, *twice("forward")]
 
 
 @pytest.mark.usefixtures("here")
@@ -212,19 +216,21 @@ def test_memory_is_read_in_both():
     made = list(study.memory(TINY, PASSED, 2, ["eager"]))
     assert [record.arm for record in made] == ["MLX eager", "PyTorch eager"]
     assert all(record.resident >= 0 for record in made)
+    assert [len(record.readings) for record in made] == [3, 3]
+    assert all(record.resident == sorted(record.readings)[1] for record in made)
     assert made[0].allocator > 16 * 20_000  # at least parameters, gradients and two moments
 
 
 @pytest.mark.usefixtures("here")
 def test_probes_name_what_they_measure(monkeypatch):
-    monkeypatch.setitem(probes.CEILINGS, "addition", {"numbers": 1000})
+    monkeypatch.setitem(probes.CEILINGS, "stream", {"numbers": 1000})
     made = list(probes.probes([8, 16], [8], ONCE, grow=False))
     assert [(record.subject, record.case) for record in made] == [
         ("matmul", {"n": 8, "dtype": "float32"}),
         ("matmul", {"n": 16, "dtype": "float32"}),
         ("matmul", {"n": 8, "dtype": "float16"}),
         ("matmul", {"n": 8, "dtype": "bfloat16"}),
-        ("addition", {"numbers": 1000}),
+        ("stream", {"numbers": 1000, "new_pages": made[4].case["new_pages"]}),
         ("synchronisation", {}),
     ]
 
@@ -234,12 +240,17 @@ def test_the_ceiling_is_read_where_it_was_measured(monkeypatch, tmp_path):
     fingerprint = identity.fingerprint()
     timed = Timing("matmul", {"n": 4, "dtype": "float32"}, [])
     now = Timing("matmul", {"n": 1024, "dtype": "float32"}, [])
+    half = Timing("matmul", {"n": 512, "dtype": "float16"}, [])
     monkeypatch.setattr(harness, "measure", lambda variants, case, plan: [])
     monkeypatch.setattr(probes, "settled", lambda made: True)
     assert probes.ceiling_probes(fingerprint, ONCE) == [now]
     book = store.Book("01_machine", fingerprint)
     book.extend([timed, Timing("addition", {}, [])])
     assert probes.ceiling_probes(fingerprint, ONCE) == [timed]
+    assert probes.ceiling_probes(fingerprint, ONCE, dtypes=("float32", "float16")) == [timed, half]
+    monkeypatch.setattr(probes.fresh_process, "call", lambda target, case: {})
+    (stream,) = probes.ceiling_probes(fingerprint, ONCE, "stream")  # an addition that allocates is no ceiling
+    assert stream.subject == "stream"
     other = (
         structs.replace(fingerprint, id="another-8gb"),
         structs.replace(fingerprint, versions={"mlx": "0.1"}),

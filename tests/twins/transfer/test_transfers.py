@@ -8,6 +8,7 @@ from twins.figures import transfer_figures
 from twins.frameworks import on
 from twins.machine import fresh_process
 from twins.records.record_types import Sharing, Timing
+from twins.timing.ceilings import ceilings
 from twins.timing.statistics import AGAIN
 from twins.transfer import device_switching, transfer_tables, transfers
 from twins.transfer.transfers import ROUTES, Route
@@ -64,9 +65,14 @@ def test_a_large_copy_adds_its_bytes():
     assert found["added"] == pytest.approx(2**24, rel=0.2)
 
 
-def test_every_route_is_timed_and_one_again():
+def test_every_route_is_timed_and_one_into_each_framework_again():
     variants = transfers.variants(64)
-    assert set(variants) == {*transfers.routes(), COPIED + AGAIN}
+    assert set(variants) == {*transfers.routes(), COPIED + AGAIN, "NumPy → MLX, mx.array" + AGAIN}
+
+
+def test_both_frameworks_work_is_timed_again_when_sides_are_switched():
+    again = [name for name in device_switching.variants(8) if name.endswith(AGAIN)]
+    assert sorted(name.split()[0] for name in again) == ["MLX", "PyTorch"]
 
 
 def test_only_a_gpu_is_waited_for(monkeypatch):
@@ -141,7 +147,10 @@ RECORDS = [costs(1024, 4e-6), costs(2**20, 1e-3)]
 
 def test_tables_and_figure_say_what_the_records_hold():
     table = transfer_tables.cost_table(RECORDS, PROOFS, 4 * 2**20 * 1e3).set_index("hand-over")
-    assert table.loc["NumPy → MLX, a copy", "of bandwidth, %"] == pytest.approx(50)
+    assert table.loc["NumPy → MLX, a copy", ceilings.SHARE] == pytest.approx(50)
+    slow = transfer_tables.cost_table(RECORDS, PROOFS, 2**20 * 1e3).set_index("hand-over")
+    assert slow.loc["NumPy → MLX, a copy", ceilings.SHARE] == ceilings.TOO_LOW
+    assert ceilings.over(slow).startswith("1 of 1 shares exceed 105 %")
     assert table.loc["MLX → PyTorch, a view", "µs for 1 MB"] == pytest.approx(2)
     assert np.isnan(table.loc["MLX → PyTorch, a view", "GB/s moved"])
     proofs = transfer_tables.proof_table(PROOFS).set_index("hand-over")
@@ -155,6 +164,7 @@ def test_tables_and_figure_say_what_the_records_hold():
 def test_nothing_timed_is_said():
     assert "Nothing to draw" in transfer_figures.times([], PROOFS).alt
     assert transfer_tables.cost_table([], PROOFS, 1.0).empty
+    assert ceilings.over(transfer_tables.cost_table([], PROOFS, 1.0)) == "No share is known."
     assert "nothing to compare" in transfer_tables.reading(PROOFS, [])
     assert "need a GPU" in transfer_tables.absent(["PyTorch CPU → GPU, .to"], "CPU")
 

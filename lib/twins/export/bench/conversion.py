@@ -41,11 +41,11 @@ def _torch(pair: Pair) -> ct.models.MLModel:
     return value
 
 
-CONVERT = {DIRECT: _direct, TORCH_ROUTE: _torch, TORCH_ROUTE + AGAIN: _torch}
+CONVERT = {DIRECT: _direct, TORCH_ROUTE: _torch, TORCH_ROUTE + AGAIN: _torch, DIRECT + AGAIN: _direct}
 
 
 def variants(name: str) -> dict[str, Variant]:
-    """Converting one network on each route, PyTorch's again for A/A."""
+    """Converting one network on each route, both again for A/A."""
     pair = PAIRS[name]()
     return {variant: Variant(partial(take, pair), lambda: None) for variant, take in CONVERT.items()}
 
@@ -67,9 +67,9 @@ def rows(name: str) -> Iterator[str]:
     """A line each for the seconds, operations and bytes of one network."""
     runs = harness.measure("twins.export.bench.conversion:variants", {"name": name}, PLAN)
     seconds = statistics.ratio(runs, DIRECT, TORCH_ROUTE)
-    route = PAIRS[name]().route
-    yield row(f"{name}: seconds to convert, direct ÷ {route}", seconds, LIMITS["seconds"])
-    yield row("  A/A", statistics.same(runs), None)
+    yield row(f"{name}: seconds to convert, direct ÷ {PAIRS[name]().route}", seconds, LIMITS["seconds"])
+    for route, ratio in statistics.same(runs).items():
+        yield row(f"  A/A of {route}", ratio, None)
     weighed = weigh(name)
     for index, what in enumerate(("operations", "bytes")):
         ours, theirs = (weighed[variant][index] for variant in (DIRECT, TORCH_ROUTE))

@@ -37,7 +37,7 @@ def harness_rows() -> Iterator[str]:
     )
     ratio = statistics.ratio(runs, "the timing harness", "a bare loop")
     yield row("the timing harness ÷ a bare loop", ratio, 1.01)
-    yield row("  A/A", statistics.same(runs), None)
+    yield from (row("  A/A", ratio, None) for ratio in statistics.same(runs).values())
 
 
 def rows(what: str, runs: list[statistics.Run], ours: str, goal: float) -> Iterator[str]:
@@ -45,7 +45,7 @@ def rows(what: str, runs: list[statistics.Run], ours: str, goal: float) -> Itera
     for name in statistics.variant_names(runs):
         if name != ours and not name.endswith(AGAIN):
             yield row(f"{what} ÷ {name}", statistics.ratio(runs, ours, name), goal)
-    yield row("  A/A", statistics.same(runs), None)
+    yield from (row("  A/A", ratio, None) for ratio in statistics.same(runs).values())
     yield from (f"  {sentence}" for sentence in statistics.warnings(runs))
 
 
