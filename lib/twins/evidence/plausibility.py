@@ -30,6 +30,7 @@ LEAST = {  # what a field of each kind of record must at least be; None is no nu
     kinds.Traffic: {"compulsory": 1},
     kinds.Precision: {"size": 1, "product": 0, "gradients": 0},
 }
+SESSION = {"boot": r"|\d{4}-\d\d-\d\dT\d\d:\d\dZ", "host": r"|[0-9a-f]{6}"}  # a machine's, or empty
 NAME = re.compile(r"[a-z0-9_]+(-[a-z0-9_]+)*")  # of a machine or notebook: a plain folder name
 
 
@@ -63,6 +64,12 @@ def _date(run: str) -> Iterator[str]:
         yield f"run is {run}, which is in the future"
     if when < MLX_EXISTS:
         yield f"run is {run}, before MLX was released"
+
+
+def _machine(body: kinds.Machine) -> Iterator[str]:
+    for name, form in SESSION.items():
+        if not re.fullmatch(form, found := getattr(body, name)):
+            yield f"machine.{name} is {found!r:.40}, it must be as this project writes it, or empty"
 
 
 def _timing(body: kinds.Timing) -> Iterator[str]:
@@ -140,6 +147,7 @@ def _traffic(body: kinds.Traffic) -> Iterator[str]:
 
 
 _CHECKS = {
+    kinds.Machine: _machine,
     kinds.Timing: _timing,
     kinds.Accuracy: _accuracy,
     kinds.Fit: _fit,

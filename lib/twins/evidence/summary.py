@@ -11,7 +11,7 @@ from twins.records.store import Found, Record
 from twins.timing import comparison
 from twins.timing.comparison import Comparison
 
-PROFILES = ("quick", "full", "share", "smoke")  # runs of the report; runs by hand are not evidence
+PROFILES = ("quick", "full", "record", "share", "smoke")  # `share` is what `record` was called
 STEPS = ("training step", "training step by type")
 CPU = "CPU"  # a machine's last device
 COLUMNS = 6  # machines side by side in a table; a figure takes any number
