@@ -29,13 +29,13 @@ export MPLCONFIGDIR := $(CURDIR)/build/matplotlib
 export HF_HOME := $(CURDIR)/build/huggingface
 export PIP_NO_CACHE_DIR := 1
 
-.PHONY: help setup doctor report publish share merge ios test oracle oracle-sample coverage bench bench-evidence lab site lint clean
+.PHONY: help setup doctor report publish record share merge ios test oracle oracle-sample coverage bench bench-evidence lab site lint clean
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-zA-Z%-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo '  Variables: PROFILE=smoke|quick|full|share, SET="name=value ..." (parameters of the notebooks).'
+	@echo '  Variables: PROFILE=smoke|quick|full|record, SET="name=value ..." (parameters of the notebooks).'
 
 setup: ## make the environment (.venv, or the active one)
 	@test -z "$(ACTIVE)" || test -n "$(TAKEN)" || echo 'the active environment has no Python 3.11 or 3.12 that works here: .venv is used'
@@ -52,6 +52,9 @@ report-%: setup ## run one notebook, by its number
 
 publish: report ## put the executed notebooks into report/ and the headline into README.md
 	@$(RUN) -m twins.series.publish --profile $(PROFILE)
+
+record: setup ## one session of this machine's records, in ten minutes; refused where something disturbs it
+	@$(AWAKE) $(RUN) -m twins.series.recording
 
 share: setup ## write this machine's records into one file for others (SINCE=time: only later runs)
 	@$(RUN) -m twins.series.sharing --since '$(SINCE)'

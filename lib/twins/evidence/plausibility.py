@@ -36,6 +36,7 @@ PROBES = {  # what each is called, and what none can reach
     "stream": ("a kernel of STREAM at {:.1e} bytes/s; no memory does {:.0e}", WIDEST),
     ceilings.ALLOCATED: ("an addition at {:.1e} bytes/s; no memory does {:.0e}", WIDEST),
 }
+SESSION = {"boot": r"|\d{4}-\d\d-\d\dT\d\d:\d\dZ", "host": r"|[0-9a-f]{6}"}  # a machine's, or empty
 NAME = re.compile(r"[a-z0-9_]+(-[a-z0-9_]+)*")  # of a machine or notebook: a plain folder name
 
 
@@ -69,6 +70,12 @@ def _date(run: str) -> Iterator[str]:
         yield f"run is {run}, which is in the future"
     if when < MLX_EXISTS:
         yield f"run is {run}, before MLX was released"
+
+
+def _machine(body: kinds.Machine) -> Iterator[str]:
+    for name, form in SESSION.items():
+        if not re.fullmatch(form, found := getattr(body, name)):
+            yield f"machine.{name} is {found!r:.40}, it must be as this project writes it, or empty"
 
 
 def _timing(body: kinds.Timing) -> Iterator[str]:
@@ -149,6 +156,7 @@ def _traffic(body: kinds.Traffic) -> Iterator[str]:
 
 
 _CHECKS = {
+    kinds.Machine: _machine,
     kinds.Timing: _timing,
     kinds.Accuracy: _accuracy,
     kinds.Fit: _fit,

@@ -12,7 +12,7 @@ from twins.records.store import Found, Record
 from twins.timing import comparison
 from twins.timing.comparison import Comparison
 
-PROFILES = ("quick", "full", "share", "record", "smoke")  # runs of the report; runs by hand are not evidence
+PROFILES = ("quick", "full", "record", "share", "smoke")  # `share` is what `record` was called
 STEPS = ("training step", "training step by type")
 CPU = "CPU"  # a machine's last device
 EVERY_SESSION = (Timing, Gate, Machine)  # what of every session counts, not of the newest alone

@@ -1,17 +1,21 @@
 """Which machine this is: its fingerprint, and the caveats of its figures.
 
-The fingerprint names chip, memory and versions, never a host or a user.
+The fingerprint names chip, memory and versions, never a host or a user. Two Macs of one model have the same
+machine id; a random tag that each keeps in data/raw/machine-tag tells them apart.
 """
 
 import os
 import platform
 import re
+import secrets
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 
 import psutil
 
 from twins import frameworks
+from twins.datasets import download
 from twins.frameworks import MLX, TORCH
 from twins.machine import conditions, macos
 from twins.records.record_types import Machine
@@ -65,6 +69,23 @@ def caveats(machine: Machine) -> list[str]:
     return found
 
 
+def tag() -> str:
+    """Six random hexadecimal digits that tell this machine from others of its model, made once."""
+    path = download.folder() / "machine-tag"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(secrets.token_hex(3))
+    found = path.read_text().strip()
+    if not re.fullmatch(r"[0-9a-f]{6}", found):
+        raise ValueError(f"{path} holds {found!r:.40}, it must be six hexadecimal digits; delete it")
+    return found
+
+
+def boot() -> str:
+    """When the system started, in UTC and down to the minute, such as 2026-01-31T12:00Z."""
+    return datetime.fromtimestamp(psutil.boot_time(), UTC).strftime("%Y-%m-%dT%H:%MZ")
+
+
 def fingerprint() -> Machine:
     """This machine, now."""
     memory_gb = round(psutil.virtual_memory().total / 2**30)
@@ -86,4 +107,6 @@ def fingerprint() -> Machine:
         power=conditions.power(),
         gpu_cores=cores,
         mlx_wheel=mlx_wheel(),
+        boot=boot(),
+        host=tag(),
     )

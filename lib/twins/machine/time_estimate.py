@@ -72,9 +72,9 @@ def minutes(
 ) -> float | None:
     """Estimated minutes of these pages here (all of them when None); None without records to estimate from.
 
-    Recorded durations, scaled by the fixed work. Without records of its own the profile `share` is estimated
+    Recorded durations, scaled by the fixed work. Without records of its own the profile `record` is estimated
     from the quick one, whose sizes it has with fewer repetitions: an upper bound.
     """
-    seconds = recorded(profile, folder) or (recorded("quick", folder) if profile == "share" else {})
+    seconds = recorded(profile, folder) or (recorded("quick", folder) if profile == "record" else {})
     own = [value for page, value in seconds.items() if pages is None or page in pages]
     return sum(own) * work / REFERENCE / 60 if own else None

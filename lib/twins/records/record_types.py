@@ -25,6 +25,8 @@ class Machine(Body, frozen=True):
     power: str
     gpu_cores: int | None = None  # of Apple silicon; None where there are none or they are not readable
     mlx_wheel: str = ""  # the tag of the wheel with MLX's back end, such as py3-none-macosx_26_0_arm64
+    boot: str = ""  # when the system started, in UTC and down to the minute: 2026-01-31T12:00Z
+    host: str = ""  # a random tag of six hexadecimal digits that tells machines of one model apart
 
     def __str__(self) -> str:
         gpu = f" with {self.gpu}" if self.gpu else ""

@@ -20,8 +20,8 @@ from twins.timing.progress import PROGRESS
 
 SOURCES = ROOT / "notebooks"
 LAST = "00_summary"  # reads what every other notebook writes
-KEPT = ("quick", "full", "share")  # profiles whose records belong to data/results
-PART = ("share",)  # profiles that run only the pages they name
+KEPT = ("quick", "full", "record")  # profiles whose records belong to data/results
+PART = ("record",)  # profiles that run only the pages they name
 TIMEOUT = 3600  # seconds a cell may take
 # A kernel that is ended logs its sockets, which is of no use to a user; a cell's errors are on its page.
 QUIET = ["--IPKernelApp.log_level=50", "--IPKernelApp.no_stderr=True"]

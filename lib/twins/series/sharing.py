@@ -2,20 +2,17 @@
 
 A shared file is JSON lines: a header (format, schema, machine, number of records, SHA-256 of their lines)
 and the records. Two Macs of one model have the same machine id, so a shared file's id ends in a random tag
-that the machine keeps in data/raw/machine-tag: merged records lie in folders of their own, never pooled.
+of its own (identity.tag): merged records lie in folders of their own, never pooled.
 """
 
 import argparse
 import hashlib
-import re
-import secrets
 import sys
 from pathlib import Path
 
 import msgspec
 from msgspec.structs import replace
 
-from twins.datasets import download
 from twins.evidence import plausibility
 from twins.records import leaks, store
 from twins.records.record_types import Machine
@@ -35,18 +32,6 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     machine: str
     records: int
     sha256: str
-
-
-def tag() -> str:
-    """Six random hexadecimal digits that tell this machine from others of its model, made once."""
-    path = download.folder() / "machine-tag"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(secrets.token_hex(3))
-    found = path.read_text().strip()
-    if not re.fullmatch(r"[0-9a-f]{6}", found):
-        raise ValueError(f"{path} holds {found!r:.40}, it must be six hexadecimal digits; delete it")
-    return found
 
 
 def renamed(record: Record, machine: str) -> Record:
@@ -80,7 +65,9 @@ def share(machine: str, since: str = "", folder: Path = FOLDER, target: Path = T
     records = [record for each in found for record in each.records if record.run > since]
     if not records:
         raise ValueError(f"there is no record of {machine} since {since or 'ever'}; `make report` makes them")
-    name = f"{machine}-{tag()}"
+    from twins.machine import identity  # which loads both frameworks; merging needs neither
+
+    name = f"{machine}-{identity.tag()}"
     text = shared(records, name)
     return _put(target / f"{name}.jsonl", text)
 

@@ -395,7 +395,7 @@ def test_durations_are_from_a_pages_start_to_the_next_ones(tmp_path):
     assert time_estimate.minutes(2 * time_estimate.REFERENCE, "quick", ["01_a"], tmp_path) == pytest.approx(
         2.0
     )
-    assert time_estimate.minutes(time_estimate.REFERENCE, "share", ["02_b"], tmp_path) == 3.0
+    assert time_estimate.minutes(time_estimate.REFERENCE, "record", ["02_b"], tmp_path) == 3.0
     assert time_estimate.minutes(time_estimate.REFERENCE, "full", None, tmp_path) is None
     assert time_estimate.minutes(time_estimate.REFERENCE, "quick", None, tmp_path / "none") is None
     told = doctor.greeting(seen(), "quick", ["02_b"], tmp_path)
@@ -422,19 +422,19 @@ def test_the_doctors_modules_need_nothing_that_is_to_be_installed():
     assert "make            GNU Make" in done.stdout
 
 
-def test_the_share_profile_runs_the_pages_it_names_and_its_records_are_kept():
-    assert [path.stem[:2] for path in runner.pages("share", [])] == ["01", "02", "03", "04", "06"]
-    assert [path.stem[:2] for path in runner.pages("share", ["02"])] == ["02"]
+def test_the_record_profile_runs_the_pages_it_names_and_its_records_are_kept():
+    assert [path.stem[:2] for path in runner.pages("record", [])] == ["01", "02", "03", "04", "06"]
+    assert [path.stem[:2] for path in runner.pages("record", ["02"])] == ["02"]
     assert len(runner.pages("quick", [])) == len(runner.sources())
-    assert "share" in runner.KEPT
+    assert "record" in runner.KEPT
 
 
-def test_the_share_profile_measures_less_and_at_the_sizes_of_the_quick_one():
+def test_the_record_profile_measures_less_and_at_the_sizes_of_the_quick_one():
     counts = {"processes", "rounds", "steps", "exact_steps", "tested", "kernels", "layer_batches"}
     folder = runner.SOURCES / "profiles"
     quick = notebook_files.profile(folder, "quick", runner.sources())
-    for path in runner.pages("share", []):
-        given = notebook_files.profile(folder, "share", runner.sources())[path.stem]
+    for path in runner.pages("record", []):
+        given = notebook_files.profile(folder, "record", runner.sources())[path.stem]
         usual = notebook_files.declared(path) | quick[path.stem]
         assert set(given) <= counts
         for name, value in given.items():
@@ -453,14 +453,14 @@ def test_a_macs_records_go_round_by_share_and_merge(tmp_path, monkeypatch):
         gpu_cores=40,
         mlx_wheel="py3-none-macosx_26_0_arm64",
     )
-    monkeypatch.setenv("TWINS_PROFILE", "share")
+    monkeypatch.setenv("TWINS_PROFILE", "record")
     book = store.Book("02_transformer_lm", mac, tmp_path / "mine")
     book.extend([records.product(1024, "float32", 0.1, 0.1), records.step(4, 0.01, 0.02)])
     path = sharing.share(mac.id, folder=tmp_path / "mine", target=tmp_path / "out")
     written, refused = sharing.merge([path], tmp_path / "theirs")
     assert refused == [] and len(written) == 1
     found = store.read(tmp_path / "theirs")
-    assert found.problems == [] and {record.profile for record in found.records} == {"share"}
+    assert found.problems == [] and {record.profile for record in found.records} == {"record"}
     assert found.records[0].body == structs.replace(mac, id=found.records[0].machine)
     assert [record.body for record in found.records[1:]] == [record.body for record in book.records[1:]]
 

@@ -9,6 +9,7 @@ import records
 from msgspec.structs import asdict, replace
 
 from twins.evidence import summary
+from twins.machine import identity
 from twins.records import leaks, store
 from twins.records.record_types import (
     Accuracy,
@@ -84,7 +85,7 @@ def test_what_one_shares_another_reads(tmp_path):
     assert refused == [] and len(written) == 1
     found = store.read(tmp_path / "theirs")
     assert found.problems == [] and len(found.records) == len(good())
-    machine = f"chip-8gb-{sharing.tag()}"
+    machine = f"chip-8gb-{identity.tag()}"
     assert {r.machine for r in found.records} == {machine} == {written[0].parent.name}
     assert found.bodies(Machine)[0].id == machine
     assert found.bodies(Work) == [good()[3].body]
@@ -349,7 +350,7 @@ def test_a_macs_records_of_two_devices_are_shared_and_merged(tmp_path):
     written, refused = sharing.merge([path], tmp_path / "theirs")
     found = store.read(tmp_path / "theirs")
     assert (refused, found.problems, len(written)) == ([], [], 1)
-    name = f"{mac.id}-{sharing.tag()}"
+    name = f"{mac.id}-{identity.tag()}"
     assert found.bodies(Machine) == [replace(mac, id=name, device=d) for d in ("Apple GPU", "CPU")]
     assert found.bodies(Memory) == [memory, memory]
     assert [r.device for r in found.records] == ["Apple GPU"] * 3 + ["CPU"] * 3
