@@ -104,14 +104,14 @@ def _failed(gate: Gate) -> str:
 
 def above_probe(timings: list[Timing], works: list[Work]) -> Iterator[str]:
     """Training steps faster than the products that this session probed the machine with, a sentence each."""
-    peak = ceilings.ceiling(timings)
-    for twin in dict.fromkeys(work.twin for work in works) if peak else ():
+    peaks = ceilings.peaks(timings)
+    for twin in dict.fromkeys(work.twin for work in works):
         own = [t for t in timings if t.subject == "training step" and t.case["twin"] == twin]
-        shares = ceilings.utilisation(own, [work for work in works if work.twin == twin], peak)
-        if (share := shares["share"].max()) > ABOVE:
+        shares = ceilings.utilisation(own, [work for work in works if work.twin == twin], peaks)
+        if ceilings.TOO_LOW in set(shares[ceilings.SHARE]):
             yield (
-                f"A training step of {twin} is at {share:.0%} of the machine's float32 ceiling; "
-                f"{ABOVE:.0%} is allowed."
+                f"A training step of {twin} is above {ceilings.LIMIT} % of the machine's ceiling, "
+                f"{ceilings.named(peaks['float32'], 'float32')}."
             )
 
 
@@ -177,7 +177,7 @@ def advice(started: list[str]) -> str:
 
 
 def cases(records: list[Record]) -> list[str]:
-    """What was recorded, a line for each case and mode: PyTorch's time over MLX's within this session."""
+    """What was recorded, a line for each case and mode: PyTorch's time over MLX's."""
     lines = []
     for record in records:
         if isinstance(body := record.body, Timing) and body.subject in SHOWN:
@@ -214,7 +214,7 @@ def main() -> None:
         path = add(records, FOLDER)
         machine = next(record.body for record in records if isinstance(record.body, Machine))
         started = boots(store.read(FOLDER).records, machine, names)
-        lines = ["PyTorch's time over MLX's within this session, above 1 MLX is faster:", *cases(records)]
+        lines = ["PyTorch's time over MLX's, and where another session's lies; above 1 MLX is faster:", *cases(records)]
         print("\n".join([*lines, f"added {runner.shown(path)}", advice(started), CLAIMED]))
     except (ValueError, OSError, RuntimeError) as error:
         sys.exit(f"error: {error}")

@@ -83,7 +83,7 @@ def test_a_bad_statement_is_refused_in_one_sentence(tmp_path, entry, why):
 def test_a_claim_about_a_chip_is_judged_on_that_chip_alone():
     for chip, word in (("Apple M3 Max", claims.SUPPORTED), ("Apple M3", claims.NOT_HERE)):
         mac = structs.replace(MACS["fast"], chip=chip)
-        records = on(mac, mac, step(4, 1.0, 2.5))
+        records = on(mac, mac, step(4, 1.0, 3.5))
         assert any(isinstance(record.body, Machine) for record in records)
         verdict = claims.verdict(CLAIMS["twice-on-m3-max"], records)
         assert verdict.word == word
