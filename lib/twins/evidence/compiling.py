@@ -96,7 +96,9 @@ def reading(found: list[Payback], count: int | None = None, unit: str = "steps")
         told.append(f"Compiling {name} {after}{', otherwise never' if 0 < len(pays) < len(own) else ''}.")
     if found and count is not None:
         within = sum(each.steps <= count for each in found)
-        told.append(f"This page runs {count:,} {unit}: within them it pays in {within} of {len(found)} cases.")
+        told.append(
+            f"This page runs {count:,} {unit}: within them it pays in {within} of {len(found)} cases."
+        )
     return " ".join(told) or "Nothing was timed both eager and compiled."
 
 

@@ -13,6 +13,7 @@ from twins.evidence.published import published_benchmarks
 from twins.records.record_types import Breadth, Conversion, Precision, Timing
 from twins.records.store import Record
 from twins.timing import comparison, statistics
+from twins.transfer import transfer_tables
 
 DIRECT = "MLX direct"
 CASE = ("twin", "dtype", "batch", "length", "frames")  # the entries of a timing's case that a label names
@@ -79,17 +80,28 @@ def speed(
 
 
 def copying(records: list[Record]) -> list[Figure]:
-    """Which share of work that alternates between sides is spent copying."""
+    """Which share of work that alternates between sides is spent copying, by size."""
     figures = []
     for body in _timings(records, ["switching"]):
-        runs = comparison.runs(body)
-        whole = next(
-            variant
-            for variant in comparison.variants(runs)
-            if "then" in variant and variant.endswith("copied")
-        )
-        ratio = statistics.ratio(runs, "hand-over alone, copied", whole)
-        figures.append(Figure(whole, ratio.value, ratio.low, ratio.high, {"size": str(body.case["n"])}))
+        ratio, n = transfer_tables.share(body), body.case["n"]
+        label = f"{transfer_tables.whole(body)}, n = {n}"
+        figures.append(Figure(label, ratio.value, ratio.low, ratio.high, {"size": str(n)}))
+    return figures
+
+
+def saved_by_sharing(records: list[Record]) -> list[Figure]:
+    """A training step with forced hand-overs over the same framework's without: the most sharing can save."""
+    figures = []
+    for body in _timings(records, ["step with hand-overs"]):
+        found, sizes = comparison.runs(body), {name: str(body.case[name]) for name in ("twin", "batch")}
+        for variant in [each for each in comparison.variants(found) if not each.endswith(" none")]:
+            framework, _, kind = variant.partition(" ")
+            none = f"{framework} none"
+            ratio = statistics.ratio(found, variant, none)
+            band = max(statistics.TIE, statistics.ratio(found, none + statistics.AGAIN, none).deviation)
+            case = {"framework": framework, "kind": kind, **sizes}
+            label = f"{framework}, {kind}, {sizes['twin']}, batch {sizes['batch']}"
+            figures.append(Figure(label, ratio.value, ratio.low, ratio.high, case, band))
     return figures
 
 
@@ -225,6 +237,9 @@ def core_ml(records: list[Record]) -> list[Figure]:
 QUERIES: dict[str, Query] = {
     "speed": Query(speed, "PyTorch's time ÷ MLX's"),
     "copying": Query(copying, "share of alternating work that is copying"),
+    "saved_by_sharing": Query(
+        saved_by_sharing, "training step with forced hand-overs ÷ the same framework's with none"
+    ),
     "platforms": Query(platforms, "platforms that only PyTorch reaches (1) or only MLX (0)"),
     "breadth": Query(breadth, "length of PyTorch's list ÷ MLX's"),
     "onnx_needed": Query(onnx_needed, "models that PyTorch brings over only through ONNX (1) or without (0)"),

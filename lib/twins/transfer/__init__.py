@@ -1,4 +1,4 @@
 """Arrays that are handed over between frameworks and devices: cost, shared memory, tables.
 
-It may import twins.frameworks, twins.machine, twins.records and twins.timing.
+It may import twins.frameworks, twins.machine, twins.records, twins.timing and twins.training.
 """
