@@ -1,8 +1,8 @@
 """Whether compiling pays: after how many steps the seconds it takes are earned back.
 
-Compiling costs a variant's first call minus the first call of the eager one; every later call saves the difference
-of their medians. The first call is the median over fresh processes, and later ones find compiled code of earlier
-ones on disk, as the second run of a program does: the longest is shown beside it.
+Compiling costs the first compiled call minus the first eager one; every later call saves the difference of
+their medians. First calls are medians over fresh processes, most of which find compiled code of earlier ones
+on disk, as the second run of a program does: the longest is shown beside it.
 """
 
 from collections.abc import Callable, Iterable

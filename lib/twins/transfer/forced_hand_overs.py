@@ -1,6 +1,6 @@
 """Does speed come from shared memory? The same training step with hand-overs forced, and with none.
 
-A twin's step takes batches that lie on the device, or hands batch and loss through NumPy and back every step, or
+A twin's step takes batches that lie on the device, or hands batch and loss through NumPy every step, or
 copies the batch on the device every step. What forcing adds is the most that sparing hand-overs can save.
 """
 
@@ -100,6 +100,6 @@ def reading(records: list[Timing]) -> str:
         return f"{told} Forcing hand-overs adds nothing beyond the noise of {noise:.2g} ms."
     framework, _, kind = dearest.partition(" ")
     return (
-        f"{told} Forced hand-overs add at most {costs[dearest]:.2g} ms ({framework}, {kind}; noise {noise:.2g} "
-        f"ms), {100 * costs[dearest] / abs(apart):.2g} % of that difference."
+        f"{told} Forced hand-overs add at most {costs[dearest]:.2g} ms ({framework}, {kind}; noise "
+        f"{noise:.2g} ms), {100 * costs[dearest] / abs(apart):.2g} % of that difference."
     )

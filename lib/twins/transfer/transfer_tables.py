@@ -64,7 +64,7 @@ def written(size: int) -> str:
 
 
 def share(record: Timing) -> statistics.Ratio:
-    """The share of copying: time of the copying hand-over alone over the work that changes sides by copies."""
+    """The share of copying: the copying hand-over alone over the work that changes sides by copies."""
     found = comparison.runs(record)
     return statistics.ratio(found, "hand-over alone, copied", whole(record))
 
@@ -107,8 +107,9 @@ def crossed(records: list[Timing], limit: float = LIMIT) -> str:
     at = [crossing(sizes, [getattr(each, end) for each in found], limit) for end in ("value", "low", "high")]
     told = f"more than {100 * limit:g} % of the time"
     if at[0] is None:
-        where = "at most" if found[-1].value <= limit else "more than"
-        return f"Copies are {where} {100 * limit:g} % of the time at n = {sizes[-1]} and every smaller size."
+        if found[-1].value > limit:
+            return f"Copies are {told} at n = {sizes[-1]}, the largest size timed."
+        return f"Copies are at no size {told}; the smallest is n = {sizes[0]}."
     ends = [f"{each:.3g}" if each else "outside these sizes" for each in at[1:]]
     return f"Copies are {told} below n = {at[0]:.3g} (95 % interval: {ends[0]} to {ends[1]})."
 
