@@ -38,7 +38,9 @@ class Payback:
 
 def steps(compiling: float, eager: float, speedup: float) -> float:
     """Calls after which `compiling` seconds are saved by calls `speedup` times as fast as `eager` seconds."""
-    return float(np.ceil(max(0.0, compiling) / (eager * (1 - 1 / speedup)))) if speedup > 1 else np.inf
+    if speedup <= 1:
+        return np.inf
+    return float(np.ceil(round(max(0.0, compiling) / (eager * (1 - 1 / speedup)), 6)))
 
 
 def size(record: Timing) -> str:
