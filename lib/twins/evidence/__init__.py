@@ -1,5 +1,5 @@
 """From records to verdicts: claims, decisions, rooflines, breadth, plausibility, the summary.
 
-It may import twins.evidence.published, twins.frameworks, twins.records, twins.timing and
-twins.timing.ceilings.
+It may import twins.evidence.published, twins.frameworks, twins.records, twins.timing,
+twins.timing.ceilings and twins.transfer.
 """

@@ -15,6 +15,7 @@ from twins.records.record_types import Breadth, Conversion, Finding, Precision, 
 from twins.records.store import Record
 from twins.timing import comparison, sessions, statistics
 from twins.timing.sessions import Sessions
+from twins.transfer import transfer_tables
 
 DIRECT = "MLX direct"
 CASE = ("twin", "dtype", "batch", "length", "frames")  # the entries of a timing's case that a label names
@@ -92,14 +93,33 @@ def _speed(own: list[Timing]) -> Figure:
 
 
 def copying(records: list[Record]) -> list[Figure]:
-    """Which share of work that alternates between sides is spent copying."""
+    """Which share of work that alternates between sides is spent copying, by size."""
     figures = []
     for own in measurements.by_case(records, "switching"):
-        found = [comparison.runs(each) for each in own]
-        whole = next(v for v in comparison.variants(found[0]) if "then" in v and v.endswith("copied"))
-        logs = (sessions.logs(each, "hand-over alone, copied", whole) for each in found)
-        case = {"size": str(own[0].case["n"])}
-        figures.append(timed_figure(whole, sessions.pooled(logs, "switching"), case))
+        n, whole = own[0].case["n"], transfer_tables.whole(own[0])
+        over = _over(own, "hand-over alone, copied", whole, "switching")
+        figures.append(timed_figure(f"{whole}, n = {n}", over, {"size": str(n)}))
+    return figures
+
+
+def _over(own: list[Timing], over: str, under: str, subject: str) -> Sessions:
+    """One variant's time over another's, over the sessions of a measurement."""
+    found = (comparison.runs(each) for each in own)
+    return sessions.pooled((sessions.logs(runs, over, under) for runs in found), subject)
+
+
+def saved_by_sharing(records: list[Record], framework: str) -> list[Figure]:
+    """A training step with forced hand-overs over the same framework's without: the most sharing can save."""
+    figures, none = [], f"{framework} none"
+    for own in measurements.by_case(records, "step with hand-overs"):
+        band = max(statistics.band(comparison.runs(each)) for each in own)
+        case = {name: str(own[0].case[name]) for name in ("twin", "batch")}
+        for forced in comparison.variants(comparison.runs(own[0])):
+            if forced.startswith(framework) and forced != none:
+                over = _over(own, forced, none, "training step")
+                kind = {"kind": forced.removeprefix(f"{framework} ")}
+                label = f"{forced}, {case['twin']}, batch {case['batch']}"
+                figures.append(timed_figure(label, over, kind | case, band))
     return figures
 
 
@@ -232,20 +252,6 @@ def core_ml(records: list[Record]) -> list[Figure]:
     ]
 
 
-def saved_by_sharing(records: list[Record]) -> list[Figure]:
-    """MLX's training step with hand-overs forced over the same step without any."""
-    figures = []
-    for own in measurements.by_case(records, "step with hand-overs"):
-        found = [comparison.runs(each) for each in own]
-        for forced in ("MLX through NumPy", "MLX copied"):
-            if all(forced in comparison.variants(runs) for runs in found):
-                logs = (sessions.logs(runs, forced, "MLX none") for runs in found)
-                case = {name: str(own[0].case[name]) for name in CASE if name in own[0].case}
-                label = ", ".join([forced, *case.values()])
-                figures.append(timed_figure(label, sessions.pooled(logs, "training step"), case))
-    return figures
-
-
 def tried(records: list[Record], finding: str) -> list[Figure]:
     """What a statement that was tried live came to."""
     found = [record.body for record in records if isinstance(record.body, Finding)]
@@ -255,6 +261,9 @@ def tried(records: list[Record], finding: str) -> list[Figure]:
 QUERIES: dict[str, Query] = {
     "speed": Query(speed, "PyTorch's time ÷ MLX's"),
     "copying": Query(copying, "share of alternating work that is copying"),
+    "saved_by_sharing": Query(
+        saved_by_sharing, "training step with forced hand-overs ÷ the same framework's with none"
+    ),
     "platforms": Query(platforms, "platforms that only PyTorch reaches (1) or only MLX (0)"),
     "breadth": Query(breadth, "length of PyTorch's list ÷ MLX's"),
     "onnx_needed": Query(onnx_needed, "models that PyTorch brings over only through ONNX (1) or without (0)"),
@@ -264,7 +273,6 @@ QUERIES: dict[str, Query] = {
     "shipped_precision": Query(
         shipped_precision, "float32 of both frameworks as exact as shipped as when asked for (1) or not (0)"
     ),
-    "saved_by_sharing": Query(saved_by_sharing, "MLX's step with hand-overs ÷ without"),
     "tried": Query(tried, "what works of what was tried"),
     "core_ml": Query(core_ml, "packages that Core ML itself ran (1)"),
 }

@@ -1,10 +1,21 @@
-"""The figure of hand-overs: seconds over bytes, for those that share memory and those that copy it."""
+"""The figures of hand-overs: seconds over bytes, shared or copied, and the share of copying over sizes."""
 
-from twins.figures.style import COLOURS, MUTED, Figure, blank, end_labels, headline, log_ticks, nothing
+from twins.figures.style import (
+    COLOURS,
+    INK,
+    MUTED,
+    Figure,
+    blank,
+    end_labels,
+    headline,
+    log_ticks,
+    nothing,
+    size_ticks,
+)
 from twins.records.record_types import Sharing, Timing
 from twins.timing import comparison, statistics
 from twins.timing.statistics import duration
-from twins.transfer.transfer_tables import shared, written
+from twins.transfer.transfer_tables import LIMIT, crossed, crossing, share, shared, whole, written
 
 SHARED_DASH, COPIED_DASH = (0, (1, 1.5)), "-"
 
@@ -45,4 +56,28 @@ def times(records: list[Timing], proofs: list[Sharing]) -> Figure:
         f"{route} {'shares' if kinds[route] else 'copies'}, {duration(seconds[-1])} for {written(sizes[-1])}"
         for route, seconds in lines.items()
     )
+    return Figure(canvas, f"{title}: {told}.")
+
+
+def shares(records: list[Timing]) -> Figure:
+    """The share of copying over the side of the matrices, and where it crosses the limit."""
+    if not records:
+        return nothing("no work that changes sides was timed")
+    sizes, found = [record.case["n"] for record in records], [share(record) for record in records]
+    canvas, (axes,) = blank(3.8)
+    lines = [[100 * getattr(each, end) for each in found] for end in ("low", "value", "high")]
+    axes.set(xscale="log", yscale="log", xlabel="n: rows and columns of the matrices")
+    axes.fill_between(sizes, lines[0], lines[2], color=INK, alpha=0.15, lw=0)
+    axes.plot(sizes, lines[1], color=INK, lw=1.6, marker="o", ms=5)
+    axes.axhline(100 * LIMIT, color=MUTED, lw=1, linestyle=SHARED_DASH)
+    end_labels(axes, [(sizes[-1], 100 * LIMIT, f"limit {100 * LIMIT:g} %", MUTED)], log=True)
+    if at := crossing(sizes, [each.value for each in found]):
+        axes.plot(at, 100 * LIMIT, "D", color=MUTED, ms=7)
+    size_ticks(axes.xaxis, sizes)
+    log_ticks(axes.yaxis, min(*lines[0], 100 * LIMIT), max(*lines[2], 100 * LIMIT), lambda p: f"{p:g} %")
+    title = crossed(records).partition(" (")[0].rstrip(".")
+    headline(
+        axes, title, f"Copying alone ÷ “{whole(records[0])}”; shade: 95 % interval; diamond: the crossing"
+    )
+    told = "; ".join(f"n = {n}: {100 * each.value:.2g} %" for n, each in zip(sizes, found, strict=True))
     return Figure(canvas, f"{title}: {told}.")

@@ -27,13 +27,43 @@ SAID = 300  # characters of a library's message that are kept
 GROUP = 64  # weights that share a scale
 
 
+class FixedCache:
+    """A layer's keys and values at a fixed size, for mlx-lm's models: a compiled step serves every place.
+
+    mx.compile reads and writes what lies in `arrays`; places from the offset on are masked.
+    """
+
+    def __init__(self, room: int):
+        self.room = room
+        self.arrays: dict[str, mx.array] = {}
+
+    @property
+    def offset(self) -> mx.array:
+        """How many places are filled, as an array (): a number would be compiled as a constant."""
+        return self.arrays.setdefault("offset", mx.array(0))
+
+    def update_and_fetch(self, keys: mx.array, values: mx.array) -> tuple[mx.array, mx.array]:
+        """Write keys and values (B, H, T, D) from the offset on; all places (B, H, room, D)."""
+        start = self.offset.reshape(1)
+        for name, new in (("keys", keys), ("values", values)):
+            B, H, _, D = new.shape
+            held = self.arrays.get(name, mx.zeros((B, H, self.room, D), new.dtype))
+            self.arrays[name] = mx.slice_update(held, new, start, axes=[2])
+        self.arrays["offset"] = self.offset + keys.shape[2]
+        return self.arrays["keys"], self.arrays["values"]
+
+    def make_mask(self, count: int, **options: object) -> mx.array:
+        """Which places each of `count` new tokens sees, (count, room)."""
+        return mx.arange(self.room) <= self.offset + mx.arange(count)[:, None]
+
+
 class MlxSession:
-    """mlx-lm's model with its cache."""
+    """mlx-lm's model with its growing cache, or with a fixed one and a compiled step."""
 
     name = "MLX"
     framework = MLX
 
-    def __init__(self, folder: Path, dtype: str, room: int):
+    def __init__(self, folder: Path, dtype: str, room: int, static: bool = False):
         try:
             self.model, _ = load_model(folder)
         except ValueError as error:  # what mlx-lm says of weights that do not fit goes over several lines
@@ -43,19 +73,31 @@ class MlxSession:
         else:
             train.set_dtype(self.model, dtype)
         mx.eval(self.model.parameters())
-        self.cache, self.after = [], 0
+        self.static, self.after = static, 0
+        self.cache: list = [FixedCache(room) for _ in self.model.layers] if static else []
+        self.forward: Callable = self._next
+        if static:
+            self.forward = MLX.compile(self._next, [layer.arrays for layer in self.cache])
+
+    def _next(self, token: mx.array) -> mx.array:
+        return self.model(token[:, None], cache=self.cache)[:, -1]
 
     def prefill(self, tokens: mx.array) -> mx.array:
-        """Tokens (B, T) into a new cache; logits (B, V) of the next token, evaluated."""
-        self.cache, self.after = make_prompt_cache(self.model), 0
+        """Tokens (B, T) into an empty cache; logits (B, V) of the next token, evaluated."""
+        self.after = 0
+        if self.static:
+            for layer in self.cache:
+                layer.arrays.clear()  # the compiled step holds on to the dict
+        else:
+            self.cache = make_prompt_cache(self.model)
         logits = self.model(tokens, cache=self.cache)[:, -1]
-        MLX.evaluate(logits, [layer.state for layer in self.cache])
+        MLX.evaluate(logits, [layer.arrays if self.static else layer.state for layer in self.cache])
         return logits
 
     def step(self, token: mx.array) -> mx.array:
         """One token (B,) each; logits (B, V) of the next, evaluated."""
         self.after += 1
-        logits = self.model(token[:, None], cache=self.cache)[:, -1]
+        logits = self.forward(token)
         mx.eval(logits)
         return logits
 
@@ -63,7 +105,7 @@ class MlxSession:
         """`count` greedy steps, each started before the one before is done; tokens (B, count)."""
         made = []
         for _ in range(count):
-            token = mx.argmax(self.model(token[:, None], cache=self.cache)[:, -1], axis=-1)
+            token = mx.argmax(self.forward(token), axis=-1)
             mx.async_eval(token)
             made.append(token)
         self.after += count
@@ -75,7 +117,12 @@ class MlxSession:
 
     def rewind(self) -> None:
         """Forget what came after the prefill."""
-        trim_prompt_cache(self.cache, self.after)
+        if self.static:
+            for layer in self.cache:
+                layer.arrays["offset"] = layer.offset - self.after
+            mx.eval([layer.offset for layer in self.cache])
+        else:
+            trim_prompt_cache(self.cache, self.after)
         self.after = 0
 
 

@@ -23,7 +23,7 @@ from twins.timing.progress import tell
 from twins.timing.statistics import AGAIN
 
 LOGITS = 1e-4  # relative L2 in float32; 20 seeds of both models, and the quick size, stay below 1.1e-6
-MODELS = 4  # held at once while timing: MLX's, PyTorch's and both for A/A; a compiled one comes on top
+MODELS = 4  # held at once while timing: MLX's, PyTorch's and both for A/A; two compiled ones come on top
 CASE = ("dtype", "batch", "length", "compiled")  # the entries of a case that its variants are made from
 FIRST = np.array([[1, 2, 3]], np.int32)  # the first tokens of a transcription; any will do
 
@@ -60,6 +60,25 @@ def llama_gate(folder: Path, batch: int, length: int, count: int, seed: int = 0)
     return _gate("llama", case, lambda session: llama.generate(session, tokens, count), sessions)
 
 
+def compiled_gate(folder: Path, gate: Gate, case: dict, count: int, seed: int = 0) -> Iterator[Gate]:
+    """Whether each library's compiled step generates its eager one's tokens, in float32, at a case's size.
+
+    Nothing where the case is not compiled or the gate failed.
+    """
+    if not (case["compiled"] and gate.passed):
+        return
+    batch, length, checks = case["batch"], case["length"], []
+    tokens = llama.prompt(checkpoint.config(folder, "llama")["vocab_size"], batch, length, seed)
+    for kind in (llama.MlxSession, llama.TorchSession):
+        sessions = (kind(folder, "float32", length + count, static=static) for static in (False, True))
+        wanted, found = (llama.generate(session, tokens, count)[0] for session in sessions)
+        apart = int((wanted != found).sum())
+        where = f"{apart} of {wanted.size} differ from the eager step's"
+        checks.append(Check(f"tokens, {kind.name} compiled", float(apart), 0.0, where))
+    told = {"model": folder.name, "batch": batch, "length": length, "tokens": count, "compiled": True}
+    yield Gate("llama", told, all(check.passed for check in checks), [c.plain() for c in checks], {})
+
+
 def whisper_gate(folder: Path, count: int, seed: int = 0) -> Gate:
     """Whether both libraries transcribe the same features to the same `count` tokens, in float32."""
     c = checkpoint.config(folder, "whisper")
@@ -71,28 +90,30 @@ def whisper_gate(folder: Path, count: int, seed: int = 0) -> Gate:
 
 
 def _llama_sessions(folder: Path, dtype: str, room: int, compiled: bool) -> dict[str, llama.Session]:
-    """Sessions by variant, and both eager ones again for A/A. PyTorch has no 4-bit product of its own."""
-    ours = {"MLX eager": llama.MlxSession(folder, dtype, room)}
-    again = {f"MLX eager{AGAIN}": llama.MlxSession(folder, dtype, room)}
-    if dtype == llama.QUANTIZED:
-        return ours | again
-    theirs = {"PyTorch eager": llama.TorchSession(folder, dtype, room)}
-    if compiled:
-        theirs["PyTorch compiled"] = llama.TorchSession(folder, dtype, room, static=True)
-    return ours | theirs | again | {f"PyTorch eager{AGAIN}": llama.TorchSession(folder, dtype, room)}
+    """Sessions by variant, eager first, and eager ones again for A/A. PyTorch has no 4-bit product."""
+    kinds: list = [llama.MlxSession] + [llama.TorchSession] * (dtype != llama.QUANTIZED)
+    made = {
+        f"{kind.name} {mode}": kind(folder, dtype, room, static=mode == "compiled")
+        for mode in ["eager"] + ["compiled"] * compiled
+        for kind in kinds
+    }
+    return made | {f"{kind.name} eager{AGAIN}": kind(folder, dtype, room) for kind in kinds}
 
 
 def llama_variants(
     folder: str, dtype: str, batch: int, length: int, count: int, compiled: bool
 ) -> dict[str, Variant]:
-    """Prefill, one token after it, and `count` tokens in a run, of every session."""
+    """Prefill, one token after it, and `count` tokens in a run, of every session.
+
+    What is compiled, on either side, is the step of one token; a prefill is eager and timed as such.
+    """
     path, made = Path(folder), {}
     tokens = llama.prompt(checkpoint.config(path, "llama")["vocab_size"], batch, length)
     for name, session in _llama_sessions(path, dtype, length + count, compiled).items():
         prompt = session.framework.array(tokens)
         token = session.greedy(session.prefill(prompt))
-        calls = {
-            "prefill": partial(session.prefill, prompt),
+        calls = {} if session.static else {"prefill": partial(session.prefill, prompt)}
+        calls |= {
             "token": partial(session.step, token),
             "run": partial(_run, session, token, count),
         }
@@ -128,12 +149,16 @@ def _parts(runs: list[statistics.Run], case: dict) -> Iterator[Timing]:
 
 
 def cases(prompts: list[int], batch_sizes: list[int], types: list[str], compiled: bool) -> list[dict]:
-    """What is timed: every prompt at the first batch size, then the other sizes and types at one prompt."""
+    """What is timed: every prompt at the first batch size, then the other sizes and types at one prompt.
+
+    All are timed eager. With `compiled` the first of each type is timed compiled too, on both sides:
+    compiling takes longer than timing.
+    """
     first = {"dtype": "float32", "batch": batch_sizes[0], "length": prompts[0], "compiled": False}
     lengths = [first | {"length": length} for length in prompts]
     lengths[0] |= {"compiled": compiled}
     sizes = [first | {"batch": batch} for batch in batch_sizes[1:]]
-    return lengths + sizes + [first | {"dtype": dtype} for dtype in types]
+    return lengths + sizes + [lengths[0] | {"dtype": dtype} for dtype in types]
 
 
 def timed_cases(timed: list[Timing]) -> list[dict]:
@@ -165,7 +190,7 @@ def llama_timings(
 
 def room(folder: Path, case: dict, count: int) -> int:
     """Bytes that timing a case is estimated to hold. Errors: MemoryError when they are not free."""
-    models = MODELS + case["compiled"]
+    models = MODELS + 2 * case["compiled"]
     return checkpoint.room(folder, case["dtype"], case["batch"], case["length"] + count, models)
 
 

@@ -13,7 +13,8 @@ from twins.timing.comparison import Comparison
 PARTS = ("prefill", "token", "run")
 
 
-def _label(record: Timing) -> str:
+def label(record: Timing) -> str:
+    """What was timed, in which type and at which sizes."""
     c = record.case
     if "frames" in c:
         return f"{record.subject}, {c['dtype']}"
@@ -27,9 +28,39 @@ def both(records: Iterable[Timing]) -> list[Timing]:
     return [r for r in records if {variant.split()[0] for variant in r.runs[0]["arms"]} == frameworks]
 
 
-def comparisons(records: Iterable[Timing], *subjects: str) -> list[Comparison]:
-    """PyTorch's time over MLX's, eager, for the records of these subjects that both ran."""
-    return [comparison.headline(r, _label(r)) for r in both(records) if not subjects or r.subject in subjects]
+def comparisons(records: Iterable[Timing], *subjects: str, mode: str = "eager") -> list[Comparison]:
+    """PyTorch's time over MLX's with both in one mode, for the records of these subjects that both ran in it.
+
+    Eager is the headline, set before anything was timed. A record without modes, Whisper's, is eager.
+    """
+    found = []
+    for record in both(records):
+        name = label(record)
+        named = (name, f"{name}, eager") if mode == "eager" else (f"{name}, {mode}",)
+        if not subjects or record.subject in subjects:
+            found += [c for c in comparison.by_mode(record, name) if c.label in named]
+    return found
+
+
+def reading(records: Iterable[Timing]) -> str:
+    """Who is faster in each type, both eager: how many measurements each wins, and the range; sentences."""
+    told, leads, records = [], set(), list(records)
+    for dtype in dict.fromkeys(r.case["dtype"] for r in records):
+        found = comparisons(r for r in records if r.case["dtype"] == dtype)
+        if not found:
+            told.append(f"In {dtype}, only MLX ran.")
+            continue
+        won = {name: sum(c.winner == name for c in found) for name in comparison.FRAMEWORKS}
+        wins = ", ".join(f"{name} is faster in {count}" for name, count in won.items())
+        ties = len(found) - sum(won.values())
+        low, high = min(c.ratio.value for c in found), max(c.ratio.value for c in found)
+        told.append(
+            f"In {dtype}, of {len(found)} eager measurements, {wins}, and {ties} tie: "
+            f"PyTorch's time ÷ MLX's is {low:.2f} to {high:.2f}."
+        )
+        leads.add(max(won, key=lambda name: won[name]) if won["MLX"] != won["PyTorch"] else "")
+    told += ["**Who is faster depends on the type.**"] if len(leads) > 1 else []
+    return " ".join(told) or "Nothing was timed."
 
 
 def latency_table(records: Iterable[Timing]) -> pd.DataFrame:

@@ -214,7 +214,10 @@ def main() -> None:
         path = add(records, FOLDER)
         machine = next(record.body for record in records if isinstance(record.body, Machine))
         started = boots(store.read(FOLDER).records, machine, names)
-        lines = ["PyTorch's time over MLX's, and where another session's lies; above 1 MLX is faster:", *cases(records)]
+        lines = [
+            "PyTorch's time over MLX's, and where another session's lies; above 1 MLX is faster:",
+            *cases(records),
+        ]
         print("\n".join([*lines, f"added {runner.shown(path)}", advice(started), CLAIMED]))
     except (ValueError, OSError, RuntimeError) as error:
         sys.exit(f"error: {error}")

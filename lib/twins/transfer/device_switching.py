@@ -1,23 +1,28 @@
-"""Work that changes sides: a product on each, and what share of it the hand-overs are.
+"""Work that changes sides: a product on each, and what share of it the hand-overs are, over sizes.
 
 With a GPU the sides are CPU and GPU in each framework; without one they are MLX and PyTorch on the CPU. The
 product is timed alone on either side, alternating, and the hand-overs alone.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
+from functools import partial
 
 import numpy as np
 
 from twins.frameworks import MLX, TORCH
 from twins.records.record_types import Timing
-from twins.timing import comparison, harness
+from twins.timing import comparison, harness, saturation
 from twins.timing.harness import Variant
+from twins.timing.progress import tell
 from twins.timing.statistics import AGAIN
 from twins.transfer.transfers import synchronize, view
 
 import mlx.core as mx  # isort: skip  (after twins.frameworks: the BLAS)
 import torch  # isort: skip
+
+LONGEST = 0.4  # seconds of a product: what takes longer is left out, in every profile alike
+PROBE = 256  # the side at which that is estimated
 
 
 def _matrix(n: int) -> np.ndarray:
@@ -78,16 +83,36 @@ def _between_devices(n: int) -> dict[str, Callable]:
     }
 
 
-def variants(n: int) -> dict[str, Variant]:
-    """Products of `n` by `n` matrices on each side, alternating, the hand-overs, and two again for A/A."""
-    make = _between_frameworks if TORCH.device == "cpu" else _between_devices
-    calls, again = make(n), make(n)
-    first = (next(name for name in again if name.startswith(each)) for each in comparison.FRAMEWORKS)
-    calls |= {name + AGAIN: again[name] for name in first}
-    return {name: Variant(call, synchronize) for name, call in calls.items()}
+def variants(sides: list[int]) -> dict[str, Variant]:
+    """At each side of a matrix, named "side: work": products on each side, alternating, the hand-overs.
+
+    The first work of each framework is there again for A/A.
+    """
+    made = {}
+    for n in sides:
+        make = partial(_between_frameworks if TORCH.device == "cpu" else _between_devices, n)
+        calls, again = make(), make()
+        first = (next(name for name in again if name.startswith(each)) for each in comparison.FRAMEWORKS)
+        calls |= {name + AGAIN: again[name] for name in first}
+        made |= {f"{n}: {name}": Variant(call, synchronize) for name, call in calls.items()}
+    return made
 
 
-def timings(n: int, plan: harness.Plan) -> Timing:
-    """The switching workload, timed."""
-    runs = harness.measure("twins.transfer.device_switching:variants", {"n": n}, plan)
-    return Timing("switching", {"n": n}, [asdict(run) for run in runs])
+def affordable(sides: Sequence[int]) -> list[int]:
+    """The sides whose product takes at most LONGEST seconds where it is slowest; always the smallest."""
+    found = [variant for name, variant in variants([PROBE]).items() if "twice" in name]
+    each = max(map(saturation.median, found)) / 2
+    return [n for n in sorted(sides) if n == min(sides) or each * (n / PROBE) ** 3 <= LONGEST]
+
+
+def timings(sides: Sequence[int], plan: harness.Plan) -> Iterator[Timing]:
+    """The switching workload at every affordable side, all in one process at a time; one record a side.
+
+    Errors: ValueError for a side below 1, or for none.
+    """
+    if not sides or min(sides) < 1:
+        raise ValueError(f"sides are {list(sides)}; allowed are one and more whole numbers from 1 on")
+    chosen = affordable(sides)
+    runs = harness.measure("twins.transfer.device_switching:variants", {"sides": chosen}, plan, tell)
+    for n in chosen:
+        yield Timing("switching", {"n": n}, [asdict(run.part(f"{n}: ")) for run in runs])

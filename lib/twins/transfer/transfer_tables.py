@@ -10,6 +10,8 @@ from twins.timing import comparison, statistics
 from twins.timing.ceilings import ceilings
 from twins.timing.statistics import duration
 
+LIMIT = 0.05  # above this share of the time, copying counts; the claim's limit as well
+
 
 def shared(proofs: Iterable[Sharing]) -> dict[str, bool]:
     """Whether each route shares memory, by the write that was seen or not."""
@@ -63,21 +65,64 @@ def written(size: int) -> str:
     return f"{size} bytes"
 
 
-def switch_table(record: Timing) -> pd.DataFrame:
-    """Milliseconds of the workload on one side, alternating, and of the hand-overs alone."""
+def share(record: Timing) -> statistics.Ratio:
+    """The share of copying: the copying hand-over alone over the work that changes sides by copies."""
     found = comparison.runs(record)
-    names = comparison.variants(found)
-    return pd.DataFrame({"work": each, "ms": 1e3 * statistics.median(found, each)} for each in names)
+    return statistics.ratio(found, "hand-over alone, copied", whole(record))
 
 
-def switch_share(record: Timing) -> str:
-    """What share of the alternating work its copies are, in one sentence."""
-    found = comparison.runs(record)
-    copied = next(each for each in comparison.variants(found) if "then" in each and "copied" in each)
-    ratio = statistics.ratio(found, "hand-over alone, copied", copied)
+def whole(record: Timing) -> str:
+    """The variant that changes sides by copies."""
+    return next(each for each in record.runs[0]["arms"] if "then" in each and each.endswith("copied"))
+
+
+def switch_table(records: Iterable[Timing]) -> pd.DataFrame:
+    """By side of the matrices: milliseconds of every kind of work, and the share of copying."""
+    rows = []
+    for record in records:
+        found, copying = comparison.runs(record), share(record)
+        times = {f"{each}, ms": 1e3 * statistics.median(found, each) for each in comparison.variants(found)}
+        interval = f"{100 * copying.low:.2g} to {100 * copying.high:.2g}"
+        told = {"copying, %": 100 * copying.value, "95 % interval": interval}
+        rows.append({"n": record.case["n"], **times, **told})
+    return pd.DataFrame(rows)
+
+
+def crossing(sizes: list[int], shares: list[float], limit: float = LIMIT) -> float | None:
+    """The size from which on shares stay at or below the limit, on a straight line between logarithms.
+
+    None where the last share is above it, or where none is.
+    """
+    above = [place for place, each in enumerate(shares) if each > limit]
+    if not above or above[-1] == len(shares) - 1:
+        return None
+    here = slice(above[-1], above[-1] + 2)
+    (x, end), (y, low) = np.log(sizes[here]), np.log(shares[here])
+    return float(np.exp(x + (end - x) * (y - np.log(limit)) / (y - low)))
+
+
+def crossed(records: list[Timing], limit: float = LIMIT) -> str:
+    """Below which size copies take more than the limit of the time, in one sentence."""
+    if not records:
+        return "No work that changes sides was timed."
+    sizes, found = [record.case["n"] for record in records], [share(record) for record in records]
+    at = [crossing(sizes, [getattr(each, end) for each in found], limit) for end in ("value", "low", "high")]
+    told = f"more than {100 * limit:g} % of the time"
+    if at[0] is None:
+        if found[-1].value > limit:
+            return f"Copies are {told} at n = {sizes[-1]}, the largest size timed."
+        return f"Copies are at no size {told}; the smallest is n = {sizes[0]}."
+    ends = [f"{each:.3g}" if each else "outside these sizes" for each in at[1:]]
+    return f"Copies are {told} below n = {at[0]:.3g} (95 % interval: {ends[0]} to {ends[1]})."
+
+
+def left_out(sides: Iterable[int], records: Iterable[Timing]) -> str:
+    """Which sides were not timed because a product takes too long; empty when all were."""
+    missing = sorted(set(sides) - {record.case["n"] for record in records})
     return (
-        f"Of '{copied}', copying is {100 * ratio.value:.2g} % of the time "
-        f"[{100 * ratio.low:.2g} %, {100 * ratio.high:.2g} %]: the rest is the products."
+        f"Left out because a product takes too long here: n = {', '.join(map(str, missing))}."
+        if missing
+        else ""
     )
 
 

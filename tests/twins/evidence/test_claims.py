@@ -76,6 +76,18 @@ def test_copying_is_a_share_of_the_work():
         )
 
 
+def test_what_sharing_saves_is_the_forced_step_over_the_free_one():
+    seconds = {f"{name} {kind}": 1.0 for name in ("MLX", "PyTorch") for kind in ("none", "none" + AGAIN)}
+    seconds |= {"MLX through NumPy": 1.5, "PyTorch through NumPy": 1.2}
+    body = timed("step with hand-overs", {"twin": "transformer_lm", "batch": 8}, seconds)
+    found = queries.saved_by_sharing([store.Record(1, "timing", "a", "CPU", {}, "05", "quick", "a", body)])
+    assert [(f.case["framework"], f.case["kind"], f.value) for f in found] == [
+        ("MLX", "through NumPy", 1.5),
+        ("PyTorch", "through NumPy", 1.2),
+    ]
+    assert found[0].band == 1.05 and found[0].case["batch"] == "8"
+
+
 def test_inference_takes_what_both_frameworks_ran():
     case = {"model": "llama", "dtype": "float32", "batch": 1, "length": 16}
     both = timed("run", case, {"MLX": 1.0, "PyTorch": 2.0, "PyTorch" + AGAIN: 2.0})

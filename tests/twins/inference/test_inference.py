@@ -65,6 +65,60 @@ def test_rewinding_forgets_what_came_after_the_prefill(kind):
     np.testing.assert_array_equal(session.framework.numpy(session.step(first)), once)
 
 
+def test_a_fixed_cache_and_a_compiled_step_of_mlx_generate_what_the_growing_cache_does():
+    path, tokens = checkpoint_folder.made(SHAPE), llama.prompt(128, 2, 8)
+    growing, fixed = (llama.MlxSession(path, "float32", 16, static=still) for still in (False, True))
+    wanted = llama.generate(growing, tokens, 6)[0]
+    for _ in range(2):  # a second prefill empties the arrays that the compiled step holds
+        np.testing.assert_array_equal(llama.generate(fixed, tokens, 6)[0], wanted)
+    fixed.rewind()
+    ran = fixed.run(fixed.framework.array(wanted[:, 0]), 5)
+    np.testing.assert_array_equal(fixed.framework.numpy(ran), wanted[:, 1:])
+
+
+def test_a_compiled_step_that_differs_fails_its_gate(monkeypatch):
+    monkeypatch.setattr(llama.TORCH, "compile", lambda function: function)
+    path = checkpoint_folder.made(SHAPE)
+    gate, case = measure.llama_gate(path, 1, 8, 4), measure.cases([8], [1], [], True)[0]
+    assert [each.passed for each in measure.compiled_gate(path, gate, case, 4)] == [True]
+    assert list(measure.compiled_gate(path, gate, case | {"compiled": False}, 4)) == []
+    monkeypatch.setattr(llama.FixedCache, "offset", property(lambda cache: llama.mx.array(0)))
+    (verdict,) = measure.compiled_gate(path, gate, case, 4)
+    assert not verdict.passed and "MLX compiled: " in tables.refusal(verdict)
+
+
+def test_both_are_compiled_or_none_and_prefill_never(monkeypatch):
+    monkeypatch.setattr(llama.TORCH, "compile", lambda function: function)
+    path = str(checkpoint_folder.made(SHAPE))
+    made = measure.llama_variants(path, "float32", 1, 8, 4, True)
+    assert {name for name in made if "compiled" in name} == {
+        f"{part}: {each} compiled" for part in ("token", "run") for each in ("MLX", "PyTorch")
+    }
+    assert len(measure._llama_sessions(checkpoint_folder.made(SHAPE), "float32", 8, True)) == 5
+    assert {
+        name for name in measure.llama_variants(path, "4-bit", 1, 8, 4, True) if "PyTorch" in name
+    } == set()
+
+
+def test_the_headline_is_eager_and_the_reading_tells_each_type():
+    case = {"batch": 1, "length": 8}
+    seconds = {"MLX eager": 1.0, "PyTorch eager": 2.0, "MLX compiled": 1.0, "PyTorch compiled": 0.5}
+    seconds |= {f"PyTorch eager{AGAIN}": 2.0}
+    slow = {"MLX eager": 4.0, "PyTorch eager": 1.0, f"PyTorch eager{AGAIN}": 1.0}
+    alone = {"MLX eager": 1.0, f"MLX eager{AGAIN}": 1.0}
+    records = [
+        timed("token", case | {"dtype": dtype}, each)
+        for dtype, each in (("float32", seconds), ("float16", slow), ("4-bit", alone))
+    ]
+    assert [c.ratio.value for c in tables.comparisons(records)] == [2, 0.25]
+    assert [c.ratio.value for c in tables.comparisons(records, mode="compiled")] == [0.5]
+    told = tables.reading(records)
+    assert "In float32, of 1 eager measurements, MLX is faster in 1, PyTorch is faster in 0" in told
+    assert "In float16, of 1 eager measurements, MLX is faster in 0, PyTorch is faster in 1" in told
+    assert "In 4-bit, only MLX ran. **Who is faster depends on the type.**" in told
+    assert tables.reading([]) == "Nothing was timed."
+
+
 def test_a_static_cache_generates_what_a_growing_one_does(monkeypatch):
     monkeypatch.setattr(llama.TORCH, "compile", lambda function: function)  # the cache is under test
     path, tokens = checkpoint_folder.made(SHAPE), llama.prompt(128, 2, 8)
@@ -142,7 +196,7 @@ def test_every_part_becomes_a_record_with_its_variants():
     }
     assert len(tables.latency_table(records)) == 3
     assert [c.label for c in tables.comparisons(records, "prefill")] == [
-        "prefill, float32, batch 1, 8 tokens"
+        "prefill, float32, batch 1, 8 tokens, eager"
     ]
     assert tables.only_mlx(records) == "Only MLX ran 4-bit: PyTorch has no such product of its own."
 
@@ -162,7 +216,7 @@ def test_cases_go_over_prompts_then_sizes_then_types():
         ("float32", 1, 8, True),
         ("float32", 1, 16, False),
         ("float32", 4, 8, False),
-        ("float16", 1, 8, False),
+        ("float16", 1, 8, True),
     ]
 
 

@@ -8,9 +8,10 @@ from twins.figures import transfer_figures
 from twins.frameworks import on
 from twins.machine import fresh_process
 from twins.records.record_types import Sharing, Timing
+from twins.timing import harness
 from twins.timing.ceilings import ceilings
 from twins.timing.statistics import AGAIN
-from twins.transfer import device_switching, transfer_tables, transfers
+from twins.transfer import device_switching, forced_hand_overs, transfer_tables, transfers
 from twins.transfer.transfers import ROUTES, Route
 
 SHARED = "NumPy → PyTorch, torch.from_numpy"
@@ -169,6 +170,68 @@ def test_nothing_timed_is_said():
     assert "need a GPU" in transfer_tables.absent(["PyTorch CPU → GPU, .to"], "CPU")
 
 
-def test_the_share_of_the_copies_is_their_time_over_the_alternating_work():
-    seconds = {"PyTorch twice": 1.0, "MLX then PyTorch, copied": 2.0, "hand-over alone, copied": 0.1}
-    assert "copying is 5 % of the time" in transfer_tables.switch_share(timed("switching", {"n": 8}, seconds))
+def switching(n: int, share: float) -> Timing:
+    seconds = {"PyTorch twice": 1.0, "MLX then PyTorch, copied": 2.0, "hand-over alone, copied": 2 * share}
+    return timed("switching", {"n": n}, seconds | {"PyTorch twice" + AGAIN: 1.0})
+
+
+FALLING = [switching(n, share) for n, share in ((100, 0.2), (400, 0.1), (1600, 0.025), (3200, 0.01))]
+
+
+def test_the_size_where_copying_crosses_the_limit_lies_on_a_line_between_logarithms():
+    assert transfer_tables.share(FALLING[1]).value == pytest.approx(0.1)
+    assert transfer_tables.crossing([400, 1600], [0.1, 0.025]) == pytest.approx(800)
+    assert transfer_tables.crossing([1, 2, 4], [0.1, 0.1, 0.06]) is None
+    assert transfer_tables.crossing([1, 2], [0.04, 0.01]) is None
+    assert "more than 5 % of the time below n = 800 (" in transfer_tables.crossed(FALLING)
+    assert "at n = 400, the largest" in transfer_tables.crossed(FALLING[:2])
+    assert "at no size more than 5 %" in transfer_tables.crossed(FALLING[2:])
+    assert "below n = 800: n = 100: 20 %" in transfer_figures.shares(FALLING).alt
+    assert list(transfer_tables.switch_table(FALLING)["copying, %"]) == pytest.approx([20, 10, 2.5, 1])
+    assert transfer_tables.left_out([100, 400, 6400], FALLING[:2]).endswith("n = 6400.")
+
+
+def test_slow_sides_are_left_out_and_said_and_wrong_ones_refused(monkeypatch):
+    monkeypatch.setattr(device_switching.saturation, "median", lambda variant: 0.02)  # a product: 10 ms
+    assert device_switching.affordable([128, 256, 512, 1024]) == [128, 256, 512]
+    assert device_switching.affordable([4096]) == [4096]
+    for sides in ([], [0, 64]):
+        with pytest.raises(ValueError, match="allowed are one and more whole numbers"):
+            list(device_switching.timings(sides, harness.Plan(1, 1, 2, 0)))
+
+
+SMALL = {"vocabulary": 16, "context": 8, "width": 16, "layers": 1, "heads": 2}
+
+
+def test_forced_hand_overs_keep_the_batch_and_share_no_memory():
+    module = forced_hand_overs.train.named("transformer_lm")
+    arrays = module.example(module.Config(**SMALL), np.random.default_rng(0), 2)
+    halves = forced_hand_overs.train.halves(module, module.Config(**SMALL), forced_hand_overs.train.Recipe())
+    for half in halves:
+        for array in half.batch(arrays):
+            for change in (forced_hand_overs.through_numpy, forced_hand_overs.copied):
+                made = change(half, array)
+                assert made.dtype == array.dtype
+                np.testing.assert_array_equal(half.framework.numpy(made), half.framework.numpy(array))
+                with on("cpu"):
+                    assert transfers.same_address(made, array) is not True
+
+
+def test_steps_with_forced_hand_overs_have_every_variant_and_run():
+    made = forced_hand_overs.step_variants("transformer_lm", SMALL, 2)
+    kinds = ("none", "through NumPy", "copied", "none" + AGAIN)
+    assert set(made) == {f"{each} {kind}" for each in ("MLX", "PyTorch") for kind in kinds}
+    for variant in made.values():
+        harness.once(variant)
+
+
+def test_what_forcing_adds_is_told_as_a_share_of_the_difference():
+    seconds = {"MLX none": 0.010, "MLX through NumPy": 0.011, "MLX copied": 0.010, "MLX none" + AGAIN: 0.0101}
+    seconds |= {f"PyTorch {kind}": s for kind, s in {"none": 0.020, "through NumPy": 0.022}.items()}
+    seconds |= {"PyTorch copied": 0.020, "PyTorch none" + AGAIN: 0.0202}
+    told = forced_hand_overs.reading([timed("step with hand-overs", {}, seconds)])
+    assert "MLX's step is 10 ms shorter" in told
+    assert "at most 2 ms (PyTorch, through NumPy; noise 0.2 ms), 20 % of that difference" in told
+    quiet = seconds | {"MLX through NumPy": 0.010, "PyTorch through NumPy": 0.020}
+    assert "nothing beyond the noise" in forced_hand_overs.reading([timed("", {}, quiet)])
+    assert len(forced_hand_overs.table([timed("", {}, seconds)])) == 8
