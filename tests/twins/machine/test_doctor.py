@@ -430,7 +430,22 @@ def test_the_record_profile_runs_the_pages_it_names_and_its_records_are_kept():
 
 
 def test_the_record_profile_measures_less_and_at_the_sizes_of_the_quick_one():
-    counts = {"processes", "rounds", "steps", "exact_steps", "tested", "kernels", "layer_batches"}
+    counts = {
+        "details",
+        "seeds",
+        "sizes",
+        "half_sizes",
+        "batch_sizes",
+        "half_types",
+        "prompts",
+        "processes",
+        "rounds",
+        "steps",
+        "exact_steps",
+        "tested",
+        "kernels",
+        "layer_batches",
+    }
     folder = runner.SOURCES / "profiles"
     quick = notebook_files.profile(folder, "quick", runner.sources())
     for path in runner.pages("record", []):
