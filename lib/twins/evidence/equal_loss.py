@@ -1,8 +1,8 @@
 """Whether two halves reach an equal held-out loss: an equivalence test over seeds, its margin set before.
 
 Two one-sided tests (Schuirmann 1987, https://doi.org/10.1007/BF01068419) at 5 % each: the 90 % interval of
-the mean difference over seeds must lie within the margin. A seed is one draw of weights and batches, and PyTorch
-with permuted rows gives one floor for each.
+the mean difference over seeds must lie within the margin. A seed is one draw of weights and batches, and
+PyTorch with permuted rows gives one floor for each.
 """
 
 from collections.abc import Sequence
@@ -40,8 +40,7 @@ class Verdict:
 
     @property
     def word(self) -> str:
-        """T = (6.314, 2.920, 2.353, 2.132, 2.015, 1.943, 1.895, 1.860, 1.833)  # of Student's t at 95 %, from one degree of freedom
-        EQUAL, DIFFERENT, where the whole interval lies beyond the margin, or OPEN."""
+        """EQUAL, DIFFERENT, where the whole interval lies beyond the margin, or OPEN."""
         if -self.margin < self.low and self.high < self.margin:
             return EQUAL
         return DIFFERENT if self.low > self.margin or self.high < -self.margin else OPEN
@@ -76,8 +75,9 @@ def reading(fits: Sequence[Fit], chance: float, share: float) -> str:
     head = f"Held-out loss over {len(fits)} seeds: {told} nats; knowing nothing costs {chance:.4f}."
     if not found.learnt:
         return f"{head} **Nothing was learnt** that shows over seeds: this says nothing about equal loss."
+    floors = ", ".join(f"{floor:.2g}" for floor in found.floors)
     return (
         f"{head} MLX's above PyTorch's: {found.difference:+.2g} [{found.low:+.2g}, {found.high:+.2g}], "
         f"margin ±{found.margin:.2g} ({share:.0%} of what was learnt): **{found.word}**. PyTorch with "
-        f"permuted rows moves by {', '.join(f'{floor:.2g}' for floor in found.floors)}, one value for each seed."
+        f"permuted rows moves by {floors}, one value for each seed."
     )
