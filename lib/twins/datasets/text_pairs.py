@@ -2,7 +2,8 @@
 
 "passages" and "beginnings" are the source of the Python that runs this, "inference" has exact labels and
 is the same on every machine. Each text begins with [CLS], ends with [SEP] and is filled up with [PAD], as in
-Devlin et al. 2019 (https://arxiv.org/abs/1810.04805). All of it is made once, as NumPy arrays, before anything is timed.
+Devlin et al. 2019 (https://arxiv.org/abs/1810.04805). All of it is made once, as NumPy arrays, before
+anything is timed.
 """
 
 import hashlib
