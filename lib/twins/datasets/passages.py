@@ -2,7 +2,8 @@
 
 BERT's own second task asks whether a sentence follows another or was taken from elsewhere (Devlin et al.
 2019, section 3.1, https://arxiv.org/abs/1810.04805). Here a passage is a few lines of a file, and what was
-taken from elsewhere is from the same file or from another one.
+taken from elsewhere is from the same file or from another one. That takes longer to learn than a page has, so
+there is an easier question too: which of two passages begins its file?
 """
 
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import numpy as np
 from twins.datasets import markov
 
 CLASSES = ("next", "same file", "other file")
+BEGINNINGS = ("the first", "the second")  # which of two passages begins its file
 LINES = 4  # of a passage; blank ones are left out
 SEED = int.from_bytes(b"passages", "big")
 Row = tuple[int, int, int]  # a passage, another one, and the class of the two
@@ -33,6 +35,24 @@ def pairs(files: list[list[str]]) -> list[Row]:
     if len(spans) < 2:
         raise ValueError(f"passages need two files of at least {3 * LINES} lines, found {len(spans)}")
     return list(_paired(spans))
+
+
+def beginnings(files: list[list[str]]) -> list[Row]:
+    """Every passage that begins no file, paired with the beginning of another file, first and second in turn.
+
+    Numbers are those of all passages. ValueError when fewer than two files have more than one passage.
+    """
+    starts = np.cumsum([0, *(len(file) for file in files)]).tolist()
+    spans = [(start, len(file)) for start, file in zip(starts, files, strict=False) if len(file) > 1]
+    if len(spans) < 2:
+        raise ValueError(f"beginnings need two files of at least {2 * LINES} lines, found {len(spans)}")
+    later = [(n, start + place) for n, (start, length) in enumerate(spans) for place in range(1, length)]
+    random = (markov.splitmix64(SEED, len(later)) >> np.uint64(32)).tolist()
+    rows = []
+    for row, ((number, passage), draw) in enumerate(zip(later, random, strict=True)):
+        begin = spans[(number + 1 + draw % (len(spans) - 1)) % len(spans)][0]
+        rows.append((passage, begin, 1) if row % 2 else (begin, passage, 0))
+    return rows
 
 
 def _paired(spans: list[tuple[int, int]]) -> Iterator[Row]:

@@ -1,13 +1,15 @@
 """Labelled pairs of texts as arrays of tokens: a natural and a synthetic task without a download, and AllNLI.
 
-"passages" is the source of the Python that runs this, "inference" has exact labels and is the same on every
-machine. Each text begins with [CLS], ends with [SEP] and is filled up with [PAD], as in Devlin et al. 2019
-(https://arxiv.org/abs/1810.04805). All of it is made once, as NumPy arrays, before anything is timed.
+"passages" and "beginnings" are the source of the Python that runs this, "inference" has exact labels and
+is the same on every machine. Each text begins with [CLS], ends with [SEP] and is filled up with [PAD], as in
+Devlin et al. 2019 (https://arxiv.org/abs/1810.04805). All of it is made once, as NumPy arrays, before
+anything is timed.
 """
 
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 
 import numpy as np
@@ -70,7 +72,7 @@ class Pairs:
 
 
 def load(dataset: str, context: int, vocabulary: int = BPE_TOKENS) -> Pairs:
-    """A task by name: "passages", "inference", or after a download "allnli"; texts are cut to the context.
+    """A task by name, of SOURCES; "allnli" needs a download. Texts are cut to the context.
 
     vocabulary: tokens of the byte-level BPE; "inference" consists of words and does not use it. ValueError
     for an unknown name or a context that holds no text, download.DownloadError when a file cannot be had.
@@ -166,25 +168,25 @@ def _examples(rows: Sequence[tuple], classes: tuple[str, ...], text: Callable) -
     return [(text(one), text(other), classes[number]) for one, other, number in first]
 
 
-def _passages(context: int, vocabulary: int) -> Pairs:
+def _passages(name: str, classes: tuple[str, ...], pairs: Callable, context: int, vocabulary: int) -> Pairs:
     documents, origin = corpus.TEXTS["stdlib"]()
     tokenizer = corpus.load("stdlib", vocabulary).tokenizer
     parts, rows, texts = {}, {}, {}
-    for name, splits in {"train": ("train",), "test": ("valid", "test")}.items():
+    for part, splits in {"train": ("train",), "test": ("valid", "test")}.items():
         files = [passages.cut(text) for split in splits for text in documents[split]]
-        texts[name] = [passage for file in files for passage in file]
-        rows[name] = passages.pairs(files)
-        ids = _ids([e.ids for e in tokenizer.encode_batch_fast(texts[name])], context)
-        numbers = np.array(rows[name])
-        parts[name] = Part(ids[numbers[:, :2]], numbers[:, 2].astype(np.int32))
+        texts[part] = [passage for file in files for passage in file]
+        rows[part] = pairs(files)
+        ids = _ids([e.ids for e in tokenizer.encode_batch_fast(texts[part])], context)
+        numbers = np.array(rows[part])
+        parts[part] = Part(ids[numbers[:, :2]], numbers[:, 2].astype(np.int32))
     return _made(
         **parts,
-        name="passages",
-        classes=passages.CLASSES,
+        name=name,
+        classes=classes,
         vocabulary=vocabulary + SPECIAL,
         source=f"Passages of {passages.LINES} lines. {origin} Split by file:",
         entropy=None,
-        examples=_examples(rows["train"], passages.CLASSES, texts["train"].__getitem__),
+        examples=_examples(rows["train"], classes, texts["train"].__getitem__),
     )
 
 
@@ -229,7 +231,8 @@ def _allnli(context: int, vocabulary: int) -> Pairs:
 
 
 SOURCES: dict[str, Callable[[int, int], Pairs]] = {
-    "passages": _passages,
+    "beginnings": partial(_passages, "beginnings", passages.BEGINNINGS, passages.beginnings),
+    "passages": partial(_passages, "passages", passages.CLASSES, passages.pairs),
     "inference": _inference,
     "allnli": _allnli,
 }

@@ -3,8 +3,8 @@
 Every notebook that trains a twin calls these. A twin that fails the gate is not timed.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -177,7 +177,7 @@ def fit(
         tell(f"{name}: {len(data)} steps, held-out loss {after[name]:.3f}")
         if trained:
             trained(name, half)
-    case = study.config | {"batch": len(batches[0][0]), "steps": len(batches)}
+    case = study.config | {"batch": len(batches[0][0]), "steps": len(batches), "seed": study.seed}
     return Fit(study.name, case, dataset, digest, entropy, losses, after)
 
 
@@ -194,6 +194,13 @@ def classify(
     labels = np.concatenate([arrays[-1] for arrays in held_out])
     majority = int(np.bincount(labels).max())
     return fitted, Accuracy(study.name, fitted.case, dataset, digest, right, majority, len(labels))
+
+
+def over_seeds(
+    run: Callable, study: Study, known: tuple, batches: Mapping[int, Batches], held_out: Batches
+) -> list:
+    """`run` (fit or classify) for every seed of weights; `known` is dataset, digest and entropy."""
+    return [run(replace(study, seed=seed), *known, own, held_out) for seed, own in batches.items()]
 
 
 def _timing(subject: str, study: Study, batch: int, runs: list[statistics.Run], **more: object) -> Timing:

@@ -268,3 +268,25 @@ def test_allnli_that_cannot_be_had_is_one_sentence(server, raw, monkeypatch):
     server.files.clear()
     with pytest.raises(download.DownloadError, match="could not download snli from"):
         text_pairs.load("allnli", 32)
+
+
+# --- beginnings ------------------------------------------------------------------------------------
+
+
+def test_one_of_two_passages_begins_its_file_and_it_is_another_file():
+    files = [passages.cut(numbered(name, 40 + 8 * n)) for n, name in enumerate("abcde")]
+    files.insert(2, passages.cut(numbered("short", 4)))  # one passage: it has no later one
+    owner = [number for number, file in enumerate(files) for _ in file]
+    starts = {owner.index(number) for number in range(len(files))}
+    rows = passages.beginnings(files)
+    assert len(rows) == sum(len(file) - 1 for file in files)
+    for number, row in enumerate(rows):
+        assert [passage in starts for passage in row[:2]] == [row[2] == 0, row[2] == 1]
+        assert row[2] == number % 2 and owner[row[0]] != owner[row[1]]
+        assert 2 not in (owner[row[0]], owner[row[1]])
+    assert passages.beginnings(files) == rows
+
+
+def test_beginnings_need_two_files():
+    with pytest.raises(ValueError, match="beginnings need two files of at least 8 lines, found 1"):
+        passages.beginnings([passages.cut(numbered("a", 40)), passages.cut("b = 1")])

@@ -430,7 +430,22 @@ def test_the_record_profile_runs_the_pages_it_names_and_its_records_are_kept():
 
 
 def test_the_record_profile_measures_less_and_at_the_sizes_of_the_quick_one():
-    counts = {"processes", "rounds", "steps", "exact_steps", "tested", "kernels", "layer_batches"}
+    counts = {
+        "details",
+        "seeds",
+        "sizes",
+        "half_sizes",
+        "batch_sizes",
+        "half_types",
+        "prompts",
+        "processes",
+        "rounds",
+        "steps",
+        "exact_steps",
+        "tested",
+        "kernels",
+        "layer_batches",
+    }
     folder = runner.SOURCES / "profiles"
     quick = notebook_files.profile(folder, "quick", runner.sources())
     for path in runner.pages("record", []):
@@ -439,7 +454,7 @@ def test_the_record_profile_measures_less_and_at_the_sizes_of_the_quick_one():
         assert set(given) <= counts
         for name, value in given.items():
             less = set(value) <= set(usual[name]) if isinstance(value, list) else value <= usual[name]
-            assert less, f"{path.stem}: {name}"
+            assert less or name == "processes", f"{path.stem}: {name}"
 
 
 def test_a_macs_records_go_round_by_share_and_merge(tmp_path, monkeypatch):

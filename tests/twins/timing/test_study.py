@@ -279,10 +279,18 @@ def test_a_fit_holds_every_loss_and_the_floor(capsys):
     assert {len(losses) for losses in made.losses.values()} == {5}
     assert np.allclose(made.losses["MLX"], made.losses["PyTorch"], atol=1e-4)
     assert np.allclose(made.losses["floor"], made.losses["PyTorch"], atol=1e-4)
-    assert made.case == TINY.config | {"batch": 4, "steps": 5}
+    assert made.case == TINY.config | {"batch": 4, "steps": 5, "seed": 0}
     assert (made.dataset, made.digest, made.entropy) == ("random", "digest", 4.0)
     assert msgspec.convert(structs.asdict(made), Fit) == made
     assert capsys.readouterr().out.count("5 steps, held-out loss") == 3
+
+
+def test_every_seed_has_weights_and_batches_of_its_own():
+    known, runs = ("random", "digest", None), {0: examples(2), 3: examples(2)}
+    first, second = study.over_seeds(study.fit, TINY, known, runs, examples(1))
+    assert (first.case["seed"], second.case["seed"]) == (0, 3)
+    assert first == study.fit(TINY, *known, runs[0], examples(1))
+    assert first.losses["PyTorch"][0] != second.losses["PyTorch"][0]
 
 
 @pytest.mark.parametrize("steps", [3, 1])  # after one step only the held-out loss can show it

@@ -1,0 +1,74 @@
+"""Whether two halves reach an equal held-out loss: an equivalence test over seeds, its margin set before.
+
+Two one-sided tests (Schuirmann 1987, https://doi.org/10.1007/BF01068419) at 5 % each: the 90 % interval of
+the mean difference over seeds must lie within the margin. A seed is one draw of weights and batches, and
+PyTorch with permuted rows gives one floor for each.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from twins.records.record_types import Fit
+from twins.timing.comparison import FRAMEWORKS
+
+# Student's t at 95 %, from one degree of freedom on; the last is taken for more, which widens the interval.
+T = (6.314, 2.920, 2.353, 2.132, 2.015, 1.943, 1.895, 1.860, 1.833)
+EQUAL, DIFFERENT, OPEN = "equal within the margin", "different", "not shown to be equal"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Held-out losses over seeds, in nats: MLX's above PyTorch's with its 90 % interval, and the margin."""
+
+    difference: float
+    low: float
+    high: float
+    margin: float
+    floors: list[float]
+    learnt: bool
+
+    @property
+    def word(self) -> str:
+        """EQUAL, DIFFERENT, where the whole interval lies beyond the margin, or OPEN."""
+        if -self.margin < self.low and self.high < self.margin:
+            return EQUAL
+        return DIFFERENT if self.low > self.margin or self.high < -self.margin else OPEN
+
+
+def verdict(fits: Sequence[Fit], chance: float, share: float) -> Verdict:
+    """Judge fits that differ in their seed; the margin is `share` of what PyTorch learnt below `chance`.
+
+    A half has learnt where the one-sided 95 % bound of its loss lies below `chance`, that of a model that
+    knows nothing. Errors: ValueError for fewer than two seeds.
+    """
+    if len(fits) < 2:
+        raise ValueError(f"equal loss is judged over at least two seeds, found {len(fits)}")
+    loss = {name: np.array([fit.held_out[name] for fit in fits]) for name in (*FRAMEWORKS, "floor")}
+    low, high = _interval(loss["MLX"] - loss["PyTorch"])
+    learnt = all(_interval(loss[name])[1] < chance for name in FRAMEWORKS)
+    margin = share * max(0.0, chance - float(loss["PyTorch"].mean()))
+    floors = np.abs(loss["floor"] - loss["PyTorch"]).tolist()
+    return Verdict(float((loss["MLX"] - loss["PyTorch"]).mean()), low, high, margin, floors, learnt)
+
+
+def _interval(values: np.ndarray) -> tuple[float, float]:
+    """The 90 % t-interval of a mean."""
+    half = T[min(len(values) - 1, len(T)) - 1] * values.std(ddof=1) / np.sqrt(len(values))
+    return float(values.mean() - half), float(values.mean() + half)
+
+
+def reading(fits: Sequence[Fit], chance: float, share: float) -> str:
+    """What was learnt, and whether the held-out losses are equal, in sentences."""
+    found = verdict(fits, chance, share)
+    told = " and ".join(f"{name} {np.mean([fit.held_out[name] for fit in fits]):.4f}" for name in FRAMEWORKS)
+    head = f"Held-out loss over {len(fits)} seeds: {told} nats; knowing nothing costs {chance:.4f}."
+    if not found.learnt:
+        return f"{head} **Nothing was learnt** that shows over seeds: this says nothing about equal loss."
+    floors = ", ".join(f"{floor:.2g}" for floor in found.floors)
+    return (
+        f"{head} MLX's above PyTorch's: {found.difference:+.2g} [{found.low:+.2g}, {found.high:+.2g}], "
+        f"margin ±{found.margin:.2g} ({share:.0%} of what was learnt): **{found.word}**. PyTorch with "
+        f"permuted rows moves by {floors}, one value for each seed."
+    )
