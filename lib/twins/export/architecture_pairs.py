@@ -50,6 +50,13 @@ def _reasons(pairs: Iterable[Built]) -> Iterator[tuple[str, int]]:
             yield f"{pair.name}: logits differ by {pair.difference:.1e}", 1
 
 
+def counted(found: Coverage) -> str:
+    """How many architectures are equal, in a sentence."""
+    told = ", ".join(f"{count} {outcome}" for outcome, count in found.outcomes.items())
+    chosen = f"{sum(found.outcomes.values())} of {found.case['of']} architectures"
+    return f"Of {chosen} that both libraries know: {told}."
+
+
 def gate_table(found: Coverage) -> pd.DataFrame:
     """The pairs that are not converted, and why."""
     rows = [reason.split(": ", 1) for reason in found.reasons]

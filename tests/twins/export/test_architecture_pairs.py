@@ -45,6 +45,7 @@ def test_only_equal_pairs_are_converted_and_the_gate_counts_all(pairs):
     found = architecture_pairs.gate(pairs, 17)
     assert found.outcomes == {"equal": 4, "different": 1, "not built": 1}
     assert found.case["of"] == len(architectures.names()) and set(found.case["differences"]) >= {"glm"}
+    assert architecture_pairs.counted(found).endswith("know: 4 equal, 1 different, 1 not built.")
     assert list(architecture_pairs.gate_table(found)["architecture"]) == ["glm", "olmo"]
 
 

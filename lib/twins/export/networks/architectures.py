@@ -48,22 +48,17 @@ _WINDOWS = {
 }  # longer than the example, as in published models
 SIZES = {name: size for name, size in given.SMALL.items() if name not in _OPTIONS} | _WINDOWS | _TOKENS
 ROPE = {"rope_type": "default", "rope_theta": 10_000.0}
-_HYBRID = {"layer_types": ["linear_attention", "full_attention"]}
 # Where two layers do not hold every kind of layer, or sizes must fit each other.
 OVERRIDES: dict[str, dict[str, Any]] = {
     "afmoe": {"layer_types": given.BOTH},
     "cohere2": {"num_hidden_layers": 4},
     "gemma3_text": {"num_hidden_layers": 6},
     "gptj": {"n_inner": 256},
-    "gpt_neox": {"intermediate_size": 256},
-    "granitemoehybrid": {"mamba_n_heads": 8},
     "jamba": {"attn_layer_offset": 1, "attn_layer_period": 2},
     "lfm2_moe": {"layer_types": ["conv", "full_attention"], "num_dense_layers": 1},
     "mamba2": {"num_heads": 8},
     "olmo3": {"layer_types": given.BOTH},
-    "olmo_hybrid": _HYBRID,
     "qwen3_next": {"num_hidden_layers": 4},
-    "recurrent_gemma": {"num_hidden_layers": 3},
 }
 
 
