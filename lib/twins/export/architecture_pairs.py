@@ -13,7 +13,7 @@ from twins.export.conversions import FROM_PYTORCH, NO_PACKAGE, PRECISIONS, Task
 from twins.export.networks import architectures
 from twins.export.networks.architectures import Built
 from twins.records import store
-from twins.records.record_types import Conversion, Coverage
+from twins.records.record_types import DIRECT, OURS, Conversion, Coverage
 
 FROM_PYTORCH_TO_PACKAGE = [r for r in FROM_PYTORCH if r not in NO_PACKAGE and not routes.absent(r)]
 BOTH = "transformers and mlx-lm"
@@ -68,7 +68,8 @@ def right_table(records: Iterable[Conversion]) -> pd.DataFrame:
     found: dict[str, dict[tuple[str, str], Conversion]] = {}
     for record in records:
         if not record.absent:
-            found.setdefault(record.route, {})[record.model, record.case["precision"]] = record
+            name = OURS if record.route == DIRECT else record.route
+            found.setdefault(name, {})[record.model, record.case["precision"]] = record
     return pd.DataFrame([{"route": route} | _row(list(own.values())) for route, own in found.items()])
 
 

@@ -75,8 +75,9 @@ def variants(jobs: list[dict]) -> dict[str, Variant]:
 
 def _conversion(route: str, task: Task, folder: Path) -> partial:
     """One conversion by a route, from a half in evaluation mode to a package."""
-    half = fresh_process.find(task.source)(**task.arguments, framework=routes.framework(route))
-    job = routes.Job(*half, ct.target[task.target], task.precision, folder)
+    framework = routes.framework(route)
+    model, example = fresh_process.find(task.source)(**task.arguments, framework=framework)
+    job = routes.Job(model, example, ct.target[task.target], task.precision, folder)
     return partial(_checked, job) if route == CHECKED else partial(_follow, route, job)
 
 

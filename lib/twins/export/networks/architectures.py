@@ -33,7 +33,7 @@ LARGEST = 8_000_000  # parameters; more means that a size of the configuration w
 FORM = "form.json"  # in a checkpoint: what mlx-lm reads beside config.json, and whether PyTorch gets a mask
 HIDDEN = -1e4  # a mask that half precision can hold
 NOISE = 0.02  # moves every weight, so that no bias is 0 and no scale is 1
-MISTAKES = (ValueError, TypeError, LookupError, AttributeError, RuntimeError)
+MISTAKES: tuple[type[Exception], ...] = (ValueError, TypeError, LookupError, AttributeError, RuntimeError)
 MISTAKES += (ImportError, OSError, AssertionError, StrictDataclassError)
 
 _OPTIONS = {
@@ -53,11 +53,14 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     "afmoe": {"layer_types": given.BOTH},
     "cohere2": {"num_hidden_layers": 4},
     "gemma3_text": {"num_hidden_layers": 6},
+    "gpt_neox": {"intermediate_size": 256},
     "gptj": {"n_inner": 256},
+    "granitemoehybrid": {"mamba_n_heads": 8},
     "jamba": {"attn_layer_offset": 1, "attn_layer_period": 2},
     "lfm2_moe": {"layer_types": ["conv", "full_attention"], "num_dense_layers": 1},
     "mamba2": {"num_heads": 8},
     "olmo3": {"layer_types": given.BOTH},
+    "recurrent_gemma": {"num_hidden_layers": 3},
     "qwen3_next": {"num_hidden_layers": 4},
 }
 
