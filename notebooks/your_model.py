@@ -43,7 +43,8 @@ class TorchTextClassifier(tnn.Module):
 
     def forward(self, ids):
         x = self.tokens(ids)  # (B, T) -> (B, T, C)
-        x = x + F.gelu(self.context(x.mT)).mT  # torch's convolution takes (B, C, T)
+        y = self.context(x.transpose(1, 2))  # torch's convolution takes (B, C, T)
+        x = x + F.gelu(y).transpose(1, 2)
         x = self.norm(torch.sigmoid(self.gate(x)) * self.value(x))
         return self.head(x.mean(dim=1))  # (B, T, 2C) -> (B, classes)
 

@@ -7,17 +7,14 @@ can say what it depends on.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-import numpy as np
-
-from twins.evidence import measurements
+from twins.evidence import export_queries, measurements
 from twins.evidence.published import published_benchmarks
-from twins.records.record_types import Breadth, Conversion, Finding, Precision, Timing
+from twins.records.record_types import Breadth, Finding, Precision, Timing
 from twins.records.store import Record
 from twins.timing import comparison, sessions, statistics
 from twins.timing.sessions import Sessions
 from twins.transfer import transfer_tables
 
-DIRECT = "MLX direct"
 CASE = ("twin", "dtype", "batch", "length", "frames")  # the entries of a timing's case that a label names
 UNITS = {"batch": "batch {}", "length": "{} tokens", "frames": "{} frames"}
 
@@ -144,94 +141,14 @@ def breadth(records: list[Record]) -> list[Figure]:
     ]
 
 
-def _conversions(records: list[Record]) -> dict[tuple[str, str], list[Conversion]]:
-    """Conversions by model and precision; routes that are not there on this system are left out."""
-    found: dict[tuple[str, str], list[Conversion]] = {}
-    for body in (r.body for r in records if isinstance(r.body, Conversion)):
-        if not body.absent:
-            found.setdefault((body.model, body.case["precision"]), []).append(body)
+def _figures(find: Callable[[list[Record]], Iterable[export_queries.Found]]) -> Callable[..., list[Figure]]:
+    """A query of export_queries as one that gives Figures: of all kinds of route, or of one."""
+
+    def found(records: list[Record], against: str = "") -> list[Figure]:
+        figures = [Figure(*each) for each in find(records)]
+        return [figure for figure in figures if not against or figure.case.get("against") == against]
+
     return found
-
-
-def _from_pytorch(rows: Iterable[Conversion], onnx: bool | None = None) -> list[Conversion]:
-    """The conversions by routes from PyTorch: all, or those through ONNX, or those without it."""
-    own = [row for row in rows if row.route.startswith("PyTorch")]
-    return own if onnx is None else [row for row in own if ("ONNX" in row.route) == onnx]
-
-
-def onnx_needed(records: list[Record]) -> list[Figure]:
-    """Of models that a route from PyTorch converts: 1 if only routes through ONNX do, otherwise 0."""
-    figures = []
-    for (model, precision), rows in _conversions(records).items():
-        right = [row for row in _from_pytorch(rows) if row.right]
-        if right:
-            needed = float(all("ONNX" in row.route for row in right))
-            figures.append(_point(f"{model}, {precision}", needed, model=model, precision=precision))
-    return figures
-
-
-def _against(
-    records: list[Record], cost: Callable[[Conversion], float], settings: dict[str, bool | None]
-) -> list[Figure]:
-    """PyTorch's least cost over the direct route's, where both are right, by model and kind of route."""
-    figures = []
-    for (model, precision), rows in _conversions(records).items():
-        ours = [cost(row) for row in rows if row.route == DIRECT and row.right]
-        for kind, onnx in settings.items():
-            theirs = [cost(row) for row in _from_pytorch(rows, onnx) if row.right]
-            if ours and theirs:
-                case = {"against": kind, "model": model, "precision": precision}
-                figures.append(_point(f"{model}, {precision}, {kind}", min(theirs) / min(ours), **case))
-    return figures
-
-
-KINDS_OF_ROUTE = {"PyTorch's best route": None, "PyTorch through ONNX": True}
-
-
-def export_steps(records: list[Record]) -> list[Figure]:
-    """The steps of PyTorch's shortest right route over those of the direct one, by model."""
-    return _against(records, lambda row: len(row.steps), KINDS_OF_ROUTE)
-
-
-def export_time(records: list[Record]) -> list[Figure]:
-    """The seconds of PyTorch's fastest right route over those of the direct one, by model."""
-    return _against(records, lambda row: sum(row.steps.values()), KINDS_OF_ROUTE)
-
-
-def export_failures(records: list[Record]) -> list[Figure]:
-    """How many more of the same conversions fail by PyTorch's best route of a kind than by the direct one.
-
-    The interval is a bootstrap over the conversions that both took.
-    """
-    taken = _conversions(records)
-    routes = dict.fromkeys(row.route for rows in taken.values() for row in _from_pytorch(rows))
-    figures = []
-    for kind, onnx in KINDS_OF_ROUTE.items():
-        asked = [route for route in routes if onnx is None or ("ONNX" in route) == onnx]
-        compared = {route: _differences(taken, route) for route in asked}
-        most = max((len(each) for each in compared.values()), default=0)
-        full = {route: each for route, each in compared.items() if len(each) == most and most}
-        if full:
-            route = min(full, key=lambda each: full[each].sum())
-            figures.append(_counted(f"{route}, of {most}", full[route], kind))
-    return figures
-
-
-def _differences(taken: dict[tuple[str, str], list[Conversion]], route: str) -> np.ndarray:
-    """By conversion that both took: 1 where only this route fails, -1 where only the direct one does."""
-    found = []
-    for rows in taken.values():
-        right = {row.route: bool(row.right) for row in rows}
-        if route in right and DIRECT in right:
-            found.append(int(right[DIRECT]) - int(right[route]))
-    return np.array(found)
-
-
-def _counted(label: str, differences: np.ndarray, kind: str) -> Figure:
-    """The sum of differences, with a 95 % bootstrap interval."""
-    picks = np.random.default_rng(0).choice(differences, (statistics.RESAMPLES, len(differences)))
-    low, high = np.percentile(picks.sum(axis=1), [2.5, 97.5])
-    return Figure(label, float(differences.sum()), float(low), float(high), {"against": kind})
 
 
 def shipped_precision(records: list[Record]) -> list[Figure]:
@@ -266,10 +183,15 @@ QUERIES: dict[str, Query] = {
     ),
     "platforms": Query(platforms, "platforms that only PyTorch reaches (1) or only MLX (0)"),
     "breadth": Query(breadth, "length of PyTorch's list ÷ MLX's"),
-    "onnx_needed": Query(onnx_needed, "models that PyTorch brings over only through ONNX (1) or without (0)"),
-    "export_steps": Query(export_steps, "PyTorch's steps ÷ MLX's"),
-    "export_time": Query(export_time, "PyTorch's seconds ÷ MLX's"),
-    "export_failures": Query(export_failures, "failures from PyTorch − failures from MLX"),
+    "onnx_needed": Query(
+        _figures(export_queries.onnx_needed),
+        "models that PyTorch brings over only through ONNX (1) or without (0)",
+    ),
+    "export_steps": Query(_figures(export_queries.export_steps), "PyTorch's steps ÷ MLX's"),
+    "export_time": Query(_figures(export_queries.export_time), "PyTorch's seconds ÷ MLX's"),
+    "export_failures": Query(
+        _figures(export_queries.export_failures), "models that fail from PyTorch − models that fail from MLX"
+    ),
     "shipped_precision": Query(
         shipped_precision, "float32 of both frameworks as exact as shipped as when asked for (1) or not (0)"
     ),

@@ -1,15 +1,13 @@
 """Which framework to use for which task, computed from one machine's records."""
 
-from collections.abc import Iterable
 from statistics import median
 
 import pandas as pd
 
-from twins.evidence import queries, rules
+from twins.evidence import export_queries, queries, rules
 from twins.evidence.published import published_benchmarks
 from twins.evidence.queries import Figure
 from twins.evidence.rules import Limits
-from twins.records.record_types import Conversion
 from twins.records.store import Record
 from twins.timing import statistics
 
@@ -32,7 +30,10 @@ TASKS = {  # and the arguments of queries.speed
 def table(records: list[Record]) -> pd.DataFrame:
     """A row per task: what to use on the machine of these records, and the figures behind it."""
     rows = [(task, *_faster(queries.speed(records, **asked))) for task, asked in TASKS.items()]
-    rows += [("get a model to Core ML", *_route(records)), ("run on other platforms", *_platforms())]
+    rows += [
+        ("get a model to Core ML", *(export_queries.recommended(records) or (NOT_HERE, "no record"))),
+        ("run on other platforms", *_platforms()),
+    ]
     return pd.DataFrame(rows, columns=["to", "use", "because"])
 
 
@@ -51,30 +52,6 @@ def _faster(figures: list[Figure]) -> tuple[str, str]:
     if high < 1 and found.value < 1 / band:
         return "PyTorch", f"PyTorch's time ÷ MLX's: {found}"
     return ("either" if 1 / band < low and high < band else rules.UNDECIDED), str(found)
-
-
-def _route(records: Iterable[Record]) -> tuple[str, str]:
-    """The route to Core ML with the largest share of right packages; of equal ones, the faster."""
-    taken: dict[str, list[Conversion]] = {}
-    for body in (record.body for record in records if isinstance(record.body, Conversion)):
-        if not body.absent and not body.case.get("apart"):
-            taken.setdefault(body.route, []).append(body)
-    if not taken:
-        return NOT_HERE, "no record"
-    share = {route: sum(bool(row.right) for row in rows) / len(rows) for route, rows in taken.items()}
-    ordered = sorted(taken, key=lambda route: (-share[route], _seconds(taken[route])))
-    return ordered[0], "; ".join(_told(route, taken[route]) for route in ordered[:3])
-
-
-def _seconds(rows: list[Conversion]) -> float:
-    """Median seconds of the right conversions; infinite where there is none."""
-    return median([sum(row.steps.values()) for row in rows if row.right] or [float("inf")])
-
-
-def _told(route: str, rows: list[Conversion]) -> str:
-    right = sum(bool(row.right) for row in rows)
-    seconds = f", median {_seconds(rows):.2g} s" if right else ""
-    return f"{route}: {right} of {len(rows)} right{seconds}"
 
 
 def _platforms() -> tuple[str, str]:

@@ -17,14 +17,14 @@ import msgspec
 import numpy as np
 
 from coreml_runtime import inspect
-from coreml_runtime.verification.comparison import Report, verify
+from coreml_runtime.verification.comparison import CORE_ML, CORE_ML_TOLERANCE, TOLERANCE, Report, verify
 from mlx_coreml.ir.errors import ConversionError
 from twins.export import routes
 from twins.export.trained_models import Trained
 from twins.frameworks import MLX
 from twins.machine import fresh_process
 from twins.records import store
-from twins.records.record_types import Conversion, Coverage, Machine
+from twins.records.record_types import DIRECT, LIMITS, Conversion, Coverage, Machine
 from twins.timing.progress import tell
 
 import torch  # isort: skip  (after frameworks: the BLAS)
@@ -34,7 +34,6 @@ MISTAKES = (ValueError, TypeError, LookupError, AttributeError, RuntimeError, Ar
 MISTAKES += (AssertionError, ImportError)
 PRECISIONS = ("float32", "float16")
 FROM_PYTORCH = tuple(route for route in routes.ROUTES if routes.framework(route) == "PyTorch")
-DIRECT = "MLX direct"
 NO_PACKAGE = (*routes.WITHOUT_PACKAGE, "PyTorch, ONNX, coremltools")  # they give none on any system
 
 
@@ -173,23 +172,38 @@ def _converted(route: str, task: Task, folder: Path) -> Conversion:
         return Conversion(task.model, route, case, steps, None, None, None, None, "no package", "", "", told)
     try:
         held = inspect(value)
-        report = checked(model, example, value, routes.framework(route))
+        report = checked(model, example, value, routes.framework(route), task.precision)
     except MISTAKES as error:
         line = f"the package does not run: {words(error)}"
         return Conversion(task.model, route, case, steps, None, None, None, False, line, "", "", told)
     error = report.worst.rms_relative
     error = float(error) if np.isfinite(error) else None
     case["computes"] = "fp16" if held.uses_fp16 else "fp32"
-    measured = (held.size, held.count, error, report.passed, line_of(report))
-    return Conversion(task.model, route, case, steps, *measured, "", "", told)
+    measured = (held.size, held.count, error, by_own_precision(report, case["computes"]), line_of(report))
+    return Conversion(task.model, route, case, steps, *measured, "", "", told, report.passed)
 
 
-def checked(model, example: Sequence, package: Path, framework: str) -> Report:
-    """Compare a package, strict and exact, with the half it was converted from, on the example."""
+def checked(model, example: Sequence, package: Path, framework: str, precision: str | None = None) -> Report:
+    """Compare a package, strict and exact, with the half it was converted from, on the example.
+
+    The limit is that of the precision asked for, without one that of the package's own.
+    """
     from coreml_runtime import load
 
     inputs = dict(zip(load(package).inputs, example, strict=True))
-    return verify(model, package, inputs, framework={"MLX": "mlx", "PyTorch": "torch"}[framework])
+    tolerance = LIMITS[precision] if precision else None
+    name = {"MLX": "mlx", "PyTorch": "torch"}[framework]
+    return verify(model, package, inputs, framework=name, tolerance=tolerance)
+
+
+def by_own_precision(report: Report, computes: str) -> bool:
+    """Whether a package is right by the limit of the precision it computes in."""
+    limit = TOLERANCE[computes]
+    native = max(limit, CORE_ML_TOLERANCE)
+    deciding = [row for row in report.rows if row.decides]
+    return all(
+        bool(row.rms_relative <= (native if row.runtime.startswith(CORE_ML) else limit)) for row in deciding
+    )
 
 
 def line_of(report: Report) -> str:
@@ -214,14 +228,14 @@ def _failed(route: str, task: Task, steps: dict, step: str, message: str) -> Con
 
 
 def verdict(record: Conversion) -> str:
-    """The outcome of a conversion: right, wrong, refused, absent, no package, or crash."""
+    """The outcome of a conversion, by what was asked: right, wrong, refused, absent, no package, or crash."""
     if record.absent:
         return "absent"
     if record.failed:
         return "refused" if record.message.startswith(REFUSALS) else "crash"
     if record.right is None:
         return "no package"
-    return "right" if record.right else "wrong"
+    return "right" if record.as_asked else "wrong"
 
 
 REFUSALS = tuple(f"{kind.__name__}:" for kind in (ConversionError, *ConversionError.__subclasses__()))
@@ -240,7 +254,7 @@ def _coverage(route: str, group: str, records: list[Conversion]) -> Coverage:
     verdicts = [verdict(record) for record in records]
     outcomes = {each: verdicts.count(each) for each in dict.fromkeys(verdicts)}
     wrong = [r for r in records if verdict(r) != "right"]
-    causes = [f"{r.failed or 'verify'}: {(r.message or r.line)[:160]}" for r in wrong]
+    causes = [f"{r.failed or 'verify'}: {r.cause[:160]}" for r in wrong]
     models = {"models": [record.model for record in records], "precision": "float32"}
     reasons = {each: causes.count(each) for each in dict.fromkeys(causes)}
     return Coverage(route, group, models, outcomes, reasons)

@@ -140,13 +140,12 @@ def run_in_onnxruntime(job: Job, path: Path) -> None:
     session.run(None, feeds)
 
 
-def mlx_direct(job: Job, _: None) -> ct.models.MLModel:
+def mlx_direct(job: Job, _: None, check: bool = False) -> ct.models.MLModel:
     """Capture, clean up and translate the MLX module in one call."""
     from mlx_coreml.conversion.convert import convert as direct
 
-    return direct(
-        job.model, *job.example, deployment_target=job.target.name, precision=job.precision, check=False
-    )
+    target = job.target.name
+    return direct(job.model, *job.example, deployment_target=target, precision=job.precision, check=check)
 
 
 ROUTES: dict[str, tuple[Callable, ...]] = {

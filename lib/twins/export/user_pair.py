@@ -24,12 +24,14 @@ def half(model: str, framework: str) -> tuple:
     return found.model.to("cpu").eval(), [tensor.to("cpu").contiguous() for tensor in inputs]
 
 
+def tasks(model: str, precisions: tuple[str, ...] = ("float32", "float16")) -> list[conversions.Task]:
+    """What is to be converted: the pair, in each precision."""
+    name = study.Study(model, {}, train.Recipe()).name
+    source = "twins.export.user_pair:half"
+    return [conversions.Task(name, source, {"model": model}, each) for each in precisions]
+
+
 def exports(model: str, precisions: tuple[str, ...] = ("float32", "float16")) -> Iterator[Conversion]:
     """Both halves taken to Core ML: a Conversion for each precision, a failed one with its message."""
-    twin = study.Study(model, {}, train.Recipe())
-    tasks = [
-        conversions.Task(twin.name, "twins.export.user_pair:half", {"model": model}, precision)
-        for precision in precisions
-    ]
     for route in ROUTES:
-        yield from conversions.convert(route, tasks)
+        yield from conversions.convert(route, tasks(model, precisions))

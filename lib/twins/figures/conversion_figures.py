@@ -8,10 +8,12 @@ from collections.abc import Iterable
 import pandas as pd
 from matplotlib.axes import Axes
 
+from twins.evidence import export_queries
 from twins.export import routes
-from twins.export.conversions import DIRECT, verdict
+from twins.export.conversions import verdict
 from twins.figures.style import COLOURS, MUTED, PAPER, Figure, blank, headline, name_rows, nothing
-from twins.records.record_types import Conversion, Coverage
+from twins.records.record_types import CHECKED, DIRECT, OURS, Conversion, Coverage, Timing
+from twins.timing import comparison, statistics
 
 SHADES = (1.0, 0.55, 0.8, 0.4, 0.68)  # of the steps of a route, in order
 APART = "run apart"
@@ -28,8 +30,9 @@ def _made(records: Iterable[Conversion], precision: str) -> list[Conversion]:
 
 
 def route_name(record: Conversion) -> str:
-    """The route, marked when it was run in an environment of its own."""
-    return f"{record.route} ({APART})" if record.case.get("apart") else record.route
+    """The route, marked when it was run in an environment of its own; the direct one says whose it is."""
+    name = OURS if record.route == DIRECT else record.route
+    return f"{name} ({APART})" if record.case.get("apart") else name
 
 
 def grid(records: Iterable[Conversion], precision: str = "float16") -> pd.DataFrame:
@@ -78,7 +81,7 @@ def failures(records: Iterable[Conversion]) -> pd.DataFrame:
     for r in records:
         if verdict(r) in ("right", "no package"):
             continue
-        models = found.setdefault((route_name(r), r.failed or "verify", r.message or r.line), [])
+        models = found.setdefault((route_name(r), r.failed or "verify", r.cause), [])
         if r.model not in models:
             models.append(r.model)
     rows = [(route, ", ".join(models), step, said) for (route, step, said), models in found.items()]
@@ -91,7 +94,8 @@ def coverage_table(records: Iterable[Coverage]) -> pd.DataFrame:
     for record in records:
         causes = sorted(record.reasons.items(), key=lambda item: -item[1])
         told = "; ".join(f"{count} × {cause}" for cause, count in causes) or "–"
-        row = {"route": record.route, "networks": record.group, "right": record.outcomes.get("right", 0)}
+        route = OURS if record.route == DIRECT else record.route
+        row = {"route": route, "networks": record.group, "right": record.outcomes.get("right", 0)}
         rows.append(row | {"of": sum(record.outcomes.values()), "why not the others": told})
     return pd.DataFrame(rows)
 
@@ -147,12 +151,12 @@ def _finding(records: list[Conversion]) -> str:
     first = [min((r for r in records if r.model == model), key=_total).route for model in models]
     if len({r.route for r in records}) == 1:
         taken = sorted(map(_total, records))
-        return f"{records[0].route} takes {taken[0]:.2g} to {taken[-1]:.2g} s a model"
+        return f"{route_name(records[0])} takes {taken[0]:.2g} to {taken[-1]:.2g} s a model"
     kinds = {routes.framework(r.route) for r in records}
     if len(kinds) == 1:
         best = max(set(first), key=first.count)
         return f"The fastest route is {best} for {first.count(best)} of {len(models)} models"
-    return f"MLX direct is the fastest route for {first.count(DIRECT)} of {len(models)} models"
+    return f"{OURS} is the fastest route for {first.count(DIRECT)} of {len(models)} models"
 
 
 def reading(records: Iterable[Conversion], precision: str = "float16") -> str:
@@ -161,14 +165,14 @@ def reading(records: Iterable[Conversion], precision: str = "float16") -> str:
     found = _made(records, precision)
     direct = {r.model: r for r in found if r.route == DIRECT}
     theirs = [r for r in found if r.route != DIRECT]
-    told = [_tally(route, [r for r in records if r.route == route]) for route in routes.ROUTES]
+    told = [_tally([r for r in records if r.route == route]) for route in routes.ROUTES]
     sentences = [f"Right in every precision asked: {'; '.join(filter(None, told))}."]
     both = [model for model in direct if any(r.model == model for r in theirs)]
     for model in both:
         best = min((r for r in theirs if r.model == model), key=_total)
         ratio = _total(best) / _total(direct[model])
         sentences.append(
-            f"{model}: {DIRECT} took {_total(direct[model]):.2g} s in {len(routes.ROUTES[DIRECT])} steps, "
+            f"{model}: {OURS} took {_total(direct[model]):.2g} s in {len(routes.ROUTES[DIRECT])} steps, "
             f"{best.route} {_total(best):.2g} s in {len(routes.ROUTES[best.route])} ({ratio:.2g} times), "
             f"with {direct[model].operations} and {best.operations} operations."
         )
@@ -177,17 +181,38 @@ def reading(records: Iterable[Conversion], precision: str = "float16") -> str:
     return " ".join(sentences)
 
 
-def _tally(route: str, records: list[Conversion]) -> str:
+def _tally(records: list[Conversion]) -> str:
     """How many models come out right wherever they were tried."""
     by_model: dict[str, list[str]] = {}
     for record in records:
         by_model.setdefault(record.model, []).append(verdict(record))
     right = sum(all(each == "right" for each in verdicts) for verdicts in by_model.values())
-    return f"{route} {right} of {len(by_model)}" if by_model else ""
+    return f"{route_name(records[0])} {right} of {len(by_model)}" if by_model else ""
 
 
 def verified(records: Iterable[Conversion]) -> str:
     """How many packages there are and how many pass, in a sentence."""
     made = [r for r in records if r.size]
-    right = sum(bool(r.right) for r in made)
-    return f"{len(made)} packages were made and checked, strict and exact; {right} are right."
+    asked, own = (
+        sum(bool(x) for x in each) for each in ((r.as_asked for r in made), (r.right for r in made))
+    )
+    return (
+        f"{len(made)} packages were made and checked, strict and exact; {asked} are right by the limit of "
+        f"the precision that was asked for, {own} by that of their own."
+    )
+
+
+def time_table(records: Iterable[Timing]) -> pd.DataFrame:
+    """Seconds of interleaved conversions, and PyTorch's fastest route over ours, alone and with its check."""
+    rows = []
+    for record in records:
+        runs = comparison.runs(record)
+        row = {"model": record.case["model"], "precision": record.case["precision"]}
+        names = {OURS: DIRECT, "with its check": CHECKED}
+        row |= {f"{told}, s": statistics.median(runs, name) for told, name in names.items()}
+        alone, checked = (export_queries.ratios_of(record, over) for over in (DIRECT, CHECKED))
+        for (_label, *ratio, case), (_, *full, _) in zip(alone, checked, strict=True):
+            both = {"ratio without the check": ratio, "ratio with it": full}
+            told = {name: f"{x[0]:.2f} [{x[1]:.2f}, {x[2]:.2f}]" for name, x in both.items()}
+            rows.append(row | {"against": case["against"]} | told)
+    return pd.DataFrame(rows)

@@ -136,13 +136,21 @@ class Energy(Body, frozen=True):
     source: str
 
 
+COMPUTES = {"fp32": "float32", "fp16": "float16"}  # a package's precision, as a conversion's case has it
+DIRECT = "MLX direct"  # a route's stored name, and what it is
+CHECKED = f"{DIRECT}, checked"  # as the converter's call is by default
+OURS = "MLX with this project's converter"
+LIMITS = {"float32": 1e-5, "float16": 5e-3}  # rms-relative, as coreml_runtime's TOLERANCE
+
+
 class Conversion(Body, frozen=True):
     """One model taken to Core ML by one route: seconds of every step taken, and what came of it.
 
     `case` holds precision, target and sizes. `size` is the package in bytes, `operations` how many it
     holds; `error` is the worst output's rms-relative error against the source, `line` the verification in
     words. What was not reached is None; `failed` names the step that failed and `message` is its error
-    message, both empty otherwise. `right` is None where nothing was checked.
+    message, both empty otherwise. `right` is judged by the limit of the package's own precision, and is None
+    where nothing was checked; `within_asked` is judged by the limit of the precision asked for.
     """
 
     model: str
@@ -157,6 +165,31 @@ class Conversion(Body, frozen=True):
     failed: str
     message: str
     warnings: list[str]
+    within_asked: bool | None = None
+
+    @property
+    def as_asked(self) -> bool | None:
+        """Whether the package is right by the limit of the precision asked for; None where that is not known.
+
+        Older records do not hold it, so it follows from their error. A failed conversion is not right.
+        """
+        if self.within_asked is not None or self.failed:
+            return self.within_asked or False
+        asked, kept = self.case.get("precision"), COMPUTES.get(self.case.get("computes", ""))
+        if not self.right and kept in (None, asked):
+            return self.right
+        if kept == asked:
+            return True
+        return None if self.error is None or asked not in LIMITS else self.error <= LIMITS[asked]
+
+    @property
+    def cause(self) -> str:
+        """Why it is not right as asked, in words; empty when it is."""
+        if self.as_asked:
+            return ""
+        asked, kept = self.case.get("precision"), COMPUTES.get(self.case.get("computes", ""))
+        other = f"asked {asked}, package is {kept}" if self.right and kept not in (None, asked) else ""
+        return other or self.message or self.line
 
     @property
     def absent(self) -> bool:
