@@ -85,7 +85,7 @@ bench: setup ## our steps against their peers as interleaved ratios, and Core ML
 	@export TQDM_DISABLE=1; $(AWAKE) $(RUN) -W ignore -m twins.export.bench.conversion
 
 bench-evidence: setup ## how often each rule is right, and how often the printed interval holds, by simulation
-	@$(RUN) -m twins.evidence.power
+	@$(RUN) -m twins.evidence.verdicts.power
 
 lab: setup ## open the notebooks to change parameters by hand
 	@TWINS_PROFILE=interactive $(RUN) -m jupyter lab --ip=127.0.0.1 notebooks

@@ -1,5 +1,5 @@
-"""From records to verdicts: claims, decisions, rooflines, breadth, plausibility, the summary.
+"""What records say: comparisons over sessions, rooflines, breadth, equal loss, plausibility, the summary.
 
-It may import twins.evidence.published, twins.frameworks, twins.records, twins.timing,
-twins.timing.ceilings and twins.transfer.
+It may import twins.evidence.published, twins.frameworks, twins.records, twins.timing and
+twins.timing.ceilings.
 """

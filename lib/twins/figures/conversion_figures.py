@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import pandas as pd
 from matplotlib.axes import Axes
 
-from twins.evidence import export_queries
+from twins.evidence.verdicts import export_queries
 from twins.export import routes
 from twins.export.conversions import verdict
 from twins.figures.style import COLOURS, MUTED, PAPER, Figure, blank, headline, name_rows, nothing
@@ -203,14 +203,17 @@ def verified(records: Iterable[Conversion]) -> str:
 
 
 def time_table(records: Iterable[Timing]) -> pd.DataFrame:
-    """Seconds of interleaved conversions, and PyTorch's fastest route over ours, alone and with its check."""
+    """Seconds of interleaved conversions, and PyTorch's fastest route over ours, alone and with its check.
+
+    An interval is that of the next session.
+    """
     rows = []
     for record in records:
         runs = comparison.runs(record)
         row = {"model": record.case["model"], "precision": record.case["precision"]}
         names = {OURS: DIRECT, "with its check": CHECKED}
         row |= {f"{told}, s": statistics.median(runs, name) for told, name in names.items()}
-        alone, checked = (export_queries.ratios_of(record, over) for over in (DIRECT, CHECKED))
+        alone, checked = (export_queries.ratios_of([record], over) for over in (DIRECT, CHECKED))
         for (_label, *ratio, case), (_, *full, _) in zip(alone, checked, strict=True):
             both = {"ratio without the check": ratio, "ratio with it": full}
             told = {name: f"{x[0]:.2f} [{x[1]:.2f}, {x[2]:.2f}]" for name, x in both.items()}

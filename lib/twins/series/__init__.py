@@ -1,5 +1,5 @@
 """The report as a product: runner, notebooks as files, what cells show, site, publishing, sharing.
 
-It may import twins.evidence, twins.evidence.published, twins.figures, twins.frameworks, twins.machine,
-twins.records, twins.timing and twins.timing.ceilings.
+It may import twins.evidence, twins.evidence.published, twins.evidence.verdicts, twins.figures,
+twins.frameworks, twins.machine, twins.records, twins.timing and twins.timing.ceilings.
 """

@@ -9,7 +9,8 @@ import re
 import sys
 from pathlib import Path
 
-from twins.evidence import claims, summary
+from twins.evidence import summary
+from twins.evidence.verdicts import claims
 from twins.figures import training_figures
 from twins.figures.style import Figure
 from twins.records import store

@@ -17,7 +17,7 @@ from twins.timing.statistics import Ratio, Run
 # The standard deviation of the log ratio from session to session, by subject, of the sessions in
 # data/results: tests/twins/evidence/test_sessions.py computes it again.
 SPREAD = {"training step": 0.12, "switching": 0.06, "parts": 0.6, "synchronisation": 1.5}
-SPREAD |= {"training step by type": 0.12, "conversion": 0.12}
+SPREAD |= {"training step by type": 0.12}
 SPREAD |= dict.fromkeys(("prefill", "token", "run", "encoder", "decoder step"), 0.08)
 OTHER = 0.4  # of everything else: parts of steps, single layers, transfers, where a call's overhead decides
 FREEDOM = 4.0  # how many degrees of freedom this known spread counts for; it differs from case to case

@@ -8,7 +8,7 @@ from msgspec import structs
 from records import MACHINE, step, timed
 from test_claims import CLAIMS, MACS, on, said
 
-from twins.evidence import circulating, claims
+from twins.evidence.verdicts import circulating, claims
 from twins.records.record_types import Machine
 from twins.series import runner
 from twins.timing.statistics import AGAIN
@@ -98,8 +98,9 @@ def test_speed_from_sharing_needs_a_step_that_loses_by_handing_over():
 
     mac = MACS["fast"]
     assert said("speed-from-sharing", handed(1.5, 2.0), machine=mac).word == claims.SUPPORTED
-    assert said("speed-from-sharing", handed(1.01, 1.02), machine=mac).word == claims.CONTRADICTED
-    assert said("speed-from-sharing", handed(1.01, 2.0), machine=mac).word == claims.DEPENDS
+    assert said("speed-from-sharing", handed(1.01, 1.02), machine=mac).word == claims.UNDECIDED
+    assert said("speed-from-sharing", handed(0.8, 0.8), machine=mac).word == claims.CONTRADICTED
+    assert said("speed-from-sharing", handed(0.6, 2.0), machine=mac).word == claims.DEPENDS
     assert said("speed-from-sharing", handed(1.5, 2.0)).word == claims.NOT_HERE
     assert said("speed-from-sharing", step(4, 1.0, 2.0), machine=MACHINE).word == claims.NOT_HERE
 

@@ -7,8 +7,8 @@ from records import MACHINE
 from test_claims import CLAIMS, said
 from test_summary import written
 
-from twins.evidence import claims
 from twins.evidence.published import export_checks, published_tables
+from twins.evidence.verdicts import claims
 from twins.records.record_types import Finding
 
 FOUND = {found.name: found for found in export_checks.checks()}

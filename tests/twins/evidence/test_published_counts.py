@@ -9,7 +9,6 @@ import pytest
 import yaml
 from test_roofline import row
 
-from twins.evidence import claims
 from twins.evidence.published import (
     published_benchmarks,
     published_comparison,
@@ -17,6 +16,7 @@ from twins.evidence.published import (
     published_tables,
 )
 from twins.evidence.published.published_benchmarks import FOLDER, Audited, PublishedError
+from twins.evidence.verdicts import claims
 from twins.figures import published_figures
 from twins.records import store
 from twins.records.store import Found

@@ -5,10 +5,10 @@ import pytest
 import yaml
 from records import over
 
-from twins.evidence import claims, power, rules
-from twins.evidence.power import FASTER, TWICE, Situation
-from twins.evidence.queries import Figure, timed_figure
-from twins.evidence.rules import CONTRADICTED, DEPENDS, SUPPORTED, UNDECIDED, Limits
+from twins.evidence.verdicts import claims, power, rules
+from twins.evidence.verdicts.power import FASTER, TWICE, Situation
+from twins.evidence.verdicts.queries import Figure, timed_figure
+from twins.evidence.verdicts.rules import CONTRADICTED, DEPENDS, SUPPORTED, UNDECIDED, Limits
 from twins.timing.sessions import Sessions
 
 

@@ -6,7 +6,8 @@ import pytest
 from msgspec.structs import replace
 from records import MACHINE, memory, step, timed
 
-from twins.evidence import claims, summary
+from twins.evidence import summary
+from twins.evidence.verdicts import claims
 from twins.records import store
 from twins.records.record_types import Gate
 from twins.records.store import Found, Record

@@ -9,7 +9,7 @@ import pytest
 from records import MACHINE
 from test_summary import written
 
-from twins.evidence import claims, queries
+from twins.evidence.verdicts import claims, queries
 from twins.frameworks import MLX, SHIPPED
 from twins.machine import fresh_process
 from twins.records.record_types import AS_SHIPPED, EQUAL, Gate, Precision

@@ -4,8 +4,9 @@ import pytest
 from records import MACHINE, step
 from test_summary import written
 
-from twins.evidence import claims, roofline, summary
+from twins.evidence import roofline, summary
 from twins.evidence.roofline import Load
+from twins.evidence.verdicts import claims
 from twins.machine import fresh_process
 from twins.records.record_types import Gate
 from twins.timing import comparison, saturation, study

@@ -4,10 +4,10 @@ from statistics import median
 
 import pandas as pd
 
-from twins.evidence import export_queries, queries, rules
 from twins.evidence.published import published_benchmarks
-from twins.evidence.queries import Figure
-from twins.evidence.rules import Limits
+from twins.evidence.verdicts import export_queries, queries, rules
+from twins.evidence.verdicts.queries import Figure
+from twins.evidence.verdicts.rules import Limits
 from twins.records.store import Record
 from twins.timing import statistics
 

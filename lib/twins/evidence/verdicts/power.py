@@ -1,4 +1,4 @@
-"""How often a rule is right: `python -m twins.evidence.power` (`make bench-evidence`), by simulation.
+"""How often a rule is right, by simulation: `make bench-evidence`.
 
 Machines are made up whose true ratio is known. Every session shifts the ratio; half of that variance is
 shared by all cases of a session, the other half is each case's own; processes scatter within a session. The
@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from twins.evidence import rules
-from twins.evidence.queries import Figure, timed_figure
-from twins.evidence.rules import Limits
+from twins.evidence.verdicts import rules
+from twins.evidence.verdicts.queries import Figure, timed_figure
+from twins.evidence.verdicts.rules import Limits
 from twins.timing import sessions
 
 # Standard deviations of the log ratio: between sessions, by what is timed, and between processes.

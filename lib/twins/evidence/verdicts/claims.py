@@ -11,11 +11,11 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from twins.evidence import queries, rules
 from twins.evidence.published import published_counts
 from twins.evidence.published.checked_tables import TOPICS
-from twins.evidence.queries import Figure
-from twins.evidence.rules import CONTRADICTED, DEPENDS, SUPPORTED, UNDECIDED, Limits
+from twins.evidence.verdicts import queries, rules
+from twins.evidence.verdicts.queries import Figure
+from twins.evidence.verdicts.rules import CONTRADICTED, DEPENDS, SUPPORTED, UNDECIDED, Limits
 from twins.records import store
 from twins.records.record_types import Machine
 from twins.records.store import Record

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twins.evidence.queries import Figure
+from twins.evidence.verdicts.queries import Figure
 from twins.timing import sessions
 
 SUPPORTED, CONTRADICTED, DEPENDS, UNDECIDED = "supported", "contradicted", "depends", "undecided"

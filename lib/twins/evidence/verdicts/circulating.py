@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pandas as pd
 
-from twins.evidence.claims import Verdict
+from twins.evidence.verdicts.claims import Verdict
 from twins.records import store
 
 FILE = store.ROOT / "data" / "circulating.yaml"
