@@ -12,9 +12,8 @@ import numpy as np
 
 from twins.records.record_types import Fit
 from twins.timing.comparison import FRAMEWORKS
+from twins.timing.sessions import quantile
 
-# Student's t at 95 %, from one degree of freedom on; the last is taken for more, which widens the interval.
-T = (6.314, 2.920, 2.353, 2.132, 2.015, 1.943, 1.895, 1.860, 1.833)
 EQUAL, DIFFERENT, OPEN = "equal within the margin", "different", "not shown to be equal"
 
 
@@ -55,7 +54,7 @@ def verdict(fits: Sequence[Fit], chance: float, share: float) -> Verdict:
 
 def _interval(values: np.ndarray) -> tuple[float, float]:
     """The 90 % t-interval of a mean."""
-    half = T[min(len(values) - 1, len(T)) - 1] * values.std(ddof=1) / np.sqrt(len(values))
+    half = quantile(0.95, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
     return float(values.mean() - half), float(values.mean() + half)
 
 

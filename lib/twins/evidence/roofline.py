@@ -10,9 +10,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import pandas as pd
+from msgspec.structs import replace
 
 from twins.evidence.published.published_benchmarks import Benchmark, Chip, Workload
-from twins.records import store
+from twins.records import measurements, store
 from twins.records.record_types import Machine, Timing, Traffic, Work
 from twins.timing import comparison, statistics
 from twins.timing.ceilings import ceilings
@@ -117,9 +118,10 @@ def roofs(chips: Iterable[Chip], names: list[str] | None = None) -> list[Roof]:
 
 
 def timed(found: store.Found, machine: str) -> list[Timing]:
-    """The training steps of this machine's newest runs."""
-    newest = [store.latest(found, machine, name) for name in comparison.SERIES]
-    return [record for each in newest for record in each.bodies(Timing, subject="training step")]
+    """The training steps of this machine, each with the processes of all its sessions."""
+    own = measurements.of(found.records, machine, *comparison.SERIES)
+    same = measurements.by_case(own, "training step")
+    return [replace(each[0], runs=[run for record in each for run in record.runs]) for each in same]
 
 
 def here(machine: Machine, products: list[Timing], streams: list[Timing]) -> Roof | None:

@@ -5,8 +5,7 @@ from datetime import UTC, datetime
 
 import pandas as pd
 
-from twins.evidence import measurements
-from twins.records import store
+from twins.records import measurements, store
 from twins.records.record_types import Gate, Machine, Timing
 from twins.records.store import Found, Record
 from twins.timing import comparison

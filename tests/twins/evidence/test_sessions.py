@@ -9,8 +9,7 @@ from records import step
 from scipy import stats
 from test_summary import written
 
-from twins.evidence import measurements
-from twins.records import store
+from twins.records import measurements, store
 from twins.timing import comparison, sessions
 
 RESULTS = store.ROOT / "data" / "results"

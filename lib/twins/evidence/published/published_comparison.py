@@ -1,4 +1,4 @@
-"""Published figures compared with this machine's newest one of the same kind of work, never pooled.
+"""Published figures compared with this machine's of the same kind of work, never pooled.
 
 Kinds are matched by the type of workload, not by its size: sizes, chips and versions differ, and the audit
 lists other differences. Only the direction of a ratio and its order of magnitude can be compared.
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from twins.evidence.published.published_benchmarks import Benchmark
-from twins.records import store
+from twins.records import measurements
 from twins.records.record_types import Timing
 from twins.records.store import Found
 from twins.timing import comparison, sessions, statistics
@@ -56,7 +56,7 @@ class Pair:
 
 
 def pairs(rows: list[Benchmark], found: Found, machine: str) -> list[Pair]:
-    """Every kind with its published rows, of those that count, and this machine's newest ratios."""
+    """Every kind with its published rows, of those that count, and this machine's ratios."""
     return [
         Pair(kind.label, [row for row in rows if row.topic == kind.topic], _measured(kind, found, machine))
         for kind in KINDS
@@ -64,23 +64,23 @@ def pairs(rows: list[Benchmark], found: Found, machine: str) -> list[Pair]:
 
 
 def _measured(kind: Kind, found: Found, machine: str) -> list[Comparison]:
-    newest = store.latest(found, machine, kind.notebook).bodies(Timing, subject=kind.subject)
-    same = [t for t in newest if all(t.case.get(name) == value for name, value in kind.match.items())]
-    return [row for record in same if (row := _compared(kind, record))]
+    own = measurements.by_case(measurements.of(found.records, machine, kind.notebook), kind.subject)
+    same = [t for t in own if all(t[0].case.get(name) == value for name, value in kind.match.items())]
+    return [row for each in same if (row := _compared(kind, *each))]
 
 
-def _compared(kind: Kind, record: Timing) -> Comparison | None:
-    """One record's comparison; None when it lacks the variants, as where there is no GPU."""
+def _compared(kind: Kind, record: Timing, *more: Timing) -> Comparison | None:
+    """The comparison of one case over its sessions; None when it lacks the variants, as without a GPU."""
     case = {name: record.case[name] for name in ("batch", "length", "frames", "n") if name in record.case}
     label = ", ".join(f"{name} {value}" for name, value in case.items())
     runs = comparison.runs(record)
     if kind.variants is None:
         timed = {variant.split()[0].rstrip(",") for variant in comparison.variants(runs)}
-        return comparison.headline(record, label) if timed >= set(comparison.FRAMEWORKS) else None
+        return comparison.headline(record, label, *more) if timed >= set(comparison.FRAMEWORKS) else None
     if not set(kind.variants) <= set(statistics.variant_names(runs)):
         return None
-    logs = sessions.logs(runs, *kind.variants)
-    return Comparison(label, sessions.pooled([logs], record.subject), statistics.band(runs))
+    logs = [sessions.logs(comparison.runs(each), *kind.variants) for each in (record, *more)]
+    return Comparison(label, sessions.pooled(logs, record.subject), statistics.band(runs))
 
 
 def table(found: Iterable[Pair]) -> pd.DataFrame:

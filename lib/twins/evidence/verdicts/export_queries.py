@@ -10,7 +10,7 @@ from statistics import median
 
 import numpy as np
 
-from twins.evidence import measurements
+from twins.records import measurements
 from twins.records.record_types import CHECKED, DIRECT, OURS, Conversion, Timing
 from twins.records.store import Record
 from twins.timing import comparison, sessions, statistics

@@ -7,9 +7,9 @@ can say what it depends on.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from twins.evidence import measurements
 from twins.evidence.published import published_benchmarks
 from twins.evidence.verdicts import export_queries
+from twins.records import measurements
 from twins.records.record_types import Breadth, Finding, Precision, Timing
 from twins.records.store import Record
 from twins.timing import comparison, sessions, statistics

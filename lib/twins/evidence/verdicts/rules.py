@@ -117,7 +117,9 @@ def mean(figures: list[Figure], limits: Limits) -> tuple[str, str]:
     if word == UNDECIDED:
         return word, f"{found}; {named(figures)}. {_wanted(found, limits)}"
     if other := _pointing_away(figures, word, limits):
-        return UNDECIDED, f"{found}, but {named(other)} points the other way"
+        most = max(other, key=lambda figure: abs(np.log(figure.value)))
+        told = f"{found}, but {len(other)} of its cases point the other way: {named(other)}"
+        return UNDECIDED, f"{told}. Of {most.label}: {_wanted(overall([most]), limits)}"
     return word, f"{found}; {named(figures)}"
 
 

@@ -25,6 +25,13 @@ def by_case(records: Iterable[Record], *subjects: str) -> list[list[Timing]]:
     return [[own[run] for run in sorted(own)] for own in found.values()]
 
 
+def of(records: Iterable[Record], machine: str, *notebooks: str) -> list[Record]:
+    """A machine's records of some notebooks, in the versions of its newest run of them."""
+    own = [r for r in records if r.machine == machine and r.notebook in notebooks]
+    newest = max(own, key=lambda record: record.run, default=None)
+    return [r for r in own if newest and r.versions == newest.versions]
+
+
 def sessions(records: Iterable[Record]) -> list[str]:
     """The runs that some records are of, oldest first."""
     return sorted({record.run for record in records})
