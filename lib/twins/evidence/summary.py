@@ -3,18 +3,20 @@
 from collections import defaultdict
 from datetime import UTC, datetime
 
+import numpy as np
 import pandas as pd
 
 from twins.records import measurements, store
 from twins.records.record_types import Gate, Machine, Timing
 from twins.records.store import Found, Record
-from twins.timing import comparison
+from twins.timing import comparison, sessions
 from twins.timing.comparison import Comparison
 
 PROFILES = ("quick", "full", "record", "share", "smoke")  # `share` is what `record` was called
 STEPS = ("training step", "training step by type")
 CPU = "CPU"  # a machine's last device
 EVERY_SESSION = (Timing, Gate, Machine)  # what of every session counts, not of the newest alone
+MANY = 5  # machines from which a mean over them is given
 COLUMNS = 6  # machines side by side in a table; a figure takes any number
 
 
@@ -97,6 +99,22 @@ def side_by_side(records: dict[str, list[Record]], task: str) -> list[Comparison
         for label, found in _steps(own)
         if label == task
     ]
+
+
+def across(rows: list[Comparison]) -> str:
+    """What one, few or many machines allow to be said of a task, one point per machine, in sentences."""
+    if len(rows) < 2:
+        return f"On one machine only: {rows[0]}." if rows else "No machine timed this task."
+    logs = np.log([row.ratio.value for row in rows])
+    won = {name: sum(row.winner == name for row in rows) for name in comparison.FRAMEWORKS}
+    told = ", ".join(f"{name} is faster on {count} of {len(rows)} machines" for name, count in won.items())
+    low, middle, high = np.exp([logs.min(), np.median(logs), logs.max()])
+    told = f"{told}; PyTorch's time ÷ MLX's: median {middle:.3g}, range {low:.3g} to {high:.3g}."
+    if len(rows) < MANY:
+        return told
+    wide = sessions.quantile(sessions.LEVEL, len(rows) - 1) * logs.std(ddof=1) * np.sqrt(1 + 1 / len(rows))
+    low, middle, high = np.exp(logs.mean() + np.array([-wide, 0, wide]))
+    return f"{told} Mean {middle:.3g}; the next machine is expected between {low:.3g} and {high:.3g} (95 %)."
 
 
 def chosen(records: dict[str, list[Record]], name: str, here: str) -> list[Record]:

@@ -2,15 +2,18 @@
 
 from datetime import UTC, date, datetime
 
+import numpy as np
 import pytest
 from msgspec.structs import replace
-from records import MACHINE, memory, step, timed
+from records import MACHINE, memory, over, step, timed
+from scipy import stats
 
 from twins.evidence import summary
 from twins.evidence.verdicts import claims
 from twins.records import store
 from twins.records.record_types import Gate
 from twins.records.store import Found, Record
+from twins.timing.comparison import Comparison
 from twins.timing.statistics import AGAIN
 
 APPLE = replace(MACHINE, id="apple-m3-max-64gb", chip="Apple M3 Max", memory_gb=64, device="Apple GPU")
@@ -120,6 +123,32 @@ def test_machines_stand_side_by_side_each_with_its_own_sessions():
     assert [row.label for row in summary.side_by_side(records, "transformer_lm, batch 16")] == [MACHINE.id]
     assert list(summary.columns(records, MACHINE.id)) == [MACHINE.id, APPLE.id]
     assert list(summary.columns(records, "nobody-1gb")) == [APPLE.id, MACHINE.id]
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ([], "No machine timed this task."),
+        ([2.0], "On one machine only: m-0: MLX is 2.00× faster [1.60, 2.50]."),
+        (
+            [2.0, 0.5, 1.0],
+            "MLX is faster on 1 of 3 machines, PyTorch is faster on 1 of 3 machines; PyTorch's time ÷ MLX's: "
+            "median 1, range 0.5 to 2.",
+        ),
+    ],
+)
+def test_what_is_said_depends_on_how_many_machines_there_are(values, told):
+    rows = [Comparison(f"m-{i}", over(value, 1.25), 1.05) for i, value in enumerate(values)]
+    assert summary.across(rows) == told
+
+
+def test_from_five_machines_on_the_next_is_predicted():
+    values = [1.5, 1.6, 1.7, 1.8, 1.9]
+    told = summary.across([Comparison("m", over(value, 1.25), 1.05) for value in values])
+    logs = np.log(values)
+    wide = stats.t.ppf(0.975, 4) * logs.std(ddof=1) * np.sqrt(1.2)
+    low, high = np.exp(logs.mean() - wide), np.exp(logs.mean() + wide)
+    assert told.endswith(f"Mean 1.69; the next machine is expected between {low:.3g} and {high:.3g} (95 %).")
 
 
 def test_another_machine_is_chosen_by_its_name():
