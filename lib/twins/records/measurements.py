@@ -8,21 +8,29 @@ from msgspec.structs import replace
 from twins.records.record_types import Timing
 from twins.records.store import Record
 
+SAID = ("filled", "bound", "new_pages")  # entries of a case that say what was seen, not what was done
+
 
 def by_case(records: Iterable[Record], *subjects: str) -> list[list[Timing]]:
     """Timings of the same work, one per session, oldest first; all subjects unless some are named.
 
-    Two timings of the same work in one run of a page are one session with the processes of both.
+    Two timings of the same work in one run of a page are one session with the processes of both. What a
+    session says of a size, that it fills the machine, is said of all: the newest's case is that of each.
     """
     found: dict[tuple, dict[str, Timing]] = {}
     for record in records:
         body = record.body
         if isinstance(body, Timing) and (not subjects or body.subject in subjects):
-            work = record.machine, record.device, body.subject, json.dumps(body.case, sort_keys=True)
+            same = {name: value for name, value in body.case.items() if name not in SAID}
+            work = record.machine, record.device, body.subject, json.dumps(same, sort_keys=True)
             own = found.setdefault(work, {})
             before = own[record.run].runs if record.run in own else []
             own[record.run] = replace(body, runs=[*before, *body.runs])
-    return [[own[run] for run in sorted(own)] for own in found.values()]
+    return [_of_one_case([own[run] for run in sorted(own)]) for own in found.values()]
+
+
+def _of_one_case(own: list[Timing]) -> list[Timing]:
+    return [replace(each, case=own[-1].case) for each in own]
 
 
 def of(records: Iterable[Record], machine: str, *notebooks: str) -> list[Record]:

@@ -74,9 +74,11 @@ def timed(machine: str, subjects: list[str]) -> dict[tuple, list[dict]]:
     found = defaultdict(list)
     for record in LINES[machine]:
         if record["kind"] == "timing" and record["body"]["subject"] in subjects:
-            work = record["body"]["subject"], json.dumps(record["body"]["case"], sort_keys=True)
-            found[work].append(record)
-    return found
+            case = record["body"]["case"]
+            same = {name: value for name, value in case.items() if name not in ("filled", "bound")}
+            found[record["body"]["subject"], json.dumps(same, sort_keys=True)].append(record)
+    last = {key: max(own, key=lambda record: record["run"])["body"]["case"] for key, own in found.items()}
+    return {(key[0], json.dumps(last[key], sort_keys=True)): own for key, own in found.items()}
 
 
 def speeds(machine: str, entry: dict) -> dict[str, tuple[float, float, float, int]]:

@@ -64,6 +64,13 @@ def test_the_same_work_in_several_runs_is_one_case():
     assert measurements.by_case([*two, *one], "token") == []
 
 
+def test_a_size_that_a_later_session_calls_filled_is_one_case():
+    old, new = step(4, 1.0, 2.0), step(4, 1.0, 2.0)
+    new.case.update(filled=True, bound="computation")
+    (own,) = measurements.by_case([*written(new), *written(old, run="2026-01-01")])
+    assert [each.case.get("filled") for each in own] == [True, True]
+
+
 # --- the committed sessions ------------------------------------------------------------------------
 
 
