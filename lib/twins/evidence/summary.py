@@ -91,13 +91,13 @@ def everything(records: list[Record]) -> list[Comparison]:
 def side_by_side(records: dict[str, list[Record]], task: str) -> list[Comparison]:
     """One task on every machine that timed it, eager against eager; a row's label is the machine.
 
-    `task` is a label of `headline`, such as "transformer_lm, batch 16".
+    `task` is a label of `headline`, such as "transformer_lm, batch 16", which may fill one machine alone.
     """
     return [
         comparison.headline(found[0], machine, *found[1:])
         for machine, own in records.items()
         for label, found in _steps(own)
-        if label == task
+        if task in (label, label.removesuffix(", filled"))
     ]
 
 

@@ -62,12 +62,11 @@ class Comparison:
     def __str__(self) -> str:
         if self.verdict == TIED:
             return f"{self.label}: a tie"
-        factor = f"{max(self.ratio.value, 1 / self.ratio.value):.2f}×"
+        value, ends = self.ratio.value, (self.ratio.low, self.ratio.high)
         if self.winner is None:
-            low, high = f"{self.ratio.low:.2f}", f"{self.ratio.high:.2f}"
-            return f"{self.label}: undecided, {self.ratio.value:.2f} [{low}, {high}]"
-        low, high = sorted(max(1 / end, end) for end in (self.ratio.low, self.ratio.high))
-        return f"{self.label}: {self.winner} is {factor} faster [{low:.2f}, {high:.2f}]"
+            return f"{self.label}: undecided, {value:.2f} [{ends[0]:.2f}, {ends[1]:.2f}]"
+        low, high = sorted(max(1 / end, end) for end in ends)
+        return f"{self.label}: {self.winner} is {max(value, 1 / value):.2f}× faster [{low:.2f}, {high:.2f}]"
 
 
 def runs(record: Timing) -> list[statistics.Run]:

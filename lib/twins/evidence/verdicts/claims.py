@@ -132,7 +132,7 @@ def verdict(claim: Claim, records: list[Record]) -> Verdict:
 def others(claim: Claim) -> str:
     """How many published ratios support a claim, in words; they have no intervals."""
     chosen = published_counts.about(claim.published["topics"], claim.chip)
-    return published_counts.told(chosen, claim.published.get("above", claim.above))
+    return published_counts.told(chosen, claim.published.get("above", claim.least))
 
 
 def table(verdicts: Iterable[Verdict]) -> pd.DataFrame:
