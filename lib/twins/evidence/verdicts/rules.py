@@ -223,7 +223,8 @@ RULES: dict[str, Callable[[list[Figure], Limits], tuple[str, str]]] = {
 }
 WORDS = {
     "mean": "the mean over all cases lies above {above:g} with its bound (95 %) and is at least {least:g}; "
-    "contradicted when its other bound lies below {least:g}; depends when groups of cases lie on both sides",
+    "contradicted when its other bound lies below {least:g}; depends when groups of cases lie on both sides; "
+    "undecided also where a timed case points the other way",
     "largest": "one case lies above {above:g} with its bound (95 %, corrected for how many cases there are); "
     "contradicted when all lie below",
     "every": "every case lies above {above:g} with its bound; contradicted when all lie below; depends when "
