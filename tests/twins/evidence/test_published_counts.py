@@ -80,7 +80,8 @@ def sides(some: list[dict[str, str]]) -> list[int]:
     "claim", [entry for entry in yaml.safe_load(claims.FILE.read_text()) if entry.get("published")]
 )
 def test_a_claims_count_is_of_its_rows(claim):
-    topics, limit = claim["published"]["topics"], claim["published"].get("above", claim.get("least", claim["above"]))
+    topics, least = claim["published"]["topics"], claim.get("least", claim["above"])
+    limit = claim["published"].get("above", least)
     own = [(cell, what) for cell, what in FATES if cell["topic"] in topics]
     chip = claim.get("chip", "")
     own = [(cell, what) for cell, what in own if not chip or re.match(rf"{chip}\b", cell["chip"])]
