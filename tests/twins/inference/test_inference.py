@@ -94,7 +94,7 @@ def test_both_are_compiled_or_none_and_prefill_never(monkeypatch):
     assert {name for name in made if "compiled" in name} == {
         f"{part}: {each} compiled" for part in ("token", "run") for each in ("MLX", "PyTorch")
     }
-    assert len(measure._llama_sessions(checkpoint_folder.made(SHAPE), "float32", 8, True)) == 5
+    assert len(measure._llama_sessions(checkpoint_folder.made(SHAPE), "float32", 8, True)) == 6
     assert {
         name for name in measure.llama_variants(path, "4-bit", 1, 8, 4, True) if "PyTorch" in name
     } == set()
