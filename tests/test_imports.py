@@ -124,7 +124,7 @@ def test_digest_changes_with_the_code_it_depends_on_only():
 def test_digest_changes_with_a_table_that_is_read(tmp_path, monkeypatch):
     (tmp_path / "claims.yaml").write_text("[]")
     monkeypatch.setattr(source_digest, "DATA", tmp_path)
-    reads, others = "from twins.evidence import claims", "from twins.models import vit"
+    reads, others = "from twins.evidence.verdicts import claims", "from twins.models import vit"
     before = source_digest.digest(reads), source_digest.digest(others)
     (tmp_path / "claims.yaml").write_text("[1]")
     assert source_digest.digest(reads) != before[0]

@@ -58,8 +58,12 @@ def _interval(values: np.ndarray) -> tuple[float, float]:
     return float(values.mean() - half), float(values.mean() + half)
 
 
-def reading(fits: Sequence[Fit], chance: float, share: float) -> str:
-    """What was learnt, and whether the held-out losses are equal, in sentences."""
+def reading(fits: Sequence[Fit], answers: int, share: float) -> str:
+    """What was learnt, and whether the held-out losses are equal, in sentences.
+
+    `answers` is how many answers there are, of which who knows nothing picks one.
+    """
+    chance = float(np.log(answers))
     found = verdict(fits, chance, share)
     told = " and ".join(f"{name} {np.mean([fit.held_out[name] for fit in fits]):.4f}" for name in FRAMEWORKS)
     head = f"Held-out loss over {len(fits)} seeds: {told} nats; knowing nothing costs {chance:.4f}."

@@ -8,7 +8,8 @@ from records import fit
 
 from twins.evidence import equal_loss
 
-CHANCE = log(2)
+ANSWERS = 2
+CHANCE = log(ANSWERS)
 
 
 def fits(apart, loss=0.1, floor=0.001):
@@ -47,7 +48,7 @@ def test_the_interval_is_students():
 def test_what_was_not_learnt_is_said_and_no_verdict_given(loss):
     same = fits((0.0, 0.001, -0.001), loss)
     assert not equal_loss.verdict(same, CHANCE, 0.05).learnt
-    told = equal_loss.reading(same, CHANCE, 0.05)
+    told = equal_loss.reading(same, ANSWERS, 0.05)
     assert "**Nothing was learnt**" in told and "margin" not in told
 
 
@@ -56,7 +57,7 @@ def test_one_half_that_learns_nothing_is_enough():
 
 
 def test_the_reading_names_losses_margin_verdict_and_every_floor():
-    assert equal_loss.reading(fits((0.001, -0.002, 0.004)), CHANCE, 0.05) == (
+    assert equal_loss.reading(fits((0.001, -0.002, 0.004)), ANSWERS, 0.05) == (
         "Held-out loss over 3 seeds: MLX 0.1010 and PyTorch 0.1000 nats; knowing nothing costs 0.6931. "
         "MLX's above PyTorch's: +0.001 [-0.0041, +0.0061], margin ±0.03 (5% of what was learnt): "
         "**equal within the margin**. PyTorch with permuted rows moves by 0.001, 0.001, 0.001, one value for "

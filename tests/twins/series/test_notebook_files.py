@@ -12,7 +12,13 @@ from twins.series import notebook_files, runner
 from twins.timing.progress import PROGRESS
 
 SERIES = runner.sources()
-DEFINED = (r"95 % interval", r"\b(32|64)\s+bits", r"iOS\s\d+", r"above 1\b")
+DEFINED = (
+    r"9[05] % (interval|each|of next sessions)",
+    r"with 95 % each",
+    r"\b(32|64)\s+bits",
+    r"iOS\s\d+",
+    r"above 1\b",
+)
 PROFILES = sorted((runner.SOURCES / "profiles").glob("*.yaml"))
 
 
