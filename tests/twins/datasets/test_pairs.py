@@ -210,7 +210,9 @@ def test_impossible_batches_are_refused(batch, steps, sentence):
 
 
 def test_unknown_pairs_and_an_empty_context_are_refused():
-    with pytest.raises(ValueError, match="no pairs are called 'snli'; known: passages, inference, allnli"):
+    with pytest.raises(
+        ValueError, match="no pairs are called 'snli'; known: beginnings, passages, inference, allnli"
+    ):
         text_pairs.load("snli", 64)
     with pytest.raises(ValueError, match="a context of 2 holds no text between"):
         text_pairs.load("inference", 2)

@@ -178,7 +178,11 @@ def torch_model():
 """
 DEFECTS = {
     "layouts swapped": (
-        (".context(x.mT)).mT", ".context(x))"),
+        (
+            "y = self.context(x.transpose(1, 2))  # torch's convolution takes (B, C, T)\n"
+            "        x = x + F.gelu(y).transpose(1, 2)",
+            "x = x + F.gelu(self.context(x))",
+        ),
         "",
         "its 96 channels are on another axis: it takes channels-first and is given channels-last",
     ),
