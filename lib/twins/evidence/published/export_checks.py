@@ -61,7 +61,12 @@ def own_export() -> Finding:
     told += f"{', '.join(found) or 'none'}; files are written by {', '.join(written)}"
     measure = "public functions of MLX that name Core ML"
     return Finding(
-        "MLX exports to Core ML", measure, len(found), len(written), not found and written != [], told
+        "MLX exports to Core ML",
+        measure,
+        float(len(found)),
+        float(len(written)),
+        not found and written != [],
+        told,
     )
 
 
