@@ -14,6 +14,7 @@ from twins.records.record_types import Fit
 from twins.timing.comparison import FRAMEWORKS
 from twins.timing.sessions import quantile
 
+SHARE = 0.05  # of the loss learnt: the margin, set before any loss was compared with it, and no parameter
 EQUAL, DIFFERENT, OPEN = "equal within the margin", "different", "not shown to be equal"
 
 
@@ -36,8 +37,8 @@ class Verdict:
         return DIFFERENT if self.low > self.margin or self.high < -self.margin else OPEN
 
 
-def verdict(fits: Sequence[Fit], chance: float, share: float) -> Verdict:
-    """Judge fits that differ in their seed; the margin is `share` of what PyTorch learnt below `chance`.
+def verdict(fits: Sequence[Fit], chance: float) -> Verdict:
+    """Judge fits that differ in their seed; the margin is SHARE of what PyTorch learnt below `chance`.
 
     A half has learnt where the one-sided 95 % bound of its loss lies below `chance`, that of a model that
     knows nothing. Errors: ValueError for fewer than two seeds.
@@ -47,7 +48,7 @@ def verdict(fits: Sequence[Fit], chance: float, share: float) -> Verdict:
     loss = {name: np.array([fit.held_out[name] for fit in fits]) for name in (*FRAMEWORKS, "floor")}
     low, high = _interval(loss["MLX"] - loss["PyTorch"])
     learnt = all(_interval(loss[name])[1] < chance for name in FRAMEWORKS)
-    margin = share * max(0.0, chance - float(loss["PyTorch"].mean()))
+    margin = SHARE * max(0.0, chance - float(loss["PyTorch"].mean()))
     floors = np.abs(loss["floor"] - loss["PyTorch"]).tolist()
     return Verdict(float((loss["MLX"] - loss["PyTorch"]).mean()), low, high, margin, floors, learnt)
 
@@ -58,13 +59,13 @@ def _interval(values: np.ndarray) -> tuple[float, float]:
     return float(values.mean() - half), float(values.mean() + half)
 
 
-def reading(fits: Sequence[Fit], answers: int, share: float) -> str:
+def reading(fits: Sequence[Fit], answers: int) -> str:
     """What was learnt, and whether the held-out losses are equal, in sentences.
 
     `answers` is how many answers there are, of which who knows nothing picks one.
     """
     chance = float(np.log(answers))
-    found = verdict(fits, chance, share)
+    found = verdict(fits, chance)
     told = " and ".join(f"{name} {np.mean([fit.held_out[name] for fit in fits]):.4f}" for name in FRAMEWORKS)
     head = f"Held-out loss over {len(fits)} seeds: {told} nats; knowing nothing costs {chance:.4f}."
     if not found.learnt:
@@ -72,6 +73,6 @@ def reading(fits: Sequence[Fit], answers: int, share: float) -> str:
     floors = ", ".join(f"{floor:.2g}" for floor in found.floors)
     return (
         f"{head} MLX's above PyTorch's: {found.difference:+.2g} [{found.low:+.2g}, {found.high:+.2g}], "
-        f"margin ±{found.margin:.2g} ({share:.0%} of what was learnt): **{found.word}**. PyTorch with "
+        f"margin ±{found.margin:.2g} ({SHARE:.0%} of what was learnt): **{found.word}**. PyTorch with "
         f"permuted rows moves by {floors}, one value for each seed."
     )

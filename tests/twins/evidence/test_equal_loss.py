@@ -31,14 +31,14 @@ def fits(apart, loss=0.1, floor=0.001):
     ],
 )
 def test_the_verdict_over_seeds(apart, word):
-    found = equal_loss.verdict(fits(apart), CHANCE, 0.05)
+    found = equal_loss.verdict(fits(apart), CHANCE)
     assert found.margin == pytest.approx(0.05 * (CHANCE - 0.1))
     assert (found.word, found.learnt) == (word, True)
     assert found.difference == pytest.approx(sum(apart) / 3)
 
 
 def test_the_interval_is_students():
-    found = equal_loss.verdict(fits((0.0, 0.01, 0.02)), CHANCE, 0.05)
+    found = equal_loss.verdict(fits((0.0, 0.01, 0.02)), CHANCE)
     half = 2.919986 * 0.01 / 3**0.5  # the deviation of 0, 1 and 2 hundredths is one hundredth
     assert (found.low, found.high) == pytest.approx((0.01 - half, 0.01 + half))
     assert found.floors == pytest.approx([0.001] * 3)
@@ -47,17 +47,17 @@ def test_the_interval_is_students():
 @pytest.mark.parametrize("loss", [CHANCE, CHANCE + 0.01])
 def test_what_was_not_learnt_is_said_and_no_verdict_given(loss):
     same = fits((0.0, 0.001, -0.001), loss)
-    assert not equal_loss.verdict(same, CHANCE, 0.05).learnt
-    told = equal_loss.reading(same, ANSWERS, 0.05)
+    assert not equal_loss.verdict(same, CHANCE).learnt
+    told = equal_loss.reading(same, ANSWERS)
     assert "**Nothing was learnt**" in told and "margin" not in told
 
 
 def test_one_half_that_learns_nothing_is_enough():
-    assert not equal_loss.verdict(fits((0.6, 0.6, 0.6)), CHANCE, 0.05).learnt
+    assert not equal_loss.verdict(fits((0.6, 0.6, 0.6)), CHANCE).learnt
 
 
 def test_the_reading_names_losses_margin_verdict_and_every_floor():
-    assert equal_loss.reading(fits((0.001, -0.002, 0.004)), ANSWERS, 0.05) == (
+    assert equal_loss.reading(fits((0.001, -0.002, 0.004)), ANSWERS) == (
         "Held-out loss over 3 seeds: MLX 0.1010 and PyTorch 0.1000 nats; knowing nothing costs 0.6931. "
         "MLX's above PyTorch's: +0.001 [-0.0041, +0.0061], margin ±0.03 (5% of what was learnt): "
         "**equal within the margin**. PyTorch with permuted rows moves by 0.001, 0.001, 0.001, one value for "
@@ -67,4 +67,4 @@ def test_the_reading_names_losses_margin_verdict_and_every_floor():
 
 def test_one_seed_is_refused():
     with pytest.raises(ValueError, match="at least two seeds, found 1"):
-        equal_loss.verdict(fits((0.0,)), CHANCE, 0.05)
+        equal_loss.verdict(fits((0.0,)), CHANCE)
