@@ -10,6 +10,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
+from twins.evidence import equal_loss
 from twins.figures.style import (
     COLOURS,
     DASHES,
@@ -97,7 +98,7 @@ def losses(fit: Fit) -> Figure:
     end_labels(
         above, [(count - 1, fit.losses[n][-1], n, COLOURS[n]) for n in comparison.FRAMEWORKS], log=False
     )
-    apart, floor = comparison.losses_apart(fit)
+    apart, floor = equal_loss.losses_apart(fit)
     below.fill_between(step, 1e-8, np.maximum(np.maximum.accumulate(floor), 1e-8), color=RULE, lw=0)
     below.plot(step, np.maximum(apart, 1e-8), color=INK, lw=1.2)
     top = max(apart.max(), floor.max(), 1e-6) * 3

@@ -10,7 +10,6 @@ from twins.records.record_types import (
     AS_SHIPPED,
     EQUAL,
     Energy,
-    Fit,
     Gate,
     Machine,
     Memory,
@@ -267,12 +266,6 @@ def memory_sources(records: Iterable[Memory]) -> str:
     return "\n".join(told) or "Nothing was measured."
 
 
-def losses_apart(fit: Fit) -> tuple[np.ndarray, np.ndarray]:
-    """|MLX - PyTorch| and the floor |permuted - PyTorch| of a fit, per step, in nats."""
-    mlx, torch, floor = (np.array(fit.losses[name]) for name in ("MLX", "PyTorch", "floor"))
-    return np.abs(mlx - torch), np.abs(floor - torch)
-
-
 def machine_table(machine: Machine) -> pd.DataFrame:
     """The machine and its software, one row a fact."""
     facts = {
@@ -293,25 +286,6 @@ def machine_table(machine: Machine) -> pd.DataFrame:
         "power": machine.power,
     }
     return pd.DataFrame({"what": facts.keys(), "this machine": map(str, facts.values())})
-
-
-def held_out(fit: Fit, bytes_per_token: float | None) -> str:
-    """The held-out loss of each half after training, in nats per token and bits per byte, in one sentence."""
-    told = []
-    for name in FRAMEWORKS:
-        loss = fit.held_out[name]
-        bits = f" ({loss / np.log(2) / bytes_per_token:.3f} bits per byte)" if bytes_per_token else ""
-        told.append(f"{name} {loss:.4f} nats per token{bits}")
-    floor = abs(fit.held_out["floor"] - fit.held_out["PyTorch"])
-    return f"Held out after training: {' and '.join(told)}; PyTorch with permuted rows moves by {floor:.2g}."
-
-
-def distance(fit: Fit) -> str:
-    """How far each half's held-out loss is above the entropy of the source, in one sentence."""
-    if fit.entropy is None:
-        raise ValueError(f"the entropy of {fit.dataset} is not known; it is of synthetic sources alone")
-    told = " and ".join(f"{name} {fit.held_out[name] - fit.entropy:+.4f}" for name in FRAMEWORKS)
-    return f"The source's entropy is {fit.entropy:.4f} nats per token; the held-out losses above it: {told}."
 
 
 def differing(found: Iterable[Precision]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from math import log
 
+import numpy as np
 import pytest
 from msgspec import structs
 from records import fit
@@ -68,3 +69,28 @@ def test_the_reading_names_losses_margin_verdict_and_every_floor():
 def test_one_seed_is_refused():
     with pytest.raises(ValueError, match="at least two seeds, found 1"):
         equal_loss.verdict(fits((0.0,)), CHANCE)
+
+
+# --- losses ----------------------------------------------------------------------------------------
+
+
+def test_how_far_losses_are_apart():
+    apart, floor = equal_loss.losses_apart(fit(apart=-0.25))
+    assert np.allclose(apart, [0, 0, 0.25])
+    assert np.allclose(floor, [0, 0, 0.001])
+
+
+def test_held_out_in_nats_and_bits():
+    made = equal_loss.held_out(fit(apart=0.01), bytes_per_token=2.0)
+    assert made == (
+        "Held out after training: MLX 1.2100 nats per token (0.873 bits per byte) and "
+        "PyTorch 1.2000 nats per token (0.866 bits per byte); PyTorch with permuted rows moves by 0.001."
+    )
+    assert "bits" not in equal_loss.held_out(fit(), None)
+
+
+def test_distance_to_the_optimum():
+    assert equal_loss.distance(fit(entropy=1.25, apart=0.1)) == (
+        "The source's entropy is 1.2500 nats per token; the held-out losses above it: "
+        "MLX +0.0500 and PyTorch -0.0500."
+    )

@@ -245,28 +245,3 @@ def test_a_page_without_timings_still_has_tables():
     ):
         assert len(made) == 0
         assert "<table" in table(made, "Nothing")._repr_mimebundle_()["text/html"]
-
-
-# --- losses ----------------------------------------------------------------------------------------
-
-
-def test_how_far_losses_are_apart():
-    apart, floor = comparison.losses_apart(records.fit(apart=-0.25))
-    assert np.allclose(apart, [0, 0, 0.25])
-    assert np.allclose(floor, [0, 0, 0.001])
-
-
-def test_held_out_in_nats_and_bits():
-    made = comparison.held_out(records.fit(apart=0.01), bytes_per_token=2.0)
-    assert made == (
-        "Held out after training: MLX 1.2100 nats per token (0.873 bits per byte) and "
-        "PyTorch 1.2000 nats per token (0.866 bits per byte); PyTorch with permuted rows moves by 0.001."
-    )
-    assert "bits" not in comparison.held_out(records.fit(), None)
-
-
-def test_distance_to_the_optimum():
-    assert comparison.distance(records.fit(entropy=1.25, apart=0.1)) == (
-        "The source's entropy is 1.2500 nats per token; the held-out losses above it: "
-        "MLX +0.0500 and PyTorch -0.0500."
-    )
