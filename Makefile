@@ -53,7 +53,7 @@ report-%: setup ## run one notebook, by its number
 publish: report ## put the executed notebooks into report/ and the headline into README.md
 	@$(RUN) -m twins.series.publish --profile $(PROFILE)
 
-record: setup ## one session of this machine's records, in ten minutes; refused where something disturbs it
+record: setup ## one session of this machine's records; refused where something disturbs it
 	@$(AWAKE) $(RUN) -m twins.series.recording
 
 share: setup ## write this machine's records into one file for others (SINCE=time: only later runs)

@@ -52,10 +52,10 @@ def reading(records: Iterable[Timing]) -> str:
             continue
         won = {name: sum(c.winner == name for c in found) for name in comparison.FRAMEWORKS}
         wins = ", ".join(f"{name} is faster in {count}" for name, count in won.items())
-        ties = len(found) - sum(won.values())
+        rest = len(found) - sum(won.values())
         low, high = min(c.ratio.value for c in found), max(c.ratio.value for c in found)
         told.append(
-            f"In {dtype}, of {len(found)} eager measurements, {wins}, and {ties} tie: "
+            f"In {dtype}, of {len(found)} eager measurements, {wins}, and {rest} undecided or a tie: "
             f"PyTorch's time ÷ MLX's is {low:.2f} to {high:.2f}."
         )
         leads.add(max(won, key=lambda name: won[name]) if won["MLX"] != won["PyTorch"] else "")

@@ -1,4 +1,4 @@
-"""`make record`: one session of this machine's records in ten minutes, added only if nothing disturbed it.
+"""`make record`: one session of this machine's records in minutes, added only if nothing disturbed it.
 
 The pages of the profile `record` run into build/record/<run>. A session that was disturbed, failed a gate or
 is faster than the machine can be stays there; another is added to data/results in one file of its own, so

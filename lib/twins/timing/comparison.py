@@ -9,7 +9,6 @@ import pandas as pd
 from twins.records.record_types import (
     AS_SHIPPED,
     EQUAL,
-    Energy,
     Gate,
     Machine,
     Memory,
@@ -109,7 +108,12 @@ def compared(records: Sequence[Timing], kind: str, label: str) -> Comparison:
     found = [runs(record) for record in records if kind in kinds(record)]
     logs = (sessions.logs(each, f"PyTorch{kind}", f"MLX{kind}") for each in found)
     over = sessions.pooled(logs, records[0].subject)
-    return Comparison(label, over, max(statistics.band(each) for each in found))
+    return Comparison(label, over, middle_band(found))
+
+
+def middle_band(found: Sequence[list[statistics.Run]]) -> float:
+    """The median over sessions of the band of a tie: one noisy session does not hide every other."""
+    return float(np.median([statistics.band(each) for each in found]))
 
 
 def provisional(comparisons: Iterable[Comparison]) -> str:
@@ -231,12 +235,6 @@ def part_table(records: Iterable[Timing]) -> pd.DataFrame:
             both = ms.pop("forward and backward")
             rows.append({"framework": framework, **ms, "backward": both - ms["forward"]})
     return pd.DataFrame(rows, columns=["framework", "data", "forward", "backward", "optimizer"])
-
-
-def energy_table(records: Iterable[Energy]) -> pd.DataFrame:
-    """Joules of one call of each variant."""
-    rows = [(r.subject, r.arm, r.joules) for r in records]
-    return pd.DataFrame(rows, columns=["what", "variant", "joules"])
 
 
 PARTS = ("data", "forward", "forward and backward", "optimizer")

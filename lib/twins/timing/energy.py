@@ -7,7 +7,9 @@ https://ml.energy/zeus and https://github.com/ml-energy/zeus-apple-silicon
 
 import importlib.util
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+
+import pandas as pd
 
 from twins.frameworks import TORCH
 from twins.machine import fresh_process, macos
@@ -85,3 +87,9 @@ def records(subject: str, variants: str, arguments: dict, names: list[str], case
         )
         tell(f"{name}: energy")
         yield Energy(subject, case, name, found, source())
+
+
+def table(records: Iterable[Energy]) -> pd.DataFrame:
+    """Joules of one call of each variant."""
+    rows = [(r.subject, r.arm, r.joules) for r in records]
+    return pd.DataFrame(rows, columns=["what", "variant", "joules"])

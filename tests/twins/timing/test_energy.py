@@ -7,7 +7,7 @@ import types
 import pytest
 
 from twins.records.record_types import Energy
-from twins.timing import comparison, energy
+from twins.timing import energy
 from twins.timing.harness import Variant
 
 
@@ -74,9 +74,9 @@ def test_no_process_is_started_where_none_can_be_read(monkeypatch):
 
 
 def test_the_table_holds_a_row_per_variant():
-    found = comparison.energy_table([Energy("token", {}, "MLX eager", 0.5, "a meter")])
+    found = energy.table([Energy("token", {}, "MLX eager", 0.5, "a meter")])
     assert found.to_dict("records") == [{"what": "token", "variant": "MLX eager", "joules": 0.5}]
-    assert comparison.energy_table([]).empty
+    assert energy.table([]).empty
 
 
 def test_records_are_made_in_a_process_each(monkeypatch):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from records import timed
 
+from twins.evidence.verdicts import claims
 from twins.figures import transfer_figures
 from twins.frameworks import on
 from twins.machine import fresh_process
@@ -223,6 +224,11 @@ def test_steps_with_forced_hand_overs_have_every_variant_and_run():
     assert set(made) == {f"{each} {kind}" for each in ("MLX", "PyTorch") for kind in kinds}
     for variant in made.values():
         harness.once(variant)
+
+
+def test_the_page_and_the_claim_have_one_limit():
+    (claim,) = (each for each in claims.load() if each.id == "unified-memory")
+    assert claim.above == transfer_tables.LIMIT
 
 
 def test_what_forcing_adds_is_told_as_a_share_of_the_difference():

@@ -79,8 +79,9 @@ def _compared(kind: Kind, record: Timing, *more: Timing) -> Comparison | None:
         return comparison.headline(record, label, *more) if timed >= set(comparison.FRAMEWORKS) else None
     if not set(kind.variants) <= set(statistics.variant_names(runs)):
         return None
-    logs = [sessions.logs(comparison.runs(each), *kind.variants) for each in (record, *more)]
-    return Comparison(label, sessions.pooled(logs, record.subject), statistics.band(runs))
+    found = [comparison.runs(each) for each in (record, *more)]
+    over = sessions.pooled((sessions.logs(each, *kind.variants) for each in found), record.subject)
+    return Comparison(label, over, comparison.middle_band(found))
 
 
 def table(found: Iterable[Pair]) -> pd.DataFrame:

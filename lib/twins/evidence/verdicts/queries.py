@@ -12,7 +12,7 @@ from twins.evidence.verdicts import export_queries
 from twins.records import measurements
 from twins.records.record_types import Breadth, Finding, Precision, Timing
 from twins.records.store import Record
-from twins.timing import comparison, sessions, statistics
+from twins.timing import comparison, sessions
 from twins.timing.sessions import Sessions
 from twins.transfer import transfer_tables
 
@@ -110,7 +110,7 @@ def saved_by_sharing(records: list[Record], framework: str) -> list[Figure]:
     """A training step with forced hand-overs over the same framework's without: the most sharing can save."""
     figures, none = [], f"{framework} none"
     for own in measurements.by_case(records, "step with hand-overs"):
-        band = max(statistics.band(comparison.runs(each)) for each in own)
+        band = comparison.middle_band([comparison.runs(each) for each in own])
         case = {name: str(own[0].case[name]) for name in ("twin", "batch")}
         for forced in comparison.variants(comparison.runs(own[0])):
             if forced.startswith(framework) and forced != none:
