@@ -80,7 +80,7 @@ def table(found: Iterable[Payback], unit: str = "steps") -> pd.DataFrame:
             "compiling, s": round(each.compiling, 2),
             "longest, s": round(each.longest, 2),
             f"{unit} until it pays": _written(each.steps),
-            "95 % interval": f"{_written(each.low)} to {_written(each.high)}",
+            "95 %, this session": f"{_written(each.low)} to {_written(each.high)}",
         }
         for each in found
     ]

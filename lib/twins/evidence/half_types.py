@@ -19,8 +19,7 @@ def _rows(records: Iterable[Timing]) -> list[tuple[int, str, str, float, Ratio, 
         found = comparison.runs(record)
         for variant in comparison.variants(found):
             framework, dtype = variant.split()
-            logs = sessions.logs(found, variant, f"{framework} float32")
-            ratio = sessions.pooled([logs], record.subject).ratio
+            ratio = sessions.of([found], variant, f"{framework} float32", record.subject).ratio
             wall = statistics.median(found, variant)
             rows.append((record.case["batch"], dtype, framework, wall, ratio, statistics.band(found)))
     return rows

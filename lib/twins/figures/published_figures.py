@@ -208,7 +208,7 @@ def beside(pairs: list[Pair], machine: str) -> Figure:
         label.set_fontweight("normal" if measured else "bold")
     ratio_axis(axes, 1.4 * max(1.6, *_reaches(shown)))
     title = _agreement(shown)
-    headline(axes, title, f"Hollow: published, other machines and sizes. Filled: {machine}, 95 % interval")
+    headline(axes, title, f"Hollow: published, other machines and sizes. Filled: {machine}, next session")
     told = "; ".join(f"{p.label}: {len(p.published)} published, {len(p.measured)} measured" for p in shown)
     return Figure(canvas, f"{title}. {told}.")
 

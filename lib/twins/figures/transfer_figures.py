@@ -77,7 +77,9 @@ def shares(records: list[Timing]) -> Figure:
     log_ticks(axes.yaxis, min(*lines[0], 100 * LIMIT), max(*lines[2], 100 * LIMIT), lambda p: f"{p:g} %")
     title = crossed(records).partition(" (")[0].rstrip(".")
     headline(
-        axes, title, f"Copying alone ÷ “{whole(records[0])}”; shade: 95 % interval; diamond: the crossing"
+        axes,
+        title,
+        f"Copying alone ÷ “{whole(records[0])}”; shade: next session, 95 %; diamond: crossing",
     )
     told = "; ".join(f"n = {n}: {100 * each.value:.2g} %" for n, each in zip(sizes, found, strict=True))
     return Figure(canvas, f"{title}: {told}.")

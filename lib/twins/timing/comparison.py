@@ -106,8 +106,7 @@ def headline(record: Timing, label: str, *more: Timing) -> Comparison:
 def compared(records: Sequence[Timing], kind: str, label: str) -> Comparison:
     """PyTorch against MLX in one mode, over the sessions that some records of one measurement are of."""
     found = [runs(record) for record in records if kind in kinds(record)]
-    logs = (sessions.logs(each, f"PyTorch{kind}", f"MLX{kind}") for each in found)
-    over = sessions.pooled(logs, records[0].subject)
+    over = sessions.of(found, f"PyTorch{kind}", f"MLX{kind}", records[0].subject)
     return Comparison(label, over, middle_band(found))
 
 

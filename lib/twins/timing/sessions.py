@@ -72,6 +72,11 @@ def pooled(found: Iterable[np.ndarray], subject: str) -> Sessions:
     )
 
 
+def of(found: Iterable[Sequence[Run]], over: str, under: str, subject: str) -> Sessions:
+    """One variant's time over another's, over sessions that are each given by their runs."""
+    return pooled((logs(runs, over, under) for runs in found), subject)
+
+
 def needed(margin: float, spread: float, count: int) -> int | None:
     """How many sessions make a bound narrower than a margin, if the figure stays; None when MOST do not.
 

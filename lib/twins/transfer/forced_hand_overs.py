@@ -81,7 +81,7 @@ def table(records: list[Timing]) -> pd.DataFrame:
             over = statistics.ratio(found, variant, f"{framework} {NONE}")
             told = "1" if kind == NONE else str(over)
             rows.append((framework, kind, 1e3 * statistics.median(found, variant), told))
-    return pd.DataFrame(rows, columns=["framework", "hand-overs", "ms", "÷ none"])
+    return pd.DataFrame(rows, columns=["framework", "hand-overs", "ms", "÷ none, this session"])
 
 
 def reading(records: list[Timing]) -> str:
@@ -97,7 +97,7 @@ def reading(records: list[Timing]) -> str:
     told = f"Without hand-overs {faster}'s step is {abs(apart):.2g} ms shorter."
     framework, _, kind = dearest.partition(" ")
     if statistics.ratio(found, dearest, f"{framework} {NONE}").low <= statistics.band(found):
-        return f"{told} Forcing hand-overs adds nothing beyond what a framework differs from itself."
+        return f"{told} Forcing hand-overs adds nothing that this session shows."
     return (
         f"{told} Forced hand-overs add at most {costs[dearest]:.2g} ms ({framework}, {kind}), "
         f"{100 * costs[dearest] / abs(apart):.2g} % of that difference."

@@ -1,13 +1,14 @@
 """The tables and sentences of the page on hand-overs, made from records."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
 
 from twins.records.record_types import Sharing, Timing
-from twins.timing import comparison, statistics
+from twins.timing import comparison, sessions, statistics
 from twins.timing.ceilings import ceilings
+from twins.timing.sessions import Sessions
 from twins.timing.statistics import duration
 
 LIMIT = 0.05  # above this share of the time, copying counts; the claim's limit as well
@@ -65,10 +66,15 @@ def written(size: int) -> str:
     return f"{size} bytes"
 
 
+def copying(records: Sequence[Timing]) -> Sessions:
+    """The share of copying over the sessions of one size: the hand-over alone over the work with copies."""
+    found = (comparison.runs(record) for record in records)
+    return sessions.of(found, "hand-over alone, copied", whole(records[0]), "switching")
+
+
 def share(record: Timing) -> statistics.Ratio:
-    """The share of copying: the copying hand-over alone over the work that changes sides by copies."""
-    found = comparison.runs(record)
-    return statistics.ratio(found, "hand-over alone, copied", whole(record))
+    """The share of copying in one session, with the interval of the next."""
+    return copying([record]).ratio
 
 
 def whole(record: Timing) -> str:
@@ -80,10 +86,10 @@ def switch_table(records: Iterable[Timing]) -> pd.DataFrame:
     """By side of the matrices: milliseconds of every kind of work, and the share of copying."""
     rows = []
     for record in records:
-        found, copying = comparison.runs(record), share(record)
+        found, part = comparison.runs(record), share(record)
         times = {f"{each}, ms": 1e3 * statistics.median(found, each) for each in comparison.variants(found)}
-        interval = f"{100 * copying.low:.2g} to {100 * copying.high:.2g}"
-        told = {"copying, %": 100 * copying.value, "95 % interval": interval}
+        interval = f"{100 * part.low:.2g} to {100 * part.high:.2g}"
+        told = {"copying, %": 100 * part.value, "95 %, next session": interval}
         rows.append({"n": record.case["n"], **times, **told})
     return pd.DataFrame(rows)
 
@@ -113,7 +119,7 @@ def crossed(records: list[Timing], limit: float = LIMIT) -> str:
             return f"Copies are {told} at n = {sizes[-1]}, the largest size timed."
         return f"Copies are at no size {told}; the smallest is n = {sizes[0]}."
     ends = [f"{each:.3g}" if each else "outside these sizes" for each in at[1:]]
-    return f"Copies are {told} below n = {at[0]:.3g} (95 % interval: {ends[0]} to {ends[1]})."
+    return f"Copies are {told} below n = {at[0]:.3g} (95 % of next sessions: {ends[0]} to {ends[1]})."
 
 
 def left_out(sides: Iterable[int], records: Iterable[Timing]) -> str:

@@ -31,7 +31,7 @@ def test_the_table_and_the_sentence_hold_both_frameworks():
     table = compiling.table(found).set_index("framework")
     assert list(table["steps until it pays"]) == ["never", "500"]
     assert table.loc["PyTorch", "compiling, s"] == 100 and table.loc["PyTorch", "longest, s"] == 150
-    assert table.loc["MLX", "95 % interval"] == "never to never"
+    assert table.loc["MLX", "95 %, this session"] == "never to never"
     assert "Compiling MLX never pays. Compiling PyTorch pays after" in compiling.reading(found, 100)
     assert "runs 100 steps: within them it pays in 0 of 2 cases" in compiling.reading(found, 100)
     assert "in 1 of 2 cases" in compiling.reading(found, 10_000, "steps")

@@ -80,7 +80,7 @@ def _compared(kind: Kind, record: Timing, *more: Timing) -> Comparison | None:
     if not set(kind.variants) <= set(statistics.variant_names(runs)):
         return None
     found = [comparison.runs(each) for each in (record, *more)]
-    over = sessions.pooled((sessions.logs(each, *kind.variants) for each in found), record.subject)
+    over = sessions.of(found, *kind.variants, record.subject)
     return Comparison(label, over, comparison.middle_band(found))
 
 

@@ -103,9 +103,8 @@ def ratios_of(own: Sequence[Timing], over: str = CHECKED) -> Iterator[Found]:
         names = [name for name in names if onnx is None or ("ONNX" in name) == onnx]
         if names:
             fastest = min(names, key=lambda name: statistics.median(found[0], name))
-            same = (runs for runs in found if {fastest, over} <= set(statistics.variant_names(runs)))
-            logs = (sessions.logs(runs, fastest, over) for runs in same)
-            ratio = sessions.pooled(logs, "conversion").ratio
+            same = [runs for runs in found if {fastest, over} <= set(statistics.variant_names(runs))]
+            ratio = sessions.of(same, fastest, over, "conversion").ratio
             told = {"against": kind, "model": case["model"], "precision": case["precision"]}
             label = f"{case['model']}, {case['precision']}, {kind}"
             yield label, ratio.value, ratio.low, ratio.high, told

@@ -95,26 +95,20 @@ def copying(records: list[Record]) -> list[Figure]:
     figures = []
     for own in measurements.by_case(records, "switching"):
         n, whole = own[0].case["n"], transfer_tables.whole(own[0])
-        over = _over(own, "hand-over alone, copied", whole, "switching")
-        figures.append(timed_figure(f"{whole}, n = {n}", over, {"size": str(n)}))
+        figures.append(timed_figure(f"{whole}, n = {n}", transfer_tables.copying(own), {"size": str(n)}))
     return figures
-
-
-def _over(own: list[Timing], over: str, under: str, subject: str) -> Sessions:
-    """One variant's time over another's, over the sessions of a measurement."""
-    found = (comparison.runs(each) for each in own)
-    return sessions.pooled((sessions.logs(runs, over, under) for runs in found), subject)
 
 
 def saved_by_sharing(records: list[Record], framework: str) -> list[Figure]:
     """A training step with forced hand-overs over the same framework's without: the most sharing can save."""
     figures, none = [], f"{framework} none"
     for own in measurements.by_case(records, "step with hand-overs"):
-        band = comparison.middle_band([comparison.runs(each) for each in own])
+        found = [comparison.runs(each) for each in own]
+        band = comparison.middle_band(found)
         case = {name: str(own[0].case[name]) for name in ("twin", "batch")}
-        for forced in comparison.variants(comparison.runs(own[0])):
+        for forced in comparison.variants(found[0]):
             if forced.startswith(framework) and forced != none:
-                over = _over(own, forced, none, "training step")
+                over = sessions.of(found, forced, none, "training step")
                 kind = {"kind": forced.removeprefix(f"{framework} ")}
                 label = f"{forced}, {case['twin']}, batch {case['batch']}"
                 figures.append(timed_figure(label, over, kind | case, band))
@@ -171,9 +165,9 @@ def core_ml(records: list[Record]) -> list[Figure]:
 
 
 def tried(records: list[Record], finding: str) -> list[Figure]:
-    """What a statement that was tried live came to."""
+    """What a statement that was tried live came to; nothing where not even the control worked."""
     found = [record.body for record in records if isinstance(record.body, Finding)]
-    return [_point(body.told, body.effect) for body in found if body.name == finding]
+    return [_point(body.told, body.effect) for body in found if body.name == finding and body.control]
 
 
 QUERIES: dict[str, Query] = {
