@@ -27,7 +27,7 @@ from twins.training.train import Half
 SAME = 1e-3  # relative; a first loss further away is of another computation
 
 
-class NotCompiled(RuntimeError):
+class NotCompiledError(RuntimeError):
     """MLX cannot compile a step that runs as written; the message says why."""
 
 
@@ -39,13 +39,13 @@ def _runs(torch_compiled: bool, mlx_compiled: bool) -> dict[str, tuple[int, bool
 
 
 def _fit(half: Half, batches: Sequence[Batch], compiled: bool) -> list[float]:
-    """The losses of a run. Errors: NotCompiled for a step of MLX's that only runs as written."""
+    """The losses of a run. Errors: NotCompiledError for a step of MLX's that only runs as written."""
     if not (compiled and half.framework is MLX):
         return train.fit(half, batches, compiled)
     try:
         return train.fit(half, batches, compiled)
     except user_model.FAULTS as error:
-        raise NotCompiled(user_model.one_line(error)) from error
+        raise NotCompiledError(user_model.one_line(error)) from error
 
 
 def _floor(make: Halves, batches: Sequence[Batch], index: int, reference: Sequence[float]) -> list[float]:
@@ -117,11 +117,11 @@ def _at_the_start(make: Halves, batch: Batch, exact: bool) -> list[Check]:
     found += [*checks.check_evaluation(*halves, batch), gradients, *check_update(*halves, batch)]
     if all(check.passed for check in found) or not all(np.isfinite(check.value) for check in found):
         return found
-    if not exact:
-        return relaxed(found, noise.of_both(make, batch))
     if not gradients.passed:
-        found[found.index(gradients)] = noise.gradients(make, batch)
-    return relaxed(found, noise.by_float64(make, batch), noise.ROUNDING)
+        found[found.index(gradients)] = noise.gradients(make, batch, exact)
+    if exact:
+        return relaxed(found, noise.by_float64(make, batch), noise.ROUNDING)
+    return relaxed(found, noise.switched(make, batch))
 
 
 def gate(
@@ -135,7 +135,7 @@ def gate(
     """Every check of the fairness gate on a twin, over as many steps as there are batches (20 is usual).
 
     When names or shapes differ the rest cannot be compared, and the verdict holds that check alone.
-    Errors: NotCompiled when MLX cannot compile the step.
+    Errors: NotCompiledError when MLX cannot compile the step.
     """
     halves = make("float32")
     names = check_names(*halves)

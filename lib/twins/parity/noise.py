@@ -31,8 +31,10 @@ from twins.training.train import Half
 FLOOR_FACTOR = 10.0  # what chaos or a switched ReLU parts may differ by this many times the floor
 ROUNDING = 3.0  # what rounding parts may differ by this many times what it moves one half from float64
 MOST = 1e-2  # of the largest gradient, or of a value: rounding that moves more excuses nothing
+MOST_OF_UPDATES = 0.2  # Adam enlarges what rounding does to small gradients; clipping on one side is 0.5
 SHAKE = 3e-6  # of every weight: moves what is computed from it by a few times what rounding does
 DRAWS = 4
+SWITCHED = 1e-4  # gradients that SHAKE moves by more have a switched ReLU behind them; others reach 4e-5
 
 
 def permuted(batches: Sequence[Batch], seed: int = 0) -> list[Batch]:
@@ -76,12 +78,6 @@ def _checks(one: Half, two: Half, batch: Batch) -> Iterator[Check]:
     yield from check_update(one, two, batch)
 
 
-def of_both(make: Halves, batch: Batch) -> dict[str, float]:
-    """By check, the larger floor of the two halves."""
-    ours, theirs = (floors(make, batch, index) for index in (0, 1))
-    return {name: max(value, theirs[name]) for name, value in ours.items()}
-
-
 def by_float64(make: Halves, batch: Batch) -> dict[str, float]:
     """By check, how far rounding moves a half from its own float64 result, the larger of both halves."""
     largest: dict[str, float] = {}
@@ -97,27 +93,43 @@ def relaxed(
     checks: Sequence[Check], floors: Mapping[str, float], factor: float = FLOOR_FACTOR
 ) -> list[Check]:
     """The checks; a limit that is exceeded becomes `factor` floors, unless the floor itself is too large."""
-    return [_relaxed(check, floors.get(check.name, 0.0), factor) for check in checks]
+    return [
+        _relaxed(check, floors[check.name], factor) if check.name in floors else check for check in checks
+    ]
 
 
 def _relaxed(check: Check, floor: float, factor: float) -> Check:
-    if check.passed or not floor <= MOST:
+    most = MOST_OF_UPDATES if check.name in ("update", "clipping") else MOST
+    if check.passed or not floor <= most:
         return check
     return replace(check, limit=max(check.limit, factor * floor), where=f"{check.where}, floor {floor:.2g}")
 
 
-def gradients(make: Halves, batch: Batch) -> Check:
-    """(c) The gradients tensor by tensor, each with what rounding moves it from float64 in either half."""
+def switched(make: Halves, batch: Batch) -> dict[str, float]:
+    """By check, the larger floor of the two halves; none where no ReLU switches, as their gradients show."""
+    ours, theirs = (floors(make, batch, index) for index in (0, 1))
+    both = {name: max(value, theirs[name]) for name, value in ours.items()}
+    return both if both["gradients"] > SWITCHED else {}
+
+
+def gradients(make: Halves, batch: Batch, exact: bool = True) -> Check:
+    """(c) The gradients tensor by tensor, each with what rounding moves it in either half.
+
+    Rounding is the distance from float64, or without that between two orders of the batch's rows.
+    """
     low = gradient_pairs(*make("float32"), batch)
-    with on("cpu"), float64_stand_ins.convolutions():
-        high = gradient_pairs(*make("float64"), batch)
+    if exact:
+        with on("cpu"), float64_stand_ins.convolutions():
+            high = gradient_pairs(*make("float64"), batch)
+    else:
+        high = gradient_pairs(*make("float32"), permuted([batch])[0])
     largest = max(np.linalg.norm(each) for pair in high.values() for each in pair)
     limits, values = {}, {}
     for name, (ours, theirs) in low.items():
         moved = max(np.linalg.norm(a - b) for a, b in zip(low[name], high[name], strict=True))
         size = max(np.linalg.norm(high[name][1]), ZERO_GRADIENT * largest)
         excused = ROUNDING * moved if moved <= MOST * largest else 0.0
-        limits[name] = max(limit_of("gradients"), excused / size)
+        limits[name] = float(max(limit_of("gradients"), excused / size))
         values[name] = float(np.linalg.norm(ours - theirs) / size)
     where = max(values, key=lambda k: np.inf if np.isnan(values[k]) else values[k] / limits[k])
     return Check("gradients", values[where], limits[where], f"{where}, limit from its rounding")

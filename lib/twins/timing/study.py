@@ -5,14 +5,16 @@ Every notebook that trains a twin calls these. A twin that fails the gate is not
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from twins.frameworks import BOTH, compile_fault, is_compile_error, on
 from twins.machine import fresh_process, process_memory
-from twins.models import weight_map
-from twins.parity import diagnosis, fairness_gate, half_precision_gate, limits
+from twins.models import user_model, weight_map
+from twins.parity import diagnosis, fairness_gate, half_precision_gate, limits, noise
+from twins.parity.differences import Check, Verdict
 from twins.records.record_types import Accuracy, Fit, Gate, Memory, Timing, Work
 from twins.timing import flops, harness, statistics
 from twins.timing.progress import tell
@@ -40,6 +42,11 @@ class Study:
     def name(self) -> str:
         """The twin's name in records."""
         return Path(self.model).stem
+
+    @property
+    def of_the_reader(self) -> bool:
+        """Whether it is a file of the reader's own."""
+        return self.model.endswith(".py")
 
     def halves(self, dtype: str = "float32") -> tuple[train.Half, train.Half]:
         """Fresh halves with equal weights, MLX first."""
@@ -84,7 +91,9 @@ def uncompiled(verdict: Gate | None = None) -> str:
     """Why steps of a twin are not compiled here, in one sentence; empty when they are."""
     refused = verdict.case.get("uncompiled") if verdict else ""
     if refused:
-        return f"Compiled steps are left out: torch.compile refuses this model ({refused})."
+        compiler = "mx.compile" if refused.startswith("MLX: ") else "torch.compile"
+        reason = refused.removeprefix("MLX: ")
+        return f"Compiled steps are left out: {compiler} refuses this model ({reason})."
     return compile_fault()
 
 
@@ -92,32 +101,50 @@ def gate(study: Study, batches: Batches, torch_compiled: bool = True) -> Gate:
     """The fairness gate on the first batches of the data the twin will train on.
 
     Halves whose weights differ in name or shape, and a half that refuses the batch, fail in one check. A
-    model that torch's compiler refuses is judged by its eager steps; `case` says why it is not compiled.
+    model that a compiler refuses is judged by its eager steps; `case` says why it is not compiled. An error
+    of a reader's own file is a check that fails, with the error in one line.
     """
     names = fairness_gate.check_names(*study.apart())
     if not names.passed:
-        return _recorded(study, fairness_gate.Verdict(study.name, (names,), {}))
-    if refused := diagnosis.refused(study.halves, batches[0]):
-        check = fairness_gate.Check("batch", float("inf"), 0.0, refused.where)
-        return _recorded(study, fairness_gate.Verdict(study.name, (names, check), {}))
+        return _recorded(study, Verdict(study.name, (names,), {}))
+    if refused := diagnosis.refused(study.halves, batches):
+        check = Check("batch", float("inf"), 0.0, refused.where)
+        return _recorded(study, Verdict(study.name, (names, check), {}))
+    judge = partial(fairness_gate.gate, study.name, study.halves, batches)
     try:
-        return _recorded(study, fairness_gate.gate(study.name, study.halves, batches, torch_compiled))
+        return _compiled(study, judge, torch_compiled)
+    except user_model.FAULTS as error:
+        if not study.of_the_reader:
+            raise
+        check = Check("error", float("inf"), 0.0, user_model.placed(error))
+        return _recorded(study, Verdict(study.name, (names, check), {}))
+
+
+def _compiled(study: Study, judge: Callable[..., Verdict], torch_compiled: bool) -> Gate:
+    """The verdict with compiled steps, or with eager ones alone where a compiler refuses them."""
+    try:
+        return _recorded(study, judge(torch_compiled=torch_compiled))
+    except fairness_gate.NotCompiledError as error:
+        reason = f"MLX: {error}"
     except RuntimeError as error:
         if not (torch_compiled and is_compile_error(error)):
             raise
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return _recorded(study, fairness_gate.gate(study.name, study.halves, batches, False), uncompiled=reason)
+        reason = user_model.first_line(error)
+    verdict = judge(torch_compiled=False, mlx_compiled=not reason.startswith("MLX: "))
+    return _recorded(study, verdict, uncompiled=reason)
 
 
 def explained(study: Study, verdict: Gate, batches: Batches) -> str:
     """Where the halves of a twin first differ, and the likely cause; empty when it passed its gate."""
     if verdict.passed:
         return ""
-    make = study.halves if verdict.checks[0]["passed"] else lambda dtype: study.apart()
-    found = diagnosis.diagnose(make, batches[0])
+    failed = {check["name"]: check.get("where", "") for check in verdict.checks if not check["passed"]}
+    make = study.halves if "names" not in failed else lambda dtype: study.apart()
+    found = diagnosis.diagnose(make, batches[0]) or diagnosis.refused(make, batches)
     if found:
         return str(found)
-    failed = {check["name"] for check in verdict.checks if not check["passed"]}
+    if "error" in failed:
+        return f"The gate ends with an error of this file: {failed['error']}."
     if all(name.endswith("compiled") for name in failed):
         return (
             "Eager steps agree and compiled ones do not: what changes from step to step in the model is not "
@@ -131,10 +158,11 @@ def half_type_gate(study: Study, batches: Batches, dtype: str) -> Gate:
     return _recorded(study, half_precision_gate.gate(study.name, study.halves, batches, dtype), dtype=dtype)
 
 
-def _recorded(study: Study, verdict: fairness_gate.Verdict, **more: object) -> Gate:
+def _recorded(study: Study, verdict: Verdict, **more: object) -> Gate:
     checks = [check.plain() for check in verdict.checks]
     losses = {k: [x if np.isfinite(x) else None for x in run] for k, run in verdict.losses.items()}
-    return Gate(study.name, study.config | more, verdict.passed, checks, losses, limits.measured())
+    notes, where = list(verdict.notes), limits.measured()
+    return Gate(study.name, study.config | more, verdict.passed, checks, losses, where, notes)
 
 
 def refusal(verdict: Gate) -> str:
@@ -163,7 +191,7 @@ def fit(
     `held_out` is evaluated after training; its mean loss is in nats. `trained` is shown every trained half.
     Errors: FloatingPointError.
     """
-    runs = {"MLX": (0, batches), "PyTorch": (1, batches), "floor": (1, fairness_gate.permuted(batches))}
+    runs = {"MLX": (0, batches), "PyTorch": (1, batches), "floor": (1, noise.permuted(batches))}
     losses, after = {}, {}
     for name, (index, data) in runs.items():
         half = study.halves()[index]
