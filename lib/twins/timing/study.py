@@ -4,71 +4,23 @@ Every notebook that trains a twin calls these. A twin that fails the gate is not
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 
 from twins.frameworks import BOTH, compile_fault, is_compile_error, on
 from twins.machine import fresh_process, process_memory
-from twins.models import user_model, weight_map
+from twins.models import user_model
 from twins.parity import diagnosis, fairness_gate, half_precision_gate, limits, noise
 from twins.parity.differences import Check, Verdict
 from twins.records.record_types import Accuracy, Fit, Gate, Memory, Timing, Work
 from twins.timing import flops, harness, statistics
 from twins.timing.progress import tell
 from twins.training import train
+from twins.training.twin import Study as Study
 
 Batches = Sequence[tuple[np.ndarray, ...]]
-
-
-@dataclass(frozen=True)
-class Study:
-    """A twin at one size, and the arithmetic of its training.
-
-    `model` is a file of twins.models by its name, or a file of the reader's own by its path.
-    """
-
-    model: str
-    config: dict
-    recipe: train.Recipe = field(default_factory=train.Recipe)
-    seed: int = 0
-
-    def __post_init__(self):
-        train.named(self.model).Config(**self.config)  # refuses what cannot be built
-
-    @property
-    def name(self) -> str:
-        """The twin's name in records."""
-        return Path(self.model).stem
-
-    @property
-    def of_the_reader(self) -> bool:
-        """Whether it is a file of the reader's own."""
-        return self.model.endswith(".py")
-
-    def halves(self, dtype: str = "float32") -> tuple[train.Half, train.Half]:
-        """Fresh halves with equal weights, MLX first."""
-        module = train.named(self.model)
-        return train.halves(module, module.Config(**self.config), self.recipe, self.seed, dtype)
-
-    def apart(self) -> tuple[train.Half, train.Half]:
-        """Fresh halves, each with weights of its own, as when these cannot be copied; MLX first."""
-        module = train.named(self.model)
-        sizes = module.Config(**self.config)
-        mlx, torch_half = (train.half(module, sizes, self.recipe, each) for each in BOTH)
-        weight_map.check_map(mlx.names, mlx.model, torch_half.model)
-        return mlx, torch_half
-
-    def examples(self, batch: int, count: int) -> list[tuple[np.ndarray, ...]]:
-        """Different random batches of the right shapes."""
-        module, rng = train.named(self.model), np.random.default_rng(self.seed)
-        return [module.example(module.Config(**self.config), rng, batch) for _ in range(count)]
-
-    def example(self, batch: int) -> tuple[np.ndarray, ...]:
-        """A random batch of the right shapes."""
-        return self.examples(batch, 1)[0]
 
 
 def room(study: Study, batch: int, models: int = 1) -> int:
@@ -80,6 +32,26 @@ def room(study: Study, batch: int, models: int = 1) -> int:
     sizes = module.Config(**study.config)
     needed = module.memory(sizes, batch) + (models - 1) * module.memory(sizes, 0)
     return process_memory.room(needed, f"training {study.name} at batch {batch}")
+
+
+def needed(study: Study, batch: int) -> str:
+    """What a training step is estimated to hold, in a sentence; or that a reader's half fails, and where.
+
+    Errors: MemoryError, with the estimate, when it is not free.
+    """
+    try:
+        return f"A step is estimated to hold {room(study, batch) / 2**20:.0f} MB."
+    except user_model.FAULTS as error:
+        if not study.of_the_reader:
+            raise
+        return f"What a step holds is not known: PyTorch's half fails ({user_model.placed(error)})."
+
+
+def trainable(study: Study, batch_sizes: Sequence[int]) -> tuple[list[int], str]:
+    """The batch sizes both halves can be trained at, and a sentence on the others, which names the half."""
+    refused = {size: diagnosis.refused(study.halves, [study.example(size)]) for size in batch_sizes}
+    left = [f"Batch {size} is left out: {told.departs}." for size, told in refused.items() if told]
+    return [size for size, told in refused.items() if not told], " ".join(left)
 
 
 def modes(verdict: Gate | None = None) -> list[str]:
@@ -247,7 +219,12 @@ def steps(
 def timed_steps(
     study: Study, batch: int, modes: Sequence[str], plan: harness.Plan, **more: object
 ) -> Iterator[Timing]:
-    """Time whole training steps at one batch size; `more` goes into the record's case."""
+    """Time whole training steps at one batch size; `more` goes into the record's case.
+
+    Errors: ValueError, naming the half, when one cannot be trained at this size.
+    """
+    if study.of_the_reader and (refused := diagnosis.refused(study.halves, [study.example(batch)])):
+        raise ValueError(f"{study.name} cannot be timed at batch {batch}: {refused.departs}")
     room(study, batch, models=2 * len(modes) + 2)
     arguments = {"model": study.model, "config": study.config, "batch": batch, "modes": list(modes)}
     runs = harness.measure(
