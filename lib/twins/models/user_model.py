@@ -114,6 +114,11 @@ def _called(path: Path, found: ModuleType, name: str, *arguments: object) -> obj
         raise TypeError(f"{path.name}: {name}() gives {module}; it must give {wanted}")
     if name == "torch_schedule":
         _check_schedule(path, made, arguments[-1])
+    if isinstance(made, torch.optim.LBFGS):
+        raise ValueError(
+            f"{path.name}: torch_optimizer() gives an LBFGS, which computes the loss several times a step; a "
+            "step here computes it once"
+        )
     if name == "mlx_optimizer":
         _check_rates(path, made)
     return made
