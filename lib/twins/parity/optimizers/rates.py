@@ -70,7 +70,7 @@ def of_torch(optimizer: torch.optim.Optimizer, schedule: Any) -> list[tuple[Rate
                 other |= {key for key in CYCLED if group.get(key) != before[key]}
             try:
                 stepped.step()
-            except ValueError:  # OneCycleLR has no step after its last
+            except (ValueError, LookupError):  # no step after the last of OneCycleLR or of a table
                 break
     return [
         (Rate(functools.partial(_listed, found), len(set(found)) == 1), tuple(sorted(other)))
@@ -108,7 +108,7 @@ def _shifted(rate: Rate, steps: int) -> Rate:
 def _parted(ours: Rate, theirs: Rate) -> list[int]:
     """The steps at which two rates differ, up to the end of either.
 
-    A decay that has come to its lowest value stays there, or rises again as torch's CosineAnnealingLR does when
+    A decay at its lowest value stays there, or rises again as torch's CosineAnnealingLR does when
     it is stepped further than it was made for: nobody trains there, and nothing is compared.
     """
     scale = max(abs(rate.at(step) or 0.0) for rate in (ours, theirs) for step in SAMPLED)

@@ -153,7 +153,7 @@ def _muon(g: torch.Tensor, p: torch.Tensor, s: Settings, state: State, step: int
     a, b, c = s["ns_coefficients"]
     for _ in range(s["ns_steps"]):
         product = x @ x.T
-        x = a * x + (b * product + c * product @ product) @ x
+        x = torch.addmm(x, torch.addmm(product, product, product, beta=b, alpha=c), x, beta=a)
     x = (x.T if flat.shape[0] > flat.shape[1] else x).reshape(g.shape).to(g.dtype)
     tall, wide = g.shape[-2:]
     original = s["adjust_lr_fn"] == "original"
