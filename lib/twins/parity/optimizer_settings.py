@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from twins.parity.fairness_gate import Check
+from twins.parity.differences import Check
 from twins.parity.optimizers import described, rates
 from twins.parity.optimizers.described import NEUTRAL, Described
 from twins.training.train import Half

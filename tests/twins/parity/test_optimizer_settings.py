@@ -190,7 +190,7 @@ def test_a_description_computes_what_its_optimizer_does(made, side):
     start = weights.mlx_weights(pair[0].model)
     told = described.of_mlx(pair[0]) if side == 0 else described.of_torch(*pair)
     parameters = described.torch_parameters(*pair)
-    made_so = updates.Following([(parameters[name], told[name]) for name in parameters])
+    made_so = updates.Following([(parameters[name][0], told[name]) for name in parameters])
     known = mlx_moved(pair[0]) if side == 0 else torch_moved(halves(*made)[1])
     found = torch_moved(replace(pair[1], optimizer=made_so, schedule=None))
     assert apart(found, known, start) < 5e-5

@@ -10,7 +10,7 @@ import numpy as np
 
 from twins.frameworks import TORCH
 from twins.models import weights
-from twins.parity.diagnosis import divergence, forward, structure, training
+from twins.parity.diagnosis import divergence, forward, optimizer, structure, training
 from twins.parity.diagnosis.calls import record
 from twins.parity.fairness_gate import Batch, Halves
 from twins.training.train import Half
@@ -60,7 +60,7 @@ def _stages(make: Halves, batch: Batch) -> Iterator[tuple[str, str, str] | None]
     yield training.statistics(make, traces, batch)
     yield _forward(lambda dtype: _lively(make(dtype)), batch, LIVELY)
     yield training.gradients(make, batch)
-    yield training.optimizer(make, batch)
+    yield optimizer.optimizer(make, batch)
 
 
 def _forward(make: Halves, batch: Batch, how: str = "") -> tuple[str, str, str] | None:

@@ -12,7 +12,7 @@ from unittest import mock
 import numpy as np
 
 from twins.frameworks import MLX
-from twins.models import user_model, weights
+from twins.models import name_map, user_model
 from twins.parity.fairness_gate import Batch, relative
 from twins.training.train import Half
 
@@ -67,12 +67,6 @@ class Pair:
         return f"`{self.mlx.path}` (PyTorch: `{self.torch.path}`)"
 
 
-def _module_names(half: Half) -> dict[str, str]:
-    """The half's map of names with what its entries for weights say of the modules these lie in."""
-    ends = [(k.rpartition("."), v.rpartition(".")) for k, v in half.names.items()]
-    return {k[0]: v[0] for k, v in ends if k[2] == v[2] and k[0]} | dict(half.names)
-
-
 def _arrays(half: Half, values: object) -> tuple[np.ndarray, ...]:
     kind = type(half.framework.array(np.zeros(1, np.float32)))
     listed = values if isinstance(values, tuple | list) else [values]
@@ -107,7 +101,11 @@ class Recorder:
         listed = result if isinstance(result, tuple | list) else [result]
         made = _arrays(self.half, result)
         if made:
-            mlx = path if self.half.framework is MLX else weights.renamed(path, _module_names(self.half))
+            mlx = (
+                path
+                if self.half.framework is MLX
+                else name_map.renamed(path, name_map.module_names(self.half.names))
+            )
             dtype = str(listed[0].dtype).rpartition(".")[2]
             self.calls.append(Call(path, mlx, given, made[0], dtype, begun))
 

@@ -1,6 +1,4 @@
-"""Why a step of training differs when the forward passes agree: loss, gradients, statistics, optimizer."""
-
-from collections.abc import Callable, Iterator
+"""Why a step of training differs when the forward passes agree: loss, gradients, statistics."""
 
 import numpy as np
 
@@ -71,7 +69,11 @@ def _gradients(make: Halves, batch: Batch) -> tuple[Half, Half, list[dict[str, n
     for half in (mlx, torch_half):
         arrays = train.gradients(half, *half.batch(batch))[1]
         found.append({name: half.framework.numpy(value) for name, value in arrays.items()})
-    return mlx, torch_half, [found[0], weights.as_mlx(found[1], mlx.model, mlx.names)]
+    return (
+        mlx,
+        torch_half,
+        [found[0], weights.as_mlx(found[1], torch_half.model, mlx.model, mlx.names, gradients=True)],
+    )
 
 
 def gradients(make: Halves, batch: Batch) -> Told | None:
@@ -157,7 +159,7 @@ def _ours(half: Half, _: Half) -> dict[str, np.ndarray]:
 
 
 def _theirs(half: Half, mlx: Half) -> dict[str, np.ndarray]:
-    return weights.as_mlx(weights.torch_weights(half.model), mlx.model, mlx.names)
+    return weights.as_mlx(weights.torch_weights(half.model), half.model, mlx.model, mlx.names)
 
 
 def _running(layer: str, before: dict, after: list[dict], traces: tuple[Trace, Trace]) -> str:
@@ -183,90 +185,3 @@ def _running(layer: str, before: dict, after: list[dict], traces: tuple[Trace, T
 
 def _share(moved: np.ndarray, whole: np.ndarray) -> float:
     return float((moved * whole).sum() / (whole * whole).sum())
-
-
-# --- the optimizer ---------------------------------------------------------------------------------
-
-
-def optimizer(make: Halves, batch: Batch) -> Told | None:
-    """An update that departs, and the one setting of the optimizers that makes it agree."""
-    moved = _moved(make, batch)
-    if moved:
-        return moved
-    parted = [check for check in fairness_gate.check_update(*make("float32"), batch) if not check.passed]
-    if not parted:
-        return None
-    departs = f"the median change of a weight departs by {parted[0].value:.2g} of its size"
-    step = "the second" if parted[0].name == "clipping" else "the first"
-    return "the optimizer", f"{departs} in {step} step, though gradients agree", _setting(make, batch)
-
-
-def _moved(make: Halves, batch: Batch) -> Told | None:
-    """A half that leaves all of its weights, or some that the other moves, where they are."""
-    halves = make("float32")
-    still = []
-    for half, read in zip(halves, (_ours, _theirs), strict=True):
-        before = read(half, halves[0])
-        train.step(half)(*half.batch(batch))
-        after = read(half, halves[0])
-        still.append({k for k in after if np.array_equal(before[k], after[k])})
-    for side, mine, other in (("MLX", *still), ("PyTorch", *still[::-1])):
-        if len(mine) == len(before) > len(other):
-            why = "the optimizer's step is missing, or it holds other weights"
-            return "the optimizer", f"no weight moves in {side}", why
-        if mine - other:
-            first = sorted(mine - other)[0]
-            why = f"in {side} it is frozen, or the optimizer does not hold it"
-            return f"`{first}`", f"`{first}` does not move in {side}", why
-    both = sorted(still[0] & still[1])
-    why = "it is frozen in both, or neither loss depends on it"
-    return (f"`{both[0]}`", f"`{both[0]}` moves in neither half", why) if both else None
-
-
-SETTINGS = {"learning_rate": "lr"} | {  # MLX's name -> torch's
-    name: name for name in ("betas", "eps", "weight_decay", "momentum", "dampening", "nesterov", "alpha")
-}
-
-
-def _settings(mlx: Half, torch_half: Half) -> Iterator[tuple[str, object, object, Callable[[], None]]]:
-    """Every setting that differs: its name, MLX's value, torch's, and what makes them equal."""
-    ours, groups = mlx.optimizer, torch_half.optimizer.param_groups
-    if mlx.clip != torch_half.clip:
-        yield "clip", mlx.clip, torch_half.clip, lambda: setattr(torch_half, "clip", mlx.clip)
-    if getattr(ours, "bias_correction", True) is False:
-        yield "bias_correction", False, True, lambda: setattr(ours, "bias_correction", True)
-    for name, key in SETTINGS.items():
-        theirs, mine = groups[0].get(key), getattr(ours, name, None)
-        if mine is None or theirs is None:
-            continue
-        mine = tuple(mine) if isinstance(mine, list | tuple) else float(mine)
-        if not np.allclose(mine, theirs, rtol=1e-6, atol=0):
-            yield name, mine, theirs, lambda k=key, v=mine: [group.update({k: v}) for group in groups]
-
-
-def _setting(make: Halves, batch: Batch) -> str:
-    """The setting that made equal lets the updates agree; all that differ when it takes several."""
-    kinds = [type(half.optimizer).__name__ for half in make("float32")]
-    if kinds[0] != kinds[1]:
-        return f"MLX's half has {kinds[0]} and PyTorch's {kinds[1]}"
-    names = [name for name, *_ in _settings(*make("float32"))]
-    told = []
-    for chosen in [*([name] for name in names), names]:
-        halves, told = make("float32"), []
-        for name, mine, theirs, change in list(_settings(*halves)):
-            if name in chosen:
-                change()
-                told.append(_said(name, mine, theirs))
-        if told and all(check.passed for check in fairness_gate.check_update(*halves, batch)):
-            return "; ".join(told)
-    return ""
-
-
-def _said(name: str, mine: object, theirs: object) -> str:
-    if name == "bias_correction":
-        return "bias correction is off in MLX (its default) and on in PyTorch"
-    if name == "clip":
-        ours, others = (f"clipped at {v}" if v is not None else "not clipped" for v in (mine, theirs))
-        return f"gradients are {ours} in MLX and {others} in PyTorch"
-    mine = f"{mine:.6g}" if isinstance(mine, float) else mine
-    return f"{name} is {mine} in MLX and {theirs} in PyTorch"

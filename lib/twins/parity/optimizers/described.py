@@ -24,7 +24,8 @@ from typing import Any
 
 import numpy as np
 
-from twins.models import weights
+from twins.models.name_map import layouts
+from twins.models.weight_map import WeightMap
 from twins.parity.optimizers import rates
 from twins.parity.optimizers.rates import Rate
 from twins.training.train import Half
@@ -63,7 +64,7 @@ Read = dict[str, Described | None]  # by parameter under MLX's name; None: an op
 def of_mlx(half: Half) -> Read:
     """What MLX's half does to each trainable parameter."""
     flat: Any = tree_flatten(half.model.trainable_parameters())
-    turned = weights.layouts(half.model)
+    turned = layouts(half.model)
     read = functools.cache(_read_mlx)
     return {
         name: read(_chosen(half.optimizer, name, value), value.ndim > 3 and name in turned)
@@ -131,19 +132,25 @@ MLX_RULES: dict[type, tuple[str, tuple[str, ...]]] = {  # class -> rule, and att
 # --- PyTorch ---------------------------------------------------------------------------------------
 
 
-def torch_parameters(mlx: Half, torch_half: Half) -> dict[str, torch.nn.Parameter]:
-    """Parameters of torch's half under MLX's names."""
-    listed = torch_half.model.named_parameters(remove_duplicate=False)
-    return {weights.renamed(name, mlx.names): parameter for name, parameter in listed}
+def torch_parameters(mlx: Half, torch_half: Half) -> dict[str, list[torch.nn.Parameter]]:
+    """The trained parameters of torch's half that each weight of MLX's is made of, by MLX's name."""
+    known = WeightMap(torch_half.model, mlx.model, mlx.names)
+    found: dict[str, list[torch.nn.Parameter]] = {}
+    for link in known.links:
+        held = [known.parameters[name] for name in link.torch if name in known.parameters]
+        for name in link.mlx if any(parameter.requires_grad for parameter in held) else ():
+            found[name] = [parameter for parameter in held if parameter.requires_grad]
+    return found
 
 
 def of_torch(mlx: Half, torch_half: Half) -> Read:
     """What torch's half does to each parameter that its optimizer holds and that trains."""
-    optimizer, turned = torch_half.optimizer, weights.layouts(mlx.model)
+    optimizer, turned = torch_half.optimizer, layouts(mlx.model)
     kind, groups = _known(optimizer, tuple(TORCH_RULES), "step"), optimizer.param_groups
     scheduled = rates.of_torch(optimizer, torch_half.schedule) if kind else []
     at = {id(parameter): index for index, group in enumerate(groups) for parameter in group["params"]}
-    held = {k: p for k, p in torch_parameters(mlx, torch_half).items() if p.requires_grad and id(p) in at}
+    made_of = torch_parameters(mlx, torch_half)
+    held = {name: each[0] for name, each in made_of.items() if all(id(p) in at for p in each)}
 
     @functools.cache
     def read(index: int, other_layout: bool) -> Described | None:

@@ -20,7 +20,6 @@ class Following:
 
     def __init__(self, held: Sequence[tuple[torch.nn.Parameter, Described]]):
         self.held = list(held)
-        self.param_groups = [{"params": [parameter for parameter, _ in held]}]
         self.states: list[State] = [{} for _ in held]
         self.made = 0
 
