@@ -1,6 +1,6 @@
 """Why a step of training moves the weights differently when the gradients agree.
 
-A setting is named as the cause only if torch's half, moved as described with that setting made MLX's, then moves
+A setting is named as the cause only if torch's half, moved as described with that setting made MLX's, moves
 as MLX's half does (optimizers/updates.py). Settings that differ and show in no number are told as well.
 """
 
@@ -90,7 +90,7 @@ def _agree(make: Halves, batch: Batch, chosen: Sequence[Difference]) -> bool:
 
 
 def aligned(mlx: Half, torch_half: Half, chosen: Sequence[Difference]) -> Half | None:
-    """PyTorch's half with the chosen settings of MLX's; None where its optimizer's rule is not written here."""
+    """PyTorch's half with the chosen settings of MLX's; None where its optimizer is not described."""
     around = {each.setting: each.ours for each in chosen if each.setting in ("clip", "accumulate")}
     changed = replace(torch_half, **around)
     if len(around) == len(chosen):
