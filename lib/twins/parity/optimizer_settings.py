@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from twins.parity.differences import Check
 from twins.parity.optimizers import described, rates
 from twins.parity.optimizers.described import NEUTRAL, Described
 from twins.training.train import Half
@@ -61,14 +60,6 @@ def differences(mlx: Half, torch_half: Half) -> list[Difference]:
         subject = "" if whole else _subject(names, {name: shapes[name] for name in pairs})
         found.append(Difference(*each[:3], names, whole, _sentence(*each, subject, len(names) > 1)))
     return found
-
-
-def check_settings(mlx: Half, torch_half: Half) -> Check:
-    """The check that no setting differs; the value is how many do."""
-    found = differences(mlx, torch_half)
-    return Check(
-        "settings", float(len(found)), 0.0, "; ".join(d.sentence for d in found) or "no setting differs"
-    )
 
 
 def _of_halves(mlx: Half, torch_half: Half) -> Iterator[Difference]:

@@ -15,8 +15,9 @@ from torch.optim import lr_scheduler as schedules
 
 from twins.frameworks import MLX, TORCH
 from twins.models import weights
-from twins.parity.optimizer_settings import check_settings, differences
+from twins.parity.optimizer_settings import differences
 from twins.parity.optimizers import described, updates
+from twins.parity.settings import check_settings
 from twins.training.train import Half
 
 to = torch.optim
@@ -231,8 +232,8 @@ DIFFERENT = {
         decayed(lr=2e-3),
     ),
     "for `a.weight`, `a.bias`, eps is 1e-08 in MLX and 1e-06 in PyTorch": (adamw(0.01), first_only),
-    "MLX's Adamax has no bias correction, PyTorch's has; eps is added after the maximum in MLX and before it in "
-    "PyTorch": (mo.Adamax(1e-3), all_of(to.Adamax, 1e-3)),
+    "MLX's Adamax has no bias correction, PyTorch's has; eps is added after the maximum in MLX and before it "
+    "in PyTorch": (mo.Adamax(1e-3), all_of(to.Adamax, 1e-3)),
     "weight_decay is 0.01 in MLX and 0.1 in PyTorch": (adamw(0.01), all_of(to.AdamW, weight_decay=0.1)),
     "weight decay is decoupled from the gradient in MLX and added to the gradient (L2) in PyTorch": (
         adamw(0.1),
@@ -312,7 +313,8 @@ def test_adafactor_factors_convolutions_over_other_axes():
     assert [(each.names, each.sentence) for each in found] == [
         (
             ("weight",),
-            "for weights other than biases, squares are factored over width and channels in MLX, height and width in PyTorch",
+            "for weights other than biases, squares are factored over width and channels in MLX, height and "
+            "width in PyTorch",
         )
     ]
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from twins.parity.checks import Batch, Halves, both_weights, check_update, trained
+from twins.parity.layer_settings import layer_differences
 from twins.parity.optimizer_settings import BESIDE, Difference, differences
 from twins.parity.optimizers import described, updates
 from twins.parity.optimizers.described import NEUTRAL, Described
@@ -31,10 +32,9 @@ def optimizer(make: Halves, batch: Batch) -> Told | None:
         step = "the second" if parted[0].name == "clipping" else "the first"
         return "the optimizer", f"{departs} in {step} step, though gradients agree", _cause(make, batch)
     found = differences(*make("float32"))
-    if found:
-        told = "; ".join(each.sentence for each in found)
-        return "the optimizer", "the settings of training differ, though two steps do not show it", told
-    return None
+    told = [each.sentence for each in found] + layer_differences(*make("float32"))
+    where = "the optimizer" if found else "the layers"
+    return (where, "settings differ that two steps do not show", "; ".join(told)) if told else None
 
 
 def _moved(make: Halves, batch: Batch) -> Told | None:

@@ -67,12 +67,12 @@ def of_mlx(half: Half) -> Read:
     turned = layouts(half.model)
     read = functools.cache(_read_mlx)
     return {
-        name: read(_chosen(half.optimizer, name, value), value.ndim > 3 and name in turned)
+        name: read(chosen(half.optimizer, name, value), value.ndim > 3 and name in turned)
         for name, value in flat
     }
 
 
-def _chosen(optimizer: Any, name: str, value: mx.array) -> Any:
+def chosen(optimizer: Any, name: str, value: mx.array) -> Any:
     """The optimizer that moves a parameter; a wrapper that is not MLX's own stays, and is not known."""
     while _known(optimizer, (mo.MultiOptimizer,), "update", "apply_gradients"):
         taken = zip(optimizer.optimizers, optimizer.filters, strict=True)
