@@ -21,6 +21,7 @@ import torch  # isort: skip
 from torch import nn as tnn  # isort: skip
 
 ALMOST = 1e-6  # relative
+LISTED = 3  # layers named before the rest is counted
 WRITTEN = 0.02  # relative; a machine epsilon that is written out in a file is 1.19e-7 or 1.2e-7
 GELUS = {"none": "exact", "precise": "tanh", "tanh": "tanh", "fast": "sigmoid"}
 
@@ -61,11 +62,20 @@ KINDS = (
 
 
 def layer_differences(mlx: Half, torch_half: Half) -> list[str]:
-    """One sentence for every setting that differs between layers of one kind under one path."""
-    return list(_told(mlx.model, torch_half.model, mlx.names, torch.finfo(TORCH.dtype(torch_half.dtype)).eps))
+    """One sentence for every way in which layers of one kind under one path differ, with these paths."""
+    machine = torch.finfo(TORCH.dtype(torch_half.dtype)).eps
+    paths: dict[str, list[str]] = {}
+    for path, told in _told(mlx.model, torch_half.model, mlx.names, machine):
+        paths.setdefault(told, []).append(path)
+    return [f"{_listed(found)}: {told}" for told, found in paths.items()]
 
 
-def _told(mlx: mnn.Module, torch_model: tnn.Module, names: Any, machine: float) -> Iterator[str]:
+def _listed(paths: list[str]) -> str:
+    more = f" and {len(paths) - LISTED} more" if len(paths) > LISTED else ""
+    return ", ".join(f"`{path}`" for path in paths[:LISTED]) + more
+
+
+def _told(mlx: mnn.Module, torch_model: tnn.Module, names: Any, machine: float) -> Iterator[tuple[str, str]]:
     known, map_of = dict(mlx.named_modules()), module_names(completed(names, mlx, torch_model))
     for path, theirs in torch_model.named_modules():
         other = renamed(path, map_of)
@@ -77,7 +87,7 @@ def _told(mlx: mnn.Module, torch_model: tnn.Module, names: Any, machine: float) 
             mine, told = read(ours), read_torch(theirs)
             if not _equal(mine, told, machine):
                 told = machine if told is None and word == "eps" else told
-                yield f"`{other}`: {word} is {_value(mine)} in MLX and {_value(told)} in PyTorch"
+                yield other, f"{word} is {_value(mine)} in MLX and {_value(told)} in PyTorch"
 
 
 def _is(module: Any, kinds: tuple[type, ...], method: str) -> bool:
