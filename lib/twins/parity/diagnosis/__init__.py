@@ -10,9 +10,9 @@ import numpy as np
 
 from twins.frameworks import TORCH
 from twins.models import user_model, weights
-from twins.parity import indices
+from twins.parity import indices, settings
 from twins.parity.checks import Batch, Halves
-from twins.parity.diagnosis import divergence, forward, structure, training
+from twins.parity.diagnosis import divergence, forward, optimizer, structure, training
 from twins.parity.diagnosis.calls import record
 from twins.parity.diagnosis.structure import Told
 from twins.training.train import Half
@@ -87,7 +87,14 @@ def _stages(make: Halves, batch: Batch) -> Iterator[Told | None]:
     yield structure.trained(*make("float32"))
     yield training.gradients(make, batch)
     yield from _evaluated(make, batch)
-    yield training.optimizer(make, batch)
+    yield optimizer.optimizer(make, batch)
+    yield _settings(*make("float32"))
+
+
+def _settings(mlx: Half, torch_half: Half) -> Told | None:
+    """Settings that differ in meaning, where no number of a single step shows it."""
+    told = settings.sentences(mlx, torch_half)
+    return ("the settings", "no number of the first steps departs, and settings do", "; ".join(told)) if told else None
 
 
 def _forward(make: Halves, batch: Batch, how: str = "") -> Told | None:
