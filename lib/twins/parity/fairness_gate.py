@@ -21,6 +21,8 @@ from twins.parity.differences import Check, Verdict
 from twins.parity.differences import relative as relative
 from twins.parity.limits import limit as limit_of
 from twins.parity.noise import FLOOR_FACTOR, permuted, relaxed, shaken
+from twins.parity.optimizers.state import check_state
+from twins.parity.settings import check_settings
 from twins.training import train
 from twins.training.train import Half
 
@@ -48,15 +50,19 @@ def _fit(half: Half, batches: Sequence[Batch], compiled: bool) -> list[float]:
         raise NotCompiledError(user_model.one_line(error)) from error
 
 
-def _floor(make: Halves, batches: Sequence[Batch], index: int, reference: Sequence[float]) -> list[float]:
-    """The losses of a half whose weights are shaken, over batches with their rows in another order.
+def _floor(
+    make: Halves, batches: Sequence[Batch], index: int, reference: Sequence[float]
+) -> tuple[Half, list[float]]:
+    """A half whose weights were shaken, trained on batches with their rows in another order, and its losses.
 
     Where another order of rows is another computation (the nodes of one graph), the order stays.
     """
-    found = train.fit(shaken(make("float32")[index], 0), permuted(batches))
-    if abs(found[0] - reference[0]) > SAME * max(1.0, abs(reference[0])):
-        return train.fit(shaken(make("float32")[index], 0), batches)
-    return found
+    for data in (permuted(batches), batches):
+        half = shaken(make("float32")[index], 0)
+        losses = train.fit(half, data)
+        if abs(losses[0] - reference[0]) <= SAME * max(1.0, abs(reference[0])):
+            break
+    return half, losses
 
 
 def check_losses(
@@ -66,21 +72,22 @@ def check_losses(
 
     The floor is PyTorch's; MLX's own is measured, and taken where it is larger, when a check would fail.
     """
-    before, losses, left = checks.both_weights(*make("float32"))[0], {}, {}
+    before, losses, left, ran = checks.both_weights(*make("float32"))[0], {}, {}, {}
     for name, (index, compiled) in _runs(torch_compiled, mlx_compiled).items():
         halves = make("float32")
-        losses[name] = _fit(halves[index], batches, compiled)
+        losses[name], ran[name] = _fit(halves[index], batches, compiled), halves[index]
         left[name] = checks.unmoved(*halves, before, index)
     nowhere, count = left["PyTorch eager"] & left["MLX eager"], len(checks.trained(*halves))
     moved = [checks.check_moved(name, each, nowhere, count) for name, each in left.items()]
     reference = losses["PyTorch eager"]
-    losses["floor"] = _floor(make, batches, 1, reference)
+    again, losses["floor"] = _floor(make, batches, 1, reference)
+    state = check_state(ran["MLX eager"], ran["PyTorch eager"], again)
     floor = _apart(losses["floor"], reference).max()
     found = _loss_checks(losses, floor)
     if not all(check.passed for check in found):
-        own = _floor(make, batches, 0, losses["MLX eager"])
+        own = _floor(make, batches, 0, losses["MLX eager"])[1]
         found = _loss_checks(losses, max(floor, _apart(own, losses["MLX eager"]).max()))
-    return moved + found, losses
+    return [*moved, *found, state], losses
 
 
 def _apart(losses: Sequence[float], reference: Sequence[float]) -> np.ndarray:
@@ -142,7 +149,7 @@ def gate(
     if not names.passed:
         return Verdict(twin, (names,), {})
     exact = check_float64(make, batches) if float64 else []
-    found = [names, check_weights(*halves), checks.check_trained(*halves)]
+    found = [names, check_weights(*halves), checks.check_trained(*halves), check_settings(*halves)]
     found += _at_the_start(make, batches[0], bool(exact))
     more, losses = check_losses(make, batches, torch_compiled, mlx_compiled)
     return Verdict(twin, tuple(found + more + exact), losses)

@@ -94,7 +94,11 @@ def _stages(make: Halves, batch: Batch) -> Iterator[Told | None]:
 def _settings(mlx: Half, torch_half: Half) -> Told | None:
     """Settings that differ in meaning, where no number of a single step shows it."""
     told = settings.sentences(mlx, torch_half)
-    return ("the settings", "no number of the first steps departs, and settings do", "; ".join(told)) if told else None
+    return (
+        ("the settings", "no number of the first steps departs, and settings do", "; ".join(told))
+        if told
+        else None
+    )
 
 
 def _forward(make: Halves, batch: Batch, how: str = "") -> Told | None:
