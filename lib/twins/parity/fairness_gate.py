@@ -13,9 +13,9 @@ from functools import partial
 
 import numpy as np
 
-from twins.frameworks import MLX, on
+from twins.frameworks import MLX
 from twins.models import weights
-from twins.parity import float64_stand_ins
+from twins.parity import float64
 from twins.parity.limits import limit as limit_of
 from twins.training import train
 from twins.training.train import Half
@@ -266,7 +266,7 @@ def check_losses(make: Halves, batches: Sequence[Batch], torch_compiled: bool) -
 
 def check_float64(make: Halves, batches: Sequence[Batch]) -> list[Check]:
     """(g) The same in float64, on the CPU: gradients at step 0, the first losses, and what they leave."""
-    with on("cpu"), float64_stand_ins.convolutions():
+    with float64.stage():
         halves = make("float64")
         gradients = check_gradients(*make("float64"), batches[0], "float64 gradients")
         ours, theirs = (np.array(train.fit(half, batches)) for half in halves)

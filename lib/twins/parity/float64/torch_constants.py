@@ -1,0 +1,99 @@
+"""Float32 constants of PyTorch code as float64 for a while, by a mode that sees every call of PyTorch.
+
+Tensors are made in float64 by default, casts to float32 are casts to float64, and float32 arguments are widened,
+differentiably. What is drawn at random is drawn in float32 first, so that weights are those of float32.
+https://docs.pytorch.org/docs/2.13/torch.overrides.html
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch.optim import optimizer as optimizers
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_map_only
+
+WIDER = {torch.float32: torch.float64, torch.complex64: torch.complex128}
+DRAWN = {"rand", "randn", "rand_like", "randn_like", "normal"}
+FILLED = {"uniform_", "normal_", "exponential_", "cauchy_", "log_normal_"}
+AS_THEY_ARE = {"__get__", "__set__", "backward", "register_hook", "requires_grad_", "retain_grad", "__repr__", "view_dtype"}
+
+
+class Widened(TorchFunctionMode):
+    """The mode; it rests while an optimizer steps, whose own counters are float32 for a reason."""
+
+    resting = False
+
+    def rest(self, *_: object) -> None:
+        """Leave every call as it is from now on."""
+        self.resting = True
+
+    def resume(self, *_: object) -> None:
+        """Widen again."""
+        self.resting = False
+
+    def __torch_function__(self, function: Callable, types: object, args: tuple = (), kwargs: dict | None = None):
+        kwargs, name = kwargs or {}, getattr(function, "__name__", "")
+        if self.resting or name in AS_THEY_ARE:
+            return function(*args, **kwargs)
+        if name == "float":
+            return args[0].double(**kwargs)
+        if name in FILLED or getattr(function, "__module__", "") == "torch.nn.init":
+            return _filled(function, args, kwargs)
+        if name in DRAWN:
+            return _drawn(function, args, kwargs)
+        changes = "out" in kwargs or name.startswith("__i") or (name.endswith("_") and not name.endswith("__"))
+        kept = 1 if args and (changes or name == "__setitem__") else 0
+        widened = tree_map_only((torch.Tensor, torch.dtype), _wide, (args[kept:], kwargs))
+        return function(*args[:kept], *widened[0], **widened[1])
+
+
+def _wide(value: torch.Tensor | torch.dtype) -> torch.Tensor | torch.dtype:
+    """A float32 tensor or type as float64, a complex64 one as complex128, all else as it is."""
+    if isinstance(value, torch.dtype):
+        return WIDER.get(value, value)
+    return value.to(WIDER[value.dtype]) if value.dtype in WIDER else value
+
+
+def _drawn(function: Callable, args: tuple, kwargs: dict) -> torch.Tensor:
+    """Random numbers of float32, as float64."""
+    args, kwargs = tree_map_only(torch.Tensor, _narrow, (args, kwargs))
+    if function is not torch.normal and kwargs.get("dtype") in (None, torch.float64):
+        kwargs = kwargs | {"dtype": torch.float32}
+    tracked = kwargs.pop("requires_grad", False)
+    made = _wide(function(*args, **kwargs))
+    return made.requires_grad_() if tracked else made
+
+
+def _narrow(value: torch.Tensor) -> torch.Tensor:
+    return value.float() if value.dtype == torch.float64 else value
+
+
+def _filled(function: Callable, args: tuple, kwargs: dict) -> torch.Tensor:
+    """A tensor filled in place with numbers of float32."""
+    tensor = args[0] if args else kwargs["tensor"]
+    if tensor.dtype != torch.float64:
+        return function(*args, **kwargs)
+    with torch.no_grad():
+        narrow = tensor.detach().float()
+        function(narrow, *args[1:], **{k: v for k, v in kwargs.items() if k != "tensor"})
+        tensor.copy_(narrow)
+    return tensor
+
+
+@contextmanager
+def widened() -> Iterator[None]:
+    """Float32 constants of PyTorch code are float64 for a while; what a file compiles runs eagerly."""
+    before, mode = torch.get_default_dtype(), Widened()
+    hooks = [
+        optimizers.register_optimizer_step_pre_hook(mode.rest),
+        optimizers.register_optimizer_step_post_hook(mode.resume),
+    ]
+    torch.set_default_dtype(torch.float64)
+    try:
+        with torch.compiler.set_stance("force_eager"), mode:
+            yield
+    finally:
+        torch.set_default_dtype(before)
+        for hook in hooks:
+            hook.remove()
