@@ -17,8 +17,6 @@ import mlx.core as mx  # isort: skip  (after frameworks: the BLAS)
 OWN_ERFINV, OWN_LOG2, OWN_LOG10, OWN_ROUND, OWN_TAN = mx.erfinv, mx.log2, mx.log10, mx.round, mx.tan
 OWN_NAN_TO_NUM = mx.nan_to_num
 FAR = 6.0  # erf is 1 from here on: 1 - erf(6) is 2e-17
-MIDDLE = math.sqrt(FAR)  # (a - MIDDLE) / (a + MIDDLE) maps [1, FAR] to plus and minus REACH
-REACH = (FAR - MIDDLE) / (FAR + MIDDLE)
 
 
 def differentiable(forward: Callable, slope: Callable) -> Callable:
@@ -28,9 +26,7 @@ def differentiable(forward: Callable, slope: Callable) -> Callable:
     return made
 
 
-def exp(x: mx.array) -> mx.array:
-    """e to the x, as a power."""
-    return mx.power(math.e, x)
+exp = differentiable(lambda x: mx.power(math.e, x), lambda _, output: output)
 
 
 def _sine(x: mx.array) -> mx.array:
@@ -100,26 +96,19 @@ def _at(coefficients: list[float], x: mx.array) -> mx.array:
     return value
 
 
-def _near(u: float) -> float:
-    """erf(a) / a, where u = 2 a^2 - 1."""
-    a = math.sqrt((u + 1) / 2)
-    return math.erf(a) / a
-
-
 def _tail(u: float) -> float:
-    """(1 - erf(a)) e^(a^2), where u is a in the map to [-1, 1]."""
-    a = MIDDLE * (1 + REACH * u) / (1 - REACH * u)
+    """(1 - erf(a)) e^(a^2) where u = 2 - 9 / (a + 3), which maps [0, FAR] to [-1, 1]."""
+    a = 9 / (2 - u) - 3
     return math.erfc(a) * math.exp(a * a)
 
 
-NEAR, TAIL = _fitted(_near, 14), _fitted(_tail, 18)
+TAIL = _fitted(_tail, 17)  # with this degree erf is 4e-15 off at most, with 13 or 22 it is 5e-14 and 1e-14
 
 
 def _erf(x: mx.array) -> mx.array:
     a = mx.minimum(mx.abs(x), FAR)
-    square = a * a
-    far = 1 - exp(-square) * _at(TAIL, (a - MIDDLE) / (a + MIDDLE) * (1 / REACH))
-    return mx.where(a < 1, x * _at(NEAR, 2 * square - 1), mx.where(x < 0, -far, far))
+    far = 1 - exp(-a * a) * _at(TAIL, 2 - 9 / (a + 3))
+    return mx.where(x < 0, -far, far)
 
 
 erf = differentiable(_erf, lambda x, _: 2 / math.sqrt(math.pi) * exp(-x * x))

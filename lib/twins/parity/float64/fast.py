@@ -14,17 +14,35 @@ import mlx.core as mx  # isort: skip  (after frameworks: the BLAS)
 LOWEST = -1e300  # of a score that a boolean mask hides: a row that is wholly hidden stays finite
 
 
+@mx.custom_function
+def _divided(x: mx.array, eps: mx.array) -> tuple[mx.array, mx.array]:
+    """x over the root of the mean square of its last axis plus eps, and one over that root."""
+    inverse = mx.rsqrt(mx.mean(mx.square(x), axis=-1, keepdims=True) + eps)
+    return x * inverse, inverse
+
+
+@_divided.vjp
+def _divided_gradient(arrays: tuple, cotangents: tuple, outputs: tuple) -> tuple[mx.array, mx.array]:
+    """The gradient of x; callers use the first output alone, and eps is a constant."""
+    made, inverse = outputs
+    given = cotangents[0]
+    return inverse * (given - made * mx.mean(given * made, axis=-1, keepdims=True)), mx.zeros_like(arrays[1])
+
+
+def _over_root(x: mx.array, eps: float) -> mx.array:
+    return _divided(x, mx.array(eps, dtype=mx.float64))[0]
+
+
 def layer_norm(x: mx.array, weight: mx.array | None, bias: mx.array | None, eps: float) -> mx.array:
     """The last axis to mean 0 and variance 1, then scaled and moved where there is a weight or a bias."""
-    centred = x - mx.mean(x, axis=-1, keepdims=True)
-    made = centred * mx.rsqrt(mx.mean(mx.square(centred), axis=-1, keepdims=True) + eps)
+    made = _over_root(x - mx.mean(x, axis=-1, keepdims=True), eps)
     made = made if weight is None else made * weight
     return made if bias is None else made + bias
 
 
 def rms_norm(x: mx.array, weight: mx.array | None, eps: float) -> mx.array:
     """The last axis over the root of its mean square, then scaled where there is a weight."""
-    made = x * mx.rsqrt(mx.mean(mx.square(x), axis=-1, keepdims=True) + eps)
+    made = _over_root(x, eps)
     return made if weight is None else made * weight
 
 

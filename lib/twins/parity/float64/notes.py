@@ -3,14 +3,14 @@
 What MLX's CPU back end has in float64: https://ml-explore.github.io/mlx/build/html/python/data_types.html
 """
 
+import os
 import re
 import sysconfig
 import traceback
 from pathlib import Path
 
-LIBRARIES = tuple(
-    {str(Path(found).resolve()) for found in sysconfig.get_paths().values()} | {str(Path(__file__).parents[2])}
-)
+INSTALLED = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+LIBRARIES = tuple({*INSTALLED, *map(os.path.realpath, INSTALLED), str(Path(__file__).parents[3])})
 LIMIT = re.compile(r"float64|unsupported (data )?type|not (yet )?support", re.IGNORECASE)
 NAMED = re.compile(r"\[(?:Primitive::)?(\w+)[^\]]*\]")
 FAULTS = (  # what a file may raise when it meets float64; Python's other errors are no one's mistake
@@ -44,7 +44,7 @@ def unchecked(error: Exception) -> str:
 
 def is_own(file: str | None) -> bool:
     """Whether a source file is the reader's: neither of Python, nor of an installed package, nor of twins."""
-    return bool(file) and not file.startswith("<") and not str(Path(file).resolve()).startswith(LIBRARIES)
+    return bool(file) and not file.startswith(("<", *LIBRARIES))
 
 
 def _line(error: Exception) -> str:

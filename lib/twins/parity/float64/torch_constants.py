@@ -11,7 +11,6 @@ from contextlib import contextmanager
 import torch
 from torch.optim import optimizer as optimizers
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_map_only
 
 WIDER = {torch.float32: torch.float64, torch.complex64: torch.complex128}
 DRAWN = {"rand", "randn", "rand_like", "randn_like", "normal"}
@@ -44,29 +43,33 @@ class Widened(TorchFunctionMode):
             return _drawn(function, args, kwargs)
         changes = "out" in kwargs or name.startswith("__i") or (name.endswith("_") and not name.endswith("__"))
         kept = 1 if args and (changes or name == "__setitem__") else 0
-        widened = tree_map_only((torch.Tensor, torch.dtype), _wide, (args[kept:], kwargs))
-        return function(*args[:kept], *widened[0], **widened[1])
+        return function(*args[:kept], *map(_wide, args[kept:]), **{k: _wide(v) for k, v in kwargs.items()})
 
 
-def _wide(value: torch.Tensor | torch.dtype) -> torch.Tensor | torch.dtype:
-    """A float32 tensor or type as float64, a complex64 one as complex128, all else as it is."""
+def _wide(value: object) -> object:
+    """A float32 tensor or type as float64, a complex64 one as complex128, also in lists; all else as it is."""
+    if isinstance(value, torch.Tensor):
+        return value.to(WIDER[value.dtype]) if value.dtype in WIDER else value
     if isinstance(value, torch.dtype):
         return WIDER.get(value, value)
-    return value.to(WIDER[value.dtype]) if value.dtype in WIDER else value
+    if type(value) in (list, tuple):
+        return type(value)(map(_wide, value))
+    return value
 
 
 def _drawn(function: Callable, args: tuple, kwargs: dict) -> torch.Tensor:
     """Random numbers of float32, as float64."""
-    args, kwargs = tree_map_only(torch.Tensor, _narrow, (args, kwargs))
-    if function is not torch.normal and kwargs.get("dtype") in (None, torch.float64):
+    args, kwargs = tuple(map(_narrow, args)), {k: _narrow(v) for k, v in kwargs.items()}
+    if function is not torch.normal and kwargs.get("dtype") is None:
         kwargs = kwargs | {"dtype": torch.float32}
     tracked = kwargs.pop("requires_grad", False)
     made = _wide(function(*args, **kwargs))
     return made.requires_grad_() if tracked else made
 
 
-def _narrow(value: torch.Tensor) -> torch.Tensor:
-    return value.float() if value.dtype == torch.float64 else value
+def _narrow(value: object) -> object:
+    double = isinstance(value, torch.Tensor) and value.dtype == torch.float64
+    return value.float() if double else value  # type: ignore[attr-defined]
 
 
 def _filled(function: Callable, args: tuple, kwargs: dict) -> torch.Tensor:
