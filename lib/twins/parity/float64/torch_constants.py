@@ -24,16 +24,20 @@ class Widened(TorchFunctionMode):
     resting = False
 
     def rest(self, *_: object) -> None:
-        """Leave every call as it is from now on."""
-        self.resting = True
+        """Leave the stack of modes until `resume`."""
+        if not self.resting:
+            self.resting = True
+            self.__exit__(None, None, None)
 
     def resume(self, *_: object) -> None:
         """Widen again."""
-        self.resting = False
+        if self.resting:
+            self.__enter__()
+            self.resting = False
 
     def __torch_function__(self, function: Callable, types: object, args: tuple = (), kwargs: dict | None = None):
         kwargs, name = kwargs or {}, getattr(function, "__name__", "")
-        if self.resting or name in AS_THEY_ARE:
+        if name in AS_THEY_ARE:
             return function(*args, **kwargs)
         if name == "float":
             return args[0].double(**kwargs)
@@ -95,7 +99,10 @@ def widened() -> Iterator[None]:
     torch.set_default_dtype(torch.float64)
     try:
         with torch.compiler.set_stance("force_eager"), mode:
-            yield
+            try:
+                yield
+            finally:
+                mode.resume()  # a step that raised left it at rest
     finally:
         torch.set_default_dtype(before)
         for hook in hooks:
