@@ -11,6 +11,7 @@ from functools import partial
 from twins import frameworks as frameworks
 
 import mlx.core as mx  # isort: skip  (after frameworks: the BLAS)
+from mlx.optimizers import Optimizer  # isort: skip
 
 OWN = mx.array
 ASTYPE = mx.array.astype
@@ -100,6 +101,26 @@ def _operator(own: Callable, divides: bool) -> Callable:
     return operate
 
 
+def _resting(own: Callable) -> Callable:
+    """A method during which the operators are MLX's own: an optimizer has hundreds of them in a step."""
+    plain = {name: getattr(OWN, name) for name in OPERATORS}
+
+    def method(*arguments: object, **named: object) -> object:
+        during = {name: getattr(OWN, name) for name in OPERATORS}
+        _set(plain)
+        try:
+            return own(*arguments, **named)
+        finally:
+            _set(during)
+
+    return method
+
+
+def _set(operators: dict[str, Callable]) -> None:
+    for name, operator in operators.items():
+        setattr(OWN, name, operator)
+
+
 def _pair(own: Callable, divides: bool, a: object, b: object, **named: object) -> mx.array:
     return own(_meets(a, b, divides), _meets(b, a, divides))
 
@@ -125,6 +146,7 @@ def replacements() -> Iterator[tuple[object, str, object]]:
         yield mx, name, partial(_factory, getattr(mx, name))
     for name in OPERATORS:
         yield OWN, name, _operator(getattr(OWN, name), "div" in name)
+    yield Optimizer, "apply_gradients", _resting(Optimizer.apply_gradients)
     for name in PAIRS:
         yield mx, name, partial(_pair, getattr(mx, name), name == "divide")
     for name in FLOATING + SUMMING:

@@ -5,6 +5,7 @@ differentiably. What is drawn at random is drawn in float32 first, so that weigh
 https://docs.pytorch.org/docs/2.13/torch.overrides.html
 """
 
+import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -13,9 +14,12 @@ from torch.optim import optimizer as optimizers
 from torch.overrides import TorchFunctionMode
 
 WIDER = {torch.float32: torch.float64, torch.complex64: torch.complex128}
-DRAWN = {"rand", "randn", "rand_like", "randn_like", "normal"}
-FILLED = {"uniform_", "normal_", "exponential_", "cauchy_", "log_normal_"}
-AS_THEY_ARE = {"__get__", "__set__", "backward", "register_hook", "requires_grad_", "retain_grad", "__repr__", "view_dtype"}
+KINDS = {
+    "plain": "__get__ __set__ backward register_hook requires_grad_ retain_grad __repr__ _set_grad_enabled".split(),
+    "float": ["float"],
+    "filled": "uniform_ normal_ exponential_ cauchy_ log_normal_".split(),
+    "drawn": "rand randn rand_like randn_like normal".split(),
+}
 
 
 class Widened(TorchFunctionMode):
@@ -35,19 +39,41 @@ class Widened(TorchFunctionMode):
             self.__enter__()
             self.resting = False
 
+    def resting_in(self, function: Callable) -> Callable:
+        """The function, during which the mode is left: it asks for every gradient, which needs no widening."""
+
+        def plain(*arguments: object, **named: object) -> object:
+            self.rest()
+            try:
+                return function(*arguments, **named)
+            finally:
+                self.resume()
+
+        return plain
+
     def __torch_function__(self, function: Callable, types: object, args: tuple = (), kwargs: dict | None = None):
-        kwargs, name = kwargs or {}, getattr(function, "__name__", "")
-        if name in AS_THEY_ARE:
-            return function(*args, **kwargs)
-        if name == "float":
+        kind = _kind(getattr(function, "__name__", ""))
+        if kind == "plain":
+            return function(*args, **kwargs or {})
+        kwargs = kwargs or {}
+        if kind == "float":
             return args[0].double(**kwargs)
-        if name in FILLED or getattr(function, "__module__", "") == "torch.nn.init":
+        if kind == "filled" or (kind == "changing" and getattr(function, "__module__", "") == "torch.nn.init"):
             return _filled(function, args, kwargs)
-        if name in DRAWN:
+        if kind == "drawn":
             return _drawn(function, args, kwargs)
-        changes = "out" in kwargs or name.startswith("__i") or (name.endswith("_") and not name.endswith("__"))
-        kept = 1 if args and (changes or name == "__setitem__") else 0
+        kept = 1 if args and (kind == "changing" or "out" in kwargs) else 0
         return function(*args[:kept], *map(_wide, args[kept:]), **{k: _wide(v) for k, v in kwargs.items()})
+
+
+@functools.cache
+def _kind(name: str) -> str:
+    """What is done with a call, by the function's name; "changing" is one that changes its first argument."""
+    found = [kind for kind, names in KINDS.items() if name in names]
+    if found:
+        return found[0]
+    inner = name.startswith("__i") or name == "__setitem__"
+    return "changing" if inner or (name.endswith("_") and not name.endswith("__")) else "widened"
 
 
 def _wide(value: object) -> object:
@@ -92,11 +118,15 @@ def _filled(function: Callable, args: tuple, kwargs: dict) -> torch.Tensor:
 def widened() -> Iterator[None]:
     """Float32 constants of PyTorch code are float64 for a while; what a file compiles runs eagerly."""
     before, mode = torch.get_default_dtype(), Widened()
+    own = [(torch.optim.Optimizer, "zero_grad"), (torch.nn.utils, "clip_grad_norm_")]
+    found = [(owner, name, getattr(owner, name)) for owner, name in own]
     hooks = [
         optimizers.register_optimizer_step_pre_hook(mode.rest),
         optimizers.register_optimizer_step_post_hook(mode.resume),
     ]
     torch.set_default_dtype(torch.float64)
+    for owner, name, function in found:
+        setattr(owner, name, mode.resting_in(function))
     try:
         with torch.compiler.set_stance("force_eager"), mode:
             try:
@@ -105,5 +135,7 @@ def widened() -> Iterator[None]:
                 mode.resume()  # a step that raised left it at rest
     finally:
         torch.set_default_dtype(before)
+        for owner, name, function in found:
+            setattr(owner, name, function)
         for hook in hooks:
             hook.remove()
