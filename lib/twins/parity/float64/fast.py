@@ -23,10 +23,11 @@ def _divided(x: mx.array, eps: mx.array) -> tuple[mx.array, mx.array]:
 
 @_divided.vjp
 def _divided_gradient(arrays: tuple, cotangents: tuple, outputs: tuple) -> tuple[mx.array, mx.array]:
-    """The gradient of x; callers use the first output alone, and eps is a constant."""
+    """The gradient of x; the second output is used by second derivatives alone, and eps is a constant."""
     made, inverse = outputs
-    given = cotangents[0]
-    return inverse * (given - made * mx.mean(given * made, axis=-1, keepdims=True)), mx.zeros_like(arrays[1])
+    given, of_inverse = cotangents
+    along = mx.mean(given * made, axis=-1, keepdims=True) + of_inverse * inverse / made.shape[-1]
+    return inverse * (given - made * along), mx.zeros_like(arrays[1])
 
 
 def _over_root(x: mx.array, eps: float) -> mx.array:

@@ -33,10 +33,11 @@ def is_array(value: object) -> bool:
 
 
 def wide(value: object, whole: bool = False) -> object:
-    """A float32 array as float64, and with `whole` also integers and booleans; all else as it is."""
-    if isinstance(value, OWN) and (value.dtype == NARROW or (whole and value.dtype in WHOLE)):
-        return ASTYPE(value, WIDE)
-    return value
+    """A float32 array as float64, and with `whole` also integers, booleans and numbers; all else as it is."""
+    if isinstance(value, OWN):
+        narrow = value.dtype == NARROW or (whole and value.dtype in WHOLE)
+        return ASTYPE(value, WIDE) if narrow else value
+    return OWN(value, WIDE) if whole and isinstance(value, (int, float)) else value
 
 
 def _widened(dtype: object) -> object:

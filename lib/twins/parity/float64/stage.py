@@ -5,22 +5,21 @@ too; what MLX compiles runs eagerly, or it would hold what it traced before.
 """
 
 import os
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 
 from twins.frameworks import on
-from twins.parity.float64 import convolutions, elementwise, fast, mlx_constants, sums, torch_constants
+from twins.parity.float64 import convolutions, elementwise, fast, mlx_constants, own_modules, sums, torch_constants
 from twins.parity.float64.mlx_constants import OWN, WIDE, is_array, wide
-from twins.parity.float64.notes import NotInFloat64, is_own
+from twins.parity.float64.notes import NotInFloat64
 
 import mlx.core as mx  # isort: skip  (after frameworks: the BLAS)
 
 STAND_INS: dict[object, dict[str, Callable]] = {
     mx: {
         **{name: getattr(elementwise, name) for name in "exp sin cos tan log2 log10 sigmoid erf erfinv".split()},
-        **{name: getattr(sums, name) for name in ("softmax", "logsumexp", "logcumsumexp", "addmm")},
+        **{name: getattr(sums, name) for name in ("softmax", "logsumexp", "logcumsumexp", "addmm", "gather_mm")},
         **{f"conv{n}d": convolutions.convolve for n in (1, 2, 3)},
         **{f"conv_transpose{n}d": convolutions.transposed for n in (1, 2, 3)},
         "logaddexp": elementwise.logaddexp,
@@ -34,7 +33,7 @@ STAND_INS: dict[object, dict[str, Callable]] = {
     },
 }
 LACKING: dict[object, list[str]] = {
-    mx: "quantize dequantize quantized_matmul gather_qmm qqmm gather_qqmm hadamard_transform".split(),
+    mx: "quantize dequantize quantized_matmul gather_qmm qqmm gather_qqmm hadamard_transform block_masked_mm".split(),
     mx.fft: "fft ifft rfft irfft fft2 ifft2 rfft2 irfft2 fftn ifftn rfftn irfftn stft istft".split(),
 }
 FLOATS = (mx.float32, mx.float64, mx.complex64)
@@ -76,18 +75,11 @@ def _methods(replaced: list[tuple[object, str, object]]) -> Iterator[tuple[objec
             yield OWN, name, _method(function)
 
 
-def _imported(swaps: dict[int, object]) -> Iterator[tuple[object, str, object]]:
-    """The names by which modules of the reader's hold what is replaced: `from mlx.core import exp`."""
-    for module in list(sys.modules.values()):
-        if is_own(getattr(module, "__file__", None)):
-            yield from ((module, k, swaps[id(v)]) for k, v in list(vars(module).items()) if id(v) in swaps)
-
-
 @contextmanager
 def _installed() -> Iterator[None]:
     replaced = list(_replacements())
     swaps = {id(getattr(owner, name)): new for owner, name, new in replaced if owner is not OWN}
-    found = [*replaced, *_methods(replaced), *_imported(swaps)]
+    found = [*replaced, *_methods(replaced), *own_modules.imported(swaps)]
     own = [(owner, name, getattr(owner, name)) for owner, name, _ in found]
     for owner, name, new in found:
         setattr(owner, name, new)
@@ -115,6 +107,6 @@ def stage() -> Iterator[None]:
     Errors: NotInFloat64 where MLX has no float64 and there is no stand-in; notes.unchecked tells any error.
     """
     with ExitStack() as stack:
-        for each in (on("cpu"), _uncompiled(), _installed(), torch_constants.widened()):
+        for each in (on("cpu"), _uncompiled(), own_modules.kept(), _installed(), torch_constants.widened()):
             stack.enter_context(each)
         yield

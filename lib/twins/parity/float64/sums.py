@@ -1,6 +1,7 @@
-"""Softmax, logarithms of sums of exponentials and scaled products, in float64 from their definitions.
+"""Softmax, logarithms of sums of exponentials, scaled and gathered products, in float64 from their definitions.
 
-MLX 0.32.4 computes them with an exponential made for float32 (up to 4e-8 off), and rounds the factors of addmm.
+MLX 0.32.4 computes the first with an exponential made for float32 (up to 4e-8 off), rounds the factors of addmm
+and refuses gather_mm.
 """
 
 from collections.abc import Sequence
@@ -44,3 +45,19 @@ def logcumsumexp(x: mx.array, axis: int | None = None, *, reverse: bool = False,
 def addmm(c: mx.array, a: mx.array, b: mx.array, alpha: float = 1.0, beta: float = 1.0) -> mx.array:
     """beta c + alpha a b."""
     return OWN_ADDMM(c, a, b) if alpha == beta == 1 else beta * c + alpha * (a @ b)
+
+
+def gather_mm(
+    a: mx.array,
+    b: mx.array,
+    lhs_indices: mx.array | None = None,
+    rhs_indices: mx.array | None = None,
+    *,
+    sorted_indices: bool = False,
+) -> mx.array:
+    """Products of chosen matrices: of a (..., M, K) and b (..., K, N), by their places among all there are."""
+
+    def chosen(x: mx.array, places: mx.array | None) -> mx.array:
+        return x if places is None else x.reshape(-1, *x.shape[-2:])[places]
+
+    return chosen(a, lhs_indices) @ chosen(b, rhs_indices)
