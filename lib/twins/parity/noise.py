@@ -11,9 +11,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from twins.frameworks import MLX, on
+from twins.frameworks import MLX
 from twins.models import weights
-from twins.parity import float64_stand_ins
+from twins.parity import float64
 from twins.parity.checks import (
     ZERO_GRADIENT,
     Batch,
@@ -83,7 +83,7 @@ def by_float64(make: Halves, batch: Batch) -> dict[str, float]:
     largest: dict[str, float] = {}
     for index in (0, 1):
         low = make("float32")[index]
-        with on("cpu"), float64_stand_ins.convolutions():
+        with float64.stage():
             for check in _checks(low, make("float64")[index], batch):
                 largest[check.name] = max(check.value, largest.get(check.name, 0.0))
     return largest
@@ -119,7 +119,7 @@ def gradients(make: Halves, batch: Batch, exact: bool = True) -> Check:
     """
     low = gradient_pairs(*make("float32"), batch)
     if exact:
-        with on("cpu"), float64_stand_ins.convolutions():
+        with float64.stage():
             high = gradient_pairs(*make("float64"), batch)
     else:
         high = gradient_pairs(*make("float32"), permuted([batch])[0])

@@ -107,9 +107,9 @@ def _compiled(study: Study, judge: Callable[..., Verdict], torch_compiled: bool)
 
 
 def explained(study: Study, verdict: Gate, batches: Batches) -> str:
-    """Where the halves of a twin first differ, and the likely cause; empty when it passed its gate."""
+    """Where the halves of a twin first differ, and the likely cause; when it passed, what was not checked."""
     if verdict.passed:
-        return ""
+        return " ".join(f"{note[0].upper()}{note[1:]}." for note in verdict.notes)
     failed = {check["name"]: check.get("where", "") for check in verdict.checks if not check["passed"]}
     make = study.halves if "names" not in failed else lambda dtype: study.apart()
     found = diagnosis.diagnose(make, batches[0]) or diagnosis.refused(make, batches)
