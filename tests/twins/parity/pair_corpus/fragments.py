@@ -34,7 +34,9 @@ def mlx_loss(model, x, y): return mnn.losses.mse_loss(model(x), y, reduction="me
 def torch_loss(model, x, y): return F.mse_loss(model(x), y)
 """
 
-IMAGE_TO_IMAGE = MADE + CHANNELS_FIRST + RESTORED  # the PyTorch half gives channels last, as the target has them
+IMAGE_TO_IMAGE = (
+    MADE + CHANNELS_FIRST + RESTORED
+)  # the PyTorch half gives channels last, as the target has them
 
 VECTORS = """
 def batch(rng, size):
