@@ -128,7 +128,17 @@ def batch(rng, size):
 """
 )
 
-GROUPED = """
+TURNED = """def turned(x, base=10000.0, scale=1.0, start=0):
+    length, width = x.shape[-2:]
+    frequencies = base ** (-torch.arange(0, width, 2, dtype=x.dtype) / width)
+    angles = torch.outer(scale * torch.arange(start, start + length, dtype=x.dtype), frequencies)
+    cos, sin = angles.cos(), angles.sin()
+    a, b = x.chunk(2, dim=-1)
+    return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1)
+"""
+
+GROUPED = (
+    """
 C, H, D = 16, 4, 4  # two heads of keys and values
 class M(mnn.Module):
     def __init__(s):
@@ -142,14 +152,9 @@ class M(mnn.Module):
         q, k = s.turn(q), s.turn(k)
         y = mx.fast.scaled_dot_product_attention(q, k, v, scale=D**-0.5, mask="causal")
         return s.o(y.transpose(0, 2, 1, 3).reshape(B, L, C))
-def turned(x, base=10000.0, scale=1.0, start=0):
-    length, width = x.shape[-2:]
-    frequencies = base ** (-torch.arange(0, width, 2, dtype=x.dtype) / width)
-    angles = torch.outer(scale * torch.arange(start, start + length, dtype=x.dtype), frequencies)
-    cos, sin = angles.cos(), angles.sin()
-    a, b = x.chunk(2, dim=-1)
-    return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1)
-class T(tnn.Module):
+"""
+    + TURNED
+    + """class T(tnn.Module):
     def __init__(s):
         super().__init__()
         s.t = tnn.Embedding(16, C); s.q = tnn.Linear(C, C); s.k = tnn.Linear(C, 2 * D, bias=False)
@@ -184,6 +189,7 @@ class T(tnn.Module):
 - turned(q), turned(k)
 + turned(q, scale=-1.0), turned(k)
 """
+)
 
 PACKED = """
 C, H = 16, 2
