@@ -215,9 +215,82 @@ def torch_loss(m, ids, real, known, y): return F.cross_entropy(m(ids, real, know
 + def batch(rng
 """
 
+DENSE_EXPERTS = """
+class M(mnn.Module):
+    def __init__(s):
+        super().__init__()
+        s.t = mnn.Embedding(16, 12); s.gate = mnn.Linear(12, 4)
+        s.e = mnn.Linear(12, 48); s.o = mnn.Linear(12, 16)
+    def __call__(s, ids):
+        x = s.t(ids)
+        made = mnn.silu(s.e(x)).reshape(*x.shape[:2], 4, 12)
+        return s.o((mx.softmax(s.gate(x), axis=-1)[..., None] * made).sum(axis=2))
+class T(tnn.Module):
+    def __init__(s):
+        super().__init__()
+        s.t = tnn.Embedding(16, 12); s.gate = tnn.Linear(12, 4); s.o = tnn.Linear(12, 16)
+        s.e = tnn.ModuleList([tnn.Linear(12, 12) for _ in range(4)])
+    def forward(s, ids):
+        x = s.t(ids)
+        shares = s.gate(x).softmax(dim=-1).unbind(-1)
+        return s.o(sum(share[..., None] * F.silu(e(x)) for share, e in zip(shares, s.e)))
+NAMES = {tuple(f"e.{i}.{kind}" for i in range(4)): f"e.{kind}" for kind in ("weight", "bias")}
+= experts in another order in NAMES | names|order|expert
+- for i in range(4)): f
++ for i in (1, 0, 2, 3)): f
+= shares over positions in PyTorch | softmax.*(axis|dim|position)
+- softmax(dim=-1)
++ softmax(dim=1)
+= shares by sigmoids in PyTorch | sigmoid|softmax
+- s.gate(x).softmax(dim=-1)
++ s.gate(x).sigmoid()
+= experts count the other way in PyTorch | order|expert|revers|flip
+- zip(shares, s.e)
++ zip(shares, reversed(s.e))
+"""
+
+TWO_EXPERTS = """
+class M(mnn.Module):
+    def __init__(s):
+        super().__init__()
+        s.t = mnn.Embedding(16, 12); s.gate = mnn.Linear(12, 4, bias=False); s.o = mnn.Linear(12, 16)
+        s.e = [mnn.Linear(12, 12) for _ in range(4)]
+    def __call__(s, ids):
+        x = s.t(ids)
+        scores = s.gate(x)
+        best = mx.stop_gradient(mx.argpartition(-scores, 1, axis=-1)[..., :2])
+        shares = mx.softmax(mx.take_along_axis(scores, best, axis=-1), axis=-1)
+        made = mx.take_along_axis(mx.stack([mnn.gelu(e(x)) for e in s.e], axis=2), best[..., None], axis=2)
+        return s.o((shares[..., None] * made).sum(axis=2))
+class T(tnn.Module):
+    def __init__(s):
+        super().__init__()
+        s.t = tnn.Embedding(16, 12); s.gate = tnn.Linear(12, 4, bias=False); s.o = tnn.Linear(12, 16)
+        s.e = tnn.ModuleList([tnn.Linear(12, 12) for _ in range(4)])
+    def forward(s, ids):
+        x = s.t(ids)
+        scores, best = s.gate(x).topk(2, dim=-1)
+        shares = torch.zeros_like(s.gate(x)).scatter(-1, best, scores.softmax(-1))
+        return s.o(sum(shares[..., i, None] * F.gelu(e(x)) for i, e in enumerate(s.e)))
+= only the best expert in PyTorch | top|expert|number of|\\bk\\b
+- topk(2,
++ topk(1,
+= shares of the best are not made to sum to one in MLX | normali|sum to|softmax
+- shares = mx.softmax(mx.take_along_axis(scores, best, axis=-1), axis=-1)
++ shares = mx.take_along_axis(mx.softmax(scores, axis=-1), best, axis=-1)
+= the worst experts in PyTorch | largest|smallest|worst|sign|order
+- topk(2, dim=-1)
++ topk(2, dim=-1, largest=False)
+= the graph is cut at the shares in PyTorch | detach|cut|stop_gradient
+- scores.softmax(-1))
++ scores.softmax(-1).detach())
+"""
+
 PAIRS = (
     pair("MultiHeadAttention with a padding mask", LAYER, PADDED),
     pair("TransformerEncoder", STACK, TOKENS),
     pair("encoder with the mean of real positions", POOLED, PADDED),
     pair("decoder that attends to padded memory", CROSS, TAIL),
+    pair("four experts, each with its share", DENSE_EXPERTS, TOKENS),
+    pair("the two best of four experts", TWO_EXPERTS, TOKENS),
 )
