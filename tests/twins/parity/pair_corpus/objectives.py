@@ -69,11 +69,6 @@ def torch_loss(m, one, two, weight):
 = temperature fixed in PyTorch | detach|cut|heat|gradient
 - s.heat.exp()
 + s.heat.detach().exp()
-= the loss not halved in MLX | times|2
-- each).mean() / 2
-- def torch_loss
-+ each).mean()
-+ def torch_loss
 = weights of pairs left out in PyTorch | weight
 - each = sum(F
 + weight = 1; each = sum(F
@@ -128,9 +123,6 @@ def torch_loss(m, good, bad, margin):
 = the token itself is scored in PyTorch | shift|off by one|next|position
 - found.gather(-1, ids[:, 1:, None])
 + found.gather(-1, ids[:, :-1, None])
-= softmax of the wrong axis in PyTorch | softmax.*(axis|dim)
-- log_softmax(-1)
-+ log_softmax(1)
 = the loss is the sum in MLX | sum|times|mean
 - - margin).mean()
 - def torch_loss
@@ -241,9 +233,6 @@ def torch_loss(m, one, two): return -F.cosine_similarity(m(one), m.seen(two).det
 = products instead of cosines in PyTorch | cosine|norm
 - F.cosine_similarity(m(one), m.seen(two).detach(), dim=-1)
 + (m(one) * m.seen(two).detach()).sum(-1)
-= the sign is missing in MLX | sign|minus|-1|times
-- return -mnn.losses
-+ return mnn.losses
 """
 
 MASKED = """
@@ -291,9 +280,6 @@ def torch_loss(m, ids, kept, y): return F.huber_loss(m(ids, kept).squeeze(-1), y
 = every value minus every target in MLX | broadcast
 - m(ids, kept).squeeze(-1), y, reduction
 + m(ids, kept), y, reduction
-= squares instead of Huber's loss in PyTorch | huber|square|mse
-- F.huber_loss
-+ 0.5 * F.mse_loss
 = another bend of Huber's loss in MLX | delta|huber
 - y, reduction="mean")
 - def torch
