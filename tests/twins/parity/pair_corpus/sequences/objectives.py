@@ -5,7 +5,7 @@ Preferences: Rafailov et al. 2023 (https://arxiv.org/abs/2305.18290); distillati
 """
 
 from pair_corpus.fragments import pair
-from pair_corpus.recurrent_layers import TAIL
+from pair_corpus.sequences.recurrent_layers import TAIL
 
 BAG = (
     TAIL

@@ -5,7 +5,7 @@ https://docs.pytorch.org/docs/2.13/optim.html; Lion of Chen et al. 2023 (https:/
 """
 
 from pair_corpus.fragments import pair
-from pair_corpus.objectives import BAG
+from pair_corpus.sequences.objectives import BAG
 
 TEXTS = (
     BAG.replace("WIDTH", "5")
