@@ -1,4 +1,4 @@
-"""Pairs of networks over sequences: recurrent, attending and mixing ones, language models, losses, optimizers."""
+"""Pairs of networks over sequences: recurrent, attending and mixing ones, texts, losses, optimizers."""
 
 from pair_corpus.sequences import (
     attention,

@@ -1,7 +1,7 @@
 """Encoders: padding masks, pooling, cross attention, the layers of both frameworks, experts."""
 
-from pair_corpus.sequences.attention import TOKENS
 from pair_corpus.fragments import pair
+from pair_corpus.sequences.attention import TOKENS
 from pair_corpus.sequences.recurrent_layers import TAIL
 
 PADDED = (
