@@ -112,7 +112,8 @@ def torch_optimizer(recipe, model):
 
 DELTAS = """
 def mlx_optimizer(recipe): return mo.AdaDelta(1.0, rho=0.95, eps=1e-6)
-def torch_optimizer(recipe, model): return torch.optim.Adadelta(model.parameters(), lr=1.0, rho=0.95, eps=1e-6)
+def torch_optimizer(recipe, model):
+    return torch.optim.Adadelta(model.parameters(), lr=1.0, rho=0.95, eps=1e-6)
 = MLX's rho is PyTorch's default | rho
 - mo.AdaDelta(1.0, rho=0.95, eps=1e-6)
 + mo.AdaDelta(1.0, rho=0.9, eps=1e-6)
