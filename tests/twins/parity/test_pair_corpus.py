@@ -1,7 +1,7 @@
 """Correct pairs of many kinds pass the gate; mistakes planted in them are refused, and their causes named.
 
-A wrong cause costs more than a missing one: none may be named. UNNAMED lists the mistakes of which only the place
-is told; `make bench-diagnosis` prints what is said of each.
+A wrong cause costs more than a missing one: none may be named. UNNAMED lists the mistakes of which only the
+place is told; `make bench-diagnosis` prints what is said of each.
 """
 
 import pytest
@@ -63,5 +63,5 @@ def test_a_mistake_is_refused_and_no_wrong_cause_named(planted, tmp_path, uncomp
 
 
 def test_causes_are_named():
-    assert UNNAMED <= {called(planted) for planted in PLANTED}
+    assert not UNNAMED - {called(planted) for planted in PLANTED}
     assert len(UNNAMED) <= (1 - SHARE) * len(PLANTED)

@@ -1,7 +1,7 @@
 """What the gate and the diagnosis say of every planted mistake, as a table: `make bench-diagnosis`.
 
-Run by `python -m pair_corpus.table`, with tests/twins/parity among the paths of modules; a word after it chooses
-the pairs that have it in their names.
+Run by `python -m pair_corpus.table`, with tests/twins/parity among the paths of modules; words after it
+choose the pairs whose names hold them.
 """
 
 import sys
@@ -30,7 +30,7 @@ def rows(chosen: list[Pair]) -> Iterator[tuple[str, str, Judged, str]]:
 
 def main() -> None:
     """Print the table, the sentences that are wrong, and a line that counts."""
-    mx.disable_compile()  # each compiled step would be built by a C++ compiler, and no mistake lies in compiling
+    mx.disable_compile()  # a C++ compiler would build each step, and no mistake lies in compiling
     chosen = [pair for pair in pairs() if all(word in pair.name for word in sys.argv[1:])]
     counts: Counter[str] = Counter()
     print(COLUMNS.format("pair", "mistake", "refused by", "told"))
