@@ -89,7 +89,13 @@ class WeightMap:
     def trained_torch(self) -> set[str]:
         """The names of MLX whose weights PyTorch trains."""
         trains = {name for name, parameter in self.parameters.items() if parameter.requires_grad}
-        return {name for link in self.links if trains & set(link.torch) for name in link.mlx}
+        found = {name for link in self.links if trains & set(link.torch) for name in link.mlx}
+        gru = {
+            link.mlx[1]
+            for link in self.links
+            if len(link.torch) == len(link.mlx) == 2 and link.torch[1] not in trains
+        }
+        return found - gru  # the second bias of a GRU is of the second of torch's alone
 
     def sums(self) -> dict[str, tuple[str, ...]]:
         """The names of MLX that are sums, with the terms that PyTorch trains, where these are several."""

@@ -11,7 +11,7 @@ from unittest import mock
 
 import numpy as np
 
-from twins import frameworks as frameworks
+from twins.frameworks import uncompiled
 
 import mlx.core as mx  # isort: skip  (after frameworks: the BLAS)
 import torch  # isort: skip
@@ -117,8 +117,7 @@ def guarded() -> Iterator[None]:
             own = getattr(owner, name)
             patches.enter_context(mock.patch.object(owner, name, _bound(call, own)))
         patches.enter_context(_TorchIndices())
-        mx.disable_compile()
-        patches.callback(mx.enable_compile)
+        patches.enter_context(uncompiled())
         yield
 
 
