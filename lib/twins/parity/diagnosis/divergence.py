@@ -1,11 +1,13 @@
 """Where two forward passes first part: the call, which of its values, and what was made before it."""
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
 
 from twins.frameworks import TORCH
-from twins.parity.diagnosis.calls import Call, Pair, Trace, apart, arranged, pairs, record
+from twins.parity.diagnosis.calls import Call, Pair, Trace, apart, arranged, pairs, value
+from twins.parity.diagnosis.trials import Place
 from twins.parity.fairness_gate import Batch, Halves
 from twins.training.train import Half
 
@@ -17,7 +19,6 @@ class Departure:
     """The first value that departs: an output or an input of which call; `agreed` is the last that agrees."""
 
     pair: Pair
-    index: int
     given: int | None  # which input departs; None for the output
     agreed: str
     traces: tuple[Trace, Trace]
@@ -38,10 +39,38 @@ class Departure:
 
     def again(self, half: Half, batch: Batch) -> np.ndarray:
         """The value of one half in another pass, over another batch."""
-        trace = record(half, batch)
-        own = self.pair.torch if half.framework is TORCH else self.pair.mlx
-        call = [c for c in trace.calls if c.path == own.path][self.index]
-        return call.output if self.given is None else call.inputs[self.given]
+        own, index = (
+            (self.pair.torch, self.indices[1]) if half.framework is TORCH else (self.pair.mlx, self.indices[0])
+        )
+        return value(half, batch, own.path, index, self.given)
+
+    @property
+    def indices(self) -> tuple[int, int]:
+        """How manieth call of its path it is, in MLX and in PyTorch."""
+        both = zip(self.traces, (self.pair.mlx, self.pair.torch), strict=True)
+        own = [
+            next(i for i, c in enumerate(c for c in trace.calls if c.path == call.path) if c is call)
+            for trace, call in both
+        ]
+        return own[0], own[1]
+
+    def place(self) -> Place:
+        """The departure as a place of trials."""
+        limit = min(AGREE, self.size / 2)
+        agreed = self._agreed()
+        return Place(self.make, self.batch, self.again, self.values, limit, agreed)
+
+    def _agreed(self) -> tuple[frozenset, frozenset]:
+        """The calls of each half, by path and how manieth, that agreed before this one."""
+        found: tuple[set, set] = (set(), set())
+        seen: tuple[Counter, Counter] = (Counter(), Counter())
+        for pair in pairs(*self.traces):
+            if pair.mlx is self.pair.mlx:
+                break
+            for side, call in enumerate((pair.mlx, pair.torch)):
+                found[side].add((call.path, seen[side][call.path]))
+                seen[side][call.path] += 1
+        return frozenset(found[0]), frozenset(found[1])
 
     def before(self) -> tuple[tuple[Call, ...], tuple[Call, ...]]:
         """The calls of each half that had ended when the value was made."""
@@ -66,13 +95,27 @@ class Departure:
 
     def __str__(self) -> str:
         mlx, torch_value = self.values
-        size = f"by {self.size:.2g} of its size"
-        if not arranged(torch_value, mlx.shape):
+        fitting = arranged(torch_value, mlx.shape)
+        if fitting:
+            best = min(fitting, key=lambda each: apart(mlx, each))
+            size = f"by {self.size:.2g} of its size{example(mlx, best)}"
+        else:
             size = f"in shape, {mlx.shape} in MLX and {torch_value.shape} in PyTorch"
         if self.given is None:
             return f"the output of {self.pair.where} departs {size}, what it is given agrees"
         before = f"; before it, {self.agreed} agrees" if self.agreed else ""
         return f"what {self.pair.where} is given departs {size}{before}"
+
+
+def example(mlx: np.ndarray, torch_value: np.ndarray) -> str:
+    """Where two arrays of one shape are farthest apart, and the two numbers there."""
+    if not mlx.ndim or not mlx.size:
+        return ""
+    with np.errstate(invalid="ignore"):
+        gaps = np.nan_to_num(np.abs(mlx.astype(np.float64) - torch_value), nan=np.inf)
+    at = np.unravel_index(int(gaps.argmax()), mlx.shape)
+    where = ", ".join(str(int(i)) for i in at)
+    return f" (shape {mlx.shape}; at [{where}] {mlx[at]:.6g} in MLX and {torch_value[at]:.6g} in PyTorch)"
 
 
 def _put(named: dict[str, np.ndarray], name: str, value: np.ndarray) -> None:
@@ -85,14 +128,12 @@ def _put(named: dict[str, np.ndarray], name: str, value: np.ndarray) -> None:
 def departure(make: Halves, batch: Batch, traces: tuple[Trace, Trace]) -> Departure | None:
     """The first departing value of two passes; None when every matched value agrees."""
     agreed = ""
-    seen: dict[str, int] = {}
     for pair in pairs(*traces):
-        index = seen[pair.mlx.path] = seen.get(pair.mlx.path, -1) + 1
         for given, values in enumerate(zip(pair.mlx.inputs, pair.torch.inputs, strict=False)):
-            if apart(*values) > AGREE:
-                return Departure(pair, index, given, agreed, traces, make, batch)
+            if not apart(*values) <= AGREE:
+                return Departure(pair, given, agreed, traces, make, batch)
             agreed = f"the input of {pair.where}"
-        if apart(pair.mlx.output, pair.torch.output) > AGREE:
-            return Departure(pair, index, None, agreed, traces, make, batch)
+        if not apart(pair.mlx.output, pair.torch.output) <= AGREE:
+            return Departure(pair, None, agreed, traces, make, batch)
         agreed = f"the output of {pair.where}"
     return None
