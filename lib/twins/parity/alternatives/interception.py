@@ -53,6 +53,7 @@ PLAIN = {  # names of one operation, as this package calls it
     "scaled_dot_product_attention": "attention",
 }
 UNSEEN = {"eval", "async_eval", "compile", "array_equal", "allclose", "item", "tolist", "size", "dim"}
+GRAPH = "grad_mode"  # a part with or without a graph begins
 METHODS_UNSEEN = {"__new__", "__init__", "__bool__", "__repr__", "__int__", "__float__", "__index__", "__array__"}
 
 
@@ -91,14 +92,18 @@ class _Pass:
     def __init__(self, half: Half, changes: Changes, seen: list[Operation] | None, inside: Callable):
         self.half, self.changes, self.seen, self.inside = half, changes, seen or [], inside
         self.kept: list[Operation] | None = None if changes else []
-        self.count, self.depth = 0, 0
+        self.count, self.depth, self.graphs = 0, 0, 0
 
     def call(self, name: str, function: Callable, args: tuple, options: dict) -> Any:
         """What an operation gives; what it calls itself is not counted."""
         if self.depth:
             return function(*args, **options)
         self.depth += 1
-        place, self.count = self.count, self.count + 1
+        if name == GRAPH:
+            self.graphs -= 1
+            place = self.graphs  # counted apart: a pass that fails leaves a part without a graph early
+        else:
+            place, self.count = self.count, self.count + 1
         try:
             if place in self.changes:
                 return self.changes[place](function, args, options, self.seen)
@@ -106,7 +111,7 @@ class _Pass:
         finally:
             self.depth -= 1
         if self.kept is not None:
-            site = _site(sys._getframe(2)) if arrays(result) or name in ("__setitem__", "grad_mode") else ()
+            site = _site(sys._getframe(2)) if arrays(result) or name in ("__setitem__", GRAPH) else ()
             if site:
                 self.kept.append(
                     Operation(place, name, args, dict(options), result, site, self.inside(), self.half)
@@ -143,7 +148,7 @@ def _torch_name(function: Callable) -> str:
     """How this package calls a function of torch; empty for what makes no array."""
     full = resolve_name(function) or getattr(function, "__name__", "")
     if full == "_set_grad_enabled":
-        return "grad_mode"
+        return GRAPH
     parts = full.split(".")
     if parts[-1] == "__get__":
         return "transpose" if parts[-2] in ("T", "mT") else ""
@@ -208,8 +213,10 @@ def passing(
     own = _Pass(half, changes or {}, seen, inside)
     torch_half = half.framework is TORCH
     holder["pass"] = None if torch_half else own
+    graph = torch.is_grad_enabled()
     try:
         with _TorchMode(own) if torch_half else nullcontext():
             yield own.kept if own.kept is not None else []
     finally:
         holder["pass"] = None
+        torch.set_grad_enabled(graph)
