@@ -16,6 +16,7 @@ from typing import Any
 from unittest import mock
 
 from twins.frameworks import TORCH
+from twins.parity.alternatives import bounds
 from twins.training.train import Half
 
 import mlx.core as mx  # isort: skip  (after frameworks: the BLAS)
@@ -96,6 +97,8 @@ class _Pass:
 
     def call(self, name: str, function: Callable, args: tuple, options: dict) -> Any:
         """What an operation gives; what it calls itself is not counted."""
+        if self.changes and self.half.framework is not TORCH:
+            bounds.check(name, args, options)
         if self.depth:
             return function(*args, **options)
         self.depth += 1

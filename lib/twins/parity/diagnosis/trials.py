@@ -78,7 +78,7 @@ class Search:
 
     def _seen(self, half: Half, batch: Batch) -> tuple[list[Operation], dict[int, str]]:
         """The operations of a pass up to the value, and the modules' arrays by name."""
-        with watched(half) as recorder:
+        with watched(half, keep=False) as recorder:
             with interception.passing(self.holder, half, inside=recorder.inside) as seen:
                 try:
                     self.place.measure(half, batch)
