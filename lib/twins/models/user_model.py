@@ -2,7 +2,7 @@
 
 The file defines `mlx_model()` and `torch_model()`, each of which makes its module; `batch(rng, size)`, NumPy
 arrays, the target last; `mlx_loss(model, *batch)` and `torch_loss(model, *batch)`. It may define `NAMES`,
-from PyTorch's names of weights or modules to MLX's where they differ; `mlx_layout(*batch)` and
+from PyTorch's names of weights or modules to MLX's where they differ (name_map.py); `mlx_layout(*batch)` and
 `torch_layout(*batch)`, which arrange the arrays for a half; `mlx_optimizer(recipe)` and
 `torch_optimizer(recipe, model)`, which take the place of AdamW.
 """
@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from twins.frameworks import TORCH
+from twins.models import name_map
 
 import mlx.nn as mnn  # isort: skip  (after frameworks: the BLAS)
 import mlx.optimizers as mlx_optimizers  # isort: skip
@@ -64,7 +65,7 @@ def _load(path: Path, _changed: int) -> SimpleNamespace:
     return SimpleNamespace(
         Config=Config,
         HALVES=tuple(lambda config, n=name: _called(path, found, n) for name in ("mlx_model", "torch_model")),
-        NAMES=_names(path, getattr(found, "NAMES", {})),
+        NAMES=name_map.check_form(getattr(found, "NAMES", {}), f"{path.name}: NAMES"),
         mlx_loss=found.mlx_loss,
         torch_loss=found.torch_loss,
         example=lambda config, rng, batch=2: _batch(path, _called(path, found, "batch", rng, batch), batch),
@@ -106,16 +107,6 @@ def _called(path: Path, found: ModuleType, name: str, *arguments: object) -> obj
         module = f"{type(made).__module__.split('.')[0]}'s {type(made).__name__}"
         raise TypeError(f"{path.name}: {name}() gives {module}; it must give {wanted}")
     return made
-
-
-def _names(path: Path, names: object) -> dict[str, str]:
-    """The file's map of names, checked to be one."""
-    if not isinstance(names, dict) or not all(isinstance(n, str) for n in [*names, *names.values()]):
-        raise TypeError(
-            f"{path.name}: NAMES is {names!r}; it must be a dict from PyTorch's names of weights or modules "
-            "to MLX's"
-        )
-    return names
 
 
 def _batch(path: Path, arrays: Any, size: int) -> tuple[np.ndarray, ...]:

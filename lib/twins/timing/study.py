@@ -11,7 +11,7 @@ import numpy as np
 
 from twins.frameworks import BOTH, compile_fault, is_compile_error, on
 from twins.machine import fresh_process, process_memory
-from twins.models import weights
+from twins.models import weight_map
 from twins.parity import diagnosis, fairness_gate, half_precision_gate, limits
 from twins.records.record_types import Accuracy, Fit, Gate, Memory, Timing, Work
 from twins.timing import flops, harness, statistics
@@ -51,7 +51,7 @@ class Study:
         module = train.named(self.model)
         sizes = module.Config(**self.config)
         mlx, torch_half = (train.half(module, sizes, self.recipe, each) for each in BOTH)
-        weights.check_map(mlx.names, mlx.model, torch_half.model)
+        weight_map.check_map(mlx.names, mlx.model, torch_half.model)
         return mlx, torch_half
 
     def examples(self, batch: int, count: int) -> list[tuple[np.ndarray, ...]]:

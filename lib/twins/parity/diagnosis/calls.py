@@ -14,7 +14,7 @@ from unittest import mock
 import numpy as np
 
 from twins.frameworks import MLX
-from twins.models import user_model, weights
+from twins.models import name_map, user_model
 from twins.parity.fairness_gate import Batch, relative
 from twins.training.train import Half
 
@@ -67,13 +67,6 @@ class Pair:
         if self.mlx.path == self.torch.path:
             return f"`{self.mlx.path}`" if self.mlx.path else "the whole model"
         return f"`{self.mlx.path}` (PyTorch: `{self.torch.path}`)"
-
-
-def _module_names(half: Half) -> dict[str, str]:
-    """The half's map of names with what its entries for weights say of the modules these lie in."""
-    plain = {k: v for k, v in half.names.items() if isinstance(k, str) and isinstance(v, str)}
-    ends = [(k.rpartition("."), v.rpartition(".")) for k, v in plain.items()]
-    return {k[0]: v[0] for k, v in ends if k[2] == v[2] and k[0]} | plain
 
 
 def _arrays(half: Half, values: object) -> tuple[np.ndarray, ...]:
@@ -138,7 +131,9 @@ class Recorder:
         return f"`{mlx}`" if mlx else "the whole model"
 
     def _mlx(self, path: str) -> str:
-        return path if self.half.framework is MLX else weights.renamed(path, _module_names(self.half))
+        if self.half.framework is MLX:
+            return path
+        return name_map.renamed(path, name_map.module_names(self.half.names))
 
     def _name(self, name: str, values: object, newest: bool = False) -> None:
         for each in values if isinstance(values, tuple | list) else [values]:

@@ -6,8 +6,10 @@ import numpy as np
 
 from twins.frameworks import MLX
 from twins.models import weights
+from twins.parity import checks
+from twins.parity.checks import Batch
 from twins.parity.diagnosis.calls import LOSS, Trace
-from twins.parity.fairness_gate import Batch, relative
+from twins.parity.differences import arrays_of, relative
 from twins.training.train import Half
 
 from mlx.utils import tree_flatten  # isort: skip  (after frameworks: the BLAS)
@@ -17,8 +19,7 @@ Shapes = dict[str, tuple[int, ...]]
 
 def _both(mlx: Half, torch_half: Half) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """The weights of both halves under MLX's names and in its layout."""
-    theirs = weights.as_mlx(weights.torch_weights(torch_half.model), mlx.model, mlx.names)
-    return weights.mlx_weights(mlx.model), theirs
+    return checks.both_weights(mlx, torch_half)
 
 
 def names(mlx: Half, torch_half: Half) -> tuple[str, str, str] | None:
@@ -120,11 +121,11 @@ def refusal(half: Half, trace: Trace) -> tuple[str, str, str] | None:
 
 
 def output(half: Half, batch: Batch) -> tuple[str, str, str] | None:
-    """Whether the model gives something else than one array of all arrays of the batch but the last."""
+    """Whether the model gives no array of all arrays of the batch but the last."""
     made = half.model(*half.batch(batch)[:-1])
-    if hasattr(made, "shape"):
+    if arrays_of(made):
         return None
-    departs = f"{half.framework.name}'s model gives a {type(made).__name__}, where one array can be compared"
+    departs = f"{half.framework.name}'s model gives a {type(made).__name__}, which holds no array to compare"
     return "the whole model", departs, ""
 
 

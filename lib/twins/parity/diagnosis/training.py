@@ -71,7 +71,11 @@ def _gradients(make: Halves, batch: Batch) -> tuple[Half, Half, list[dict[str, n
     for half in (mlx, torch_half):
         arrays = train.gradients(half, *half.batch(batch))[1]
         found.append({name: half.framework.numpy(value) for name, value in arrays.items()})
-    return mlx, torch_half, [found[0], weights.as_mlx(found[1], mlx.model, mlx.names)]
+    return (
+        mlx,
+        torch_half,
+        [found[0], weights.as_mlx(found[1], torch_half.model, mlx.model, mlx.names, gradients=True)],
+    )
 
 
 def gradients(make: Halves, batch: Batch) -> Told | None:
@@ -157,7 +161,7 @@ def _ours(half: Half, _: Half) -> dict[str, np.ndarray]:
 
 
 def _theirs(half: Half, mlx: Half) -> dict[str, np.ndarray]:
-    return weights.as_mlx(weights.torch_weights(half.model), mlx.model, mlx.names)
+    return weights.as_mlx(weights.torch_weights(half.model), half.model, mlx.model, mlx.names)
 
 
 def _running(layer: str, before: dict, after: list[dict], traces: tuple[Trace, Trace]) -> str:
