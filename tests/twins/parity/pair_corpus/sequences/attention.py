@@ -5,7 +5,7 @@ Vaswani et al. 2017 (https://arxiv.org/abs/1706.03762), rotary positions of Su e
 """
 
 from pair_corpus.fragments import pair
-from pair_corpus.recurrent_layers import TAIL
+from pair_corpus.sequences.recurrent_layers import TAIL
 
 LOSSES = (
     TAIL

@@ -4,8 +4,8 @@ RMSNorm of Zhang and Sennrich 2019 (https://arxiv.org/abs/1910.07467), SwiGLU of
 (https://arxiv.org/abs/2002.05202), experts of Shazeer et al. 2017 (https://arxiv.org/abs/1701.06538).
 """
 
-from pair_corpus.attention import LOSSES, TURNED
 from pair_corpus.fragments import pair
+from pair_corpus.sequences.attention import LOSSES, TURNED
 
 TEXTS = (
     LOSSES

@@ -6,10 +6,10 @@ linear attention of Katharopoulos et al. 2020 (https://arxiv.org/abs/2006.16236)
 2022 (https://arxiv.org/abs/2212.09748).
 """
 
-from pair_corpus.attention import TOKENS
 from pair_corpus.fragments import pair
-from pair_corpus.recurrent_cells import STEPS
-from pair_corpus.recurrent_layers import TAIL
+from pair_corpus.sequences.attention import TOKENS
+from pair_corpus.sequences.recurrent_cells import STEPS
+from pair_corpus.sequences.recurrent_layers import TAIL
 
 TEXT_CNN = """
 class M(mnn.Module):

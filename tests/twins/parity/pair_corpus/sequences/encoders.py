@@ -1,8 +1,8 @@
 """Encoders: padding masks, pooling, cross attention, the layers of both frameworks, experts."""
 
-from pair_corpus.attention import TOKENS
 from pair_corpus.fragments import pair
-from pair_corpus.recurrent_layers import TAIL
+from pair_corpus.sequences.attention import TOKENS
+from pair_corpus.sequences.recurrent_layers import TAIL
 
 PADDED = (
     TAIL

@@ -1,7 +1,7 @@
 """Recurrences written by hand or steered: fused and separate gates, states and lengths given, scans."""
 
 from pair_corpus.fragments import pair
-from pair_corpus.recurrent_layers import CLASSES, TAIL
+from pair_corpus.sequences.recurrent_layers import CLASSES, TAIL
 
 STEPS = (
     TAIL
