@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from twins.parity.alternatives import provenance
 from twins.parity.alternatives.interception import Operation
 from twins.parity.alternatives.option import (
     COARSE,
@@ -39,7 +40,14 @@ def scales(op: Operation, seen: Sequence[Operation], around: Around) -> Iterator
     usual = 1 / math.sqrt(depth)
     now = value(op, 9, "scale", default=usual)
     now = usual if now is None else now
-    tried = [usual, 1 / math.sqrt(depth * heads), 1.0, 1 / depth, math.sqrt(depth), 1 / math.sqrt(shape(key)[-2])]
+    tried = [
+        usual,
+        1 / math.sqrt(depth * heads),
+        1.0,
+        1 / depth,
+        math.sqrt(depth),
+        1 / math.sqrt(shape(key)[-2]),
+    ]
     tried += [n for n in around.numbers if 0 < n < 100] + [1 / n for n in around.numbers if n > 0.01]
     tried += [1 / math.sqrt(heads), 1 / math.sqrt(2 * depth), 1 / math.sqrt(max(1, depth // 2))]
     for new in dict.fromkeys(tried):
@@ -49,9 +57,7 @@ def scales(op: Operation, seen: Sequence[Operation], around: Around) -> Iterator
                 return function(*args, **{**options, "scale": float(new)})
 
             own, other = scale_words(now, depth), scale_words(new, depth)
-            yield Option(
-                "MLX {mlx}, PyTorch {torch}", {op.place: instead}, MILD, own, other
-            )
+            yield Option("MLX {mlx}, PyTorch {torch}", {op.place: instead}, MILD, own, other)
 
 
 def scale_words(scale: float, depth: int) -> str:
@@ -59,7 +65,11 @@ def scale_words(scale: float, depth: int) -> str:
     if abs(scale - 1) < 1e-6:
         return "does not scale attention's scores"
     square = 1 / (scale * scale)
-    if abs(square - round(square)) < 1e-4 and round(square) > 1 and round(math.sqrt(square)) ** 2 != round(square):
+    if (
+        abs(square - round(square)) < 1e-4
+        and round(square) > 1
+        and round(math.sqrt(square)) ** 2 != round(square)
+    ):
         return f"divides attention's scores by the root of {round(square)}"
     if abs(square - depth) < 1e-4:
         return f"divides attention's scores by the root of {depth}"
@@ -88,15 +98,26 @@ def _other_masks(
     lower = np.tril(np.ones((rows, columns), bool))
     corner = np.tril(np.ones((rows, columns), bool), columns - rows)
     if causal:
-        yield "{this} hides what follows with a causal mask, {other} does not: its causal mask is missing", own
+        yield (
+            "{this} hides what follows with a causal mask, {other} does not: its causal mask is missing",
+            own,
+        )
     if own is not None:
         kept = lower if causal else None
-        yield "{other} does not use the mask that {this} hides with: its mask is missing or ignored", kept
-        yield from ((words, _both(each, kept)) for words, each in turned(own, mask is not None and kind(mask)))
+        what = "causal mask" if provenance.causal(mask) else "mask"
+        yield (
+            f"{{other}} does not use the {what} that {{this}} hides with: its {what} is missing or ignored",
+            kept,
+        )
+        yield from (
+            (words, _both(each, kept)) for words, each in turned(own, mask is not None and kind(mask))
+        )
     if not causal:
         both = own if own is None or own.dtype == bool else None
         if both is not None or own is None:
-            words = "{other} hides what follows with a causal mask, {this} does not: its causal mask is missing"
+            words = (
+                "{other} hides what follows with a causal mask, {this} does not: its causal mask is missing"
+            )
             yield words, _both(lower, both)
             if rows != columns:
                 yield words + " (aligned to the last query)", _both(corner, both)
@@ -110,7 +131,10 @@ def _other_masks(
     for words, array in around.masks.items():
         if own is None and array.ndim == 2 and array.shape[1] == columns:
             shown = _both(array[:, None, None, :], lower if causal else None)
-            yield f"{{other}} hides what {words} leaves out, {{this}} does not: its padding mask is missing", shown
+            yield (
+                f"{{other}} hides what {words} leaves out, {{this}} does not: its padding mask is missing",
+                shown,
+            )
             hidden = _both(~array[:, None, None, :], lower if causal else None)
             yield f"{{other}} hides what {words} holds, and {{this}} does not", hidden
 
@@ -137,13 +161,12 @@ def turned(own: np.ndarray, of: str | bool = "bool") -> Iterator[tuple[str, np.n
         )
         told = "{other} adds the inverted mask's numbers, 0 and 1, to the scores, where {this} hides with it"
         yield told, (~own).astype("float32")
-        added = "{other} adds -10000 or the like, which hides"
-        _ = added
     elif len(two) == 2 and own.dtype.kind == "f":
         low, high = two
-        yield "the mask is inverted: what {this} shows is hidden in {other}, and the reverse", np.where(
-            own == low, high, low
-        ).astype(own.dtype)
+        yield (
+            "the mask is inverted: what {this} shows is hidden in {other}, and the reverse",
+            np.where(own == low, high, low).astype(own.dtype),
+        )
         if (low, high) == (0, 1):
             told = "{this} adds the mask's numbers, 0 and 1, to the scores, where {other} hides with it"
             yield told, own.astype(bool)
@@ -162,7 +185,11 @@ def _corners(own: np.ndarray, hide: object, show: object) -> Iterator[tuple[str,
                 new = np.where(np.tril(np.ones((rows, columns), bool), d), show, hide).astype(own.dtype)
                 yield _diagonal(own_diagonal[0], d, columns - rows), np.broadcast_to(new, own.shape)
     if rows == columns:
-        yield "the mask's queries and keys are exchanged in {other}", np.ascontiguousarray(own.swapaxes(-1, -2))
+        causal = "causal " if own_diagonal or _is_causal(own, 0, hide) or provenance.causal(own) else ""
+        yield (
+            f"the {causal}mask is transposed in {{other}}: its queries and keys are exchanged",
+            np.ascontiguousarray(own.swapaxes(-1, -2)),
+        )
 
 
 def _is_causal(own: np.ndarray, diagonal: int, show: object) -> bool:
@@ -221,7 +248,11 @@ def _repeated(op: Operation) -> Iterator[Option]:
     def instead(function, args, options, seen):
         maker = torch if op.torch else mx
         if tiled:
-            return maker.repeat_interleave(args[0], times, axis) if op.torch else maker.repeat(args[0], times, axis)
+            return (
+                maker.repeat_interleave(args[0], times, axis)
+                if op.torch
+                else maker.repeat(args[0], times, axis)
+            )
         join = torch.cat if op.torch else mx.concatenate
         return join([args[0]] * times, axis)
 
@@ -271,6 +302,9 @@ def arguments(op: Operation, seen: Sequence[Operation], around: Around) -> Itera
 
             def instead(function, args, options, seen, at=at, new=new):
                 changed = like(np.array(new), args[at])
+                if op.name == "add" and new.dtype == bool:
+                    hidden = like(np.where(new, 0.0, HIDDEN).astype("float32"), args[1 - at])
+                    return args[1 - at] + hidden
                 return function(*args[:at], changed, *args[at + 1 :], **options)
 
             yield Option(words, {op.place: instead}, MILD)
@@ -295,17 +329,24 @@ def rotary(op: Operation, seen: Sequence[Operation], around: Around) -> Iterator
     """MLX's rotary positions with other settings."""
     if op.name != "rope":
         return
-    now = {name: value(op, 1 if name == "dims" else 9, name) for name in ("traditional", "base", "scale", "offset", "dims")}
+    now = {
+        name: value(op, 1 if name == "dims" else 9, name)
+        for name in ("traditional", "base", "scale", "offset", "dims")
+    }
     numbers = [n for n in around.numbers if n > 1]
     halves = {True: "interleaved pairs (traditional)", False: "the two halves of a head"}
     tried: list[tuple[str, object, str, str]] = []
     flag = bool(now["traditional"])
     tried.append(("traditional", not flag, halves[flag], halves[not flag]))
     tried += [("base", n, f"of base {now['base']}", f"of base {n:g}") for n in (*BASES, *numbers)]
-    tried += [("scale", n, f"at scale {now['scale']}", f"at scale {n:.4g}") for n in (1.0, 0.5, 2.0, *numbers)]
+    tried += [
+        ("scale", n, f"at scale {now['scale']}", _rope_scale(n)) for n in (1.0, 0.5, 2.0, -1.0, *numbers)
+    ]
     tried += [("offset", n, f"from position {now['offset']}", f"from position {n}") for n in (0, 1, -1, 2)]
     dims = now["dims"] or shape(op.args[0])[-1]
-    tried += [("dims", n, f"{dims} entries", f"{n} entries") for n in (dims // 2, dims * 2, shape(op.args[0])[-1])]
+    tried += [
+        ("dims", n, f"{dims} entries", f"{n} entries") for n in (dims // 2, dims * 2, shape(op.args[0])[-1])
+    ]
     for name, new, own, other in tried:
         if new != now[name]:
 
@@ -313,7 +354,18 @@ def rotary(op: Operation, seen: Sequence[Operation], around: Around) -> Iterator
                 args, options = put(args, options, 1 if name == "dims" else 9, (name,), new)
                 return function(*args, **options)
 
-            yield compare(op, "rotary positions turn" if name in ("traditional", "dims") else "rotary positions are", own, other, instead, MILD)
+            yield compare(
+                op,
+                "rotary positions turn" if name in ("traditional", "dims") else "rotary positions are",
+                own,
+                other,
+                instead,
+                MILD,
+            )
+
+
+def _rope_scale(scale: float) -> str:
+    return "turned (rotated) the other way, with another sign" if scale == -1 else f"at scale {scale:.4g}"
 
 
 FAMILIES = (scales, masks, exchanged, scores, arguments, rotary)

@@ -34,7 +34,8 @@ ALONG = {  # operations along an axis: what is told of them, and the axis when n
     **{"cumsum": "the cumulative sum runs", "cumprod": "the cumulative product runs"},
     **{"std": "the standard deviation is taken", "var": "the variance is taken", "var_mean": "it is taken"},
     **{"argmax": "the largest is sought", "sort": "it is sorted", "argsort": "it is sorted"},
-    **{"flip": "it is turned round", "roll": "it is rolled", "cat": "parts are joined"},
+    **{"flip": "an axis is flipped (reversed)", "roll": "it is rolled (shifted)", "cat": "parts are joined"},
+    **{"unsqueeze": "an axis is added (broadcast)", "expand_dims": "an axis is added (broadcast)"},
     **{"stack": "parts are stacked", "glu": "the gated unit is split", "chunk": "it is split"},
     **{"split": "it is split", "normalize": "vectors are normalised", "norm": "the norm is taken"},
     **{"cosine_similarity": "the cosine is taken", "unbind": "it is split", "logcumsumexp": "it runs"},
@@ -145,7 +146,7 @@ def positions(op: Operation, seen: Sequence[Operation], around: Around) -> Itera
         if isinstance(each, int) and not isinstance(each, bool):
             yield from _other_positions(op, full, axis)
         elif isinstance(each, slice) and each != slice(None):
-            yield from _other_parts(op, full, axis, array.shape[axis])
+            yield from _other_parts(op, full, axis, array.shape[axis], seen)
 
 
 def _other_positions(op: Operation, full: list, axis: int) -> Iterator[Option]:
@@ -153,11 +154,15 @@ def _other_positions(op: Operation, full: list, axis: int) -> Iterator[Option]:
     before = sum(not isinstance(each, int) for each in full[:axis])
     words = {0: "the first position", size - 1: "the last position"}
     own = words.get(now % size, f"position {now}")
-    for new in dict.fromkeys((size - 1, 0, *range(size if size <= 8 else 0), *((now % size) + d for d in (-1, 1)))):
+    for new in dict.fromkeys(
+        (size - 1, 0, *range(size if size <= 8 else 0), *((now % size) + d for d in (-1, 1)))
+    ):
         if 0 <= new < size and new != now % size:
             index = (*full[:axis], new, *full[axis + 1 :])
             told = words.get(new, f"position {new}")
-            yield compare(op, "", f"{own} of axis {axis} is taken", f"{told}", with_value(1, ("index",), index), MILD)
+            yield compare(
+                op, "", f"{own} of axis {axis} is taken", f"{told}", with_value(1, ("index",), index), MILD
+            )
     whole = (*full[:axis], slice(None), *full[axis + 1 :])
     for reduction in ("the mean", "the largest value", "the sum"):
         function = (TORCH_REDUCTIONS if op.torch else MLX_REDUCTIONS)[reduction]
@@ -169,7 +174,9 @@ def _other_positions(op: Operation, full: list, axis: int) -> Iterator[Option]:
         yield compare(op, "", f"{own} of axis {axis} is taken", f"{reduction} over it", instead, MILD)
 
 
-def _other_parts(op: Operation, full: list, axis: int, size: int) -> Iterator[Option]:
+def _other_parts(
+    op: Operation, full: list, axis: int, size: int, seen: Sequence[Operation]
+) -> Iterator[Option]:
     """Parts of the same length that lie elsewhere, and every other entry for the first or second half."""
     now = full[axis]
     start, stop, step = now.indices(size)
@@ -182,20 +189,34 @@ def _other_parts(op: Operation, full: list, axis: int, size: int) -> Iterator[Op
         if new.indices(size) != (start, stop, step):
             index = (*full[:axis], new, *full[axis + 1 :])
             own, other = _part(now, size), _part(new, size)
-            yield compare(op, f"of {size} entries of axis {axis}", own, other, with_value(1, ("index",), index))
+            yield compare(op, _topic(op, seen, size, axis), own, other, with_value(1, ("index",), index))
     lengths = [slice(start, min(size, stop + 1), step), slice(start, stop - 1, step), slice(None)]
     for new in lengths:
         if len(range(*new.indices(size))) != length:
             index = (*full[:axis], new, *full[axis + 1 :])
             own, other = _part(now, size), _part(new, size)
             yield compare(
-                op, f"of {size} entries of axis {axis}", own, other, with_value(1, ("index",), index), COARSE
+                op, _topic(op, seen, size, axis), own, other, with_value(1, ("index",), index), COARSE
             )
+
+
+def _topic(op: Operation, seen: Sequence[Operation], size: int, axis: int) -> str:
+    source = next((each for each in reversed(seen) if each.result is op.args[0]), None)
+    if source is not None and source.name in ("argsort", "sort", "topk", "argpartition"):
+        return f"of {size} sorted entries (from the smallest to the largest, or the reverse; top k)"
+    return f"of {size} entries of axis {axis}, such as positions or halves,"
 
 
 def _part(part: slice, size: int) -> str:
     start, stop, step = part.indices(size)
-    return f"{start} to {stop - 1} are taken" + (f" in steps of {step}" if step != 1 else "")
+    length = len(range(start, stop, step))
+    if step != 1 or length == 0:
+        return f"every {step}. from {start} is taken"
+    if length == size:
+        return "all are taken"
+    if start == 0 or stop == size:
+        return f"the {'first' if start == 0 else 'last'} {length} are taken"
+    return f"{start} to {stop - 1} are taken"
 
 
 def ordered(op: Operation, seen: Sequence[Operation], around: Around) -> Iterator[Option]:
@@ -207,10 +228,14 @@ def ordered(op: Operation, seen: Sequence[Operation], around: Around) -> Iterato
             change = given(lambda parts, order=order: [parts[i] for i in order])
             yield compare(op, told, "in the order given", f"in the order {_counted(order)}", change, MILD)
     result = op.result
-    if isinstance(result, tuple | list) and 1 < len(result) < 6 and op.name in ("chunk", "split", "unbind", "tensor_split"):
+    if (
+        isinstance(result, tuple | list)
+        and 1 < len(result) < 6
+        and op.name in ("chunk", "split", "unbind", "tensor_split")
+    ):
         for order in _orders(len(result)):
             change = made(lambda parts, order=order: [parts[i] for i in order])
-            own, other = ("in the order they lie", f"in the order {_counted(order)}")
+            own, other = "in the order they lie", f"in the order {_counted(order)} (exchanged)"
             yield compare(op, f"the {len(result)} parts of a split are used", own, other, change, MILD)
     if op.name in ("sub", "div", "rsub", "pow", "matmul", "where", "kl_div") and len(op.args) > 1:
         at = len(op.args) - 2 if op.name == "where" else 0
@@ -221,9 +246,18 @@ def _reversed(op: Operation, at: int) -> Iterator[Option]:
     def instead(function, args, options, seen):
         return function(*args[:at], args[at + 1], args[at], *args[at + 2 :], **options)
 
-    words = {"sub": "a difference", "rsub": "a difference", "div": "a quotient", "kl_div": "the divergence (KL)"}
+    words = {
+        "matmul": "a matrix product",
+        "where": "a choice (where)",
+        "sub": "a difference",
+        "rsub": "a difference",
+        "div": "a quotient",
+        "kl_div": "the divergence (KL)",
+    }
     what = words.get(op.name, f"`{op.name}`")
-    told = f"{what} is taken the other way round in {{other}}: its two operands are exchanged"
+    told = (
+        f"{what} is taken the other way round in {{other}}, in another order: its two operands are exchanged"
+    )
     yield Option(told, {op.place: instead}, MILD)
 
 

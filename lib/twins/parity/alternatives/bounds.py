@@ -8,7 +8,14 @@ import twins.frameworks  # noqa: F401  (before MLX: the BLAS)
 
 import mlx.core as mx  # isort: skip
 
-FIRST = {"getitem": 0, "__setitem__": 0, "take": 0, "take_along_axis": 0, "put_along_axis": 0, "as_strided": 0}
+FIRST = {
+    "getitem": 0,
+    "__setitem__": 0,
+    "take": 0,
+    "take_along_axis": 0,
+    "put_along_axis": 0,
+    "as_strided": 0,
+}
 
 
 def check(name: str, args: tuple, options: dict) -> None:

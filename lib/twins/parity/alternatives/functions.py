@@ -58,9 +58,42 @@ ACTIVATIONS: dict[str, tuple[Callable, Callable]] = {  # in words -> PyTorch's, 
     "log softmax": (lambda x: F.log_softmax(x, -1), lambda x: x - mx.logsumexp(x, -1, keepdims=True)),
 }
 NAMES = {
-    *("gelu", "gelu_approx", "gelu_fast_approx", "relu", "relu2", "relu6", "leaky_relu", "silu", "elu", "selu"),
-    *("mish", "softplus", "hardswish", "tanh", "sigmoid", "hardsigmoid", "hardtanh", "hard_tanh", "softsign", "celu"),
-    *("log_sigmoid", "logsigmoid", "exp", "square", "abs", "sin", "cos", "softmax", "log_softmax", "sigmoid_"),
+    *(
+        "gelu",
+        "gelu_approx",
+        "gelu_fast_approx",
+        "relu",
+        "relu2",
+        "relu6",
+        "leaky_relu",
+        "silu",
+        "elu",
+        "selu",
+    ),
+    *(
+        "mish",
+        "softplus",
+        "hardswish",
+        "tanh",
+        "sigmoid",
+        "hardsigmoid",
+        "hardtanh",
+        "hard_tanh",
+        "softsign",
+        "celu",
+    ),
+    *(
+        "log_sigmoid",
+        "logsigmoid",
+        "exp",
+        "square",
+        "abs",
+        "sin",
+        "cos",
+        "softmax",
+        "log_softmax",
+        "sigmoid_",
+    ),
     *("hard_shrink", "softshrink", "relu_squared", "expm1", "tanh_", "erf"),
 }
 GATES = {"sigmoid", "tanh"}
@@ -68,7 +101,9 @@ GATES = {"sigmoid", "tanh"}
 
 def activated(op: Operation, seen: Sequence[Operation], around: Around) -> Iterator[Option]:
     """Another activation in the place of one; both are called by what they give."""
-    clipped = op.name in ("clamp", "maximum") and any(e == 0 for e in op.args[1:] if isinstance(e, int | float))
+    clipped = op.name in ("clamp", "maximum") and any(
+        e == 0 for e in op.args[1:] if isinstance(e, int | float)
+    )
     clipped = clipped or (op.name == "clamp" and value(op, 1, "min") in (0, 0.0))
     if not (op.name in NAMES or clipped) or not op.args or not is_array(op.args[0]):
         return
@@ -81,13 +116,17 @@ def activated(op: Operation, seen: Sequence[Operation], around: Around) -> Itera
             function = functions[side]
             mild = op.name not in ("exp", "abs", "square", "sin", "cos", "erf", "expm1")
             told = f"{{this}} computes {own} where {{other}} computes {words}"
-            yield Option(
-                "MLX computes {mlx} where PyTorch computes {torch}",
-                {op.place: lambda f, a, o, s, function=function: function(a[0])},
-                MILD if mild else COARSE,
-                own,
-                words,
-            ) if told else None
+            yield (
+                Option(
+                    "MLX computes {mlx} where PyTorch computes {torch}",
+                    {op.place: lambda f, a, o, s, function=function: function(a[0])},
+                    MILD if mild else COARSE,
+                    own,
+                    words,
+                )
+                if told
+                else None
+            )
 
 
 def known(op: Operation) -> str:
@@ -123,9 +162,7 @@ def normed(op: Operation, seen: Sequence[Operation], around: Around) -> Iterator
 
     words = ("subtracts the mean (layer norm)", "does not (RMS norm)")
     own, other = words if not centre else words[::-1]
-    yield Option(
-        "the norm of {this} " + own + ", that of {other} " + other, {op.place: instead}, COARSE
-    )
+    yield Option("the norm of {this} " + own + ", that of {other} " + other, {op.place: instead}, COARSE)
 
 
 def roots(op: Operation, seen: Sequence[Operation], around: Around) -> Iterator[Option]:

@@ -55,7 +55,16 @@ PLAIN = {  # names of one operation, as this package calls it
 }
 UNSEEN = {"eval", "async_eval", "compile", "array_equal", "allclose", "item", "tolist", "size", "dim"}
 GRAPH = "grad_mode"  # a part with or without a graph begins
-METHODS_UNSEEN = {"__new__", "__init__", "__bool__", "__repr__", "__int__", "__float__", "__index__", "__array__"}
+METHODS_UNSEEN = {
+    "__new__",
+    "__init__",
+    "__bool__",
+    "__repr__",
+    "__int__",
+    "__float__",
+    "__index__",
+    "__array__",
+}
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,12 @@ from torch.nn import functional as F  # isort: skip
 CONVOLUTIONS = {f"conv{n}d": n for n in (1, 2, 3)}
 TRANSPOSED = {f"conv_transpose{n}d": n for n in (1, 2, 3)}
 POOLS = {f"{kind}_pool{n}d": n for kind in ("max", "avg", "lp") for n in (1, 2, 3)}
-MODES = {"constant": "zeros", "reflect": "reflected values", "replicate": "the edge's values", "circular": "the other edge's values"}
+MODES = {
+    "constant": "zeros",
+    "reflect": "reflected values",
+    "replicate": "the edge's values",
+    "circular": "the other edge's values",
+}
 UPSAMPLING = ("nearest", "nearest-exact", "bilinear", "bicubic", "linear", "trilinear", "area")
 
 
@@ -32,21 +37,43 @@ def convolved(op: Operation, seen: Sequence[Operation], around: Around) -> Itera
         return
     rank, sizes = len(shape(op.args[1])) - 2, shape(op.args[1])[2:]
     transposed = op.name in TRANSPOSED
-    names = ("stride", "padding", "output_padding", "groups", "dilation") if transposed else ("stride", "padding", "dilation")
-    tried = {"stride": (1, 2, 3), "padding": (0, 1, 2, 3, 4, "same"), "dilation": (1, 2, 3), "output_padding": (0, 1)}
+    names = (
+        ("stride", "padding", "output_padding", "groups", "dilation")
+        if transposed
+        else ("stride", "padding", "dilation")
+    )
+    tried = {
+        "stride": (1, 2, 3),
+        "padding": (0, 1, 2, 3, 4, "same"),
+        "dilation": (1, 2, 3),
+        "output_padding": (0, 1),
+    }
     for name, choices in tried.items():
         if name in names:
             at = 3 + names.index(name)
             now = value(op, at, name, default=1 if name in ("stride", "dilation") else 0)
             for new in choices:
                 if _tuple(new, rank) != _tuple(now, rank) and (new != "same" or not transposed):
-                    yield compare(op, f"the `{name}` of the convolution is", str(now), str(new), with_value(at, (name,), new), MILD)
+                    yield compare(
+                        op,
+                        f"the `{name}` of the convolution is",
+                        str(now),
+                        str(new),
+                        with_value(at, (name,), new),
+                        MILD,
+                    )
     if not transposed:
         yield from _bordered(op, rank, sizes)
 
 
 def _tuple(setting: object, rank: int) -> object:
-    return (setting,) * rank if isinstance(setting, int) else tuple(setting) if isinstance(setting, list) else setting
+    return (
+        (setting,) * rank
+        if isinstance(setting, int)
+        else tuple(setting)
+        if isinstance(setting, list)
+        else setting
+    )
 
 
 def _bordered(op: Operation, rank: int, sizes: tuple[int, ...]) -> Iterator[Option]:
@@ -55,7 +82,10 @@ def _bordered(op: Operation, rank: int, sizes: tuple[int, ...]) -> Iterator[Opti
     wide = [(n - 1) * (_tuple(dilation, rank)[i]) for i, n in enumerate(sizes)]
     now = value(op, 4, "padding", default=0)
     about = _tuple(now, rank) if not isinstance(now, str) else tuple(n // 2 for n in wide)
-    sides = {"on both sides": [(p, p) for p in about], "at the beginning only (causal)": [(n, 0) for n in wide]}
+    sides = {
+        "on both sides": [(p, p) for p in about],
+        "at the beginning only (causal)": [(n, 0) for n in wide],
+    }
     sides |= {"at the end only": [(0, n) for n in wide]}
     sides |= {"one more at the end": [(n // 2, n - n // 2) for n in wide]}
     sides |= {"one more at the beginning": [(n - n // 2, n // 2) for n in wide]}
@@ -71,7 +101,11 @@ def _bordered(op: Operation, rank: int, sizes: tuple[int, ...]) -> Iterator[Opti
                         return function(x, *args[1:4], 0, *args[5:], **kept)
                     return function(x, *args[1:], **kept, padding=0)
 
-                topic, own, other = "the convolution is padded", "with zeros on both sides", f"with {around} {words}"
+                topic, own, other = (
+                    "the convolution is padded",
+                    "with zeros on both sides",
+                    f"with {around} {words}",
+                )
                 yield compare(op, topic, own, other, instead, MILD if mode == "constant" else USUAL)
 
 
@@ -82,7 +116,9 @@ def padded(op: Operation, seen: Sequence[Operation], around: Around) -> Iterator
     sizes, mode = list(value(op, 1, "pad")), value(op, 2, "mode", default="constant")
     for new in MODES:
         if new != mode and shape(op.args[0]):
-            yield compare(op, "padding holds", MODES.get(mode, mode), MODES[new], with_value(2, ("mode",), new), MILD)
+            yield compare(
+                op, "padding holds", MODES.get(mode, mode), MODES[new], with_value(2, ("mode",), new), MILD
+            )
     pairs = [sizes[i : i + 2] for i in range(0, len(sizes), 2)]
     others = {
         "on the other side": [p[::-1] for p in pairs],
@@ -102,8 +138,15 @@ def pooled(op: Operation, seen: Sequence[Operation], around: Around) -> Iterator
     if not op.torch or op.name not in POOLS:
         return
     rank, average = POOLS[op.name], op.name.startswith("avg")
-    names = ("kernel_size", "stride", "padding") + (("ceil_mode", "count_include_pad") if average else ("dilation", "ceil_mode"))
-    tried: dict[str, tuple] = {"ceil_mode": (False, True), "stride": (1, 2, 3, 4), "padding": (0, 1, 2), "kernel_size": (2, 3, 4)}
+    names = ("kernel_size", "stride", "padding") + (
+        ("ceil_mode", "count_include_pad") if average else ("dilation", "ceil_mode")
+    )
+    tried: dict[str, tuple] = {
+        "ceil_mode": (False, True),
+        "stride": (1, 2, 3, 4),
+        "padding": (0, 1, 2),
+        "kernel_size": (2, 3, 4),
+    }
     tried |= {"count_include_pad": (True, False)} if average else {"dilation": (1, 2)}
     defaults = {"ceil_mode": False, "count_include_pad": True, "padding": 0, "dilation": 1}
     default_stride = value(op, 1, "kernel_size")
@@ -113,11 +156,19 @@ def pooled(op: Operation, seen: Sequence[Operation], around: Around) -> Iterator
         now = default_stride if name == "stride" and (now is None or now == []) else now
         for new in choices:
             if _tuple(new, rank) != _tuple(now, rank):
-                yield compare(op, f"the pooling's `{name}` is", str(now), str(new), _setting(names, at, new), MILD)
+                yield compare(
+                    op, f"the pooling's `{name}` is", str(now), str(new), _setting(names, at, new), MILD
+                )
     other = getattr(F, f"{'max' if average else 'avg'}_pool{rank}d")
 
     def instead(function, args, options, seen):
-        return other(args[0], *[value(op, at, name, default=d) for at, (name, d) in enumerate((("kernel_size", 2), ("stride", None), ("padding", 0)), 1)])
+        return other(
+            args[0],
+            *[
+                value(op, at, name, default=d)
+                for at, (name, d) in enumerate((("kernel_size", 2), ("stride", None), ("padding", 0)), 1)
+            ],
+        )
 
     words = ("the mean", "the largest value")
     own, changed = words if average else words[::-1]
@@ -152,7 +203,9 @@ def upsampled(op: Operation, seen: Sequence[Operation], around: Around) -> Itera
     mode, aligned = value(op, 3, "mode", default="nearest"), value(op, 4, "align_corners")
     size, factor = value(op, 1, "size"), value(op, 2, "scale_factor")
     for new, align in itertools.product(UPSAMPLING, (None, True, False)):
-        if (new, bool(align)) == (mode, bool(aligned)) or (align is not None and "linear" not in new and new != "bicubic"):
+        if (new, bool(align)) == (mode, bool(aligned)) or (
+            align is not None and "linear" not in new and new != "bicubic"
+        ):
             continue
 
         def instead(function, args, options, seen, new=new, align=align):
@@ -175,7 +228,9 @@ def upsampled(op: Operation, seen: Sequence[Operation], around: Around) -> Itera
         yield Option(told, {op.place: fixed}, MILD)
 
         def again(function, args, options, seen):
-            return F.interpolate(args[0], None, factor, mode=mode, align_corners=aligned, recompute_scale_factor=True)
+            return F.interpolate(
+                args[0], None, factor, mode=mode, align_corners=aligned, recompute_scale_factor=True
+            )
 
         yield Option(told, {op.place: again}, MILD)
 
@@ -210,7 +265,9 @@ def recurrent(op: Operation, seen: Sequence[Operation], around: Around) -> Itera
             result = function(*args, **options)
             return (torch.cat(result[0].chunk(2, -1)[::-1], -1), *result[1:])
 
-        yield compare(op, "the two directions are joined", "forwards first", "backwards first", directions, MILD)
+        yield compare(
+            op, "the two directions are joined", "forwards first", "backwards first", directions, MILD
+        )
 
 
 def trained(op: Operation, seen: Sequence[Operation], around: Around) -> Iterator[Option]:
@@ -224,17 +281,30 @@ def trained(op: Operation, seen: Sequence[Operation], around: Around) -> Iterato
         kind = "batch norm" if op.name == "batch_norm" else "instance norm"
         yield compare(op, f"{kind} normalises", own, other, with_value(at, names, not now), MILD)
         if op.name == "batch_norm":
-            told = "the batch norm of {this} normalises over the batch, that of {other} every example by itself"
+            told = (
+                "the batch norm of {this} normalises over the batch, that of {other} every example by itself"
+            )
 
             def single(function, args, options, seen):
-                weight, bias, eps = value(op, 3, "weight"), value(op, 4, "bias"), value(op, 7, "eps", default=1e-5)
+                weight, bias, eps = (
+                    value(op, 3, "weight"),
+                    value(op, 4, "bias"),
+                    value(op, 7, "eps", default=1e-5),
+                )
                 return F.instance_norm(args[0], weight=weight, bias=bias, eps=eps)
 
             yield Option(told, {op.place: single}, USUAL)
     if op.torch and op.name == "group_norm":
         channels = shape(op.args[0])[1]
         for groups in (g for g in range(1, channels + 1) if channels % g == 0 and g != op.args[1]):
-            yield compare(op, "the number of groups is", str(op.args[1]), str(groups), with_value(1, ("num_groups",), groups), MILD)
+            yield compare(
+                op,
+                "the number of groups is",
+                str(op.args[1]),
+                str(groups),
+                with_value(1, ("num_groups",), groups),
+                MILD,
+            )
         yield _grouped(op)
     if op.name.endswith("dropout") and op.torch:
         told = "dropout is on in {this} and off in {other}"

@@ -20,7 +20,19 @@ import mlx.core as mx  # isort: skip  (after parity: the BLAS)
 RESHAPES = ("reshape", "flatten", "unflatten", "squeeze", "einsum_reshape")
 TURNS = ("permute", "transpose", "swapaxes", "moveaxis", "movedim")
 ELEMENTWISE = {
-    *("add", "sub", "mul", "div", "rsub", "rdiv", "mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "where"),
+    *(
+        "add",
+        "sub",
+        "mul",
+        "div",
+        "rsub",
+        "rdiv",
+        "mse_loss",
+        "l1_loss",
+        "smooth_l1_loss",
+        "huber_loss",
+        "where",
+    ),
     *("binary_cross_entropy_with_logits", "binary_cross_entropy", "maximum", "minimum", "gaussian_nll_loss"),
     *("log_cosh_loss", "kl_div", "pow"),
 }
@@ -102,7 +114,9 @@ def turned(op: Operation, seen: Sequence[Operation], around: Around) -> Iterator
         return
     told = "{this} transposes axes of an array that {other} leaves in place"
     yield Option(told, {op.place: lambda f, a, o, s: a[0]}, MILD)
-    told = "{this} transposes axes of an array and {other} others: both hold the same numbers in another order"
+    told = (
+        "{this} transposes axes of an array and {other} others: both hold the same numbers in another order"
+    )
     for order in _orders(rank):
         yield Option(told, {op.place: lambda f, a, o, s, order=order: permuted(a[0], order)}, USUAL)
     told = "{this} transposes axes where {other} gives the array another shape (reshape), which mixes its numbers"
@@ -123,7 +137,9 @@ def broadcast(op: Operation, seen: Sequence[Operation], around: Around) -> Itera
                 yield Option(told, {op.place: _shaped(at, second)}, MILD)
             if len(first) == len(second) == 1 or (first == second and first[-1:] == (1,)):
                 told = f"in {{other}} ({first[0]}, 1) is broadcast with ({first[0]},), where {{this}} takes them "
-                yield Option(told + "entry by entry", {op.place: _shaped(at, (first[0], 1), (first[0],))}, USUAL)
+                yield Option(
+                    told + "entry by entry", {op.place: _shaped(at, (first[0], 1), (first[0],))}, USUAL
+                )
 
 
 def _shaped(at: int, sizes: tuple[int, ...], rest: tuple[int, ...] | None = None):
@@ -160,7 +176,11 @@ def multiplied(op: Operation, seen: Sequence[Operation], around: Around) -> Iter
         return
     for at, each in enumerate(op.args[:2]):
         if len(shape(each)) > 1 and shape(each)[-1] == shape(each)[-2]:
-            what = ("the first", "the second")[at] if op.name != "linear" else ("what is given", "the weight")[at]
+            what = (
+                ("the first", "the second")[at]
+                if op.name != "linear"
+                else ("what is given", "the weight")[at]
+            )
 
             def instead(function, args, options, seen, at=at):
                 rank = len(shape(args[at]))

@@ -45,18 +45,39 @@ REGRESSIONS: dict[str, tuple[Callable, Callable]] = {  # in words -> PyTorch's a
     ),
 }
 BINARY: dict[str, Callable] = {
-    "the binary cross-entropy of logits": lambda x, y: F.binary_cross_entropy_with_logits(x, y, reduction="none"),
+    "the binary cross-entropy of logits": lambda x, y: F.binary_cross_entropy_with_logits(
+        x, y, reduction="none"
+    ),
     "the binary cross-entropy of probabilities": lambda x, y: F.binary_cross_entropy(x, y, reduction="none"),
     "the binary cross-entropy of logits through a second sigmoid": (
         lambda x, y: F.binary_cross_entropy_with_logits(torch.sigmoid(x), y, reduction="none")
     ),
 }
-OWN = {"mse_loss": "the squared error", "l1_loss": "the absolute error", "smooth_l1_loss": "the smooth L1 loss"}
+OWN = {
+    "mse_loss": "the squared error",
+    "l1_loss": "the absolute error",
+    "smooth_l1_loss": "the smooth L1 loss",
+}
 OWN |= {"huber_loss": "the Huber loss", "log_cosh_loss": "log cosh"}
 OWN |= {"binary_cross_entropy_with_logits": "the binary cross-entropy of logits"}
 OWN |= {"binary_cross_entropy": "the binary cross-entropy"}
-REDUCED = {*OWN, "cross_entropy", "nll_loss", "kl_div", "kl_div_loss", "gaussian_nll_loss", "triplet_margin_loss"}
-REDUCED |= {"margin_ranking_loss", "cosine_embedding_loss", "hinge_loss", "triplet_loss", "ctc_loss", "poisson_nll_loss"}
+REDUCED = {
+    *OWN,
+    "cross_entropy",
+    "nll_loss",
+    "kl_div",
+    "kl_div_loss",
+    "gaussian_nll_loss",
+    "triplet_margin_loss",
+}
+REDUCED |= {
+    "margin_ranking_loss",
+    "cosine_embedding_loss",
+    "hinge_loss",
+    "triplet_loss",
+    "ctc_loss",
+    "poisson_nll_loss",
+}
 
 
 def reduction(op: Operation, seen: Sequence[Operation], around: Around) -> Iterator[Option]:
@@ -69,7 +90,10 @@ def reduction(op: Operation, seen: Sequence[Operation], around: Around) -> Itera
         if new != now:
             change = _option("reduction", new)
             yield compare(op, "the loss's `reduction` is", f'"{now}"', f'"{new}"', change, MILD)
-    for words, axes in (("summed over all but the batch, then averaged", True), ("averaged over all but the first axis and summed", False)):
+    for words, axes in (
+        ("summed over all but the batch, then averaged", True),
+        ("averaged over all but the first axis and summed", False),
+    ):
 
         def instead(function, args, options, seen, axes=axes):
             each = function(*args, **{**options, "reduction": "none"})
@@ -123,7 +147,14 @@ def _ignoring(op: Operation) -> Iterator[Option]:
     for new in dict.fromkeys([-100, 0, -1, *found]):
         if new != now and new in [*found, -100]:
             own, other = (f"{now}" if now in found else "none", f"{new}" if new in found else "none")
-            yield compare(op, "the target that the loss ignores (`ignore_index`) is", own, other, _option("ignore_index", new), MILD)
+            yield compare(
+                op,
+                "the target that the loss ignores (`ignore_index`) is",
+                own,
+                other,
+                _option("ignore_index", new),
+                MILD,
+            )
         if new in found:
 
             def averaged(function, args, options, seen, new=new):
@@ -132,7 +163,6 @@ def _ignoring(op: Operation) -> Iterator[Option]:
 
             told = f"targets of {new} (`ignore_index`) are left out of the sum but counted in the mean"
             yield Option(told + " in {other}", {op.place: averaged}, USUAL)
-
 
     if now in found:
 
@@ -164,7 +194,11 @@ def regressed(op: Operation, seen: Sequence[Operation], around: Around) -> Itera
     own = OWN[op.name]
     if binary and not op.torch:
         return
-    choices = {k: v for k, v in BINARY.items()} if binary else {k: v[0 if op.torch else 1] for k, v in REGRESSIONS.items()}
+    choices = (
+        {k: v for k, v in BINARY.items()}
+        if binary
+        else {k: v[0 if op.torch else 1] for k, v in REGRESSIONS.items()}
+    )
     for words, function in choices.items():
         if words != own:
 
@@ -172,7 +206,9 @@ def regressed(op: Operation, seen: Sequence[Operation], around: Around) -> Itera
                 each = function(args[0], args[1])
                 return each if how == "none" else getattr(each, how)()
 
-            yield Option("the loss is {mlx} in MLX and {torch} in PyTorch", {op.place: instead}, MILD, own, words)
+            yield Option(
+                "the loss is {mlx} in MLX and {torch} in PyTorch", {op.place: instead}, MILD, own, words
+            )
     if binary and is_array(op.options.get("pos_weight")):
         told = "{this} weighs what is positive (`pos_weight`), {other} does not"
         yield Option(told, {op.place: _option("pos_weight", None)}, MILD)
@@ -185,7 +221,9 @@ def divergence(op: Operation, seen: Sequence[Operation], around: Around) -> Iter
     now = bool(op.options.get("log_target", False))
     words = ("logarithms (`log_target`)", "probabilities")
     own, other = words if now else words[::-1]
-    yield compare(op, "targets of the divergence are taken as", own, other, _option("log_target", not now), MILD)
+    yield compare(
+        op, "targets of the divergence are taken as", own, other, _option("log_target", not now), MILD
+    )
 
     def turned(function, args, options, seen):
         logs, target = args[0], args[1]

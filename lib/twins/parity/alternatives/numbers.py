@@ -21,9 +21,16 @@ import mlx.core as mx  # isort: skip  (after parity: the BLAS)
 import torch  # isort: skip
 
 MOST = 24  # other numbers tried for one
-VERBS = {
-    **{"mul": "multiplies by", "div": "divides by", "add": "adds", "sub": "subtracts", "pow": "raises to the power"},
-    **{"rdiv": "divides this by it:", "rsub": "takes it from", "maximum": "has at least", "minimum": "has at most"},
+TOPICS = {
+    "mul": "the factor (scale) that values are multiplied by is",
+    "div": "the number (a scale) that values are divided by is",
+    "rdiv": "the number that is divided is",
+    "add": "the number added is",
+    "sub": "the number subtracted is",
+    "rsub": "the number that values are taken from is",
+    "pow": "the exponent is",
+    "maximum": "the least value allowed is",
+    "minimum": "the largest value allowed is",
 }
 USUAL_NUMBERS = {  # what a setting usually is, by a part of its name or of its operation's
     "slope": (0.01, 0.1, 0.2, 0.3, 1 / 3, 0.25),
@@ -63,9 +70,9 @@ def written(operations: Sequence[Operation]) -> tuple[float, ...]:
     found: dict[float, None] = {}
     for op in reversed(operations):
         for each in (*op.args, *op.options.values()):
-            if number(each) and math.isfinite(each) and not (isinstance(each, int) and op.name not in VERBS):
+            if number(each) and math.isfinite(each) and not (isinstance(each, int) and op.name not in TOPICS):
                 found.setdefault(float(each), None)
-            elif is_array(each) and not shape(each) and op.name in VERBS and each is not op.result:
+            elif is_array(each) and not shape(each) and op.name in TOPICS and each is not op.result:
                 _constant(found, each)
     return tuple(found)
 
@@ -82,7 +89,7 @@ def replaced(op: Operation, seen: Sequence[Operation], around: Around) -> Iterat
     keys = [*range(len(op.args)), *op.options]
     for key in keys:
         now = op.args[key] if isinstance(key, int) else op.options[key]
-        real = isinstance(now, float) or (op.name in VERBS and number(now))
+        real = isinstance(now, float) or (op.name in TOPICS and number(now))
         if not real or isinstance(now, bool) or op.name in SETTINGS or op.name in ("attention", "getitem"):
             continue
         for new in _candidates(op, float(now), around):
@@ -90,10 +97,8 @@ def replaced(op: Operation, seen: Sequence[Operation], around: Around) -> Iterat
 
 
 def _topic(op: Operation, key: int | str) -> str:
-    if op.name in VERBS:
-        return f"a number that the half {VERBS[op.name]} is".replace("the half adds", "is added").replace(
-            "a number that is added is", "the number added is"
-        )
+    if op.name in TOPICS:
+        return TOPICS[op.name]
     return f"`{key}` of `{op.name}` is" if isinstance(key, str) else f"the number given to `{op.name}` is"
 
 
@@ -123,7 +128,10 @@ def said(number: float | None) -> str:
     """A number, or the root of a whole one where it is that."""
     if number is None:
         return "that of its type"
-    for words, square in (("the root of {}", number * number), ("1 / the root of {}", 1 / (number * number or 1e-30))):
+    for words, square in (
+        ("the root of {}", number * number),
+        ("1 / the root of {}", 1 / (number * number or 1e-30)),
+    ):
         whole = round(square)
         if whole > 1 and abs(square - whole) < 1e-6 * whole and round(number) != number and number > 0:
             if round(1 / number, 9) != round(round(1 / number), 9):
@@ -163,7 +171,9 @@ def epsilon(op: Operation, seen: Sequence[Operation], around: Around) -> Iterato
         if op.name == "add":
             root = given_by(op.args[0], seen)
             if root is not None and root.name in ("sqrt", "std", "norm"):
-                yield _epsilon(op, outside, inside, lambda f, a, o, s: _maker(a[0], "sqrt")(a[0] * a[0] + small))
+                yield _epsilon(
+                    op, outside, inside, lambda f, a, o, s: _maker(a[0], "sqrt")(a[0] * a[0] + small)
+                )
             yield compare(
                 op,
                 f"an epsilon of {small:.4g} is",
@@ -173,7 +183,11 @@ def epsilon(op: Operation, seen: Sequence[Operation], around: Around) -> Iterato
             )
         else:
             yield compare(
-                op, f"an epsilon of {small:.4g} is", "the least allowed", "added", lambda f, a, o, s: a[0] + small
+                op,
+                f"an epsilon of {small:.4g} is",
+                "the least allowed",
+                "added",
+                lambda f, a, o, s: a[0] + small,
             )
     if op.name in ("sqrt", "rsqrt", "pow") and op.args and is_array(op.args[0]):
         added = given_by(op.args[0], seen)
@@ -182,7 +196,11 @@ def epsilon(op: Operation, seen: Sequence[Operation], around: Around) -> Iterato
         small, place = added.args[-1], added.place
 
         def instead(function, args, options, seen):
-            root = _maker(args[0], "sqrt")(seen[place].args[0]) if False else _maker(args[0], "sqrt")(args[0] - small)
+            root = (
+                _maker(args[0], "sqrt")(seen[place].args[0])
+                if False
+                else _maker(args[0], "sqrt")(args[0] - small)
+            )
             root = root + small
             inverse = op.name == "rsqrt" or (op.name == "pow" and args[1] < 0)
             return 1 / root if inverse else root

@@ -46,9 +46,7 @@ class Around:
 Family = Callable[[Operation, Sequence[Operation], Around], Iterator[Option]]
 
 
-def compare(
-    op: Operation, topic: str, own: str, changed: str, instead: Instead, rank: int = USUAL
-) -> Option:
+def compare(op: Operation, topic: str, own: str, changed: str, instead: Instead, rank: int = USUAL) -> Option:
     """The option of which both halves' ways are told: topic, what one does "in MLX and" what the other does."""
     told = f"{topic} {{mlx}} in MLX and {{torch}} in PyTorch"
     return Option(told, {op.place: instead}, rank, own, changed)

@@ -2,6 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
+from twins.parity.alternatives import provenance
 from twins.parity.alternatives.interception import Operation
 from twins.parity.alternatives.numbers import number, said
 from twins.parity.alternatives.option import (
@@ -12,33 +15,101 @@ from twins.parity.alternatives.option import (
     Option,
     is_array,
     kind,
+    numpy,
     shape,
 )
 
 SAID = {
-    **{"softmax": "takes a softmax", "log_softmax": "takes a log softmax", "normalize": "normalises a vector"},
+    **{
+        "softmax": "takes a softmax",
+        "log_softmax": "takes a log softmax",
+        "normalize": "normalises a vector",
+    },
     **{"clamp": "limits values (clamp)", "layer_norm": "has a layer norm", "rms_norm": "has an RMS norm"},
-    **{"batch_norm": "has a batch norm", "group_norm": "has a group norm", "flip": "turns an axis round"},
-    **{"roll": "rolls an axis", "cumsum": "takes a cumulative sum", "exp": "takes an exponential", "log": "takes a log"},
-    **{"sqrt": "takes a root", "rsqrt": "takes a root", "square": "squares", "abs": "takes an absolute value"},
+    **{
+        "batch_norm": "has a batch norm",
+        "group_norm": "has a group norm",
+        "flip": "flips an axis (reverses its order)",
+    },
+    **{
+        "roll": "rolls (shifts) an axis",
+        "cumsum": "takes a cumulative sum",
+        "exp": "takes an exponential",
+        "log": "takes a log",
+    },
+    **{
+        "sqrt": "takes a root",
+        "rsqrt": "takes a root",
+        "square": "squares",
+        "abs": "takes an absolute value",
+    },
     **{"tril": "keeps a lower triangle", "triu": "keeps an upper triangle", "neg": "changes the sign"},
     **{"rope": "turns by rotary positions", "logical_not": "inverts a mask", "dropout": "has dropout"},
     **{"detach": "cuts the graph (detach, stop_gradient)", "relu": "has ReLU", "gelu": "has GELU"},
     **{"silu": "has SiLU", "tanh": "has tanh", "sigmoid": "has a sigmoid", "sort": "sorts"},
-    **{"linear": "has a linear layer", "matmul": "multiplies by a matrix", "repeat": "repeats"},
+    **{
+        "linear": "has a linear layer",
+        "matmul": "takes a matrix product (of neighbours, if they are that)",
+        "repeat": "repeats",
+    },
     **{"gelu_approx": "has the tanh approximation of GELU", "sum": "sums", "mean": "takes a mean"},
     **{"expand_dims": "adds an axis", "leaky_relu": "has leaky ReLU", "pow": "raises to a power"},
     **{"instance_norm": "has an instance norm", "conv1d": "has a convolution", "conv2d": "has a convolution"},
 }
 NEVER = {
-    *("getitem", "reshape", "flatten", "transpose", "permute", "swapaxes", "to", "astype", "float", "contiguous"),
-    *("type", "long", "cat", "stack", "__setitem__", "grad_mode", "zeros_like", "ones_like", "clone", "squeeze"),
+    *(
+        "getitem",
+        "reshape",
+        "flatten",
+        "transpose",
+        "permute",
+        "swapaxes",
+        "to",
+        "astype",
+        "float",
+        "contiguous",
+    ),
+    *(
+        "type",
+        "long",
+        "cat",
+        "stack",
+        "__setitem__",
+        "grad_mode",
+        "zeros_like",
+        "ones_like",
+        "clone",
+        "squeeze",
+    ),
     *("moveaxis", "movedim", "unsqueeze", "type_as", "requires_grad_", "eq", "__eq__", "__lt__", "__gt__"),
-    *("__le__", "__ge__", "__ne__", "lt", "gt", "le", "ge", "ne", "less", "greater", "attention", "int", "cpu"),
-    *("new_zeros", "new_ones", "full_like", "expand_as", "expand", "broadcast_to", "bool", "data", "rand_like"),
+    *(
+        "__le__",
+        "__ge__",
+        "__ne__",
+        "lt",
+        "gt",
+        "le",
+        "ge",
+        "ne",
+        "less",
+        "greater",
+        "attention",
+        "int",
+        "cpu",
+    ),
+    *(
+        "new_zeros",
+        "new_ones",
+        "full_like",
+        "expand_as",
+        "expand",
+        "broadcast_to",
+        "bool",
+        "data",
+        "rand_like",
+    ),
     *("empty_like", "randn_like", "rsub", "rdiv"),
 }
-ADDED = ("add", "sub")
 
 
 def left_out(op: Operation, seen: Sequence[Operation], around: Around) -> Iterator[Option]:
@@ -58,29 +129,69 @@ def _told(op: Operation, kept: int, around: Around) -> tuple[str, int]:
     rest = [each for i, each in enumerate(op.args) if i != kept]
     scalar = next((each for each in rest if number(each)), None)
     lost = next((each for each in rest if is_array(each) and shape(each)), None)
-    name = around.named.get(id(lost), "an array") if lost is not None else ""
-    if op.name in ADDED and lost is not None:
-        what = name if name != "an array" else f"an array of shape {shape(lost)}"
-        verb = "adds" if op.name == "add" else "subtracts"
-        if _hides(lost):
-            return "{this} hides scores with a mask that it adds, {other} does not: its mask is missing", USUAL
-        told = f"{{this}} {verb} {what}, {{other}} does not"
-        if shape(lost) == shape(op.result) and op.name == "add":
-            told = f"{{this}} adds {what} (a residual connection, if it is one), {{other}} does not"
-        return told, USUAL
     if op.name in ("where", "masked_fill"):
-        return "{this} hides entries by a mask, {other} does not: its mask is missing or ignored", USUAL
-    if op.name in ("mul", "div", "pow", "add", "sub", "maximum", "minimum"):
-        verbs = {"mul": "multiplies by", "div": "divides by", "pow": "raises to the power", "add": "adds"}
-        verbs |= {"sub": "subtracts", "maximum": "has at least", "minimum": "has at most"}
-        if scalar is not None:
-            return f"{{this}} {verbs[op.name]} {said(scalar)}, {{other}} does not", USUAL
-        if lost is not None:
-            what = name if name != "an array" else f"an array of shape {shape(lost)}"
-            return f"{{this}} {verbs[op.name]} {what}, {{other}} does not", USUAL
-        return f"{{this}} {verbs[op.name]} a number, {{other}} does not", USUAL
+        what = "a causal mask" if any(provenance.causal(each) for each in rest) else "a mask"
+        return f"{{this}} hides entries by {what}, {{other}} does not: its mask is missing or ignored", USUAL
+    if op.name in WITHOUT and (scalar is not None or lost is None):
+        return WITHOUT[op.name].format(said(scalar) if scalar is not None else "a number"), USUAL
+    if op.name in WITHOUT:
+        return _without(op, op.args[kept], lost, around), USUAL
+    if op.name == "rope":
+        source = around.named.get(id(op.args[0]), "an array")
+        told = "{this} turns {what} by rotary positions (rope), {other} does not: only one of queries and keys is turned"
+        return told.replace("{what}", source), USUAL
     known = op.name in SAID
-    return f"{{this}} {SAID.get(op.name, f'calls `{op.name}`')} where {{other}} does not", COARSE if known else LAST
+    return (
+        f"{{this}} {SAID.get(op.name, f'calls `{op.name}`')} where {{other}} does not",
+        COARSE if known else LAST,
+    )
+
+
+WITHOUT = {
+    "mul": "{{this}} multiplies by the factor {} (scales), {{other}} does not: its values are not that many times as large",
+    "div": "{{this}} divides by {} (a factor that scales), {{other}} does not",
+    "pow": "{{this}} raises to the power {}, {{other}} does not",
+    "add": "{{this}} adds {}, {{other}} does not",
+    "sub": "{{this}} subtracts {}, {{other}} does not",
+    "maximum": "{{this}} allows at least {} (maximum), {{other}} has no such bound",
+    "minimum": "{{this}} allows at most {} (minimum), {{other}} has no such bound",
+}
+
+
+def _without(op: Operation, kept: object, lost: object, around: Around) -> str:
+    """The sentence for an array that one half combines with another and the other half does not."""
+    what = provenance.told(lost, around.named)
+    if op.name in ("add", "sub") and _hides(lost):
+        mask = "a causal mask" if provenance.causal(lost) else "a mask"
+        return f"{{this}} hides scores with {mask} that it adds, {{other}} does not: its mask is missing"
+    if op.name == "add" and shape(lost) == shape(op.result) == shape(kept):
+        return f"{{this}} adds {what}, {{other}} does not: the sum, such as a residual connection, is missing"
+    if op.name == "div":
+        normal = _normal(kept, lost)
+        if normal:
+            return f"{{this}} divides by {normal} (normalises), {{other}} does not"
+    if op.name == "mul" and what.startswith("a mask"):
+        return (
+            f"{{this}} multiplies by {what}, {{other}} does not: its mask (of padding) is missing or ignored"
+        )
+    return WITHOUT[op.name].format(what)
+
+
+def _normal(kept: object, lost: object) -> str:
+    """Whether an array is divided by a sum or a length of its own."""
+    if not is_array(kept) or not is_array(lost):
+        return ""
+    x, y = numpy(kept).astype(np.float64), numpy(lost).astype(np.float64)
+    for axis in range(x.ndim):
+        with np.errstate(invalid="ignore"):
+            for words, made in (
+                ("its sum, so that it sums to one", x.sum(axis, keepdims=True)),
+                ("its length, so that vectors have norm 1", np.sqrt((x * x).sum(axis, keepdims=True))),
+                ("its standard deviation", x.std(axis, keepdims=True)),
+            ):
+                if made.shape == y.shape and np.allclose(made, y, rtol=1e-3):
+                    return words
+    return ""
 
 
 def _hides(lost: object) -> bool:

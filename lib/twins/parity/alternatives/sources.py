@@ -6,10 +6,33 @@ from twins.parity.alternatives.interception import Operation
 from twins.parity.alternatives.option import COARSE, LAST, Around, Option, is_array, kind, shape
 
 TAKES = {
-    *("add", "sub", "mul", "linear", "layer_norm", "rms_norm", "matmul", "cat", "attention", "conv1d", "conv2d"),
+    *(
+        "add",
+        "sub",
+        "mul",
+        "linear",
+        "layer_norm",
+        "rms_norm",
+        "matmul",
+        "cat",
+        "attention",
+        "conv1d",
+        "conv2d",
+    ),
     *("embedding", "lstm", "gru", "batch_norm", "group_norm", "div", "softmax", "where"),
 }
-FIRST = ("linear", "layer_norm", "rms_norm", "conv2d", "conv1d", "lstm", "gru", "batch_norm", "group_norm", "softmax")
+FIRST = (
+    "linear",
+    "layer_norm",
+    "rms_norm",
+    "conv2d",
+    "conv1d",
+    "lstm",
+    "gru",
+    "batch_norm",
+    "group_norm",
+    "softmax",
+)
 PARTS = ("linear", "getitem", "embedding", "conv1d", "conv2d", "matmul", "add", "mul")
 RECENT = 8  # values tried for one argument, the newest first
 SPAN = 12  # operations between two whose results are exchanged
@@ -53,10 +76,55 @@ def _given(op: Operation, at: int, values: tuple, place: int, read: Callable, ar
         return function(*args[:at], read(_at(seen, place)), *args[at + 1 :], **options)
 
     own, other = (around.named.get(id(each), ANOTHER) for each in values)
-    verb = {"add": "adds", "mul": "multiplies by", "cat": "joins", "sub": "subtracts"}.get(op.name, f"calls `{op.name}` of")
+    verb = {"add": "adds", "mul": "multiplies by", "cat": "joins", "sub": "subtracts"}.get(
+        op.name, f"calls `{op.name}` of"
+    )
     rank = LAST if ANOTHER in (own, other) else COARSE
-    told = f"where MLX {verb} {{mlx}}, PyTorch {verb} {{torch}}"
+    told = f"MLX {verb} {{mlx}} where PyTorch {verb} {{torch}}"
     return Option(told, {op.place: instead}, rank, own, other)
+
+
+def joined(op: Operation, seen: Sequence[Operation], around: Around) -> Iterator[Option]:
+    """A part that is joined is another value of its shape."""
+    first = op.args[0] if op.args else None
+    if op.name not in ("cat", "stack") or not isinstance(first, tuple | list):
+        return
+    for at, now in enumerate(first[:4]):
+        tried = {id(now)}
+        for earlier in reversed(seen[: _index(op, seen)]):
+            for each, read in _results(earlier):
+                if (
+                    shape(each) == shape(now)
+                    and shape(now)
+                    and id(each) not in tried
+                    and len(tried) <= RECENT
+                ):
+                    tried.add(id(each))
+                    place = earlier.place
+
+                    def instead(function, args, options, seen, at=at, read=read, place=place):
+                        parts = list(args[0])
+                        parts[at] = read(_at(seen, place))
+                        return function(parts, *args[1:], **options)
+
+                    own, other = (around.named.get(id(value), ANOTHER) for value in (now, each))
+                    told = "MLX joins {mlx} where PyTorch joins {torch}"
+                    yield Option(
+                        told, {op.place: instead}, LAST if ANOTHER in (own, other) else COARSE, own, other
+                    )
+
+
+def taken(op: Operation, seen: Sequence[Operation], around: Around) -> Iterator[Option]:
+    """The result of a layer in the place of another one's."""
+    if op.name not in ("linear", "embedding", "conv1d", "conv2d", "getitem"):
+        return
+    name = around.named.get(id(op.result), "")
+    for other in seen:
+        words = around.named.get(id(other.result), "")
+        alike = other.name == op.name and other.place != op.place and shape(other.result) == shape(op.result)
+        if alike and name and words and words != name:
+            told = f"{{other}} takes {words} where {{this}} takes {name}"
+            yield Option(told, {op.place: _result(other.place)}, COARSE)
 
 
 def _at(seen: Sequence[Operation], place: int) -> Operation:
@@ -73,7 +141,11 @@ def exchanged(op: Operation, seen: Sequence[Operation], around: Around) -> Itera
         if alike and kind(earlier.result) == kind(op.result):
             one, two = earlier.place, op.place
             names = [around.named.get(id(each.result), "") for each in (earlier, op)]
-            what = " and ".join(names) if all(names) else f"two results of `{op.name}`, such as two parts of one array,"
+            what = (
+                " and ".join(names)
+                if all(names)
+                else f"two results of `{op.name}`, such as two parts of one array,"
+            )
             told = f"{what} are exchanged in {{other}}"
             yield Option(told, {one: _result(two), two: _result(one)}, COARSE)
 
@@ -82,4 +154,4 @@ def _result(place: int) -> Callable:
     return lambda function, args, options, seen: _at(seen, place).result
 
 
-FAMILIES = (exchanged, other_values)
+FAMILIES = (exchanged, taken, other_values, joined)

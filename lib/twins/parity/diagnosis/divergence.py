@@ -40,7 +40,9 @@ class Departure:
     def again(self, half: Half, batch: Batch) -> np.ndarray:
         """The value of one half in another pass, over another batch."""
         own, index = (
-            (self.pair.torch, self.indices[1]) if half.framework is TORCH else (self.pair.mlx, self.indices[0])
+            (self.pair.torch, self.indices[1])
+            if half.framework is TORCH
+            else (self.pair.mlx, self.indices[0])
         )
         return value(half, batch, own.path, index, self.given)
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from twins.frameworks import TORCH
 from twins.parity.diagnosis import attention, changes, expressions, trials
-from twins.parity.diagnosis.calls import arranged
+from twins.parity.diagnosis.calls import Call, arranged
 from twins.parity.diagnosis.divergence import AGREE, Departure
 from twins.parity.fairness_gate import relative
 
@@ -62,7 +62,14 @@ def _expressions(d: Departure) -> tuple[str, str]:
 
 
 def _computed(ours: str, theirs: str) -> str:
-    return f"MLX computes {ours}, PyTorch {theirs}" if ours and theirs and ours != theirs else ""
+    if not ours or not theirs or ours == theirs:
+        return ""
+    told = f"MLX computes {ours}, PyTorch {theirs}"
+    for side, more, less in (("MLX", ours, theirs), ("PyTorch", theirs, ours)):
+        if more.startswith(f"{less} plus "):
+            other = "PyTorch" if side == "MLX" else "MLX"
+            return f"{told}: the sum, such as a residual connection, is missing in {other}"
+    return told
 
 
 def shown(d: Departure) -> str:
@@ -90,9 +97,20 @@ def called(d: Departure) -> str:
         call = (ours, theirs)[side][name]
         for index in range(max(counts[0][name], counts[1][name])):
             if trials.vanishes(d.place(), side, call.path, index):
-                times = f"{_times(counts[0][name])} in MLX and {_times(counts[1][name])} in PyTorch"
-                return f"before it, {call.told} is called {times}; without that call the values agree"
+                return _called(d, side, call, (counts[0][name], counts[1][name]))
     return ""
+
+
+def _called(d: Departure, side: int, call: Call, counts: tuple[int, int]) -> str:
+    """The sentence for a call that the other half lacks."""
+    half = d.make("float32")[side]
+    kind = type(dict(half.model.named_modules())[call.path]).__name__
+    totals = [sum(each.mlx_path == call.mlx_path for each in trace.calls) for trace in d.traces]
+    without = "without that call the values agree"
+    if totals[0] == totals[1]:
+        sides = ("MLX", "PyTorch") if side == 0 else ("PyTorch", "MLX")
+        return f"{sides[0]} calls {call.told} ({kind}) before it and {sides[1]} after, in another order; {without}"
+    return f"before it, {call.told} ({kind}) is called {_times(counts[0])} in MLX and {_times(counts[1])} in PyTorch; {without}"
 
 
 def _times(count: int) -> str:
@@ -119,9 +137,9 @@ RULES = (
     changes.turned_weight,
     changes.turned_input,
     added_vector,
+    called,
     functions,
     attended,
-    called,
     shown,
     multiple,
 )

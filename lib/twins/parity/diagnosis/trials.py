@@ -23,10 +23,12 @@ from twins.parity.alternatives import (
     layouts,
     losses,
     numbers,
+    provenance,
     removals,
+    signs,
     sources,
 )
-from twins.parity.alternatives.interception import Changes, Operation
+from twins.parity.alternatives.interception import Changes, Instead, Operation
 from twins.parity.alternatives.option import Around, Option
 from twins.parity.diagnosis.calls import apart, skipping, watched
 from twins.parity.fairness_gate import Batch, Halves
@@ -36,9 +38,10 @@ import torch  # isort: skip  (after frameworks: the BLAS)
 
 FAULTS = user_model.FAULTS  # LookupError holds IndexError
 PASSES, SECONDS = 600, 20.0  # at most spent on one departure
+CUTS = ("detach", interception.GRAPH)
 LIVELY = (1.0, 4.0)  # times the usual size of random weights, at which a change is confirmed
 NOISE = 5e-5  # relative, within which confirmed values agree: larger weights round more
-MODULES = (losses, numbers, axes, functions, attention, layers, layouts, removals, sources)
+MODULES = (losses, numbers, axes, functions, attention, layers, layouts, signs, removals, sources)
 FAMILIES = tuple(family for module in MODULES for family in module.FAMILIES)
 
 
@@ -51,7 +54,11 @@ class Place:
     measure: Callable[[Half, Batch], np.ndarray]
     values: tuple[np.ndarray, np.ndarray]
     limit: float
-    agreed: tuple[frozenset, frozenset] = (frozenset(), frozenset())  # (path, n-th call) of modules that agree
+    agreed: tuple[frozenset, frozenset] = (
+        frozenset(),
+        frozenset(),
+    )  # (path, n-th call) of modules that agree
+    cuts: bool = False  # whether only cuts of the graph are looked for: a gradient departs, all values agree
 
 
 @dataclass(frozen=True)
@@ -60,7 +67,7 @@ class Trial:
 
     side: int
     sentence: str
-    rank: int
+    rank: float
     changes: Changes = field(default_factory=dict)
     arrays: Callable[[Batch], Batch] | None = None
     left_out: tuple[str, int] | None = None  # the n-th call of a module
@@ -84,7 +91,7 @@ class Search:
                     self.place.measure(half, batch)
                 except FAULTS:
                     pass  # what was seen until then may hold the cause
-        return seen, recorder.named
+        return seen, provenance.named(half, seen, recorder.named)
 
     def spent(self) -> bool:
         """Whether the passes or the seconds are used up."""
@@ -123,7 +130,9 @@ class Search:
 
     def found(self, trials: Iterator[Trial]) -> list[Trial]:
         """Every trial that fits and is confirmed, the mildest first."""
-        fitting = [trial for trial in itertools.takewhile(lambda _: not self.spent(), trials) if self.fits(trial)]
+        fitting = [
+            trial for trial in itertools.takewhile(lambda _: not self.spent(), trials) if self.fits(trial)
+        ]
         return sorted(filter(self.confirmed, fitting), key=lambda trial: trial.rank)
 
 
@@ -136,9 +145,17 @@ def lively(halves: tuple[Half, Half], size: float = 1.0) -> tuple[Half, Half]:
     """The halves with random weights added: a fresh network's small ones hide how its functions differ."""
     mlx, torch_half = halves
     rng = np.random.default_rng(int(size))
+    padding = {
+        id(each.weight): each.padding_idx
+        for each in torch_half.model.modules()
+        if isinstance(each, torch.nn.Embedding) and each.padding_idx is not None
+    }
     for parameter in torch_half.model.parameters():
         scale = size / np.sqrt(max(1, parameter[0].numel())) if parameter.ndim > 1 else 0.3 * min(size, 2.0)
-        parameter.data += TORCH.array(scale * rng.standard_normal(tuple(parameter.shape)), "float32")
+        noise = scale * rng.standard_normal(tuple(parameter.shape))
+        if id(parameter) in padding:
+            noise[padding[id(parameter)]] = 0.0
+        parameter.data += TORCH.array(noise, "float32")
     weights.copy_to_mlx(torch_half.model, mlx.model, mlx.names)
     return halves
 
@@ -161,7 +178,8 @@ def vanishes(place: Place, side: int, path: str, index: int) -> bool:
 
 def _trials(search: Search) -> Iterator[Trial]:
     """What is tried: first the batch's masks, then operations near the value, mildest families first."""
-    yield from _inputs(search.place.batch)
+    if not search.place.cuts:
+        yield from _inputs(search.place.batch)
     offers = [list(_offered(search, side)) for side in (1, 0)]
     mixed = [trial for group in itertools.zip_longest(*offers) for trial in group if trial is not None]
     yield from sorted(mixed, key=lambda trial: trial.rank)
@@ -180,7 +198,11 @@ def _inputs(batch: Batch) -> Iterator[Trial]:
 
 
 def _with(at: int, change: Callable[[np.ndarray], np.ndarray]) -> Callable[[Batch], Batch]:
-    return lambda batch: (*batch[:at], change(batch[at].astype("int8")).astype(batch[at].dtype), *batch[at + 1 :])
+    return lambda batch: (
+        *batch[:at],
+        change(batch[at].astype("int8")).astype(batch[at].dtype),
+        *batch[at + 1 :],
+    )
 
 
 def _offered(search: Search, side: int) -> Iterator[Trial]:
@@ -192,26 +214,27 @@ def _offered(search: Search, side: int) -> Iterator[Trial]:
         if array.ndim == 2 and set(np.unique(array)) <= {0, 1}
     }
     around = Around(numbers.written(search.seen[1 - side]), masks, search.named[side])
-    sites: dict[tuple, list[int]] = {}
-    for op in seen:
-        sites.setdefault(op.site, []).append(op.place)
+    alike: dict[tuple, dict[int, Instead]] = {}
+    groups: dict[tuple, Trial] = {}
     for op in reversed(seen):
-        if any(each in place.agreed[side] for each in op.inside):
+        if any(each in place.agreed[side] for each in op.inside) or (place.cuts and op.name not in CUTS):
             continue
         for option in _options(op, seen, around):
-            yield _trial(option, op, side, {op.place})
-            if len(sites[op.site]) > 1 and len(option.changes) == 1 and op.place == sites[op.site][-1]:
-                yield _trial(option, op, side, set(sites[op.site]))
+            yield Trial(side, option.sentence(bool(side)).strip(), option.rank, option.changes)
+            if len(option.changes) == 1:
+                for key in (
+                    (op.name, option.told, option.own, option.changed),
+                    (op.site, option.told, option.changed),
+                ):
+                    alike.setdefault(key, {}).update(option.changes)
+                    if len(alike[key]) > 1:
+                        both = Trial(
+                            side, option.sentence(bool(side)).strip(), option.rank + 0.5, dict(alike[key])
+                        )
+                        groups[key] = both
+    yield from groups.values()
 
 
 def _options(op: Operation, seen: Sequence[Operation], around: Around) -> Iterator[Option]:
     for family in FAMILIES:
         yield from family(op, seen, around)
-
-
-def _trial(option: Option, op: Operation, side: int, places: set[int]) -> Trial:
-    """A trial of an option at one operation or at all of one place in the code."""
-    changes = option.changes if len(option.changes) > 1 else dict.fromkeys(places, option.changes[op.place])
-    return Trial(side, option.sentence(bool(side)).strip(), option.rank, changes)
-
-
