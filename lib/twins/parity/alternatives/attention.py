@@ -288,7 +288,7 @@ def arguments(op: Operation, seen: Sequence[Operation], around: Around) -> Itera
     """A mask that an operation is given: inverted, as numbers, aligned otherwise."""
     if op.name in ("attention", "logical_not", "astype", "to", "reshape", "getitem"):
         return
-    for at, each in enumerate(op.args):
+    for at, each in [*enumerate(op.args), *op.options.items()]:
         if not is_array(each) or not 1 < math.prod(shape(each)) < 100_000 or len(shape(each)) < 2:
             continue
         if kind(each) == "int" or (kind(each) == "float" and op.name not in ("add", "mul", "sub")):
@@ -296,20 +296,30 @@ def arguments(op: Operation, seen: Sequence[Operation], around: Around) -> Itera
         array = numpy(each)
         if kind(each) == "float" and len(np.unique(array)) != 2:
             continue
+        if isinstance(at, str):
+            what = "causal mask" if provenance.causal(array) else "padding mask"
+            told = f"{{other}} does not use the mask `{at}` of {{this}}: its {what} is missing or ignored"
+            yield Option(told, {op.place: _replacing(op, at, None)}, MILD)
         for words, new in turned(array):
-            if op.name in ("where", "masked_fill") and new.dtype != bool:
-                continue
-
-            def instead(function, args, options, seen, at=at, new=new):
-                changed = like(np.array(new), args[at])
-                if op.name == "add" and new.dtype == bool:
-                    hidden = like(np.where(new, 0.0, HIDDEN).astype("float32"), args[1 - at])
-                    return args[1 - at] + hidden
-                return function(*args[:at], changed, *args[at + 1 :], **options)
-
-            yield Option(words, {op.place: instead}, MILD)
+            if op.name not in ("where", "masked_fill") or new.dtype == bool:
+                yield Option(words, {op.place: _replacing(op, at, new)}, MILD)
         if op.name in ("masked_fill", "where") and array.dtype == bool:
             yield from _added(op, array)
+
+
+def _replacing(op: Operation, at: int | str, new: np.ndarray | None) -> Callable:
+    """The operation with another mask in one argument; booleans that are added hide."""
+
+    def instead(function, args, options, seen):
+        if isinstance(at, str):
+            changed = None if new is None else like(np.array(new), options[at])
+            return function(*args, **{**options, at: changed})
+        if op.name == "add" and new.dtype == bool:
+            hidden = like(np.where(new, 0.0, HIDDEN).astype("float32"), args[1 - at])
+            return args[1 - at] + hidden
+        return function(*args[:at], like(np.array(new), args[at]), *args[at + 1 :], **options)
+
+    return instead
 
 
 def _added(op: Operation, mask: np.ndarray) -> Iterator[Option]:
@@ -319,8 +329,8 @@ def _added(op: Operation, mask: np.ndarray) -> Iterator[Option]:
     for numbers in (mask, ~mask):
 
         def instead(function, args, options, seen, numbers=numbers):
-            scores = next(a for a in args[scores_at:] if is_array(a) and kind(a) == "float")
-            return scores + like(numbers.astype("float32"), scores)
+            found = [a for a in args[scores_at:] if is_array(a) and kind(a) == "float"]
+            return found[0] + like(numbers.astype("float32"), found[0])
 
         yield Option(told, {op.place: instead}, USUAL)
 

@@ -62,6 +62,8 @@ def along(op: Operation, seen: Sequence[Operation], around: Around) -> Iterator[
         return
     names = NAMES if op.torch else ("axis", "axes", "dim")
     for new in _others(now, rank, op.name in REDUCTIONS or op.name in ("std", "var")):
+        if op.name == "roll" and isinstance(op.args[1], int) and not op.args[1] % array.shape[new or 0]:
+            continue  # which leaves the array as it is
         told = compare(op, topic, _over(now), _over(new), with_value(at, names, new), MILD)
         yield told
 
@@ -101,10 +103,10 @@ def reduced(op: Operation, seen: Sequence[Operation], around: Around) -> Iterato
     pair = op.torch and op.name in ("max", "min", "median") and axes is not None
     for words, function in made_of.items():
         if words != own:
-            yield compare(op, "", own, words, _by(function, axes, keep, pair, op.torch), MILD)
+            yield compare(op, "over an axis it takes", own, words, _by(function, axes, keep, pair, op.torch), MILD)
     if isinstance(axes, int) and not keep:
         for words, index in (("the first position", 0), ("the last position", -1)):
-            yield compare(op, "", own, words, _position(index, axes, pair))
+            yield compare(op, "over an axis it takes", f"{own} (of all positions, pooled)", words, _position(index, axes, pair))
 
 
 def _by(function, axes, keep, pair, in_torch):
@@ -171,7 +173,7 @@ def _other_positions(op: Operation, full: list, axis: int) -> Iterator[Option]:
             taken = call(args[0], whole)
             return function(taken, **{"dim" if op.torch else "axis": before})
 
-        yield compare(op, "", f"{own} of axis {axis} is taken", f"{reduction} over it", instead, MILD)
+        yield compare(op, "", f"{own} of axis {axis} is taken", f"{reduction} of all (pooled, over it)", instead, MILD)
 
 
 def _other_parts(

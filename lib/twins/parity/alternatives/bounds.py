@@ -4,6 +4,8 @@ MLX does not check indices (https://ml-explore.github.io/mlx/build/html/usage/in
 changed could read foreign memory and end the process.
 """
 
+import numpy as np
+
 import twins.frameworks  # noqa: F401  (before MLX: the BLAS)
 
 import mlx.core as mx  # isort: skip
@@ -61,7 +63,8 @@ def _within(index: object, size: int) -> None:
     if isinstance(index, mx.array) and (index.dtype == mx.bool_ or index.size == 0):
         return
     if isinstance(index, mx.array):
-        low, high = int(index.min().item()), int(index.max().item())
+        found = np.array(index)
+        low, high = int(found.min()), int(found.max())
     elif isinstance(index, int):
         low = high = index
     else:

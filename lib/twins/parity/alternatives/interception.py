@@ -107,7 +107,11 @@ class _Pass:
     def call(self, name: str, function: Callable, args: tuple, options: dict) -> Any:
         """What an operation gives; what it calls itself is not counted."""
         if self.changes and self.half.framework is not TORCH:
-            bounds.check(name, args, options)
+            self.depth += 1  # what the check computes is not counted
+            try:
+                bounds.check(name, args, options)
+            finally:
+                self.depth -= 1
         if self.depth:
             return function(*args, **options)
         self.depth += 1

@@ -93,10 +93,13 @@ def replaced(op: Operation, seen: Sequence[Operation], around: Around) -> Iterat
         if not real or isinstance(now, bool) or op.name in SETTINGS or op.name in ("attention", "getitem"):
             continue
         for new in _candidates(op, float(now), around):
-            yield compare(op, _topic(op, key), said(now), said(new), _with(key, new), MILD)
+            other = said(new) + (" (another sign, the other way)" if new == -now else "")
+            yield compare(op, _topic(op, key, float(now)), said(now), other, _with(key, new), MILD)
 
 
-def _topic(op: Operation, key: int | str) -> str:
+def _topic(op: Operation, key: int | str, now: float) -> str:
+    if op.name == "add" and 0 < now < 0.01:
+        return "the epsilon (eps) that is added is"
     if op.name in TOPICS:
         return TOPICS[op.name]
     return f"`{key}` of `{op.name}` is" if isinstance(key, str) else f"the number given to `{op.name}` is"

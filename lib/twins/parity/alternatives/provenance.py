@@ -60,13 +60,12 @@ def named(half: Half, seen: Sequence[Operation], known: dict[int, str]) -> dict[
 
 def told(array: object, around_named: dict[int, str]) -> str:
     """An array in words: its name, what it evidently is, or its shape."""
-    if id(array) in around_named:
-        return around_named[id(array)]
     if not is_array(array):
         return "a number"
+    known = around_named.get(id(array), f"an array of shape {shape(array)}")
     values = numpy(array).astype(np.float64) if shape(array) else None
     if values is None or not values.size or values.size > 100_000 or kind(array) == "bool":
-        return f"an array of shape {shape(array)}"
+        return known
     if (
         values.ndim > 1
         and values.shape[-1] == values.shape[-2]
@@ -74,8 +73,8 @@ def told(array: object, around_named: dict[int, str]) -> str:
     ):
         return "the identity (eye: the diagonal, a loop at every entry)"
     if set(np.unique(values)) == {0.0, 1.0}:
-        return f"a mask of shape {shape(array)}"
-    return f"an array of shape {shape(array)}"
+        return f"a mask, {known}" if id(array) in around_named else f"a mask of shape {shape(array)}"
+    return known
 
 
 def causal(array: object) -> bool:

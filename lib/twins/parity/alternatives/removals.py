@@ -32,7 +32,7 @@ SAID = {
         "flip": "flips an axis (reverses its order)",
     },
     **{
-        "roll": "rolls (shifts) an axis",
+        "roll": "rolls (shifts) an axis, which may exchange its halves,",
         "cumsum": "takes a cumulative sum",
         "exp": "takes an exponential",
         "log": "takes a log",
@@ -151,7 +151,7 @@ WITHOUT = {
     "mul": "{{this}} multiplies by the factor {} (scales), {{other}} does not: its values are not that many times as large",
     "div": "{{this}} divides by {} (a factor that scales), {{other}} does not",
     "pow": "{{this}} raises to the power {}, {{other}} does not",
-    "add": "{{this}} adds {}, {{other}} does not",
+    "add": "{{this}} adds {0} (plus {0}), {{other}} does not",
     "sub": "{{this}} subtracts {}, {{other}} does not",
     "maximum": "{{this}} allows at least {} (maximum), {{other}} has no such bound",
     "minimum": "{{this}} allows at most {} (minimum), {{other}} has no such bound",

@@ -224,12 +224,19 @@ def distributed(op: Operation, seen: Sequence[Operation], around: Around) -> Ite
         place = added.place
 
         def instead(function, args, options, seen, at=at, place=place):
-            parts = list(next(each for each in seen if each.place == place).args[:2])
+            parts = list(_operands(seen, place))
             parts[at] = function(parts[at], *args[1:], **options)
             return parts[0] + parts[1]
 
         own, other = "a whole sum", f"{term} alone"
         yield compare(op, "the factor (scale) multiplies", own, other, instead, USUAL)
+
+
+def _operands(seen: Sequence[Operation], place: int) -> tuple:
+    found = [each.args[:2] for each in seen if each.place == place]
+    if not found:
+        raise LookupError(f"no operation {place} in this pass")
+    return found[0]
 
 
 def squeezed(op: Operation, seen: Sequence[Operation], around: Around) -> Iterator[Option]:

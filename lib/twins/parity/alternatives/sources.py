@@ -56,7 +56,7 @@ def other_values(op: Operation, seen: Sequence[Operation], around: Around) -> It
 
 
 def _index(op: Operation, seen: Sequence[Operation]) -> int:
-    return next(i for i, each in enumerate(seen) if each.place == op.place)
+    return next((i for i, each in enumerate(seen) if each.place == op.place), 0)
 
 
 def _results(op: Operation) -> Iterator[tuple[object, Callable]]:
@@ -128,7 +128,10 @@ def taken(op: Operation, seen: Sequence[Operation], around: Around) -> Iterator[
 
 
 def _at(seen: Sequence[Operation], place: int) -> Operation:
-    return next(each for each in seen if each.place == place)
+    found = next((each for each in seen if each.place == place), None)
+    if found is None:
+        raise LookupError(f"no operation {place} in this pass")
+    return found
 
 
 def exchanged(op: Operation, seen: Sequence[Operation], around: Around) -> Iterator[Option]:

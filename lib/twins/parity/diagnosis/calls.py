@@ -36,6 +36,7 @@ class Call:
     output: np.ndarray
     dtype: str
     begun: int
+    kind: str = ""
 
     @property
     def told(self) -> str:
@@ -121,7 +122,7 @@ class Recorder:
             self.active.pop()  # kept when the call fails: the innermost is where
             self._name(f"the output of {self._told(path)}", result, newest=True)
             if self.keep:
-                self._record(path, given, result, begun)
+                self._record(path, given, result, begun, type(module).__name__)
             return result
 
         return call
@@ -142,12 +143,14 @@ class Recorder:
                 if id(each) not in self.named or not name.endswith("the whole model"):
                     self.named[id(each)] = name
 
-    def _record(self, path: str, given: tuple[np.ndarray, ...], result: object, begun: int) -> None:
+    def _record(
+        self, path: str, given: tuple[np.ndarray, ...], result: object, begun: int, kind: str
+    ) -> None:
         listed = result if isinstance(result, tuple | list) else [result]
         made = _arrays(self.half, result)
         if made:
             dtype = str(listed[0].dtype).rpartition(".")[2]
-            self.calls.append(Call(path, self._mlx(path), given, made[0], dtype, begun))
+            self.calls.append(Call(path, self._mlx(path), given, made[0], dtype, begun, kind))
 
 
 def _callable(kind: type) -> bool:

@@ -128,14 +128,69 @@ def _put(named: dict[str, np.ndarray], name: str, value: np.ndarray) -> None:
 
 
 def departure(make: Halves, batch: Batch, traces: tuple[Trace, Trace]) -> Departure | None:
-    """The first departing value of two passes; None when every matched value agrees."""
+    """The first departing value of two passes; None when every matched value agrees, or the last and the loss.
+
+    Modules of one name that are packed otherwise may differ inside of a pair whose outputs agree.
+    """
     agreed = ""
-    for pair in pairs(*traces):
+    found = pairs(*traces)
+    if _whole(found, traces):
+        return None
+    for pair in found:
+        if _packed(pair):
+            continue
         for given, values in enumerate(zip(pair.mlx.inputs, pair.torch.inputs, strict=False)):
-            if not apart(*values) <= AGREE:
+            if any(_mask(each) for each in values):
+                continue  # frameworks differ in what a mask says
+            if not _agree(pair, *values):
                 return Departure(pair, given, agreed, traces, make, batch)
             agreed = f"the input of {pair.where}"
-        if not apart(pair.mlx.output, pair.torch.output) <= AGREE:
+        if not _agree(pair, pair.mlx.output, pair.torch.output):
             return Departure(pair, None, agreed, traces, make, batch)
         agreed = f"the output of {pair.where}"
     return None
+
+
+def _whole(found: list[Pair], traces: tuple[Trace, Trace]) -> bool:
+    """Whether the outputs of the whole models and the losses agree."""
+    last = [pair for pair in found if not pair.mlx.path and not pair.torch.path]
+    losses = [trace.loss for trace in traces]
+    if not last or losses[0] is None or losses[1] is None:
+        return False
+    outputs = all(apart(pair.mlx.output, pair.torch.output) <= AGREE for pair in last)
+    return outputs and apart(losses[0], losses[1]) <= AGREE
+
+
+def _packed(pair: Pair) -> bool:
+    """Whether two modules of one name are no counterparts: a dropout, or weights that are packed otherwise."""
+    if "Dropout" in pair.mlx.kind or "Dropout" in pair.torch.kind:
+        return apart(pair.mlx.output, pair.torch.output) > AGREE and not arranged(
+            pair.torch.output, pair.mlx.output.shape
+        )
+    one, two = pair.mlx.output.shape, pair.torch.output.shape
+    given = [apart(*each) <= AGREE for each in zip(pair.mlx.inputs, pair.torch.inputs, strict=False)]
+    return bool(given) and all(given) and one[:-1] == two[:-1] and one[-1:] != two[-1:] and len(one) > 1 and _linear(pair)
+
+
+def _linear(pair: Pair) -> bool:
+    return pair.mlx.kind == pair.torch.kind == "Linear"
+
+
+def _mask(value: np.ndarray) -> bool:
+    """Whether an input is a mask: of booleans, or of two numbers one of which is zero or hides."""
+    if value.dtype == bool:
+        return True
+    found = np.unique(value) if 1 < value.size < 1_000_000 else value[:0]
+    return len(found) == 2 and (0 in found) and (1 in found or found.min() < -1e3)
+
+
+def _agree(pair: Pair, mlx: np.ndarray, torch_value: np.ndarray) -> bool:
+    """Whether two values agree; inside of the model also with axes of one entry left out, or time first."""
+    if apart(mlx, torch_value) <= AGREE:
+        return True
+    if not pair.mlx.path or mlx.size != torch_value.size:
+        return False
+    tried = [(mlx.squeeze(), torch_value.squeeze())]
+    if mlx.ndim == torch_value.ndim == 3:
+        tried.append((mlx, np.swapaxes(torch_value, 0, 1)))
+    return any(one.shape == two.shape and apart(one, two) <= AGREE for one, two in tried)

@@ -14,6 +14,8 @@ from twins.parity.diagnosis.calls import Call, arranged
 from twins.parity.diagnosis.divergence import AGREE, Departure
 from twins.parity.fairness_gate import relative
 
+from mlx.utils import tree_flatten  # isort: skip  (after frameworks: the BLAS)
+
 FACTOR = 1e-3  # by which two values are at least a factor apart
 
 
@@ -95,10 +97,21 @@ def called(d: Departure) -> str:
     for name in sorted(inner, key=lambda path: path.count(".")):
         side = 0 if counts[0][name] > counts[1][name] else 1
         call = (ours, theirs)[side][name]
+        if not _in_both(d, side, call):
+            continue  # what the other half computes without a module cannot be counted
         for index in range(max(counts[0][name], counts[1][name])):
             if trials.vanishes(d.place(), side, call.path, index):
                 return _called(d, side, call, (counts[0][name], counts[1][name]))
     return ""
+
+
+def _in_both(d: Departure, side: int, call: Call) -> bool:
+    """Whether a module has weights, which then lie in both halves, or the other half has one of its name."""
+    half, other = (d.make("float32")[each] for each in (side, 1 - side))
+    module = dict(half.model.named_modules())[call.path]
+    known = {path for path, _ in other.model.named_modules()}
+    weighted = bool(tree_flatten(module.parameters())) if side == 0 else any(True for _ in module.parameters())
+    return weighted or (call.mlx_path if side else call.path) in known
 
 
 def _called(d: Departure, side: int, call: Call, counts: tuple[int, int]) -> str:

@@ -36,7 +36,7 @@ from twins.training.train import Half
 
 import torch  # isort: skip  (after frameworks: the BLAS)
 
-FAULTS = user_model.FAULTS  # LookupError holds IndexError
+FAULTS = (*user_model.FAULTS, StopIteration)  # what a changed pass may raise
 PASSES, SECONDS = 600, 20.0  # at most spent on one departure
 CUTS = ("detach", interception.GRAPH)
 LIVELY = (1.0, 4.0)  # times the usual size of random weights, at which a change is confirmed
