@@ -47,8 +47,10 @@ def needed(study: Study, batch: int) -> str:
         return f"What a step holds is not known: PyTorch's half fails ({user_model.placed(error)})."
 
 
-def trainable(study: Study, batch_sizes: Sequence[int]) -> tuple[list[int], str]:
+def trainable(study: Study, verdict: Gate, batch_sizes: Sequence[int]) -> tuple[list[int], str]:
     """The batch sizes both halves can be trained at, and a sentence on the others, which names the half."""
+    if not verdict.passed:
+        return list(batch_sizes), ""
     refused = {size: diagnosis.refused(study.halves, [study.example(size)]) for size in batch_sizes}
     left = [f"Batch {size} is left out: {told.departs}." for size, told in refused.items() if told]
     return [size for size, told in refused.items() if not told], " ".join(left)
