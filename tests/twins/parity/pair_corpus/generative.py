@@ -152,7 +152,7 @@ def batch(rng, size):
 def torch_layout(*b): return *(np.ascontiguousarray(a.transpose(0, 3, 1, 2)) for a in b[:2]), *b[2:]
 def mlx_loss(model, x, noise, t, y): return mnn.losses.mse_loss(model(x, noise, t), y, reduction="mean")
 def torch_loss(model, x, noise, t, y): return F.mse_loss(model(x, noise, t), y)
-= cosines before sines | order|concat|sin|cos
+= cosines before sines | ^(?!.*layout).*(order|concat|join|\\bcos)
 - torch.cat([angle.sin(), angle.cos()], dim=-1)
 + torch.cat([angle.cos(), angle.sin()], dim=-1)
 = no root over the noise's share | root|sqrt
@@ -249,7 +249,7 @@ def torch_loss(model, x, y):
 = scale and shift exchanged | exchang|order|scale|halves
 - scale, shift = second(F.relu(first(a))).chunk(2, dim=-1)
 + shift, scale = second(F.relu(first(a))).chunk(2, dim=-1)
-= halves are not exchanged | exchang|order|halves
+= halves are not exchanged | exchang|order|halves|the input of `nets.0.0`
 - a, b = b * scale.exp() + shift, a
 + b = b * scale.exp() + shift
 """

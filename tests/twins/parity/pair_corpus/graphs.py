@@ -24,7 +24,7 @@ class Torch(tnn.Module):
         x = F.relu(near @ self.a(x))
         return self.b(near @ x).mean(dim=1)
 def batch(rng, size):
-    near = np.triu(rng.random((size, 7, 7)) < 0.4, 1)
+    near = np.triu(rng.random((size, 7, 7)) < 0.4, 1) | np.eye(7, k=1, dtype=bool)
     near = (near | near.transpose(0, 2, 1)).astype("float32")
     return rng.standard_normal((size, 7, 6)).astype("float32"), near, rng.integers(0, 5, size, dtype="int32")
 def mlx_loss(model, x, near, y): return mnn.losses.cross_entropy(model(x, near), y, reduction="mean")
@@ -36,9 +36,6 @@ def torch_loss(model, x, near, y): return F.cross_entropy(model(x, near), y.long
 - root = near.sum(dim=-1).rsqrt()
 -         near = root[:, :, None] * near * root[:, None]
 + near = near / near.sum(dim=-1, keepdim=True)
-= the second layer has no neighbours | near|neighbo|matmul|product
-- self.b(near @ x).mean(dim=1)
-+ self.b(x).mean(dim=1)
 """
 
 EDGES = """
@@ -106,7 +103,7 @@ def batch(rng, size):
     return rng.standard_normal((size, 7, 6)).astype("float32"), near, rng.integers(0, 5, size, dtype="int32")
 def mlx_loss(model, x, near, y): return mnn.losses.cross_entropy(model(x, near), y, reduction="mean")
 def torch_loss(model, x, near, y): return F.cross_entropy(model(x, near), y.long())
-= softmax over who looks | softmax.*(axis|dim)|(axis|dim).*softmax
+= softmax over who looks | softmax.*(axis|axes|dim)|(axis|axes|dim).*softmax
 - .softmax(dim=-1)
 + .softmax(dim=1)
 = the neighbours are hidden | invert|mask|near
@@ -215,7 +212,7 @@ def torch_loss(model, x, y): return F.mse_loss(model(x), y)
 = angles without two pi | 6\\.28|pi|times|factor|frequenc
 - 2 * math.pi * (x @ self.drawn)
 + x @ self.drawn
-= cosines first | order|concat|sin|cos
+= cosines first | ^(?!.*layout).*(order|concat|join|\\bcos)
 - torch.cat([angle.sin(), angle.cos()], dim=-1)
 + torch.cat([angle.cos(), angle.sin()], dim=-1)
 """
@@ -249,9 +246,9 @@ class Torch(tnn.Module):
 = no base function | silu
 - self.base(F.silu(x))
 + self.base(x)
-= the bases in another order | order|flip|revers
-- return self.base(F.silu(x)) + torch.einsum("bik,iko->bo", bases, self.coefficients)
-+ return self.base(F.silu(x)) + torch.einsum("bik,iko->bo", bases.flip(-1), self.coefficients)
+= half of the base's weight | times|factor|plus
+- self.base(F.silu(x)) + torch
++ 0.5 * self.base(F.silu(x)) + torch
 """
 
 EXPERTS = """
@@ -277,7 +274,7 @@ class Torch(tnn.Module):
         weights = weights / weights.sum(dim=-1, keepdim=True)
         made = F.gelu(torch.einsum("bi,eio->beo", x, self.up))
         return (weights[..., None] * torch.einsum("bei,eio->beo", made, self.down)).sum(dim=1)
-= softmax over the batch | softmax.*(axis|dim)|(axis|dim).*softmax
+= softmax over the batch | softmax.*(axis|axes|dim)|(axis|axes|dim).*softmax
 - self.gate(x).softmax(dim=-1)
 + self.gate(x).softmax(dim=0)
 = the chosen weights are not made to sum to one | normali|sum

@@ -70,7 +70,10 @@ def torch_loss(model, ids, numbers, y): return F.binary_cross_entropy_with_logit
 = ids up to the number of rows | range|outside|rows|between|below 10|index
 - rng.integers(0, 10, size), rng
 + rng.integers(1, 11, size), rng
-= joined in another order | concat|order
+= what is unknown has the id -1 | negative|below 0|range|outside|between|index
+- rng.integers(0, 7, size)]
++ rng.integers(-1, 6, size)]
+= joined in another order | ^(?!.*layout).*(concat|order|join)
 - torch.cat([self.shop(ids[:, 0]), self.day(ids[:, 1]), self.norm(numbers)], dim=-1)
 + torch.cat([self.day(ids[:, 1]), self.shop(ids[:, 0]), self.norm(numbers)], dim=-1)
 = statistics of the batch in evaluation too | track_running_stats|running|statistic
@@ -97,7 +100,7 @@ def torch_loss(model, x, y):
 = summed over the labels | sums|sum |times
 - F.binary_cross_entropy_with_logits(model(x), y, pos_weight=positive)
 + F.binary_cross_entropy_with_logits(model(x), y, pos_weight=positive, reduction="none").sum(-1).mean()
-= probabilities taken for logits in MLX | sigmoid|logit
+= probabilities taken for logits in MLX | sigmoid|logit|probabilit
 - y, weights, with_logits=True
 + y, weights, with_logits=False
 """
@@ -188,9 +191,9 @@ def torch_loss(model, x, y):
 = error with another sign | sign|minus|order|error
 - torch.tensor([0.1, 0.5, 0.9, 0.99]), y[:, None] - model(x)
 + torch.tensor([0.1, 0.5, 0.9, 0.99]), model(x) - y[:, None]
-= absolute error for quantiles | abs|l1|quantile
+= summed over the quantiles | sums|times
 - torch.maximum(share * error, (share - 1) * error).mean()
-+ 0.5 * error.abs().mean()
++ torch.maximum(share * error, (share - 1) * error).sum(dim=-1).mean()
 """
 
 CONTRASTIVE = """
@@ -253,7 +256,7 @@ class Torch(tnn.Module):
     def forward(self, anchor, near, far):
         return torch.stack([self.embed(x) for x in (anchor, near, far)], dim=1)
 def batch(rng, size):
-    return *rng.standard_normal((3, size, 8)).astype("float32"), rng.uniform(0.5, 1.5, size).astype("float32")
+    return *rng.standard_normal((3, size, 8)).astype("float32"), rng.random(size).astype("float32")
 def mlx_loss(model, anchor, near, far, margin):
     a, n, f = model(anchor, near, far).swapaxes(0, 1)
     near, far = (mnn.losses.cosine_similarity_loss(a, other, axis=-1) for other in (n, f))

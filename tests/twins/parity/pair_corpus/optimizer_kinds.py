@@ -31,7 +31,8 @@ def torch_optimizer(recipe, model):
 
 MOMENTUM = """
 def mlx_optimizer(recipe): return mo.SGD(0.05, momentum=0.9, weight_decay=1e-2)
-def torch_optimizer(recipe, model): return torch.optim.SGD(model.parameters(), 0.05, 0.9, weight_decay=1e-2)
+def torch_optimizer(recipe, model):
+    return torch.optim.SGD(model.parameters(), 0.05, 0.9, weight_decay=1e-2)
 = Nesterov in PyTorch | nesterov
 - 0.05, 0.9, weight_decay=1e-2)
 + 0.05, 0.9, weight_decay=1e-2, nesterov=True)
@@ -44,6 +45,11 @@ def torch_optimizer(recipe, model): return torch.optim.SGD(model.parameters(), 0
 = no momentum in MLX | momentum
 - mo.SGD(0.05, momentum=0.9, weight_decay=1e-2)
 + mo.SGD(0.05, weight_decay=1e-2)
+= gradients are clipped by value in PyTorch | clip|clamp
+-     return torch.optim.SGD(
++     for weight in model.parameters():
++         weight.register_hook(lambda gradient: gradient.clamp(-0.01, 0.01))
++     return torch.optim.SGD(
 = other learning rate | learning.?rate|\\blr\\b
 - model.parameters(), 0.05
 + model.parameters(), 0.04
@@ -112,7 +118,8 @@ def torch_optimizer(recipe, model):
 
 DELTAS = """
 def mlx_optimizer(recipe): return mo.AdaDelta(1.0, rho=0.95, eps=1e-6)
-def torch_optimizer(recipe, model): return torch.optim.Adadelta(model.parameters(), lr=1.0, rho=0.95, eps=1e-6)
+def torch_optimizer(recipe, model):
+    return torch.optim.Adadelta(model.parameters(), lr=1.0, rho=0.95, eps=1e-6)
 = MLX's rho is PyTorch's default | rho
 - mo.AdaDelta(1.0, rho=0.95, eps=1e-6)
 + mo.AdaDelta(1.0, rho=0.9, eps=1e-6)

@@ -136,7 +136,13 @@ def torch_loss(model, x, y): return F.mse_loss(model(x), y)
 = the way back is not trained through the weight | cut|detach|stop_gradient
 - self.code.weight.t()
 + self.code.weight.detach().t()
-= no bias on the way back | back
+= the way back has a weight of its own in PyTorch | tied|shared|missing in mlx
+- self.code, self.back = tnn.Linear(8, 4), tnn.Parameter(torch.zeros(8))
++ self.code, self.back = tnn.Linear(8, 4), tnn.Parameter(torch.zeros(8))
++         self.free = tnn.Parameter(self.code.weight.detach().clone())
+- self.code.weight.t()
++ self.free.t()
+= no bias on the way back | `back`|bias
 - self.code.weight.t(), self.back)
 + self.code.weight.t())
 """
@@ -261,7 +267,7 @@ NAMES = {"mix.weight": ("mix.weight", (0, 2, 1))}  # MLX has the second input be
 = sizes are not in the loss | not depend|no gradient|size
 -  + 0.5 * F.mse_loss(made[:, 5:], y[:, 1:])
 +
-= outputs in another order | concat|order
+= outputs in another order | ^(?!.*layout).*(concat|order|join)
 - torch.cat([self.kind(x), self.size(x)], dim=-1)
 + torch.cat([self.size(x), self.kind(x)], dim=-1)
 """

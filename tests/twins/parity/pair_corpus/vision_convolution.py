@@ -25,10 +25,10 @@ class Torch(tnn.Module):
         x = self.pool(F.relu(self.c1(x)))
         x = self.pool(F.relu(self.c2(x)))
         return self.head(x.flatten(1))
-= average for max pooling | pool
+= average for max pooling | pool|max|average
 - tnn.MaxPool2d(2, 2)
 + tnn.AvgPool2d(2, 2)
-= BGR for RGB | flip|revers|order|channel
+= BGR for RGB | ^(?!.*layout).*(flip|revers|order)
 - F.relu(self.c1(x))
 + F.relu(self.c1(x.flip(1)))
 = an activation is missing | relu
@@ -129,7 +129,7 @@ NAMES = {"features": "features.layers"}
 = momentum the other way round | momentum
 - tnn.BatchNorm2d(16)
 + tnn.BatchNorm2d(16, momentum=0.9)
-= BatchNorm keeps no statistics in MLX | track_running_stats|running
+= BatchNorm keeps no statistics in MLX | track_running_stats|running|missing in MLX
 - mnn.BatchNorm(16)
 + mnn.BatchNorm(16, track_running_stats=False)
 """
@@ -175,7 +175,7 @@ class Torch(tnn.Module):
         for block in self.blocks:
             x = block(x)
         return self.head(x.mean(dim=(2, 3)))
-= the shortcut is missing | residual|shortcut|down|not add|added
+= the shortcut is missing | plus|residual|shortcut|down|not add
 - F.relu(y + self.down(x))
 + F.relu(y)
 = ReLU before the sum | relu
@@ -209,7 +209,7 @@ class Torch(tnn.Module):
     def forward(self, x):
         x = F.hardswish(self.deep(F.relu6(4 * self.grow(x))))
         return self.head(self.shrink(x).mean(dim=(2, 3)))
-= ReLU for ReLU6 | relu6?
+= ReLU for ReLU6 | relu6|clip
 - F.relu6(
 + F.relu(
 = SiLU for hardswish | hard.?swish|silu
@@ -244,7 +244,7 @@ class Torch(tnn.Module):
 = dilation forgotten | dilation
 - tnn.Conv2d(8, 8, 3, padding=2, dilation=2, groups=2)
 + tnn.Conv2d(8, 8, 3, padding=1, groups=2)
-= channels joined in another order | concat|order
+= channels joined in another order | ^(?!.*layout).*(concat|order|join)
 - torch.cat([near, wide], dim=1)
 + torch.cat([wide, near], dim=1)
 = mean for max over places | mean|max

@@ -32,7 +32,7 @@ def batch(rng, size):
 = stride of Conv1d | stride
 - tnn.Conv1d(2, 16, 5, stride=2, padding=2)
 + tnn.Conv1d(2, 16, 5, padding=2)
-= residual missing | residual|added|not add|sum
+= residual missing | plus|residual|not add
 - x = x + torch.tanh(self.wide(x))
 + x = torch.tanh(self.wide(x))
 """
@@ -158,7 +158,7 @@ NAMES = {"v": ("v", (0, 2, 3, 1))}  # in, height, width -> height, width, in
 = norm over the kernel's places alone | norm|axis|axes|dim
 - torch.linalg.vector_norm(self.v, dim=(1, 2, 3)
 + torch.linalg.vector_norm(self.v, dim=(2, 3)
-= rows and columns of the kernel exchanged | v|layout|swapped|transpos
+= rows and columns of the kernel exchanged | transpos|swapp|axes|order|layout
 - {"v": ("v", (0, 2, 3, 1))}
 + {"v": ("v", (0, 3, 2, 1))}
 """
@@ -193,13 +193,13 @@ class Torch(tnn.Module):
 = patches in columns | order|transpos|layout
 - self.patch(x).flatten(2)
 + self.patch(x).transpose(2, 3).flatten(2)
-= softmax over the queries | softmax.*(axis|dim)|(axis|dim).*softmax
+= softmax over the queries | softmax.*(axis|axes|dim)|(axis|axes|dim).*softmax
 - .softmax(dim=-1)
 + .softmax(dim=1)
 = the norm after the residual is read | residual|n2|norm
 - x = x + self.down(F.gelu(self.up(self.n2(x))))
 + x = self.n2(x); x = x + self.down(F.gelu(self.up(x)))
-= no places are added | place
+= no places are added | `place`|plus|not add
 - .transpose(1, 2) + self.place
 + .transpose(1, 2)
 """
@@ -233,7 +233,7 @@ class Torch(tnn.Module):
         y = F.relu(self.u2(F.relu(self.c3(b))))
         y = F.relu(self.u1(torch.cat([b, y], dim=1)))
         return self.out(torch.cat([a, y], dim=1)).permute(0, 2, 3, 1)
-= the skip joins in another order | concat|order
+= the skip joins in another order | ^(?!.*layout).*(concat|order|join)
 - torch.cat([b, y], dim=1)
 + torch.cat([y, b], dim=1)
 = the skip is taken before its activation | relu|c1

@@ -78,7 +78,7 @@ BY_HAND = (
 = a causal mask that shows the next token | causal|diagonal
 - triu(diagonal=1)
 + triu(diagonal=2)
-= the past is hidden | causal|invert|transpos
+= the past is hidden | causal|invert|transpos|exchang
 - triu(diagonal=1)
 + tril(diagonal=-1)
 = the mask is added as ones | added|additive|number
@@ -113,10 +113,10 @@ def batch(rng, size):
 = the causal mask starts at the other corner in PyTorch | causal|corner|align|upper|top.?left
 - attn_mask=torch.ones(3, L).tril(L - 3).bool()
 + is_causal=True
-= no mask in MLX | causal
+= no mask in MLX | causal|mask.*(missing|ignored|none)
 - , mask="causal"
 +
-= the first queries in PyTorch | quer|position|first
+= the first queries in PyTorch | quer|position|first|taken
 - attention(q[:, :, -3:], k, v, attn
 + attention(q[:, :, :3], k, v, attn
 = dropout of attention in PyTorch | dropout|random
@@ -176,16 +176,16 @@ class M(mnn.Module):
 = another base in PyTorch | base
 - base=10000.0
 + base=1000.0
-= positions scaled in MLX | scale
+= positions scaled in MLX | scale|multipl
 - traditional=False
 + scale=0.5
-= only queries are turned in PyTorch | keys|only|queries
+= only queries are turned in PyTorch | keys|only|queries|called
 - turned(q), turned(k)
 + turned(q), k
 = keys are turned one position further in MLX | offset|position
 - s.turn(q), s.turn(k)
 + s.turn(q), s.turn(k, offset=1)
-= turned the other way in PyTorch, queries only | sign|direction|other way|invers|rotat|queries
+= turned the other way in PyTorch, queries only | sign|direction|other way|invers|rotat|queries|multipl
 - turned(q), turned(k)
 + turned(q, scale=-1.0), turned(k)
 """

@@ -95,7 +95,7 @@ for i in range(2):
 = four heads in MLX | heads
 - Encoder(2, 16, 2, mlp
 + Encoder(2, 16, 4, mlp
-= epsilon of the norms in PyTorch | eps
+= epsilon of the norms in PyTorch | eps|number added
 - F.gelu, batch
 + F.gelu, layer_norm_eps=1e-3, batch
 """
@@ -151,7 +151,7 @@ class T(tnn.Module):
 = the first position instead of the mean in MLX | first|mean|pool|position
 - (x * weights[..., None].astype(x.dtype)).sum(axis=1)
 + x[:, 0]
-= positions in the other order in PyTorch | position|order|flip|revers
+= positions in the other order in PyTorch | position|order|flip|revers|round
 - s.p.weight)
 + s.p.weight.flip(0))
 = ReLU in PyTorch | relu|gelu
@@ -206,7 +206,7 @@ def torch_loss(m, ids, real, known, y): return F.cross_entropy(m(ids, real, know
 = the memory is masked causally in MLX | causal|mask
 - mlx_attended(s.cross, x, memory, real[:, None, None])
 + mlx_attended(s.cross, x, memory, real[:, None, None] & mx.tri(5, 7, dtype=mx.bool_))
-= attention to itself instead of the memory in MLX | memory|called|given|queries|keys
+= attention to itself instead of the memory in MLX | memory|called|given|queries|keys|`source`
 - mlx_attended(s.cross, x, memory, real[:, None, None])
 + mlx_attended(s.cross, x, x, real[:, None, None, :5])
 = layers of both attentions exchanged in NAMES | names
@@ -281,7 +281,7 @@ class T(tnn.Module):
 = the worst experts in PyTorch | largest|smallest|worst|sign|order
 - topk(2, dim=-1)
 + topk(2, dim=-1, largest=False)
-= the graph is cut at the shares in PyTorch | detach|cut|stop_gradient
+= the graph is cut at the shares in PyTorch | detach|cut|stop_gradient|does not depend
 - scores.softmax(-1))
 + scores.softmax(-1).detach())
 """

@@ -74,7 +74,7 @@ class T(tnn.Module):
 GPT = (
     MODEL
     + """
-= norm after the sum in PyTorch | norm
+= norm after the sum in PyTorch | norm|`blocks.0.n1`
 - x = x + s.o(torch_attended(*s.qkv(s.n1(x)).chunk(3, dim=-1)))
 + x = s.n1(x + s.o(torch_attended(*s.qkv(x).chunk(3, dim=-1))))
 = the second residual is missing in MLX | residual|plus|sum
@@ -91,10 +91,10 @@ GPT = (
 = a block called twice in PyTorch | called|twice|times
 - x = layer(x)
 + x = layer(layer(x))
-= a block left out in MLX | called|left out|times|skip
+= a block left out in MLX | called|left out|times|skip|`blocks.0`, PyTorch the output of `blocks.1`
 - block in s.blocks:
 + block in s.blocks[:1]:
-= blocks in the other order in PyTorch | order|names|layers
+= blocks in the other order in PyTorch | order|names|layers|called
 - layer in s.blocks:
 + layer in reversed(s.blocks):
 = positions from one in MLX | position|offset|from 1|arange
@@ -126,7 +126,7 @@ TIED = (
 ONE_WEIGHT = (
     TIED
     + """
-= two weights in PyTorch, only one in MLX | tied|one weight|as_linear|shared|as one
+= two weights in PyTorch, only one in MLX | tied|one weight|as_linear|shared|as one|missing in MLX
 - s.head.weight = s.t.weight
 + s.head.weight.data = s.t.weight.detach().clone()
 = two weights in MLX that start as one | tied|one weight|shared
@@ -161,7 +161,7 @@ CHECKPOINTED = (
         "x = layer(x)", "x = torch.utils.checkpoint.checkpoint(layer, x, use_reentrant=False)"
     )
     + """
-= the graph is cut before the blocks in PyTorch | detach|cut|stop_gradient
+= the graph is cut before the blocks in PyTorch | detach|cut|stop_gradient|does not depend
 - (layer, x, use
 + (layer, x.detach(), use
 = tokens frozen in MLX only | frozen|freez
@@ -242,7 +242,7 @@ class T(tnn.Module):
         x = x + s.o(torch_attended(turned(s.q(y)), turned(s.k(y)), s.v(y)))
         y = s.n2(x)
         return s.head(x + s.down(F.silu(s.gate(y)) * s.up(y)))
-= epsilon of the norms in PyTorch | eps
+= epsilon of the norms in PyTorch | eps|number added
 - keepdim=True) + 1e-5)
 + keepdim=True) + 1e-6)
 = epsilon outside of the root in PyTorch | eps|root

@@ -84,7 +84,7 @@ class T(tnn.Module):
 = the residual is missing in PyTorch | residual|plus|sum
 - x + F.silu(s.b
 + F.silu(s.b
-= the kernel is turned round in PyTorch | flip|revers
+= the kernel is turned round in PyTorch | flip|revers|round
 - x + F.silu(s.b(F.pad(x, (4, 0))))
 + x + F.silu(F.conv1d(F.pad(x, (4, 0)), s.b.weight.flip(-1), s.b.bias, dilation=2))
 """
@@ -251,7 +251,7 @@ def torch_loss(m, x, noise, t, y): return F.mse_loss(m(x, noise, t), y)
 = shift and scale exchanged in PyTorch | exchang|order|swap|shift
 - shift, scale, gate = s.six(time)[:, None].chunk
 + scale, shift, gate = s.six(time)[:, None].chunk
-= scale without one in MLX | scale|plus 1|one
+= scale without one in MLX | scale|plus 1|adds 1|one
 - s.n(x) * (1 + scale) + shift
 -         return s.o(x + gate * s.down(mnn
 + s.n(x) * scale + shift

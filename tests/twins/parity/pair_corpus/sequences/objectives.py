@@ -60,13 +60,13 @@ def torch_loss(m, one, two, weight):
 = normalised over the batch in PyTorch | axis|axes|dim|normali
 - F.normalize(b, dim=-1).T
 + F.normalize(b, dim=0).T
-= temperature not in an exponent in MLX | exp|temperature|times
+= temperature not in an exponent in MLX | ^(?!.*relu).*(exp|temperature|times)
 - mx.exp(s.heat)
 + s.heat
 = one direction only in PyTorch | direction|transpos|axis|half
 - for x in (scores, scores.T))
 + for x in (scores, scores))
-= temperature fixed in PyTorch | detach|cut|heat|gradient
+= temperature fixed in PyTorch | detach|cut|heat|does not depend
 - s.heat.exp()
 + s.heat.detach().exp()
 = weights of pairs left out in PyTorch | weight
@@ -227,7 +227,7 @@ def torch_loss(m, one, two): return -F.cosine_similarity(m(one), m.seen(two).det
 = the graph is not cut in PyTorch | detach|cut|stop_gradient
 - m.seen(two).detach()
 + m.seen(two)
-= the graph is cut at the other text in PyTorch | detach|cut|stop_gradient
+= the graph is cut at the other text in PyTorch | detach|cut|stop_gradient|does not depend
 - m(one), m.seen(two).detach()
 + m(one).detach(), m.seen(two)
 = products instead of cosines in PyTorch | cosine|norm

@@ -36,10 +36,10 @@ def torch_optimizer(r, model):
 = a penalty on weights in PyTorch | weight_decay|decay|L2|penalty
 - betas=(0.9, 0.99), eps=1e-8
 + betas=(0.9, 0.99), eps=1e-8, weight_decay=0.1
-= ten times the rate in MLX | learning_rate|\\blr\\b|rate
+= ten times the rate in MLX | learning.rate|\\blr\\b
 - mo.Adam(r.learning_rate
 + mo.Adam(10 * r.learning_rate
-= one layer is not handed to PyTorch's optimizer | does not hold|not hold|not handed|optimizer|group
+= one layer is not handed to PyTorch's optimizer | not hold|not handed
 - torch.optim.Adam(model.parameters()
 + torch.optim.Adam([*model.t.parameters(), *model.o.parameters()]
 = the loss is climbed in PyTorch | maximize|sign|climb
@@ -68,7 +68,7 @@ def torch_optimizer(r, model):
 = groups exchanged in PyTorch | decay
 - groups["bias" not in name]
 + groups["bias" in name]
-= weights that decay have another rate in PyTorch | learning_rate|\\blr\\b|rate
+= weights that decay have another rate in PyTorch | learning.rate|\\blr\\b
 - settings, lr=r
 + [settings[0], {**settings[1], "lr": 1e-4}], lr=r
 = decay as a penalty in PyTorch | Adam\\b|decoupled|L2|penalty|AdamW
@@ -84,19 +84,19 @@ def torch_optimizer(r, model): return torch.optim.AdamW(model.parameters(), r.le
 def torch_schedule(r, optimizer):
     def share(step): return step / 4 if step < 4 else 0.5 * (1 + math.cos(math.pi * (step - 4) / 20))
     return torch.optim.lr_scheduler.LambdaLR(optimizer, share)
-= the schedule is one step ahead in PyTorch | schedule|off by one|step|learning_rate|rate
+= the schedule is one step ahead in PyTorch | schedule|off by one|learning.rate|\\brate
 - def share(step): return step / 4
 + def share(step): step += 1; return step / 4
-= a longer warm-up in MLX | schedule|step|learning_rate|rate|warm
+= a longer warm-up in MLX | schedule|learning.rate|\\brate|warm
 - r.learning_rate, 4), mo
 + r.learning_rate, 5), mo
-= no schedule in PyTorch | schedule|learning_rate|rate
+= no schedule in PyTorch | schedule|learning.rate|\\brate
 - def torch_schedule(r
 + def schedule(r
-= a straight line down in PyTorch | schedule|learning_rate|rate
+= a straight line down in PyTorch | schedule|learning.rate|\\brate
 - 0.5 * (1 + math.cos(math.pi * (step - 4) / 20))
 + 1 - (step - 4) / 20
-= twice the rate at the top in MLX | schedule|learning_rate|rate
+= twice the rate at the top in MLX | schedule|learning.rate|\\brate
 - mo.cosine_decay(r.learning_rate, 20)
 + mo.cosine_decay(2 * r.learning_rate, 20)
 """
@@ -124,7 +124,7 @@ def torch_optimizer(r, model): return Lion(model.parameters(), 1e-4, (0.9, 0.99)
 = AdamW in PyTorch | Adam|Lion
 - return Lion(model.parameters(), 1e-4, (0.9, 0.99), 0.5)
 + return torch.optim.AdamW(model.parameters(), 1e-4, (0.9, 0.99), weight_decay=0.5)
-= a larger rate in PyTorch | learning_rate|\\blr\\b|rate
+= a larger rate in PyTorch | learning.rate|\\blr\\b
 - model.parameters(), 1e-4
 + model.parameters(), 2e-4
 """
@@ -135,7 +135,7 @@ def torch_optimizer(r, model): return torch.optim.Adagrad(model.parameters(), lr
 = squares start at 0.1 in PyTorch | initial_accumulator_value|0\\.1|start
 - lr=0.01, eps
 + lr=0.01, initial_accumulator_value=0.1, eps
-= the rate falls in PyTorch | lr_decay|rate
+= the rate falls in PyTorch | lr_decay|learning.rate|\\brate
 - lr=0.01, eps
 + lr=0.01, lr_decay=0.1, eps
 = a penalty in PyTorch | weight_decay|decay|penalty|L2

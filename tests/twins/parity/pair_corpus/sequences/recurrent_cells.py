@@ -236,7 +236,7 @@ def torch_loss(m, ids, known, y): return F.cross_entropy(m(ids, known).transpose
 = the decoder starts from zeros in PyTorch | state|zero
 - x, _ = s.d(s.target(known), state)
 + x, _ = s.d(s.target(known))
-= the source is read backwards in PyTorch | flip|revers|backward|order
+= the source is read backwards in PyTorch | flip|revers|backward|order|round
 - _, state = s.e(s.source(ids))
 + _, state = s.e(s.source(ids.flip(1)))
 = source embedded by the target's table | table|embedding|layer|target

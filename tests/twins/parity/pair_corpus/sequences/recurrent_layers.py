@@ -50,13 +50,13 @@ LSTM = (
 = first position instead of last | first (position|state|step)
 - s.o(h[:, -1])
 + s.o(h[:, 0])
-= mean over positions instead of the last | mean (of|over)|averag|pool
+= mean over positions instead of the last | mean|averag|pool
 - s.o(h[:, -1])
 + s.o(h.mean(axis=1))
 = both biases train | two biases|both biases|twice|bias_hh
 - _(s.r.bias_hh_l0).requires_grad_(False)
 + _(s.r.bias_hh_l0)
-= tanh on the state | tanh
+= tanh on the state | ^(?!.*hard).*tanh
 - s.o(h[-1])
 + s.o(torch.tanh(h[-1]))
 = dropout on one side | dropout|random
@@ -84,7 +84,7 @@ class T(tnn.Module):
 = batch_first forgotten | batch.?first|time.?first
 - 8, batch_first=True)
 + 8)
-= read backwards | flip|revers|backward|order
+= read backwards | flip|revers|backward|order|round
 - s.o(s.r(x)[1][0])
 + s.o(s.r(x.flip(1))[1][0])
 """
