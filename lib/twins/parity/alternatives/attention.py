@@ -268,12 +268,12 @@ def scores(op: Operation, seen: Sequence[Operation], around: Around) -> Iterator
     rows, columns = shape(op.args[0])[-2:]
     lower = np.tril(np.ones((rows, columns), bool))
     told = "{other} hides what follows with a causal mask, {this} does not: its causal mask is missing"
-    yield Option(told, {op.place: _hiding(lower)}, USUAL)
+    yield Option(told, {op.place: _hiding(lower)}, COARSE)
     for words, array in around.masks.items():
         if array.ndim == 2 and array.shape[1] == columns:
             shown = array.reshape(len(array), *(1,) * (len(shape(op.args[0])) - 2), columns)
             told = f"{{other}} hides what {words} leaves out, {{this}} does not: its padding mask is missing"
-            yield Option(told, {op.place: _hiding(shown)}, USUAL)
+            yield Option(told, {op.place: _hiding(shown)}, COARSE)
 
 
 def _hiding(shown: np.ndarray) -> Callable:

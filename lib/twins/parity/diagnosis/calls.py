@@ -250,12 +250,15 @@ def skipping(half: Half, path: str, index: int) -> Iterator[None]:
 
 def pairs(mlx: Trace, torch_trace: Trace) -> list[Pair]:
     """The calls that both halves make, in PyTorch's order: the n-th of a path with the n-th."""
+    goals: dict[str, set[str]] = {}  # several of torch's modules that are one of MLX's have no counterpart
+    for call in torch_trace.calls:
+        goals.setdefault(call.mlx_path, set()).add(call.path)
     waiting: dict[str, list[Call]] = {}
     for call in mlx.calls:
         waiting.setdefault(call.path, []).append(call)
     found = []
     for call in torch_trace.calls:
-        if waiting.get(call.mlx_path):
+        if waiting.get(call.mlx_path) and len(goals[call.mlx_path]) == 1:
             found.append(Pair(waiting[call.mlx_path].pop(0), call))
     return found
 

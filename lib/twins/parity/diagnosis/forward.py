@@ -5,10 +5,12 @@ or a simple expression gives the numbers of one half and another those of the ot
 """
 
 from collections import Counter
+from collections.abc import Callable
 
 import numpy as np
 
 from twins.frameworks import TORCH
+from twins.models import user_model
 from twins.parity.diagnosis import attention, changes, expressions, trials
 from twins.parity.diagnosis.calls import Call, arranged
 from twins.parity.diagnosis.divergence import AGREE, Departure
@@ -160,4 +162,12 @@ RULES = (
 
 def cause(d: Departure) -> str:
     """The sentence of the first rule that fits; empty when none does."""
-    return next(filter(None, (rule(d) for rule in RULES)), "")
+    return next(filter(None, (_told(rule, d) for rule in RULES)), "")
+
+
+def _told(rule: Callable[[Departure], str], d: Departure) -> str:
+    """What a rule says; nothing where the halves' own code refuses what it tries."""
+    try:
+        return rule(d)
+    except (*user_model.FAULTS, StopIteration):
+        return ""

@@ -204,7 +204,7 @@ def statistics(make: Halves, traces: tuple[Trace, Trace], batch: Batch) -> Told 
     for half, read in ((mlx, _ours), (torch_half, _theirs)):
         half.loss(half.model, *half.batch(batch))
         after.append(read(half, mlx))
-    for name in [k for k in before if k not in trained]:
+    for name in [k for k in before if k not in trained and all(k in values for values in after)]:
         moved = [values[name] - before[name] for values in after]
         if relative(*moved) > limit_of("update"):
             layer = name.rpartition(".")[0]

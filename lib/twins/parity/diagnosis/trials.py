@@ -37,7 +37,7 @@ from twins.training.train import Half
 import torch  # isort: skip  (after frameworks: the BLAS)
 
 FAULTS = (*user_model.FAULTS, StopIteration)  # what a changed pass may raise
-PASSES, SECONDS = 600, 20.0  # at most spent on one departure
+PASSES, SECONDS = 1500, 20.0  # at most spent on one departure
 CUTS = ("detach", interception.GRAPH)
 LIVELY = (1.0, 4.0)  # times the usual size of random weights, at which a change is confirmed
 NOISE = 5e-5  # relative, within which confirmed values agree: larger weights round more
@@ -214,10 +214,13 @@ def _offered(search: Search, side: int) -> Iterator[Trial]:
         if array.ndim == 2 and set(np.unique(array)) <= {0, 1}
     }
     around = Around(numbers.written(search.seen[1 - side]), masks, search.named[side])
+    views = {id(op.result) for op in seen if op.name == "as_strided"}  # MLX 0.32 reduces some of them wrongly
     alike: dict[tuple, dict[int, Instead]] = {}
     groups: dict[tuple, Trial] = {}
     for op in reversed(seen):
         if any(each in place.agreed[side] for each in op.inside) or (place.cuts and op.name not in CUTS):
+            continue
+        if any(id(each) in views for each in op.args):
             continue
         for option in _options(op, seen, around):
             yield Trial(side, option.sentence(bool(side)).strip(), option.rank, option.changes)
