@@ -13,6 +13,7 @@ global norm at which gradients are clipped, or None.
 import functools
 import importlib.util
 import sys
+import traceback
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -29,6 +30,7 @@ import mlx.nn as mnn  # isort: skip
 import mlx.optimizers as mlx_optimizers  # isort: skip
 import torch  # isort: skip
 
+OWN = "own_"  # begins the name of a reader's module
 NEEDED = ("mlx_model", "torch_model", "batch", "mlx_loss", "torch_loss")
 OPTIONAL = ("mlx_layout", "torch_layout", "mlx_optimizer", "torch_optimizer", "torch_schedule")
 KINDS = {  # what a maker must make
@@ -85,7 +87,7 @@ def _imported(path: Path) -> ModuleType:
     """The module of a file, which may import other files of its folder."""
     if str(path.parent) not in sys.path:
         sys.path.insert(0, str(path.parent))
-    spec = importlib.util.spec_from_file_location(f"own_{path.stem}", path)
+    spec = importlib.util.spec_from_file_location(f"{OWN}{path.stem}", path)
     if spec is None or spec.loader is None:
         raise ValueError(f"{path.name} cannot be imported: it is no Python file")
     module = importlib.util.module_from_spec(spec)
@@ -97,10 +99,25 @@ def _imported(path: Path) -> ModuleType:
     return module
 
 
-def one_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, or its type where it has none."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def one_line(error: BaseException) -> str:
     """An error in one line: its type and the first line of its message."""
-    first = (str(error).strip().splitlines() or [""])[0]
-    return f"{type(error).__name__}: {first}" if first else type(error).__name__
+    first, kind = first_line(error), type(error).__name__
+    return kind if first == kind else f"{kind}: {first}"
+
+
+def placed(error: BaseException) -> str:
+    """An error in one line, after the file and line of a reader's own file that it passed through last."""
+    frames = traceback.extract_tb(error.__traceback__)
+    loaded = {getattr(module, "__file__", "") for name, module in sys.modules.items() if name.startswith(OWN)}
+    lines = [
+        f"{Path(frame.filename).name}, line {frame.lineno}: " for frame in frames if frame.filename in loaded
+    ]
+    return f"{lines[-1] if lines else ''}{one_line(error)}"
 
 
 def _called(path: Path, found: ModuleType, name: str, *arguments: object) -> object:

@@ -244,7 +244,7 @@ DEFECTS = {
         UNCORRECTED,
         "bias correction is off in MLX (its default) and on in PyTorch",
     ),
-    "a frozen parameter": (("", ""), FROZEN, "it is frozen in PyTorch"),
+    "a frozen parameter": (("", ""), FROZEN, "`gate.bias` is frozen in PyTorch and trained in MLX"),
     "a sum for a mean": (
         (
             'mnn.losses.cross_entropy(model(ids), labels, reduction="mean")',

@@ -1,12 +1,17 @@
 """What page 12 says of a reader's file: the gate's verdict and the diagnosis."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from pair_corpus import Mistake
 from twins.timing import study
 from twins.training import train
 
 BATCH, STEPS = 8, 20
+CAUSE = "Likely cause: "
+NO_CAUSE = "none that is known here fits"
+PASSED, RIGHT, PLACED, WRONG = "passed", "right", "place only", "WRONG"
 
 
 @dataclass(frozen=True)
@@ -16,6 +21,21 @@ class Judged:
     passed: bool
     failed: tuple[str, ...]
     told: str
+
+    @property
+    def cause(self) -> str:
+        """The cause that the sentence names; empty when it tells the place alone."""
+        cause = self.told.partition(CAUSE)[2].removesuffix(".")
+        return "" if cause == NO_CAUSE else cause
+
+    def outcome(self, mistake: Mistake) -> str:
+        """Whether a planted mistake was refused, and named rightly, wrongly or not at all."""
+        if self.passed:
+            return PASSED
+        if not self.cause:
+            return PLACED
+        right = mistake.cause and re.search(mistake.cause, self.cause, re.IGNORECASE)
+        return RIGHT if right else WRONG
 
 
 def judge(path: Path, seed: int = 0) -> Judged:

@@ -1,0 +1,67 @@
+"""Correct pairs of many kinds pass the gate; mistakes planted in them are refused, and their causes named.
+
+A wrong cause costs more than a missing one: none may be named. UNNAMED lists the mistakes of which only the
+place is told; `make bench-diagnosis` prints what is said of each.
+"""
+
+import pytest
+from pair_corpus import Mistake, Pair, pairs
+from pair_corpus.judged import PLACED, RIGHT, judge
+
+import mlx.core as mx  # isort: skip  (after judged: the BLAS)
+
+CORPUS = pairs()
+PLANTED = [(pair, mistake) for pair in CORPUS for mistake in pair.mistakes]
+SAMPLE = CORPUS[:: len(CORPUS) // 12][:12]
+SEEDS, MANY = range(3), range(3, 20)
+SHARE = 0.85  # of the mistakes have their causes named
+UNNAMED: frozenset[str] = frozenset()
+
+
+def called(planted: tuple[Pair, Mistake]) -> str:
+    pair, mistake = planted
+    return f"{pair.name}: {mistake.name}"
+
+
+@pytest.fixture
+def uncompiled():
+    """MLX compiles nothing: for each new graph it would run a C++ compiler, and no mistake lies there."""
+    mx.disable_compile()
+    yield
+    mx.enable_compile()
+
+
+def test_names_are_told_apart_and_every_mistake_can_be_written(tmp_path):
+    assert len({pair.name for pair in CORPUS}) == len(CORPUS)
+    assert len({called(planted) for planted in PLANTED}) == len(PLANTED)
+    for pair, mistake in [*((pair, None) for pair in CORPUS), *PLANTED]:
+        compile(pair.written(tmp_path, mistake).read_text(), called((pair, mistake or pair)), "exec")
+
+
+def refused(pair: Pair, seeds: range, tmp_path) -> dict[int, tuple[tuple[str, ...], str]]:
+    path = pair.written(tmp_path)
+    found = {seed: judge(path, seed) for seed in seeds}
+    return {seed: (judged.failed, judged.told) for seed, judged in found.items() if not judged.passed}
+
+
+@pytest.mark.parametrize("pair", CORPUS, ids=lambda pair: pair.name)
+def test_a_correct_pair_passes(pair, tmp_path):
+    assert refused(pair, SEEDS, tmp_path) == {}
+
+
+@pytest.mark.parametrize("pair", SAMPLE, ids=lambda pair: pair.name)
+def test_a_correct_pair_passes_twenty_times_of_twenty(pair, tmp_path):
+    assert refused(pair, MANY, tmp_path) == {}
+
+
+@pytest.mark.parametrize("planted", PLANTED, ids=called)
+def test_a_mistake_is_refused_and_no_wrong_cause_named(planted, tmp_path, uncompiled):
+    pair, mistake = planted
+    judged = judge(pair.written(tmp_path, mistake))
+    allowed = (RIGHT, PLACED) if called(planted) in UNNAMED else (RIGHT,)
+    assert judged.outcome(mistake) in allowed, judged
+
+
+def test_causes_are_named():
+    assert not UNNAMED - {called(planted) for planted in PLANTED}
+    assert len(UNNAMED) <= (1 - SHARE) * len(PLANTED)
