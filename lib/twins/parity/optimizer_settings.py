@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from twins.parity.optimizers import described, rates
-from twins.parity.optimizers.described import NEUTRAL, Described
+from twins.parity.optimizers.described import NEUTRAL, Described, Read
 from twins.training.train import Half
 
 from mlx.utils import tree_flatten  # isort: skip  (after twins: the BLAS)
@@ -41,10 +41,13 @@ class Difference:
     sentence: str
 
 
-def differences(mlx: Half, torch_half: Half) -> list[Difference]:
-    """Everything in which the optimizers of fresh halves are known to differ in meaning."""
+def differences(mlx: Half, torch_half: Half, theirs: Read | None = None) -> list[Difference]:
+    """Everything in which the optimizers of fresh halves are known to differ in meaning.
+
+    `theirs`: what torch's half does, when that is not to be read from its optimizer.
+    """
     found = list(_of_halves(mlx, torch_half))
-    ours, theirs = described.of_mlx(mlx), described.of_torch(mlx, torch_half)
+    ours, theirs = described.of_mlx(mlx), theirs or described.of_torch(mlx, torch_half)
     pairs = {k: (ours[k], theirs[k]) for k in ours if ours[k] is not None and theirs.get(k) is not None}
     compared: dict[tuple[int, int], list[tuple]] = {}
     grouped: dict[tuple, list[str]] = {}

@@ -40,7 +40,7 @@ def split(batch: Sequence, count: int) -> list[tuple]:
 def mlx_loss_and_gradients(model: mnn.Module, loss: Callable, count: int, compiled: bool = False) -> Callable:
     """A function of a batch that gives loss and gradients, both averaged over `count` parts.
 
-    While a step is traced by mx.compile nothing can be evaluated in it, so that `compiled` leaves that out.
+    While a step is traced, as by mx.compile, nothing can be evaluated in it: `compiled` leaves that out.
     """
     alone = mnn.value_and_grad(model, loss)
     if count == 1:

@@ -35,6 +35,21 @@ class Mine(torch.optim.SGD):
         for group in self.param_groups:
             for p in group["params"]: p.data -= 0.5 * group["lr"] * p.grad.sign()
 """
+LION = """
+class Lion(torch.optim.Optimizer):
+    def __init__(self, parameters, lr, betas=(0.9, 0.99), weight_decay=0.0):
+        super().__init__(parameters, {"lr": lr, "betas": betas, "weight_decay": weight_decay})
+    @torch.no_grad()
+    def step(self, closure=None):
+        for group in self.param_groups:
+            first, second = group["betas"]
+            for p in group["params"]:
+                m = self.state[p].setdefault("m", torch.zeros_like(p))
+                p.mul_(1 - group["lr"] * group["weight_decay"])
+                p.sub_(group["lr"] * torch.sign(first * m + (1 - first) * p.grad))
+                m.mul_(second).add_((1 - second) * p.grad)
+torch.optim.Lion = Lion
+"""
 OPTIMIZERS = """
 def mlx_optimizer(r): return {}
 def torch_optimizer(r, model): return torch.optim.{}
@@ -90,8 +105,8 @@ CASES = {
         ADAMW.format(0.1),
         "Adam(model.parameters(), lr=1e-3, weight_decay=0.1)",
         "the median change of a weight departs by",
-        "MLX's half has AdamW and PyTorch's Adam: weight decay is decoupled from the gradient in MLX and added "
-        "to the gradient (L2) in PyTorch",
+        "MLX's half has AdamW and PyTorch's Adam: weight decay is decoupled from the gradient in MLX and "
+        "added to the gradient (L2) in PyTorch",
     ),
     "two settings, and a third that does nothing": (
         "mo.AdamW(1e-3, weight_decay=0.1)",
@@ -151,6 +166,23 @@ def test_of_an_unknown_optimizer_only_the_place_is_told(written):
     found = diagnosis.diagnose(own.halves, own.example(8))
     assert found.where == "the optimizer"
     assert not found.cause
+
+
+@pytest.mark.parametrize(
+    ("theirs", "cause"),
+    [
+        ("Lion(model.parameters(), 1e-3, weight_decay=0.1)", None),
+        (
+            "Lion(model.parameters(), 2e-3, weight_decay=0.1)",
+            "learning_rate is 0.001 in MLX and 0.002 in PyTorch",
+        ),
+        ("Lion(model.parameters(), 1e-3)", "weight_decay is 0.1 in MLX and 0 in PyTorch"),
+    ],
+)
+def test_an_optimizer_of_ones_own_that_is_shown_to_follow_mlxs_rule(written, theirs, cause):
+    own = written("mo.Lion(1e-3, weight_decay=0.1)", theirs, ("class Mine", f"{LION}\nclass Mine"))
+    found = diagnosis.diagnose(own.halves, own.example(8))
+    assert (found and found.cause) == cause
 
 
 def test_no_setting_is_named_where_making_it_equal_does_not_help(written):

@@ -14,6 +14,7 @@ from torch import nn as tnn
 from twins.frameworks import BOTH, MLX, TORCH
 from twins.models import transformer_lm as lm
 from twins.models import weights
+from twins.timing import flops
 from twins.training import accumulation, train
 from twins.training.train import Half, Recipe
 
@@ -176,6 +177,12 @@ def test_only_arrays_with_the_batchs_rows_are_split():
     first, second = accumulation.split((x, classes, y), 2)
     assert [array.tolist() for array in second] == [[[6, 7], [8, 9], [10, 11]], [0, 1, 2], [3, 4, 5]]
     assert first[1] is classes
+
+
+def test_parts_of_a_batch_are_counted_as_the_whole():
+    halves = train.halves(lm, CONFIG, RECIPE)
+    whole = flops.count(*halves, batches()[0])
+    assert flops.count(*(replace(each, accumulate=2) for each in halves), batches()[0]) == whole
 
 
 @both

@@ -4,8 +4,9 @@ A setting is named as the cause only if torch's half, moved as described with th
 as MLX's half does (optimizers/updates.py). Settings that differ and show in no number are told as well.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from twins.parity.checks import Batch, Halves, both_weights, check_update, train
 from twins.parity.layer_settings import layer_differences
 from twins.parity.optimizer_settings import BESIDE, Difference, differences
 from twins.parity.optimizers import described, updates
-from twins.parity.optimizers.described import NEUTRAL, Described
+from twins.parity.optimizers.described import NEUTRAL, Described, Read
 from twins.training import train
 from twins.training.train import Half
 
@@ -63,39 +64,55 @@ def _moved(make: Halves, batch: Batch) -> Told | None:
 
 def _cause(make: Halves, batch: Batch) -> str:
     """The fewest settings that, made equal, let the updates agree; empty when none do."""
-    found = differences(*make("float32"))
-    alone = next((each for each in found if _agree(make, batch, [each])), None)
-    if alone is None and (len(found) < 2 or not _agree(make, batch, found)):
+    read = described.of_torch if _is_known(*make("float32")) else _supposed(make, batch)
+    found = differences(*make("float32"), read and read(*make("float32")))
+    agree = partial(_agree, make, batch, read or described.of_torch)
+    alone = next((each for each in found if agree([each])), None)
+    if alone is None and (len(found) < 2 or not agree(found)):
         return ""
     needed = [alone] if alone else list(found)
     for each in found if alone is None else ():
         rest = [other for other in needed if other is not each]
-        if rest and _agree(make, batch, rest):
+        if rest and agree(rest):
             needed = rest
     return _classes(make, needed) + "; ".join(each.sentence for each in needed)
+
+
+def _is_known(mlx: Half, torch_half: Half) -> bool:
+    return None not in described.of_torch(mlx, torch_half).values()
+
+
+def _supposed(make: Halves, batch: Batch) -> Callable[[Half, Half], Read] | None:
+    """What reads an optimizer of one's own as MLX's rule, if it is shown to move the weights like that."""
+    torch_half = make("float32")[1]
+    following = aligned(*make("float32"), [], described.supposed)
+    alike = following is not None and all(c.passed for c in check_update(torch_half, following, batch))
+    return described.supposed if alike else None
 
 
 def _classes(make: Halves, needed: Sequence[Difference]) -> str:
     """The optimizers' classes, where the decay that differs is what tells them apart."""
     kinds = [type(half.optimizer).__name__ for half in make("float32")]
     decay = any(each.whole and each.setting in ("weight_decay", "decoupled") for each in needed)
-    return f"MLX's half has {kinds[0]} and PyTorch's {kinds[1]}: " if decay and kinds[0] != kinds[1] else ""
+    if not decay or kinds[0] == kinds[1] or "MultiOptimizer" in kinds:
+        return ""
+    return f"MLX's half has {kinds[0]} and PyTorch's {kinds[1]}: "
 
 
-def _agree(make: Halves, batch: Batch, chosen: Sequence[Difference]) -> bool:
+def _agree(make: Halves, batch: Batch, read: Callable, chosen: Sequence[Difference]) -> bool:
     """Whether the halves move alike once these settings of PyTorch's half are MLX's."""
     mlx, torch_half = make("float32")
-    changed = aligned(mlx, torch_half, chosen)
+    changed = aligned(mlx, torch_half, chosen, read)
     return changed is not None and all(check.passed for check in check_update(mlx, changed, batch))
 
 
-def aligned(mlx: Half, torch_half: Half, chosen: Sequence[Difference]) -> Half | None:
-    """PyTorch's half with the chosen settings of MLX's; None where its optimizer is not described."""
+def aligned(mlx: Half, torch_half: Half, chosen: Sequence[Difference], read: Callable) -> Half | None:
+    """PyTorch's half, as it is read, with the chosen settings of MLX's; None where no rule is known."""
     around = {each.setting: each.ours for each in chosen if each.setting in ("clip", "accumulate")}
     changed = replace(torch_half, **around)
-    if len(around) == len(chosen):
+    if around and len(around) == len(chosen):
         return changed
-    ours, theirs = described.of_mlx(mlx), described.of_torch(mlx, torch_half)
+    ours, theirs = described.of_mlx(mlx), read(mlx, torch_half)
     held = {}
     for name, parameters in described.torch_parameters(mlx, torch_half).items():
         told = theirs.get(name)

@@ -159,6 +159,25 @@ def of_torch(mlx: Half, torch_half: Half) -> Read:
     return {name: read(at[id(p)], p.ndim > 3 and name in turned) for name, p in held.items()}
 
 
+def supposed(mlx: Half, torch_half: Half) -> Read:
+    """What torch's half does if an optimizer of someone's own follows MLX's rule with its own settings.
+
+    To be compared with what it does before anything is said of it.
+    """
+    ours, optimizer = of_mlx(mlx), torch_half.optimizer
+    scheduled = rates.of_torch(optimizer, torch_half.schedule)
+    at = {id(p): index for index, group in enumerate(optimizer.param_groups) for p in group["params"]}
+    found: Read = {}
+    for name, parameters in torch_parameters(mlx, torch_half).items():
+        told, index = ours.get(name), at.get(id(parameters[0]))
+        if told is not None and index is not None:
+            group = optimizer.param_groups[index]
+            own = {key: group[key] for key in {**NEUTRAL, **told.settings} if key in group}
+            settings = {"decoupled": told.rule not in ("SGD", "Muon"), **told.settings, **own}
+            found[name] = _settled(told.rule, scheduled[index][0], settings, type(optimizer).__name__)
+    return found
+
+
 def _read_torch(kind: type, group: dict, rate: Rate, cycled: tuple[str, ...], turned: bool) -> Described:
     rule, names = TORCH_RULES[kind]
     settings = {name: group[name] for name in names} | {"cycled": cycled}
