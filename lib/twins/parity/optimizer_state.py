@@ -11,12 +11,12 @@ import numpy as np
 
 from twins.models.weight_map import WeightMap
 from twins.parity.differences import Check, relative
+from twins.parity.limits import limit as limit_of
 from twins.parity.optimizers import described
 from twins.training.train import Half
 
 from mlx.utils import tree_flatten  # isort: skip  (after twins: the BLAS)
 
-LIMIT = 1e-3  # relative L2, the median over the weights; correct twins reach 1.2e-5
 FLOOR_FACTOR = 10.0
 # What a rule gathers -> MLX's name of it, and torch's. Adafactor's rows and columns lie in other shapes.
 GATHERED: dict[str, dict[str, tuple[str, str]]] = {
@@ -77,8 +77,8 @@ def check_state(mlx: Half, torch_half: Half, floor: Half | None = None) -> Check
     values = {what: _median(ours[what], theirs[what]) for what in ours if what in theirs}
     values = {what: value for what, value in values.items() if value is not None}
     if not values:
-        return Check("state", 0.0, LIMIT, "the optimizers gather nothing that both have")
-    limit, more = LIMIT, ""
+        return Check("state", 0.0, limit_of("state"), "the optimizers gather nothing that both have")
+    limit, more = limit_of("state"), ""
     if floor is not None:
         own = of_torch(mlx, floor)
         largest = max((_median(own[what], theirs[what]) or 0.0 for what in values if what in own), default=0)

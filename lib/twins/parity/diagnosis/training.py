@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from twins.models import weights
 from twins.frameworks import MLX
+from twins.models import weights
 from twins.parity import fairness_gate
 from twins.parity.diagnosis import trials
 from twins.parity.diagnosis.calls import Trace, pairs, record

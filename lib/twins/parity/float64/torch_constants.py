@@ -15,10 +15,10 @@ from torch.overrides import TorchFunctionMode
 
 WIDER = {torch.float32: torch.float64, torch.complex64: torch.complex128}
 KINDS = {
-    "plain": "__get__ __set__ backward register_hook requires_grad_ retain_grad __repr__ _set_grad_enabled".split(),
+    "plain": ["__get__", "__set__", "backward", "register_hook", "requires_grad_", "retain_grad", "__repr__", "_set_grad_enabled"],
     "float": ["float"],
-    "filled": "uniform_ normal_ exponential_ cauchy_ log_normal_".split(),
-    "drawn": "rand randn rand_like randn_like normal".split(),
+    "filled": ["uniform_", "normal_", "exponential_", "cauchy_", "log_normal_"],
+    "drawn": ["rand", "randn", "rand_like", "randn_like", "normal"],
 }
 
 
