@@ -162,7 +162,7 @@ CHANGES = [
     (some_not_held, "`tokens.weight`", "in PyTorch it is frozen, or the optimizer does not hold it"),
     (summed, "the loss", "MLX sums over the 64 targets where PyTorch takes the mean"),
     (unreduced, "the loss", "it lacks a reduction to the mean"),
-    (scaled_logits, "the whole model", "MLX's value is 2 times PyTorch's at every place"),
+    (scaled_logits, "the whole model", "MLX multiplies by the factor 2"),
     (stopped, "`norm.bias`", "it is zero in MLX: the graph is cut there (stop_gradient, detach)"),
 ]
 
@@ -180,10 +180,14 @@ def test_a_correct_pair_is_left_alone():
     assert diagnosis.refused(language, TEXT) is None
 
 
-def test_where_no_rule_fits_only_the_place_is_told():
+def test_label_smoothing_is_told():
     found = diagnosis.diagnose(changed(smoothed), TEXT)
     assert found.where == "the loss"
     assert "of outputs that agree" in found.departs
+    assert found.cause == "the loss's `label_smoothing` is 0.1 in MLX and 0 in PyTorch"
+
+
+def test_a_diagnosis_without_a_cause_says_so():
     assert str(diagnosis.Diagnosis("x", "`x` departs", "")).endswith("none that is known here fits.")
 
 
@@ -204,7 +208,7 @@ def test_a_missing_causal_mask_is_told(monkeypatch):
     )
     found = diagnosis.diagnose(language, TEXT)
     assert found.where == "`blocks.0.proj`"
-    assert found.cause == "in PyTorch earlier positions depend on the last one: its causal mask is missing"
+    assert found.cause == "both compute attention; its mask is causal in MLX and none in PyTorch"
 
 
 # --- a convolutional net ---------------------------------------------------------------------------
@@ -353,7 +357,7 @@ WRONG_IMAGES = [
     (
         partial(vision, mlx=Flattened),
         "`head`",
-        "both hold the same numbers in another order: layouts are swapped",
+        "both hold the same numbers in another order: axes are flattened in another order",
     ),
     (
         partial(vision, mlx=Approximate, torch_model=Exact),
@@ -518,7 +522,7 @@ def test_a_missing_padding_mask_is_told():
     assert diagnosis.diagnose(pooled, batch) is None
     found = diagnosis.diagnose(partial(pooled, masked=False), batch)
     assert found.where == "`head`"
-    assert found.cause == "in MLX it depends on padded positions: its padding mask is missing or ignored"
+    assert found.cause == "MLX does not use array 1 of the batch, a mask: its padding mask is missing or ignored"
 
 
 class MlxNamed(mnn.Module):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType, ModuleType
+from types import FrameType, FunctionType, ModuleType
 from typing import Any
 from unittest import mock
 
@@ -180,10 +180,13 @@ def _wrapped(holder: dict, name: str, function: Callable) -> Callable:
 
 
 def _functions(module: ModuleType) -> Iterator[tuple[str, Callable]]:
+    """The functions of a module that are MLX's own, and not what it imports, such as types."""
     for name, each in vars(module).items():
-        plain = not name.startswith("_") and callable(each) and not isinstance(each, type)
-        if plain and name not in UNSEEN and not name.startswith(("set_", "get_", "save", "load")):
-            yield name, each
+        kind = type(each).__module__.split(".")[0]
+        own = kind in ("nanobind", "mlx") or (isinstance(each, FunctionType) and each.__module__.startswith("mlx"))
+        if own and not name.startswith(("_", "set_", "get_", "save", "load")) and name not in UNSEEN:
+            if callable(each) and not isinstance(each, type):
+                yield name, each
 
 
 @contextmanager

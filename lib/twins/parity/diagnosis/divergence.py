@@ -128,18 +128,19 @@ def _put(named: dict[str, np.ndarray], name: str, value: np.ndarray) -> None:
 
 
 def departure(make: Halves, batch: Batch, traces: tuple[Trace, Trace]) -> Departure | None:
-    """The first departing value of two passes; None when every matched value agrees, or the last and the loss.
+    """The first departing value of two passes; None when every matched value agrees.
 
-    Modules of one name that are packed otherwise may differ inside of a pair whose outputs agree.
+    Where the outputs of the whole models agree, only outputs of one shape are compared inside: modules of one
+    name may be packed otherwise.
     """
     agreed = ""
     found = pairs(*traces)
-    if _whole(found, traces):
-        return None
+    whole = _whole(found, traces)
     for pair in found:
-        if _packed(pair):
+        if _packed(pair) or (whole and not arranged(pair.torch.output, pair.mlx.output.shape)):
             continue
-        for given, values in enumerate(zip(pair.mlx.inputs, pair.torch.inputs, strict=False)):
+        inputs = () if whole else zip(pair.mlx.inputs, pair.torch.inputs, strict=False)
+        for given, values in enumerate(inputs):
             if any(_mask(each) for each in values):
                 continue  # frameworks differ in what a mask says
             if not _agree(pair, *values):
