@@ -230,7 +230,7 @@ def test_a_cause_is_named(written, case):
         ),
         (
             ("C, H = 16, 2", "C, H = 16, 2\nNAMES = {'blocks.0.q': 'blocks.0.k'}"),
-            "the name map gives two weights of the PyTorch half, 'blocks.0.q.weight' and 'blocks.0.k",
+            "the name map gives two weights of the PyTorch half, 'blocks.0.k",
         ),
         (
             ("def mlx_model", "def mlx_optimizer(recipe):\n    return 3\n\ndef mlx_model"),

@@ -1,4 +1,4 @@
-"""Every kind of change that is tried names its own mistake, and no other kind's; what nothing mends has no cause."""
+"""Every kind of change that is tried names its own mistake and no other; what nothing mends has no cause."""
 
 import re
 
@@ -53,23 +53,41 @@ FIRST = {  # of one position, so that a loss takes (size, 4)
     "mlx_loss": 'mnn.losses.cross_entropy(model(x, mask), y, reduction="mean")',
     "torch_loss": "F.cross_entropy(model(x, mask), y.long())",
 }
-MLX_ATTENTION = "mx.fast.scaled_dot_product_attention({}[:, None], {}[:, None], {}[:, None], scale={}, mask={})[:, 0]"
+MLX_ATTENTION = (
+    "mx.fast.scaled_dot_product_attention({}[:, None], {}[:, None], {}[:, None], scale={}, mask={})[:, 0]"
+)
 TORCH_ATTENTION = "F.scaled_dot_product_attention({}[:, None], {}[:, None], {}[:, None], attn_mask={})[:, 0]"
 USUAL = MLX_ATTENTION.format("y", "z", "z", "12 ** -0.5", "None")
 KEYS = MLX_ATTENTION.format("y", "z", "z", "12 ** -0.5", "mask[:, None, None]")
 KINDS = {  # MLX's expression, PyTorch's, and the sentence of the cause
-    "softmax axis": ("mx.softmax(y, axis=-1)", "y.softmax(1)", "softmax is taken over .* MLX and over axis 1"),
+    "softmax axis": (
+        "mx.softmax(y, axis=-1)",
+        "y.softmax(1)",
+        "softmax is taken over .* MLX and over axis 1",
+    ),
     "mean for sum": ("mx.sum(y, axis=1)", "y.mean(1)", "the sum in MLX and the mean"),
-    "another axis": ("y * z.mean(1, keepdims=True)", "y * z.mean(2, keepdim=True)", "the mean is taken over axis 1"),
+    "another axis": (
+        "y * z.mean(1, keepdims=True)",
+        "y * z.mean(2, keepdim=True)",
+        "the mean is taken over axis 1",
+    ),
     "biased variance": ("y * z.var(1, keepdims=True)", "y * z.var(1, keepdim=True)", "variance is biased"),
     "first position": ("y[:, 0]", "y[:, -1]", "the first position .* in MLX and the last position"),
     "mean for first": ("y.mean(1)", "y[:, 0]", "the mean .* in MLX and the first position"),
     "ReLU for GELU": ("mnn.gelu(y) * z", "F.relu(y) * z", "GELU .* PyTorch .*ReLU"),
     "ReLU6 for ReLU": ("mnn.relu(5 * y)", "F.relu6(5 * y)", "ReLU .* PyTorch .*(ReLU6|smallest|limits)"),
-    "leaky slope": ("mnn.leaky_relu(y, 0.2) + z", "F.leaky_relu(y, 0.1) + z", "slope is 0.2 in MLX and 0.1|slope 0.2"),
+    "leaky slope": (
+        "mnn.leaky_relu(y, 0.2) + z",
+        "F.leaky_relu(y, 0.1) + z",
+        "slope is 0.2 in MLX and 0.1|slope 0.2",
+    ),
     "a factor": ("y * 3.0 - mx.sin(z)", "y - z.sin()", "MLX multiplies by the factor 3"),
     "another factor": ("mx.sin(y * 0.25)", "torch.sin(y * 0.5)", "is 0.25 in MLX and 0.5 in PyTorch"),
-    "a sum missing": ("mx.sin(y) + z", "torch.sin(y)", "(is missing in PyTorch|MLX adds .*, PyTorch does not)"),
+    "a sum missing": (
+        "mx.sin(y) + z",
+        "torch.sin(y)",
+        "(is missing in PyTorch|MLX adds .*, PyTorch does not)",
+    ),
     "another sign": ("mx.sin(y) - z", "torch.sin(y) + z", "MLX subtracts .* PyTorch adds"),
     "order of parts": (
         "mx.concatenate([y[..., :6], z[..., :6]], axis=-1)",
@@ -101,7 +119,11 @@ KINDS = {  # MLX's expression, PyTorch's, and the sentence of the cause
         "y / (y.var(-1, keepdim=True, correction=0) + 0.0001).sqrt()",
         "is 0.001 in MLX and 0.0001 in PyTorch",
     ),
-    "no scale": (USUAL.replace("12 ** -0.5", "1.0"), TORCH_ATTENTION.format("y", "z", "z", "None"), "MLX does not scale"),
+    "no scale": (
+        USUAL.replace("12 ** -0.5", "1.0"),
+        TORCH_ATTENTION.format("y", "z", "z", "None"),
+        "MLX does not scale",
+    ),
     "another scale": (
         USUAL.replace("12 ** -0.5", "0.4"),
         TORCH_ATTENTION.format("y", "z", "z", "None"),
@@ -114,9 +136,15 @@ KINDS = {  # MLX's expression, PyTorch's, and the sentence of the cause
     ),
     "padding ignored": (KEYS, TORCH_ATTENTION.format("y", "z", "z", "None"), "padding"),
     "mask inverted": (KEYS, TORCH_ATTENTION.format("y", "z", "z", "~mask[:, None, None]"), "inverted"),
-    "mask as numbers": (KEYS, TORCH_ATTENTION.format("y", "z", "z", "mask[:, None, None].float()"), "adds the .*numbers"),
+    "mask as numbers": (
+        KEYS,
+        TORCH_ATTENTION.format("y", "z", "z", "mask[:, None, None].float()"),
+        "adds the .*numbers",
+    ),
     "rectangular causal": (
-        USUAL.replace("{}[:, None]", "{}").replace("y[:, None]", "y[:, None, -3:]").replace("mask=None", 'mask="causal"'),
+        USUAL.replace("{}[:, None]", "{}")
+        .replace("y[:, None]", "y[:, None, -3:]")
+        .replace("mask=None", 'mask="causal"'),
         "F.scaled_dot_product_attention(y[:, None, -3:], z[:, None], z[:, None], is_causal=True)[:, 0]",
         "causal mask is aligned|causal",
     ),
@@ -191,7 +219,9 @@ def test_a_change_of_an_operation_is_told(kind, tmp_path):
     mlx, torch, sentence = KINDS[kind]
     found = told(tmp_path, mlx=mlx, torch=torch, **SQUARED)
     assert re.search(sentence, found.cause), found
-    others = {"attention", "causal", "mask"} if "mask" not in mlx + torch and "attention" not in mlx else set()
+    others = (
+        {"attention", "causal", "mask"} if "mask" not in mlx + torch and "attention" not in mlx else set()
+    )
     assert not any(word in found.cause for word in others)
 
 

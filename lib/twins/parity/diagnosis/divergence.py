@@ -88,8 +88,8 @@ class Departure:
         for calls, own in zip(self.before(), (self.pair.mlx, self.pair.torch), strict=True):
             named: dict[str, np.ndarray] = {}
             for call in [*calls, *([own] if self.given is None else [])]:
-                for value in call.inputs:
-                    _put(named, f"the input of {call.told}", value)
+                for each in call.inputs:
+                    _put(named, f"the input of {call.told}", each)
                 if call is not own:
                     _put(named, f"the output of {call.told}", call.output)
             found.append(named)
@@ -163,14 +163,21 @@ def _whole(found: list[Pair], traces: tuple[Trace, Trace]) -> bool:
 
 
 def _packed(pair: Pair) -> bool:
-    """Whether two modules of one name are no counterparts: a dropout, or weights that are packed otherwise."""
+    """Whether two modules of one name are no counterparts: a dropout, or weights packed otherwise."""
     if "Dropout" in pair.mlx.kind or "Dropout" in pair.torch.kind:
         return apart(pair.mlx.output, pair.torch.output) > AGREE and not arranged(
             pair.torch.output, pair.mlx.output.shape
         )
     one, two = pair.mlx.output.shape, pair.torch.output.shape
     given = [apart(*each) <= AGREE for each in zip(pair.mlx.inputs, pair.torch.inputs, strict=False)]
-    return bool(given) and all(given) and one[:-1] == two[:-1] and one[-1:] != two[-1:] and len(one) > 1 and _linear(pair)
+    return (
+        bool(given)
+        and all(given)
+        and one[:-1] == two[:-1]
+        and one[-1:] != two[-1:]
+        and len(one) > 1
+        and _linear(pair)
+    )
 
 
 def _linear(pair: Pair) -> bool:

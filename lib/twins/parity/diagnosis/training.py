@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from twins.models import weights
 from twins.frameworks import MLX
+from twins.models import weights
 from twins.parity import fairness_gate
 from twins.parity.diagnosis import trials
 from twins.parity.diagnosis.calls import Trace, pairs, record
@@ -80,7 +80,7 @@ def _losses(make: Halves, batch: Batch, lively: float) -> tuple[float | None, fl
 
 
 def _reduction(make: Halves, trace: Trace, batch: Batch) -> str:
-    """Whether one loss is the other times the number of examples, targets or outputs, with other weights, too."""
+    """Whether one loss is the other times the number of examples, targets or outputs, with all weights."""
     target, last = batch[-1], trace.calls[-1].output if trace.calls else batch[-1]
     counts = {"examples": len(target), "targets": target.size, "outputs": last.size}
     found = [_losses(make, batch, other) for other in (0.0, 1.0, 2.0)]
