@@ -1,6 +1,7 @@
 """The weights of two halves linked by name, and their numbers carried from PyTorch's layout to MLX's."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -46,8 +47,9 @@ class WeightMap:
                 shared.setdefault(id(self.parameters.get(name, link)), []).append(link)
         for links in shared.values():
             there = [link for link in links if all(name in self.shapes for name in link.mlx)]
-            distinct = list({link.mlx: link for link in there or links[:1]}.values())
-            yield from (each for each in distinct if there or set(each.torch) & self.parameters.keys())
+            if there or set(links[0].torch) & self.parameters.keys():
+                for goals in dict.fromkeys(link.mlx for link in there or links[:1]):
+                    yield replace(links[0], mlx=goals)  # by its first name, which its gradient has as well
 
     def mlx(self, values: Values, gradients: bool = False) -> dict[str, np.ndarray]:
         """Torch's values under MLX's names and in its layout; those without a value are left out.
@@ -87,7 +89,13 @@ class WeightMap:
     def trained_torch(self) -> set[str]:
         """The names of MLX whose weights PyTorch trains."""
         trains = {name for name, parameter in self.parameters.items() if parameter.requires_grad}
-        return {name for link in self.links if trains & set(link.torch) for name in link.mlx}
+        found = {name for link in self.links if trains & set(link.torch) for name in link.mlx}
+        gru = {
+            link.mlx[1]
+            for link in self.links
+            if len(link.torch) == len(link.mlx) == 2 and link.torch[1] not in trains
+        }
+        return found - gru  # the second bias of a GRU is of the second of torch's alone
 
     def sums(self) -> dict[str, tuple[str, ...]]:
         """The names of MLX that are sums, with the terms that PyTorch trains, where these are several."""
@@ -101,7 +109,7 @@ class WeightMap:
         return found
 
 
-def _axis(parts: Sequence[tuple[int, ...]], whole: tuple[int, ...]) -> int | None:
+def joined_axis(parts: Sequence[tuple[int, ...]], whole: tuple[int, ...]) -> int | None:
     """The axis along which shapes add up to a whole one, the others being equal; None when there is none."""
     if any(len(part) != len(whole) for part in parts):
         return None
@@ -118,7 +126,7 @@ def _first(values: Sequence[Value]) -> np.ndarray:
 
 def _split(value: np.ndarray, goals: Sequence[tuple[int, ...]]) -> list[np.ndarray]:
     """A packed value in parts of these shapes; whole when they do not add up to it."""
-    axis = _axis(goals, value.shape)
+    axis = joined_axis(goals, value.shape)
     if axis is None:
         return [value]
     return np.split(value, np.cumsum([goal[axis] for goal in goals])[:-1], axis)
@@ -130,7 +138,7 @@ def _together(values: Sequence[Value], goal: tuple[int, ...], gradients: bool) -
     whole = [np.zeros_like(one) if value is None else value for value in values]
     if one.shape == goal:
         return one if gradients else np.sum(whole, axis=0)
-    axis = _axis([value.shape for value in whole], goal)
+    axis = joined_axis([value.shape for value in whole], goal)
     return one if axis is None else np.concatenate(whole, axis)
 
 

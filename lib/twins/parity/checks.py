@@ -36,11 +36,6 @@ def own_weights(half: Half) -> dict[str, np.ndarray]:
     return (weights.mlx_weights if half.framework is MLX else weights.torch_weights)(half.model)
 
 
-def _alike(one: Half, two: Half, values: dict[str, np.ndarray], gradients: bool = False):
-    """The second half's values under the names and in the layout of the first."""
-    return values if one.framework is two.framework else links(one, two).mlx(values, gradients)
-
-
 def both_weights(mlx: Half, torch: Half) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """The weights of both halves under MLX's names and in its layout, without what only MLX has frozen."""
     known = links(mlx, torch)
@@ -136,13 +131,16 @@ def evaluated(mlx: Half, torch: Half, batch: Batch, name: str = "evaluation") ->
 # --- gradients and updates -------------------------------------------------------------------------
 
 
-def gradient_pairs(one: Half, two: Half, batch: Batch) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Every gradient of both halves at step 0; one that a half has not is a zero."""
-    found = []
-    for half in (one, two):
-        arrays = train.gradients(half, *half.batch(batch))[1]
-        found.append({name: half.framework.numpy(value) for name, value in arrays.items()})
-    ours, theirs = found[0], _alike(one, two, found[1], gradients=True)
+def gradients_of(half: Half, batch: Batch) -> dict[str, np.ndarray]:
+    """Every gradient of a half at step 0, under its own names."""
+    arrays = train.gradients(half, *half.batch(batch))[1]
+    return {name: half.framework.numpy(value) for name, value in arrays.items()}
+
+
+def gradient_pairs(mlx: Half, torch: Half, batch: Batch) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Every gradient of both halves at step 0, under MLX's names; one that a half has not is a zero."""
+    ours = gradients_of(mlx, batch)
+    theirs = links(mlx, torch).mlx(gradients_of(torch, batch), gradients=True)
     empty = np.zeros(())
     return {k: (ours.get(k, empty), theirs.get(k, empty)) for k in ours.keys() | theirs.keys()}
 
@@ -155,14 +153,18 @@ def check_gradients(mlx: Half, torch: Half, batch: Batch, name: str = "gradients
     return worst(name, {k: relative(*found[k]) for k in found if not norms[k] <= noise}, limit_of(name))
 
 
-def update(mlx: Half, torch: Half, batch: Batch) -> dict[str, float]:
+def changes(half: Half, batch: Batch) -> dict[str, np.ndarray]:
+    """What one optimizer step changes of every weight a half trains, under its own names."""
+    before = own_weights(half)
+    train.step(half)(*half.batch(batch))
+    after = own_weights(half)
+    return {name: after[name] - before[name] for name in _trained(half)}
+
+
+def _updates(mlx: Half, torch: Half, batch: Batch) -> dict[str, float]:
     """Relative L2 between the halves' changes of every weight they train in one optimizer step."""
-    before = own_weights(mlx), _alike(mlx, torch, own_weights(torch))
-    for half in (mlx, torch):
-        train.step(half)(*half.batch(batch))
-    after = own_weights(mlx), _alike(mlx, torch, own_weights(torch))
-    known = [k for k in _trained(mlx) if k in before[1]]
-    return {k: relative(after[0][k] - before[0][k], after[1][k] - before[1][k]) for k in known}
+    ours, theirs = changes(mlx, batch), links(mlx, torch).mlx(changes(torch, batch))
+    return {name: relative(ours[name], theirs[name]) for name in ours if name in theirs}
 
 
 def _trained(half: Half) -> set[str]:
@@ -178,9 +180,13 @@ def check_update(mlx: Half, torch: Half, batch: Batch) -> Iterator[Check]:
     Adam's first step does not depend on the gradient's size, so clipping shows only in the next: the
     first loss is multiplied by HUGE, which makes any clipping act and weighs in the second moment.
     """
-    huge, other = (replace(half, loss=partial(_scaled, half.loss)) for half in (mlx, torch))
-    yield median("update", update(huge, other, batch))
-    yield median("clipping", update(mlx, torch, batch))
+    yield median("update", _updates(*(enlarged(half) for half in (mlx, torch)), batch))
+    yield median("clipping", _updates(mlx, torch, batch))
+
+
+def enlarged(half: Half) -> Half:
+    """The half with its loss multiplied by HUGE."""
+    return replace(half, loss=partial(_scaled, half.loss))
 
 
 def _scaled(loss: Callable, model, *batch):

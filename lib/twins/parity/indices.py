@@ -11,13 +11,14 @@ from unittest import mock
 
 import numpy as np
 
-from twins import frameworks as frameworks
+from twins.frameworks import uncompiled
 
 import mlx.core as mx  # isort: skip  (after frameworks: the BLAS)
 import torch  # isort: skip
 from torch.overrides import TorchFunctionMode  # isort: skip
 
 INTEGERS = (mx.int8, mx.int16, mx.int32, mx.int64, mx.uint8, mx.uint16, mx.uint32, mx.uint64)
+BEGINS = "index "  # the message of an IndexOutOfRangeError
 CURE = "multiply the loss by a mask on both sides, and look up a valid index where it is 0"
 
 
@@ -27,7 +28,7 @@ class IndexOutOfRangeError(IndexError):
 
 def _refused(value: int, position: tuple[int, ...], size: int, least: int) -> IndexOutOfRangeError:
     cure = f"; MLX has no ignore_index: {CURE}" if value < 0 else ""
-    place = f"index {value}, at {list(position)} of the array of indices"
+    place = f"{BEGINS}{value}, at {list(position)} of the array of indices"
     return IndexOutOfRangeError(f"{place}, is outside of {least} to {size - 1}{cure}")
 
 
@@ -49,14 +50,15 @@ def _numbers(value: object) -> np.ndarray | None:
         return None
 
 
-def _checked(array: mx.array, indices: object, axis: int, labels: bool = False) -> None:
+def _checked(array: mx.array, indices: object, axis: int) -> None:
     numbers = _numbers(indices)
     if numbers is not None and array.ndim:
         size = array.shape[axis]
-        _check(numbers, size, 0 if labels else -size)
+        _check(numbers, size, -size)
 
 
-def _getitem(own: Callable, array: mx.array, index: object) -> mx.array:
+def _indexed(own: Callable, array: mx.array, index: object, *value: object) -> mx.array:
+    """Reads or writes an array at an index: one for each axis, in front of an ellipsis or behind it."""
     parts = index if isinstance(index, tuple) else (index,)
     rest = parts[parts.index(...) + 1 :] if any(part is ... for part in parts) else ()
     before = parts[: len(parts) - len(rest)]
@@ -66,7 +68,7 @@ def _getitem(own: Callable, array: mx.array, index: object) -> mx.array:
     behind = [part for part in rest if part is not None]
     for axis, part in enumerate(behind, array.ndim - len(behind)):
         _checked(array, part, axis)
-    return own(array, index)
+    return own(array, index, *value)
 
 
 def _take(own: Callable, array: mx.array, indices: object, axis: int | None = None, **more) -> mx.array:
@@ -79,7 +81,12 @@ def _take_along(own: Callable, array: mx.array, indices: object, axis: int | Non
     return own(array, indices, axis=axis, **more)
 
 
-PLACES = ((mx.array, "__getitem__", _getitem), (mx, "take", _take), (mx, "take_along_axis", _take_along))
+PLACES = (
+    (mx.array, "__getitem__", _indexed),
+    (mx.array, "__setitem__", _indexed),
+    (mx, "take", _take),
+    (mx, "take_along_axis", _take_along),
+)
 
 
 class _TorchIndices(TorchFunctionMode):
@@ -110,8 +117,7 @@ def guarded() -> Iterator[None]:
             own = getattr(owner, name)
             patches.enter_context(mock.patch.object(owner, name, _bound(call, own)))
         patches.enter_context(_TorchIndices())
-        mx.disable_compile()
-        patches.callback(mx.enable_compile)
+        patches.enter_context(uncompiled())
         yield
 
 
