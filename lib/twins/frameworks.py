@@ -234,6 +234,20 @@ def compiler() -> str | None:
     return shutil.which("clang++" if platform.system() == "Darwin" else "g++")
 
 
+@contextmanager
+def uncompiled() -> Iterator[None]:
+    """MLX runs as written what it would compile, for a while."""
+    traced: list[int] = []
+    same = mx.compile(lambda x: (traced.append(1), x)[1])
+    same(mx.zeros(1)), same(mx.zeros(1))
+    mx.disable_compile()
+    try:
+        yield
+    finally:
+        if len(traced) == 1:  # it was not disabled before, which MLX does not tell otherwise
+            mx.enable_compile()
+
+
 def is_compile_error(error: RuntimeError) -> bool:
     """Whether torch's compiler or a back end of it raised this error."""
     return type(error).__module__.startswith(("torch._dynamo", "torch._inductor"))

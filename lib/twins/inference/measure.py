@@ -14,8 +14,7 @@ from twins.frameworks import MLX, TORCH, on
 from twins.inference import checkpoint_folder as checkpoint
 from twins.inference import llama, whisper
 from twins.machine import fresh_process, process_memory
-from twins.parity import fairness_gate
-from twins.parity.fairness_gate import Check
+from twins.parity.differences import Check, relative
 from twins.records.record_types import Energy, Gate, Memory, Timing, Work
 from twins.timing import energy, flops, harness, saturation, statistics
 from twins.timing.harness import Variant
@@ -43,7 +42,7 @@ def _token_check(ours, theirs, logits) -> Check:
 def _gate(model: str, case: dict, generate: Callable, sessions: list) -> Gate:
     """The gate of a model: greedy tokens and the logits they came from, in float32."""
     (ours, our_logits), (theirs, their_logits) = (generate(session) for session in sessions)
-    first = fairness_gate.relative(our_logits[:, 0], their_logits[:, 0])
+    first = relative(our_logits[:, 0], their_logits[:, 0])
     logits = Check("logits", first, LOGITS, f"{our_logits[:, 0].shape}, relative L2")
     checks = [logits, _token_check(ours, theirs, (our_logits, their_logits))]
     passed = all(check.passed for check in checks)

@@ -2,14 +2,18 @@
 
 The file defines `mlx_model()` and `torch_model()`, each of which makes its module; `batch(rng, size)`, NumPy
 arrays, the target last; `mlx_loss(model, *batch)` and `torch_loss(model, *batch)`. It may define `NAMES`,
-from PyTorch's names of weights or modules to MLX's where they differ; `mlx_layout(*batch)` and
+from PyTorch's names of weights or modules to MLX's where they differ (name_map.py); `mlx_layout(*batch)` and
 `torch_layout(*batch)`, which arrange the arrays for a half; `mlx_optimizer(recipe)` and
-`torch_optimizer(recipe, model)`, which take the place of AdamW.
+`torch_optimizer(recipe, model)`, which take the place of AdamW; `torch_schedule(recipe, optimizer)`, an
+LRScheduler that is stepped after every update (MLX's schedules are callables given as learning rates);
+`ACCUMULATE`, the number of equal parts of a batch whose gradients are averaged for one update; `CLIP`, the
+global norm at which gradients are clipped, or None.
 """
 
 import functools
 import importlib.util
 import sys
+import traceback
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,18 +23,22 @@ from typing import Any
 import numpy as np
 
 from twins.frameworks import TORCH
+from twins.models import name_map
 
-import mlx.nn as mnn  # isort: skip  (after frameworks: the BLAS)
+import mlx.core as mx  # isort: skip  (after frameworks: the BLAS)
+import mlx.nn as mnn  # isort: skip
 import mlx.optimizers as mlx_optimizers  # isort: skip
 import torch  # isort: skip
 
+OWN = "own_"  # begins the name of a reader's module
 NEEDED = ("mlx_model", "torch_model", "batch", "mlx_loss", "torch_loss")
-OPTIONAL = ("mlx_layout", "torch_layout", "mlx_optimizer", "torch_optimizer")
+OPTIONAL = ("mlx_layout", "torch_layout", "mlx_optimizer", "torch_optimizer", "torch_schedule")
 KINDS = {  # what a maker must make
     "mlx_model": (mnn.Module, "an mlx.nn.Module"),
     "torch_model": (torch.nn.Module, "a torch.nn.Module"),
     "mlx_optimizer": (mlx_optimizers.Optimizer, "an mlx.optimizers.Optimizer"),
     "torch_optimizer": (torch.optim.Optimizer, "a torch.optim.Optimizer"),
+    "torch_schedule": (torch.optim.lr_scheduler.LRScheduler, "a torch.optim.lr_scheduler.LRScheduler"),
 }
 FAULTS = (  # what code that is not ours raises when it is wrong; Python's other errors are no one's mistake
     *(ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, NameError),
@@ -64,12 +72,14 @@ def _load(path: Path, _changed: int) -> SimpleNamespace:
     return SimpleNamespace(
         Config=Config,
         HALVES=tuple(lambda config, n=name: _called(path, found, n) for name in ("mlx_model", "torch_model")),
-        NAMES=_names(path, getattr(found, "NAMES", {})),
+        NAMES=name_map.check_form(getattr(found, "NAMES", {}), f"{path.name}: NAMES"),
         mlx_loss=found.mlx_loss,
         torch_loss=found.torch_loss,
         example=lambda config, rng, batch=2: _batch(path, _called(path, found, "batch", rng, batch), batch),
         memory=lambda config, batch: _memory(found, batch),
+        ACCUMULATE=_accumulate(path, getattr(found, "ACCUMULATE", 1)),
         **call,
+        **({"CLIP": _clip(path, found.CLIP)} if hasattr(found, "CLIP") else {}),
     )
 
 
@@ -77,7 +87,7 @@ def _imported(path: Path) -> ModuleType:
     """The module of a file, which may import other files of its folder."""
     if str(path.parent) not in sys.path:
         sys.path.insert(0, str(path.parent))
-    spec = importlib.util.spec_from_file_location(f"own_{path.stem}", path)
+    spec = importlib.util.spec_from_file_location(f"{OWN}{path.stem}", path)
     if spec is None or spec.loader is None:
         raise ValueError(f"{path.name} cannot be imported: it is no Python file")
     module = importlib.util.module_from_spec(spec)
@@ -89,10 +99,25 @@ def _imported(path: Path) -> ModuleType:
     return module
 
 
-def one_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, or its type where it has none."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def one_line(error: BaseException) -> str:
     """An error in one line: its type and the first line of its message."""
-    first = (str(error).strip().splitlines() or [""])[0]
-    return f"{type(error).__name__}: {first}" if first else type(error).__name__
+    first, kind = first_line(error), type(error).__name__
+    return kind if first == kind else f"{kind}: {first}"
+
+
+def placed(error: BaseException) -> str:
+    """An error in one line, after the file and line of a reader's own file that it passed through last."""
+    frames = traceback.extract_tb(error.__traceback__)
+    loaded = {getattr(module, "__file__", "") for name, module in sys.modules.items() if name.startswith(OWN)}
+    lines = [
+        f"{Path(frame.filename).name}, line {frame.lineno}: " for frame in frames if frame.filename in loaded
+    ]
+    return f"{lines[-1] if lines else ''}{one_line(error)}"
 
 
 def _called(path: Path, found: ModuleType, name: str, *arguments: object) -> object:
@@ -105,17 +130,56 @@ def _called(path: Path, found: ModuleType, name: str, *arguments: object) -> obj
     if not isinstance(made, kind):
         module = f"{type(made).__module__.split('.')[0]}'s {type(made).__name__}"
         raise TypeError(f"{path.name}: {name}() gives {module}; it must give {wanted}")
+    if name == "torch_schedule":
+        _check_schedule(path, made, arguments[-1])
+    if isinstance(made, torch.optim.LBFGS):
+        raise ValueError(
+            f"{path.name}: torch_optimizer() gives an LBFGS, which computes the loss several times a step; a "
+            "step here computes it once"
+        )
+    if name == "mlx_optimizer":
+        _check_rates(path, made)
     return made
 
 
-def _names(path: Path, names: object) -> dict[str, str]:
-    """The file's map of names, checked to be one."""
-    if not isinstance(names, dict) or not all(isinstance(n, str) for n in [*names, *names.values()]):
-        raise TypeError(
-            f"{path.name}: NAMES is {names!r}; it must be a dict from PyTorch's names of weights or modules "
-            "to MLX's"
+def _check_rates(path: Path, optimizer: Any) -> None:
+    """Refuse a schedule that gives no array, which MLX's optimizers cannot use. Errors: ValueError."""
+    for each in getattr(optimizer, "optimizers", ()):
+        _check_rates(path, each)
+    rate = optimizer.state.get("learning_rate", mx.array(0.0))
+    if not isinstance(rate, mx.array):
+        raise ValueError(
+            f"{path.name}: the learning-rate schedule of mlx_optimizer() gives a {type(rate).__name__}; "
+            "it must give an mx.array, computed from the step that it is called with"
         )
-    return names
+
+
+def _check_schedule(path: Path, schedule: Any, optimizer: object) -> None:
+    """Refuse a schedule that cannot be stepped alone, or that is of another optimizer. Errors: ValueError."""
+    if isinstance(schedule, torch.optim.lr_scheduler.ReduceLROnPlateau):
+        raise ValueError(
+            f"{path.name}: torch_schedule() gives a ReduceLROnPlateau, which follows a metric; it must give "
+            "a schedule of the step alone"
+        )
+    if getattr(schedule, "optimizer", None) is not optimizer:
+        raise ValueError(
+            f"{path.name}: torch_schedule() gives a schedule of another optimizer; it must give one of the "
+            "optimizer that it is called with"
+        )
+
+
+def _accumulate(path: Path, count: object) -> int:
+    """The file's number of parts of a batch, checked. Errors: ValueError."""
+    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+        raise ValueError(f"{path.name}: ACCUMULATE is {count!r}; it must be an integer of at least 1")
+    return count
+
+
+def _clip(path: Path, norm: object) -> float | None:
+    """The file's norm to clip gradients at, checked. Errors: ValueError."""
+    if norm is not None and (isinstance(norm, bool) or not isinstance(norm, int | float) or not norm > 0):
+        raise ValueError(f"{path.name}: CLIP is {norm!r}; it must be None or a number above 0")
+    return norm
 
 
 def _batch(path: Path, arrays: Any, size: int) -> tuple[np.ndarray, ...]:

@@ -1,4 +1,4 @@
-"""The fairness gate: checks, their limits, float64 stand-ins, and the gate of half types.
+"""The fairness gate: checks, their limits, and the gate of half types.
 
-It may import twins.frameworks, twins.models and twins.training.
+It may import twins.frameworks, twins.models, twins.parity.float64 and twins.training.
 """

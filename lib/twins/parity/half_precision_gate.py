@@ -7,8 +7,8 @@ import numpy as np
 
 from twins.frameworks import TORCH
 from twins.models import weights
-from twins.parity import fairness_gate
-from twins.parity.fairness_gate import Batch, Check, Halves, Verdict
+from twins.parity.checks import Batch, Halves
+from twins.parity.differences import Check, Verdict, relative
 from twins.parity.limits import limit as limit_of
 from twins.training import train
 from twins.training.half_precision import lowered, outputs
@@ -31,7 +31,7 @@ def _seen(make: Halves, dtype: str, batches: Sequence[Batch]) -> list[Seen]:
         run, raw, numpy = lowered(half, dtype), outputs(half, dtype, batches[0]), half.framework.numpy
         gradients = {k: numpy(g) for k, g in train.gradients(run, *run.batch(batches[0]))[1].items()}
         if half.framework is TORCH:
-            gradients = weights.as_mlx(gradients, halves[0].model, half.names)
+            gradients = weights.as_mlx(gradients, half.model, halves[0].model, half.names, gradients=True)
         kind = str(raw.dtype).rpartition(".")[2]
         seen.append(Seen(numpy(raw), gradients, train.fit(run, batches), kind))
     return seen
@@ -42,8 +42,8 @@ def _distances(a: Seen, b: Seen) -> dict[str, float]:
     names = a.gradients.keys() | b.gradients.keys()
     pairs = [(a.gradients.get(k, np.zeros(())), b.gradients.get(k, np.zeros(()))) for k in names]
     return {
-        "outputs": fairness_gate.relative(a.outputs, b.outputs),
-        "gradients": float(np.median([fairness_gate.relative(*pair) for pair in pairs])),
+        "outputs": relative(a.outputs, b.outputs),
+        "gradients": float(np.median([relative(*pair) for pair in pairs])),
         "losses": float(np.abs(np.subtract(a.losses, b.losses)).max()),
     }
 

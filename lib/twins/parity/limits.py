@@ -35,6 +35,8 @@ THRESHOLDS = {
     "update": Threshold(1e-4, 1.5e-5, "weight decay 0.01 for 0.1: 1.8e-3", MEDIAN),
     "clipping": Threshold(1e-3, 2.5e-5, "clipping on one side: 0.5", MEDIAN),
     "losses": Threshold(1e-4, 5.3e-5, "LayerNorm epsilon 1e-6 for 1e-5: 1.4e-4", APART),
+    "trained": Threshold(0.0, 0.0, "a layer frozen in one half: its tensors", "tensors that one half trains"),
+    "settings": Threshold(0.0, 0.0, "AMSGrad in one half: 1", "settings that differ"),
     "moved": Threshold(0.0, 0.0, "optimizer.step() removed: every tensor", "tensors that did not move"),
     "float64 gradients": Threshold(2e-6, 9.5e-7, "tanh for exact GELU: 6.1e-6", WORST),
     "float64 losses": Threshold(1e-5, 2.7e-6, "clipping on one side: 2.3e-5", APART),

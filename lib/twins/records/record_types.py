@@ -49,6 +49,7 @@ class Gate(Body, frozen=True):
     """A fairness gate's verdict: every check, and the first losses of every run.
 
     `limits` says where its limits come from; empty in records made before a device had limits of its own.
+    `notes` say what was not checked, one sentence each.
     """
 
     twin: str
@@ -57,6 +58,7 @@ class Gate(Body, frozen=True):
     checks: list[dict]
     losses: dict[str, list[float | None]]
     limits: str = ""
+    notes: list[str] = []
 
 
 class Fit(Body, frozen=True):

@@ -15,7 +15,7 @@ import pandas as pd
 from twins.frameworks import BOTH, SHIPPED, Mlx, Torch, on
 from twins.machine import fresh_process
 from twins.models import transformer_lm as lm
-from twins.parity import fairness_gate
+from twins.parity.differences import relative
 from twins.records import store
 from twins.records.record_types import AS_SHIPPED, EQUAL, Gate, Machine, Precision, Timing
 from twins.timing import comparison, harness, statistics, study
@@ -47,8 +47,8 @@ def errors(framework: str, n: int) -> dict[str, float]:
     with on("cpu"):
         wanted = _gradients(halves("float64")[index], batch)
     return {
-        "product": fairness_gate.relative(product, x.astype(np.float64) @ x.astype(np.float64)),
-        "gradients": fairness_gate.relative(found, wanted),
+        "product": relative(product, x.astype(np.float64) @ x.astype(np.float64)),
+        "gradients": relative(found, wanted),
     }
 
 

@@ -18,10 +18,10 @@ from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from twins.training import accumulation
 from twins.training.train import Half
 
 import mlx.core as mx  # isort: skip  (after twins.frameworks: the BLAS)
-import mlx.nn as mnn  # isort: skip
 from mlx.utils import tree_flatten  # isort: skip
 
 
@@ -29,7 +29,8 @@ def count_torch(half: Half, *batch) -> int:
     """Operations of forward and backward of the torch half on one batch; its gradients stay as they are."""
     call = _OnCpu(half.model, half.loss)
     with _counting() as counter:
-        call(*batch).backward()
+        for part in accumulation.split(batch, half.accumulate):
+            call(*part).backward()
     return counter.get_total_flops()
 
 
@@ -110,11 +111,11 @@ def primitives(function, *arguments) -> list[dict]:
 
 def count_mlx(half: Half, *batch) -> int:
     """Operations of forward and backward of the MLX half on one batch, from its exported graph."""
-    loss_and_gradients = mnn.value_and_grad(half.model, half.loss)
+    loss_and_gradients = accumulation.mlx_loss_and_gradients(half.model, half.loss, half.accumulate, True)
     before = half.model.parameters()
 
     def step(*arrays):
-        loss, gradients = loss_and_gradients(half.model, *arrays)
+        loss, gradients = loss_and_gradients(*arrays)
         return [loss, *(gradient for _, gradient in tree_flatten(gradients))]
 
     found = primitives(step, *batch)

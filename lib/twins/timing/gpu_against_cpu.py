@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 
 from twins.frameworks import BOTH, DEVICE_NAMES, MLX, Mlx, Torch, on
-from twins.parity import fairness_gate, limits
+from twins.parity import limits, noise
+from twins.parity.checks import ZERO_GRADIENT
 from twins.parity.diagnosis.calls import record
-from twins.parity.fairness_gate import Check
+from twins.parity.differences import Check, relative, worst
 from twins.parity.limits import limit
 from twins.records.record_types import Gate
 from twins.timing import comparison
@@ -66,7 +67,7 @@ def checks(framework: Mlx | Torch, twin: Study, batches: Batches) -> list[Check]
         outputs = replace(outputs, where=first_layer(framework, twin, batches[0]))
     if not gradients.passed:
         with on("cpu"):
-            (gradients,) = fairness_gate.relaxed([gradients], fairness_gate.floors(twin.halves, batches[0]))
+            (gradients,) = noise.relaxed([gradients], noise.floors(twin.halves, batches[0]))
     if not losses.passed:
         with on("cpu"):
             losses = _above_floor(losses, _floor(twin, batches))
@@ -77,21 +78,21 @@ def _worst(name: str, found: Values, wanted: Values) -> Check:
     """The largest difference of some values from those wanted, and where it is; losses differ in nats."""
     if name == "losses":
         apart = {key: float(np.abs(found[key] - value).max()) for key, value in wanted.items()}
-        return fairness_gate.worst(name, apart, limit(name))
-    noise = fairness_gate.ZERO_GRADIENT * max(np.linalg.norm(value) for value in wanted.values())
-    real = {k: v for k, v in wanted.items() if max(np.linalg.norm(v), np.linalg.norm(found[k])) > noise}
-    apart = {key: fairness_gate.relative(found[key], value) for key, value in real.items()}
-    return fairness_gate.worst(name, apart, limit(name))
+        return worst(name, apart, limit(name))
+    zero = ZERO_GRADIENT * max(np.linalg.norm(value) for value in wanted.values())
+    real = {k: v for k, v in wanted.items() if max(np.linalg.norm(v), np.linalg.norm(found[k])) > zero}
+    apart = {key: relative(found[key], value) for key, value in real.items()}
+    return worst(name, apart, limit(name))
 
 
 def _above_floor(check: Check, floor: float) -> Check:
-    most = max(check.limit, fairness_gate.FLOOR_FACTOR * floor)
+    most = max(check.limit, noise.FLOOR_FACTOR * floor)
     return replace(check, limit=most, where=f"{check.where}, floor {floor:.2g}")
 
 
 def _floor(twin: Study, batches: Batches) -> float:
     """How far rounding moves the first losses on the device in use: torch against itself shaken, in nats."""
-    halves = twin.halves()[1], fairness_gate.shaken(twin.halves()[1], 0)
+    halves = twin.halves()[1], noise.shaken(twin.halves()[1], 0)
     plain, moved = (train.fit(half, batches) for half in halves)
     return float(np.abs(np.array(plain) - np.array(moved)).max())
 
@@ -121,7 +122,7 @@ def first_layer(framework: Mlx | Torch, twin: Study, batch: tuple[np.ndarray, ..
     half = _half(framework, twin)
     kinds = {path: type(module).__name__ for path, module in half.model.named_modules()}
     for there, here in zip(wanted.calls, record(half, batch).calls, strict=True):
-        apart = fairness_gate.relative(here.output, there.output)
+        apart = relative(here.output, there.output)
         if not apart <= limit("outputs"):
             return f"first in `{here.path or 'the whole model'}`, a {kinds[here.path]}: {apart:.2g}"
     return "in no layer alone"
@@ -138,7 +139,7 @@ def long_products(framework: Mlx | Torch) -> Iterator[Check]:
         for count, kind in ((1, "product"), (2, "batched product")):
             x, wanted_x = _operand(framework, rng, count, (SIDE, length))
             y, wanted_y = _operand(framework, rng, count, (length, SIDE))
-            error = fairness_gate.relative(framework.numpy(x @ y), wanted_x @ wanted_y)
+            error = relative(framework.numpy(x @ y), wanted_x @ wanted_y)
             shapes = f"{tuple(wanted_x.shape)} by {tuple(wanted_y.shape)}"
             yield Check(f"{kind} of rows of {length:,}", error, LONG_PRODUCT, shapes)
 

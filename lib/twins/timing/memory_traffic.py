@@ -24,11 +24,10 @@ from twins.records.record_types import Timing, Traffic, Work
 from twins.timing import comparison, flops
 from twins.timing.progress import tell
 from twins.timing.study import Study
-from twins.training import train
+from twins.training import accumulation, train
 from twins.training.train import Half
 
 import mlx.core as mx  # isort: skip  (after twins.frameworks: the BLAS)
-import mlx.nn as mnn  # isort: skip
 import mlx.optimizers as mlx_optimizers  # isort: skip
 from mlx.utils import tree_flatten, tree_map, tree_unflatten  # isort: skip
 
@@ -110,10 +109,10 @@ def unfused(half: Half, batch: list[mx.array]) -> int:
     """Bytes that one training step moves when nothing is fused or cached."""
     half.optimizer.init(half.model.trainable_parameters())
     mx.eval(half.optimizer.state)
-    loss_and_gradients = mnn.value_and_grad(half.model, half.loss)
+    loss_and_gradients = accumulation.mlx_loss_and_gradients(half.model, half.loss, half.accumulate, True)
 
     def step(*arrays):
-        loss, gradients = loss_and_gradients(half.model, *arrays)
+        loss, gradients = loss_and_gradients(*arrays)
         if half.clip is not None:
             gradients, _ = mlx_optimizers.clip_grad_norm(gradients, half.clip)
         half.optimizer.update(half.model, gradients)

@@ -4,64 +4,23 @@ Every notebook that trains a twin calls these. A twin that fails the gate is not
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
+from dataclasses import asdict, replace
+from functools import partial
 
 import numpy as np
 
 from twins.frameworks import BOTH, compile_fault, is_compile_error, on
 from twins.machine import fresh_process, process_memory
-from twins.models import weights
-from twins.parity import diagnosis, fairness_gate, half_precision_gate, limits
+from twins.models import user_model
+from twins.parity import diagnosis, fairness_gate, half_precision_gate, limits, noise
+from twins.parity.differences import Check, Verdict
 from twins.records.record_types import Accuracy, Fit, Gate, Memory, Timing, Work
 from twins.timing import flops, harness, statistics
 from twins.timing.progress import tell
 from twins.training import train
+from twins.training.twin import Study as Study
 
 Batches = Sequence[tuple[np.ndarray, ...]]
-
-
-@dataclass(frozen=True)
-class Study:
-    """A twin at one size, and the arithmetic of its training.
-
-    `model` is a file of twins.models by its name, or a file of the reader's own by its path.
-    """
-
-    model: str
-    config: dict
-    recipe: train.Recipe = field(default_factory=train.Recipe)
-    seed: int = 0
-
-    def __post_init__(self):
-        train.named(self.model).Config(**self.config)  # refuses what cannot be built
-
-    @property
-    def name(self) -> str:
-        """The twin's name in records."""
-        return Path(self.model).stem
-
-    def halves(self, dtype: str = "float32") -> tuple[train.Half, train.Half]:
-        """Fresh halves with equal weights, MLX first."""
-        module = train.named(self.model)
-        return train.halves(module, module.Config(**self.config), self.recipe, self.seed, dtype)
-
-    def apart(self) -> tuple[train.Half, train.Half]:
-        """Fresh halves, each with weights of its own, as when these cannot be copied; MLX first."""
-        module = train.named(self.model)
-        sizes = module.Config(**self.config)
-        mlx, torch_half = (train.half(module, sizes, self.recipe, each) for each in BOTH)
-        weights.check_map(mlx.names, mlx.model, torch_half.model)
-        return mlx, torch_half
-
-    def examples(self, batch: int, count: int) -> list[tuple[np.ndarray, ...]]:
-        """Different random batches of the right shapes."""
-        module, rng = train.named(self.model), np.random.default_rng(self.seed)
-        return [module.example(module.Config(**self.config), rng, batch) for _ in range(count)]
-
-    def example(self, batch: int) -> tuple[np.ndarray, ...]:
-        """A random batch of the right shapes."""
-        return self.examples(batch, 1)[0]
 
 
 def room(study: Study, batch: int, models: int = 1) -> int:
@@ -75,6 +34,28 @@ def room(study: Study, batch: int, models: int = 1) -> int:
     return process_memory.room(needed, f"training {study.name} at batch {batch}")
 
 
+def needed(study: Study, batch: int) -> str:
+    """What a training step is estimated to hold, in a sentence; or that a reader's half fails, and where.
+
+    Errors: MemoryError, with the estimate, when it is not free.
+    """
+    try:
+        return f"A step is estimated to hold {room(study, batch) / 2**20:.0f} MB."
+    except user_model.FAULTS as error:
+        if not study.of_the_reader:
+            raise
+        return f"What a step holds is not known: PyTorch's half fails ({user_model.placed(error)})."
+
+
+def trainable(study: Study, verdict: Gate, batch_sizes: Sequence[int]) -> tuple[list[int], str]:
+    """The batch sizes both halves can be trained at, and a sentence on the others, which names the half."""
+    if not verdict.passed:
+        return list(batch_sizes), ""
+    refused = {size: diagnosis.refused(study.halves, [study.example(size)]) for size in batch_sizes}
+    left = [f"Batch {size} is left out: {told.departs}." for size, told in refused.items() if told]
+    return [size for size, told in refused.items() if not told], " ".join(left)
+
+
 def modes(verdict: Gate | None = None) -> list[str]:
     """How a step can run here: as written, and compiled where both frameworks can compile this twin."""
     return ["eager"] if uncompiled(verdict) else ["eager", "compiled"]
@@ -84,7 +65,9 @@ def uncompiled(verdict: Gate | None = None) -> str:
     """Why steps of a twin are not compiled here, in one sentence; empty when they are."""
     refused = verdict.case.get("uncompiled") if verdict else ""
     if refused:
-        return f"Compiled steps are left out: torch.compile refuses this model ({refused})."
+        compiler = "mx.compile" if refused.startswith("MLX: ") else "torch.compile"
+        reason = refused.removeprefix("MLX: ")
+        return f"Compiled steps are left out: {compiler} refuses this model ({reason})."
     return compile_fault()
 
 
@@ -92,32 +75,50 @@ def gate(study: Study, batches: Batches, torch_compiled: bool = True) -> Gate:
     """The fairness gate on the first batches of the data the twin will train on.
 
     Halves whose weights differ in name or shape, and a half that refuses the batch, fail in one check. A
-    model that torch's compiler refuses is judged by its eager steps; `case` says why it is not compiled.
+    model that a compiler refuses is judged by its eager steps; `case` says why it is not compiled. An error
+    of a reader's own file is a check that fails, with the error in one line.
     """
     names = fairness_gate.check_names(*study.apart())
     if not names.passed:
-        return _recorded(study, fairness_gate.Verdict(study.name, (names,), {}))
-    if refused := diagnosis.refused(study.halves, batches[0]):
-        check = fairness_gate.Check("batch", float("inf"), 0.0, refused.where)
-        return _recorded(study, fairness_gate.Verdict(study.name, (names, check), {}))
+        return _recorded(study, Verdict(study.name, (names,), {}))
+    if refused := diagnosis.refused(study.halves, batches):
+        check = Check("batch", float("inf"), 0.0, refused.where)
+        return _recorded(study, Verdict(study.name, (names, check), {}))
+    judge = partial(fairness_gate.gate, study.name, study.halves, batches)
     try:
-        return _recorded(study, fairness_gate.gate(study.name, study.halves, batches, torch_compiled))
+        return _compiled(study, judge, torch_compiled)
+    except user_model.FAULTS as error:
+        if not study.of_the_reader:
+            raise
+        check = Check("error", float("inf"), 0.0, user_model.placed(error))
+        return _recorded(study, Verdict(study.name, (names, check), {}))
+
+
+def _compiled(study: Study, judge: Callable[..., Verdict], torch_compiled: bool) -> Gate:
+    """The verdict with compiled steps, or with eager ones alone where a compiler refuses them."""
+    try:
+        return _recorded(study, judge(torch_compiled=torch_compiled))
+    except fairness_gate.NotCompiledError as error:
+        reason = f"MLX: {error}"
     except RuntimeError as error:
         if not (torch_compiled and is_compile_error(error)):
             raise
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return _recorded(study, fairness_gate.gate(study.name, study.halves, batches, False), uncompiled=reason)
+        reason = user_model.first_line(error)
+    verdict = judge(torch_compiled=False, mlx_compiled=not reason.startswith("MLX: "))
+    return _recorded(study, verdict, uncompiled=reason)
 
 
 def explained(study: Study, verdict: Gate, batches: Batches) -> str:
-    """Where the halves of a twin first differ, and the likely cause; empty when it passed its gate."""
+    """Where the halves of a twin first differ, and the likely cause; when it passed, what was not checked."""
     if verdict.passed:
-        return ""
-    make = study.halves if verdict.checks[0]["passed"] else lambda dtype: study.apart()
-    found = diagnosis.diagnose(make, batches[0])
+        return " ".join(f"{note[0].upper()}{note[1:]}." for note in verdict.notes)
+    failed = {check["name"]: check.get("where", "") for check in verdict.checks if not check["passed"]}
+    make = study.halves if "names" not in failed else lambda dtype: study.apart()
+    found = diagnosis.diagnose(make, batches[0]) or diagnosis.refused(make, batches)
     if found:
         return str(found)
-    failed = {check["name"] for check in verdict.checks if not check["passed"]}
+    if "error" in failed:
+        return f"The gate ends with an error of this file: {failed['error']}."
     if all(name.endswith("compiled") for name in failed):
         return (
             "Eager steps agree and compiled ones do not: what changes from step to step in the model is not "
@@ -131,10 +132,11 @@ def half_type_gate(study: Study, batches: Batches, dtype: str) -> Gate:
     return _recorded(study, half_precision_gate.gate(study.name, study.halves, batches, dtype), dtype=dtype)
 
 
-def _recorded(study: Study, verdict: fairness_gate.Verdict, **more: object) -> Gate:
+def _recorded(study: Study, verdict: Verdict, **more: object) -> Gate:
     checks = [check.plain() for check in verdict.checks]
     losses = {k: [x if np.isfinite(x) else None for x in run] for k, run in verdict.losses.items()}
-    return Gate(study.name, study.config | more, verdict.passed, checks, losses, limits.measured())
+    notes, where = list(verdict.notes), limits.measured()
+    return Gate(study.name, study.config | more, verdict.passed, checks, losses, where, notes)
 
 
 def refusal(verdict: Gate) -> str:
@@ -163,7 +165,7 @@ def fit(
     `held_out` is evaluated after training; its mean loss is in nats. `trained` is shown every trained half.
     Errors: FloatingPointError.
     """
-    runs = {"MLX": (0, batches), "PyTorch": (1, batches), "floor": (1, fairness_gate.permuted(batches))}
+    runs = {"MLX": (0, batches), "PyTorch": (1, batches), "floor": (1, noise.permuted(batches))}
     losses, after = {}, {}
     for name, (index, data) in runs.items():
         half = study.halves()[index]
@@ -219,7 +221,12 @@ def steps(
 def timed_steps(
     study: Study, batch: int, modes: Sequence[str], plan: harness.Plan, **more: object
 ) -> Iterator[Timing]:
-    """Time whole training steps at one batch size; `more` goes into the record's case."""
+    """Time whole training steps at one batch size; `more` goes into the record's case.
+
+    Errors: ValueError, naming the half, when one cannot be trained at this size.
+    """
+    if study.of_the_reader and (refused := diagnosis.refused(study.halves, [study.example(batch)])):
+        raise ValueError(f"{study.name} cannot be timed at batch {batch}: {refused.departs}")
     room(study, batch, models=2 * len(modes) + 2)
     arguments = {"model": study.model, "config": study.config, "batch": batch, "modes": list(modes)}
     runs = harness.measure(

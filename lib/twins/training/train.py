@@ -17,6 +17,7 @@ import numpy as np
 
 from twins.frameworks import MLX, TORCH, Mlx, Torch
 from twins.models import user_model, weights
+from twins.training import accumulation
 
 import mlx.core as mx  # isort: skip  (after frameworks: the BLAS)
 import mlx.nn as mnn  # isort: skip
@@ -43,6 +44,8 @@ class Half:
 
     `layout` turns a batch of NumPy arrays into this half's own layout (NCHW, where images come as NHWC);
     floating-point arrays become `dtype`, the model's. `names` maps torch's names to MLX's where they differ.
+    `schedule` is stepped after every step of torch's optimizer (MLX's schedules are its learning rates).
+    `accumulate`: a batch is split into that many equal parts, whose gradients are averaged for one update.
     """
 
     framework: Mlx | Torch
@@ -53,6 +56,8 @@ class Half:
     layout: Callable | None = None
     dtype: str = "float32"
     names: Mapping[str, str] = field(default_factory=dict)
+    schedule: torch.optim.lr_scheduler.LRScheduler | None = None
+    accumulate: int = 1
 
     def arranged(self, arrays: Iterable[np.ndarray]) -> tuple[np.ndarray, ...]:
         """The batch in this half's layout, still NumPy."""
@@ -95,11 +100,11 @@ def torch_optimizer(r: Recipe, model: torch.nn.Module) -> torch.optim.Optimizer:
 def mlx_step(half: Half, compiled: bool = False) -> Callable:
     """A training step in MLX: batch arrays -> loss, evaluated with the new state."""
     model, optimizer = half.model, half.optimizer
-    loss_and_gradients = mnn.value_and_grad(model, half.loss)
+    loss_and_gradients = accumulation.mlx_loss_and_gradients(model, half.loss, half.accumulate, compiled)
     state = [model.state, optimizer.state, mx.random.state]
 
     def update(*batch):
-        loss, gradients = loss_and_gradients(model, *batch)
+        loss, gradients = loss_and_gradients(*batch)
         if half.clip is not None:
             gradients, _ = mlx_optimizers.clip_grad_norm(gradients, half.clip)
         optimizer.update(model, gradients)
@@ -120,15 +125,17 @@ def torch_step(half: Half, compiled: bool = False) -> Callable:
     """A training step in torch: batch tensors -> loss."""
     model, optimizer = half.model, half.optimizer
     loss_of = TORCH.compile(half.loss) if compiled else half.loss
+    backward = accumulation.torch_backward(model, loss_of, half.accumulate)
 
     def step(*batch):
         optimizer.zero_grad(set_to_none=True)
-        loss = loss_of(model, *batch)
-        loss.backward()
+        loss = backward(*batch)
         if half.clip is not None:
             torch.nn.utils.clip_grad_norm_(model.parameters(), half.clip)
         optimizer.step()
-        return loss.detach()
+        if half.schedule is not None:
+            half.schedule.step()
+        return loss
 
     return step
 
@@ -140,7 +147,7 @@ def step(half: Half, compiled: bool = False) -> Callable:
 
 def mlx_gradients(half: Half, *batch) -> tuple[object, dict]:
     """Loss and gradients by name, evaluated."""
-    loss, gradients = mnn.value_and_grad(half.model, half.loss)(half.model, *batch)
+    loss, gradients = accumulation.mlx_loss_and_gradients(half.model, half.loss, half.accumulate)(*batch)
     MLX.evaluate(loss, gradients)
     return loss, dict(tree_flatten(gradients))
 
@@ -148,10 +155,9 @@ def mlx_gradients(half: Half, *batch) -> tuple[object, dict]:
 def torch_gradients(half: Half, *batch) -> tuple[object, dict]:
     """Loss and gradients by name; a parameter the loss does not reach is left out."""
     half.model.zero_grad(set_to_none=True)
-    loss = half.loss(half.model, *batch)
-    loss.backward()
+    loss = accumulation.torch_backward(half.model, half.loss, half.accumulate)(*batch)
     found = {name: p.grad for name, p in half.model.named_parameters() if p.grad is not None}
-    return loss.detach(), found
+    return loss, found
 
 
 def gradients(half: Half, *batch) -> tuple[object, dict]:
@@ -161,7 +167,7 @@ def gradients(half: Half, *batch) -> tuple[object, dict]:
 
 def mlx_update(half: Half, *batch) -> Callable:
     """The optimizer alone in MLX: clip and update from gradients made once."""
-    _, held = mnn.value_and_grad(half.model, half.loss)(half.model, *batch)
+    _, held = accumulation.mlx_loss_and_gradients(half.model, half.loss, half.accumulate)(*batch)
     MLX.evaluate(held)
 
     def update():
@@ -180,6 +186,8 @@ def torch_update(half: Half, *batch) -> Callable:
         if half.clip is not None:
             torch.nn.utils.clip_grad_norm_(half.model.parameters(), half.clip)
         half.optimizer.step()
+        if half.schedule is not None:
+            half.schedule.step()
 
     return update
 
@@ -195,14 +203,16 @@ def set_dtype(model: mnn.Module | torch.nn.Module, dtype: str) -> None:
 def half(model: ModuleType, config, recipe: Recipe, framework: Mlx | Torch) -> Half:
     """One half of a twin from a file of twins.models, with weights of its own."""
     mlx_class, torch_class = model.HALVES
-    names = getattr(model, "NAMES", {})
+    clip = getattr(model, "CLIP", recipe.clip)
+    same = {"names": getattr(model, "NAMES", {}), "accumulate": getattr(model, "ACCUMULATE", 1)}
     if framework is MLX:
         optimizer = getattr(model, "mlx_optimizer", mlx_optimizer)(recipe)
         layout = getattr(model, "mlx_layout", None)
-        return Half(MLX, mlx_class(config), model.mlx_loss, optimizer, recipe.clip, layout, names=names)
+        return Half(MLX, mlx_class(config), model.mlx_loss, optimizer, clip, layout, **same)
     made, layout = torch_class(config).to(TORCH.device), getattr(model, "torch_layout", None)
     optimizer = getattr(model, "torch_optimizer", torch_optimizer)(recipe, made)
-    return Half(TORCH, made, model.torch_loss, optimizer, recipe.clip, layout, names=names)
+    schedule = model.torch_schedule(recipe, optimizer) if hasattr(model, "torch_schedule") else None
+    return Half(TORCH, made, model.torch_loss, optimizer, clip, layout, schedule=schedule, **same)
 
 
 def halves(
@@ -276,8 +286,9 @@ def right(half: Half, batches: Sequence) -> int:
 def parts(half: Half, batch: list) -> dict[str, Callable]:
     """The parts of a step, each callable alone; on a GPU torch's are queued: synchronize after."""
     update = {"mlx": mlx_update, "torch": torch_update}[half.framework.key](half, *batch)
+    split = accumulation.split(batch, half.accumulate)
     return {
-        "forward": lambda: half.framework.evaluate(half.loss(half.model, *batch)),
+        "forward": lambda: [half.framework.evaluate(half.loss(half.model, *part)) for part in split],
         "forward and backward": partial(gradients, half, *batch),
         "optimizer": update,
     }

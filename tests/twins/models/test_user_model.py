@@ -146,6 +146,45 @@ def torch_optimizer(recipe, model):
     assert judged(file)[0].passed
 
 
+SCHEDULED = """
+import mlx.optimizers
+
+ACCUMULATE = 2
+CLIP = None
+
+def mlx_optimizer(recipe):
+    rate = mlx.optimizers.cosine_decay(recipe.learning_rate, 50)
+    return mlx.optimizers.SGD(learning_rate=rate, momentum=0.9)
+
+def torch_optimizer(recipe, model):
+    return torch.optim.SGD(model.parameters(), lr=recipe.learning_rate, momentum=0.9)
+
+def torch_schedule(recipe, optimizer):
+    return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 50)
+"""
+
+
+def test_a_file_may_bring_schedules_parts_of_a_batch_and_what_it_clips_at(written):
+    file = written(more=SCHEDULED)
+    ours, theirs = Study(file, {}).halves()
+    assert ours.schedule is None
+    assert theirs.schedule.T_max == 50
+    assert (ours.accumulate, theirs.accumulate, ours.clip, theirs.clip) == (2, 2, None, None)
+    assert judged(file)[0].passed
+    ours, theirs = Study(written(name="plain.py"), {}).halves()
+    assert (theirs.schedule, ours.accumulate, ours.clip, theirs.clip) == (None, 1, 1.0, 1.0)
+
+
+def test_a_schedule_of_one_half_is_refused(written):
+    file = written(
+        (
+            "def mlx_model",
+            SCHEDULED.replace("CosineAnnealingLR(optimizer, 50)", "StepLR(optimizer, 2)") + "def mlx_model",
+        )
+    )
+    assert not judged(file)[0].passed
+
+
 def test_a_file_may_import_what_lies_beside_it(written, tmp_path):
     (tmp_path / "beside_mine.py").write_text("WIDTH = 6\n")
     file = written(("4, 8", "4, WIDTH"), ("8, 3", "WIDTH, 3"), more="\nfrom beside_mine import WIDTH\n")
@@ -205,7 +244,7 @@ DEFECTS = {
         UNCORRECTED,
         "bias correction is off in MLX (its default) and on in PyTorch",
     ),
-    "a frozen parameter": (("", ""), FROZEN, "it is frozen in PyTorch"),
+    "a frozen parameter": (("", ""), FROZEN, "`gate.bias` is frozen in PyTorch and trained in MLX"),
     "a sum for a mean": (
         (
             'mnn.losses.cross_entropy(model(ids), labels, reduction="mean")',
@@ -280,6 +319,38 @@ def test_compiled_steps_alone_that_part_are_told(written):
             [],
             "NAMES = {'body': 'trunk'}\n",
             "the name map has 'trunk', which is no weight and no module of the MLX half; its weights are b",
+        ),
+        ([], "ACCUMULATE = 0\n", "mine.py: ACCUMULATE is 0; it must be an integer of at least 1"),
+        ([], "ACCUMULATE = 2.0\n", "mine.py: ACCUMULATE is 2.0; it must be an integer of at least 1"),
+        (
+            [],
+            "ACCUMULATE = 3\n",
+            "ACCUMULATE is 3, and a batch of 8 examples cannot be split into 3",
+        ),
+        ([], "CLIP = 0\n", "mine.py: CLIP is 0; it must be None or a number above 0"),
+        ([], "CLIP = 'norm'\n", "mine.py: CLIP is 'norm'; it must be None or a number above 0"),
+        (
+            [],
+            "def torch_schedule(recipe, optimizer):\n    return 0.1\n",
+            "mine.py: torch_schedule() gives builtins's float; it must give a torch.optim.lr_scheduler.LRSch",
+        ),
+        (
+            [],
+            "def torch_schedule(recipe, optimizer):\n"
+            "    return torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer)\n",
+            "mine.py: torch_schedule() gives a ReduceLROnPlateau, which follows a metric; it must give a sch",
+        ),
+        (
+            [],
+            "def torch_schedule(recipe, optimizer):\n"
+            "    return torch.optim.lr_scheduler.StepLR(torch.optim.SGD([torch.zeros(1)]), 2)\n",
+            "mine.py: torch_schedule() gives a schedule of another optimizer; it must give one of the optimi",
+        ),
+        (
+            [],
+            "import mlx.optimizers\n\n"
+            "def mlx_optimizer(recipe):\n    return mlx.optimizers.SGD(lambda step: 0.1)\n",
+            "mine.py: the learning-rate schedule of mlx_optimizer() gives a float; it must give an mx.array,",
         ),
         (
             [('return rng.standard_normal((size, 4)).astype("float32"), ', "return ")],

@@ -8,8 +8,8 @@ import torch
 from torch import nn as tnn
 
 from twins.frameworks import MLX, TORCH, on
+from twins.models import name_map, weight_map, weights
 from twins.models import transformer_lm as lm
-from twins.models import weights
 from twins.parity.fairness_gate import relative
 from twins.training import train
 
@@ -161,15 +161,15 @@ def test_an_entry_for_a_module_holds_for_what_lies_in_it():
 
 def test_a_map_of_what_is_not_there_is_refused():
     ours, theirs = mnn.Linear(2, 3), tnn.Linear(2, 3)
-    weights.check_map({}, ours, theirs)
-    weights.check_map({"weight": "weight"}, ours, theirs)
+    weight_map.check_map({}, ours, theirs)
+    weight_map.check_map({"weight": "weight"}, ours, theirs)
     for names, side, wrong in (
         ({"w": "weight"}, "PyTorch", "w"),
         ({"weight": "w"}, "MLX", "w"),
         ({"weigh": "weight"}, "PyTorch", "weigh"),
     ):
         with pytest.raises(ValueError) as raised:
-            weights.check_map(names, ours, theirs)
+            weight_map.check_map(names, ours, theirs)
         assert str(raised.value) == (
             f"the name map has {wrong!r}, which is no weight and no module of the {side} half; "
             "its weights are weight, bias"
@@ -180,7 +180,7 @@ def test_a_layer_made_of_a_convolution_has_its_layout():
     class Mine(mnn.Conv2d):
         """A subclass."""
 
-    assert weights.layouts(Mine(3, 4, 3)) == {"weight": (0, 2, 3, 1)}
+    assert name_map.layouts(Mine(3, 4, 3)) == {"weight": (0, 2, 3, 1)}
 
 
 def test_names_that_differ_are_mapped():

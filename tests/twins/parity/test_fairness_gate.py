@@ -167,7 +167,7 @@ def test_compiled_step_without_state_is_caught(monkeypatch):
 
 
 def test_compiled_torch_step_agrees():
-    verdict = fairness_gate.gate("lm", correct, batches(), torch_compiled=True, float64=False)
+    verdict = fairness_gate.gate("lm", correct, batches(), torch_compiled=True, in_float64=False)
     assert verdict.failures() == []
     assert "PyTorch compiled" in verdict.losses
 

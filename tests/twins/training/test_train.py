@@ -1,9 +1,11 @@
 """Both training steps do the same arithmetic, the same way every time, compiled or not."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import mlx.core as mx
 import mlx.nn as mnn
+import mlx.optimizers as mlx_optimizers
 import numpy as np
 import pytest
 import torch
@@ -12,7 +14,8 @@ from torch import nn as tnn
 from twins.frameworks import BOTH, MLX, TORCH
 from twins.models import transformer_lm as lm
 from twins.models import weights
-from twins.training import train
+from twins.timing import flops
+from twins.training import accumulation, train
 from twins.training.train import Half, Recipe
 
 CONFIG = lm.tiny()
@@ -104,6 +107,88 @@ def test_other_seeds_and_types_give_other_halves():
     ours, theirs = train.halves(lm, CONFIG, RECIPE, dtype="bfloat16")
     assert ours.model.norm.weight.dtype == mx.bfloat16
     assert theirs.model.norm.weight.dtype == torch.bfloat16
+
+
+# --- schedules and gradients gathered over parts of a batch ------------------------------------------
+
+
+def scheduled(shift: int = 0, dtype: str = "float32") -> tuple[Half, Half]:
+    """Both halves with a learning rate that rises linearly over 4 steps and then decays."""
+    rise, fall = (mlx_optimizers.linear_schedule(1e-4, 1e-3, 4), mlx_optimizers.exponential_decay(1e-3, 0.8))
+    made = SimpleNamespace(**vars(lm))
+    made.mlx_optimizer = lambda r: mlx_optimizers.AdamW(
+        mlx_optimizers.join_schedules([rise, fall], [4]), weight_decay=0.1, bias_correction=True
+    )
+    made.torch_optimizer = lambda r, model: torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.1)
+    made.torch_schedule = lambda r, optimizer: torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda t: (0.1 + 0.225 * (t + shift)) if t + shift < 4 else 0.8 ** (t + shift - 4)
+    )
+    return train.halves(made, CONFIG, RECIPE, dtype=dtype)
+
+
+def test_scheduled_halves_learn_the_same_and_an_early_one_does_not():
+    losses = [train.fit(half, batches(10)) for half in scheduled()]
+    assert losses[0] == pytest.approx(losses[1], abs=1e-4)
+    assert train.fit(scheduled(1)[1], batches(10)) != pytest.approx(losses[1], abs=1e-4)
+
+
+def test_scheduled_halves_agree_in_float64():
+    losses = [train.fit(half, batches(10)) for half in scheduled(dtype="float64")]
+    assert losses[0] == pytest.approx(losses[1], abs=1e-6)
+
+
+def test_a_scheduled_step_compiles_in_mlx():
+    eager, compiled = (train.fit(scheduled()[0], batches(10), how) for how in (False, True))
+    assert compiled == pytest.approx(eager, abs=1e-5)
+
+
+def test_torchs_schedule_is_stepped_by_every_step_and_by_the_optimizer_alone():
+    one = scheduled()[1]
+    train.fit(one, batches(3))
+    assert one.schedule.last_epoch == 3
+    train.parts(one, one.batch(batches()[0]))["optimizer"]()
+    assert one.schedule.last_epoch == 4
+
+
+@pytest.mark.parametrize(("index", "compiled"), [(0, False), (0, True), (1, False)])
+def test_parts_of_a_batch_make_the_update_of_the_whole(index, compiled):
+    """Where nothing is normalised over a batch, the mean over equal parts is the mean over all."""
+    whole, parts = half(index), replace(half(index), accumulate=2)
+    known = train.fit(whole, batches(6), compiled)
+    assert train.fit(parts, batches(6), compiled) == pytest.approx(known, abs=1e-5)
+
+
+@both
+def test_a_step_in_parts_gives_the_gradients_of_its_parts(index):
+    one = replace(half(index), accumulate=2)
+    batch = one.batch(batches()[0])
+    each = []
+    for part in accumulation.split(batch, 2):
+        made = train.gradients(replace(one, accumulate=1), *part)[1]
+        each.append({name: np.copy(one.framework.numpy(value)) for name, value in made.items()})
+    found = train.gradients(one, *batch)[1]
+    for name, value in found.items():
+        mean = (each[0][name] + each[1][name]) / 2
+        assert np.allclose(one.framework.numpy(value), mean, rtol=1e-4, atol=1e-8), name
+
+
+def test_only_arrays_with_the_batchs_rows_are_split():
+    x, classes, y = np.arange(12).reshape(6, 2), np.arange(3), np.arange(6)
+    first, second = accumulation.split((x, classes, y), 2)
+    assert [array.tolist() for array in second] == [[[6, 7], [8, 9], [10, 11]], [0, 1, 2], [3, 4, 5]]
+    assert first[1] is classes
+
+
+def test_parts_of_a_batch_are_counted_as_the_whole():
+    halves = train.halves(lm, CONFIG, RECIPE)
+    whole = flops.count(*halves, batches()[0])
+    assert flops.count(*(replace(each, accumulate=2) for each in halves), batches()[0]) == whole
+
+
+@both
+def test_a_batch_that_does_not_divide_is_one_sentence(index):
+    with pytest.raises(ValueError, match="ACCUMULATE is 3, and a batch of 4 examples cannot"):
+        train.fit(replace(half(index), accumulate=3), batches(1))
 
 
 # --- evaluation ------------------------------------------------------------------------------------

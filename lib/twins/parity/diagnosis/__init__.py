@@ -3,32 +3,39 @@
 It may import twins.frameworks, twins.models, twins.parity and twins.training.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from twins.frameworks import TORCH
-from twins.models import weights
-from twins.parity.diagnosis import divergence, forward, structure, training
+from twins.models import user_model, weights
+from twins.parity import indices, settings
+from twins.parity.checks import Batch, Halves
+from twins.parity.diagnosis import divergence, forward, optimizer, structure, training
 from twins.parity.diagnosis.calls import record
-from twins.parity.fairness_gate import Batch, Halves
+from twins.parity.diagnosis.structure import Told
 from twins.training.train import Half
 
 LIVELY = "with random weights of usual size, at which the difference is larger than rounding"
+EVALUATING = "in evaluation mode; in training mode the halves agree"
+UNEXPLAINED = "No single change on one side that was tried explains it."
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Where two halves first differ, the sentence that describes it, and the cause if one was shown."""
+    """Where two halves first differ, the sentence that describes it, and the cause if one was shown.
+
+    The cause is empty when no change that was tried explains the difference, None when none was to be tried.
+    """
 
     where: str
     departs: str
-    cause: str
+    cause: str | None
 
     def __str__(self) -> str:
-        cause = self.cause or "none that is known here fits"
-        return f"First departure: {self.departs}. Likely cause: {cause}."
+        cause = f" Likely cause: {self.cause}." if self.cause else f" {UNEXPLAINED}" * (self.cause == "")
+        return f"First departure: {self.departs}.{cause}"
 
 
 def diagnose(make: Halves, batch: Batch) -> Diagnosis | None:
@@ -37,38 +44,83 @@ def diagnose(make: Halves, batch: Batch) -> Diagnosis | None:
     return Diagnosis(*told) if told else None
 
 
-def refused(make: Halves, batch: Batch) -> Diagnosis | None:
-    """Why a half cannot be trained on a batch at all; None when both can."""
-    told = next(filter(None, _refusals(make("float32"), batch)), None)
+def refused(make: Halves, batches: Sequence[Batch]) -> Diagnosis | None:
+    """Why a half cannot be trained on these batches at all; None when both can.
+
+    Indices are checked in every batch, everything else in the first.
+    """
+    halves = make("float32")
+    with indices.guarded():
+        told = next(filter(None, _refusals(halves, batches[0])), None)
+        told = told or next(_beyond(halves[0], batches[1:]), None)
     return Diagnosis(*told) if told else None
 
 
-def _refusals(halves: tuple[Half, Half], batch: Batch) -> Iterator[tuple[str, str, str] | None]:
+def _refusals(halves: tuple[Half, Half], batch: Batch) -> Iterator[Told | None]:
     for half in halves:
         yield structure.refusal(half, record(half, batch))
         yield structure.output(half, batch)
         yield structure.cut(half, batch)
 
 
-def _stages(make: Halves, batch: Batch) -> Iterator[tuple[str, str, str] | None]:
+def _beyond(half: Half, batches: Sequence[Batch]) -> Iterator[Told]:
+    """Where a half would index out of range in one of these batches; others of its errors are left alone."""
+    for batch in batches if any(a.dtype.kind in "iu" for each in batches for a in each) else []:
+        try:
+            half.loss(half.model, *half.batch(batch))
+        except indices.IndexOutOfRangeError:
+            yield from filter(None, [structure.refusal(half, record(half, batch))])
+        except user_model.FAULTS:
+            continue
+
+
+def _stages(make: Halves, batch: Batch) -> Iterator[Told | None]:
     yield structure.names(*make("float32"))
     yield structure.numbers(*make("float32"))
-    yield _forward(make, batch)
-    yield from _refusals(make("float32"), batch)
+    with indices.guarded():  # MLX is not to index out of range in any of these passes
+        first = _forward(make, batch) or next(filter(None, _refusals(make("float32"), batch)), None)
+    yield first
     traces = tuple(record(half, batch) for half in make("float32"))
     yield training.loss(make, traces, batch)
     yield training.statistics(make, traces, batch)
     yield _forward(lambda dtype: _lively(make(dtype)), batch, LIVELY)
+    yield structure.trained(*make("float32"))
     yield training.gradients(make, batch)
-    yield training.optimizer(make, batch)
+    yield from _evaluated(make, batch)
+    yield optimizer.optimizer(make, batch)
+    yield _settings(*make("float32"))
 
 
-def _forward(make: Halves, batch: Batch, how: str = "") -> tuple[str, str, str] | None:
+def _settings(mlx: Half, torch_half: Half) -> Told | None:
+    """Settings that differ in meaning, where no number of a single step shows it."""
+    told = settings.sentences(mlx, torch_half)
+    return (
+        ("the settings", "no number of the first steps departs, and settings do", "; ".join(told))
+        if told
+        else None
+    )
+
+
+def _forward(make: Halves, batch: Batch, how: str = "") -> Told | None:
     traces = tuple(record(half, batch) for half in make("float32"))
     found = divergence.departure(make, batch, traces)
     if found is None:
         return None
     return found.pair.where, ", ".join(filter(None, (str(found), how))), forward.cause(found)
+
+
+def _evaluated(make: Halves, batch: Batch) -> Iterator[Told | None]:
+    """What differs in evaluation mode alone, where the halves have agreed in training mode."""
+    yield _forward(lambda dtype: _evaluating(_lively(make(dtype))), batch, EVALUATING)
+    for half in _evaluating(make("float32")):
+        told = structure.refusal(half, record(half, batch))
+        yield told and (told[0], f"{told[1]} {EVALUATING}", told[2])
+
+
+def _evaluating(halves: tuple[Half, Half]) -> tuple[Half, Half]:
+    for half in halves:
+        half.model.eval()
+    return halves
 
 
 def _lively(halves: tuple[Half, Half]) -> tuple[Half, Half]:

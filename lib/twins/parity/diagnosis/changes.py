@@ -70,7 +70,7 @@ def _mends(d: Departure, half: Half) -> bool:
     """Whether a changed torch half gives MLX's value."""
     try:
         value = d.again(half, d.batch)
-    except (*user_model.FAULTS, IndexError):
+    except user_model.FAULTS:
         return False  # the change does not fit this layer
     return apart(d.values[0], value) < min(AGREE, d.size / 2)
 
@@ -82,7 +82,7 @@ def compatible(d: Departure) -> str:
     if d.given is not None or getattr(layer, "pytorch_compatible", True):
         return ""
     layer.pytorch_compatible = True
-    if apart(d.again(mlx, d.batch), d.values[1]) >= AGREE:
+    if not apart(d.again(mlx, d.batch), d.values[1]) < AGREE:
         return ""
     return "its `pytorch_compatible` is False in MLX (the default), which groups other channels"
 
@@ -93,7 +93,7 @@ def mapped(d: Departure) -> str:
         mlx, torch_half = d.make("float32")
         try:
             weights.copy_to_mlx(torch_half.model, mlx.model, changed)
-        except ValueError:
+        except user_model.FAULTS:
             continue  # no map of these weights
         outputs = [record(half, d.batch).calls for half in (mlx, torch_half)]
         if all(outputs) and apart(*(calls[-1].output for calls in outputs)) < AGREE:
@@ -123,7 +123,7 @@ def _gives(d: Departure, layer: torch.nn.Module, inputs: Sequence[np.ndarray] | 
     try:
         with torch.no_grad():
             made = layer(*[TORCH.array(value) for value in inputs or d.pair.torch.inputs])
-    except (RuntimeError, ValueError, TypeError, IndexError):
+    except user_model.FAULTS:
         return False  # the change does not fit this layer
     return isinstance(made, torch.Tensor) and apart(d.pair.mlx.output, TORCH.numpy(made)) < AGREE
 

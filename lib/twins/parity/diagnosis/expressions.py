@@ -41,14 +41,11 @@ NEAR = 3  # those of them that two functions in a row are tried on
 
 
 def _shapes(value: np.ndarray) -> Iterator[np.ndarray]:
-    """A value as it is, with its channels moved, averaged or flattened, as between layers of a network."""
+    """A value as it is, with its channels moved, or flattened, as between layers of a network."""
     turned = [value, np.moveaxis(value, 1, -1), np.moveaxis(value, -1, 1)] if value.ndim > 2 else [value]
     yield from turned
     for each in turned:
         yield each.reshape(len(each), -1)
-        for axis in [(i,) for i in range(1, each.ndim)] + ([(1, 2), (2, 3)] if each.ndim == 4 else []):
-            yield each.mean(axis)
-            yield each.max(axis)
 
 
 def _matching(value: np.ndarray, wanted: np.ndarray) -> float:

@@ -1,19 +1,22 @@
 """Why two forward passes part: rules that measure, each with the sentence it gives.
 
-A cause is named when a measurement shows it: one thing is changed to what the other half has and the
-difference is gone, or a simple expression gives the numbers of one half and another those of the other.
+A cause is named when it is shown: one thing is changed to what the other half has and the difference is gone,
+or a simple expression gives the numbers of one half and another those of the other.
 """
 
 from collections import Counter
+from collections.abc import Callable
 
 import numpy as np
 
 from twins.frameworks import TORCH
-from twins.models import weights
-from twins.parity.diagnosis import attention, changes, expressions
-from twins.parity.diagnosis.calls import arranged
+from twins.models import user_model
+from twins.parity.diagnosis import attention, changes, expressions, trials
+from twins.parity.diagnosis.calls import Call, arranged
 from twins.parity.diagnosis.divergence import AGREE, Departure
 from twins.parity.fairness_gate import relative
+
+from mlx.utils import tree_flatten  # isort: skip  (after frameworks: the BLAS)
 
 FACTOR = 1e-3  # by which two values are at least a factor apart
 
@@ -63,94 +66,70 @@ def _expressions(d: Departure) -> tuple[str, str]:
 
 
 def _computed(ours: str, theirs: str) -> str:
-    return f"MLX computes {ours}, PyTorch {theirs}" if ours and theirs and ours != theirs else ""
+    if not ours or not theirs or ours == theirs:
+        return ""
+    told = f"MLX computes {ours}, PyTorch {theirs}"
+    for side, more, less in (("MLX", ours, theirs), ("PyTorch", theirs, ours)):
+        if more.startswith(f"{less} plus "):
+            other = "PyTorch" if side == "MLX" else "MLX"
+            return f"{told}: the sum, such as a residual connection, is missing in {other}"
+    return told
+
+
+def shown(d: Departure) -> str:
+    """The mildest of the changes of single operations that mends it."""
+    return trials.cause(d.place())
 
 
 def attended(d: Departure) -> str:
     """Each half's value is attention over what it had at hand, and some part of it is not the same."""
     masks = d.batch[1:-1]
     ours, theirs = (attention.recognised(k, v, masks) for k, v in zip(d.known(), d.values, strict=True))
-    parted = [
-        f"its {k} {ours[k]} in MLX and {theirs[k]} in PyTorch" for k in ours if theirs.get(k) != ours[k]
-    ]
-    return f"both compute attention; {', '.join(parted)}" if theirs and parted else ""
+    if not ours or not theirs:
+        return ""  # a part that only one half's value shows is no cause
+    parted = [f"its {k} {ours[k]} in MLX and {theirs[k]} in PyTorch" for k in ours if theirs[k] != ours[k]]
+    return f"both compute attention; {', '.join(parted)}" if parted else ""
 
 
 def called(d: Departure) -> str:
-    """One half has called a layer with weights more often than the other."""
-    owners = {name.rpartition(".")[0] for name in weights.mlx_weights(d.make("float32")[0].model)}
-    ours, theirs = (Counter(c.told for c in calls if c.mlx_path in owners) for calls in d.before())
-    for name in dict.fromkeys([*ours, *theirs]):
-        if ours[name] != theirs[name]:
-            times = f"{_times(ours[name])} in MLX and {_times(theirs[name])} in PyTorch"
-            return f"before it, {name} is called {times}"
+    """One half calls a module more often than the other; without that call the values agree."""
+    ours, theirs = ({c.mlx_path: c for c in calls} for calls in d.before())
+    counts = [Counter(c.mlx_path for c in calls) for calls in d.before()]
+    inner = [m for m in counts[0] | counts[1] if counts[0][m] != counts[1][m] and m]
+    for name in sorted(inner, key=lambda path: path.count(".")):
+        side = 0 if counts[0][name] > counts[1][name] else 1
+        call = (ours, theirs)[side][name]
+        if not _in_both(d, side, call):
+            continue  # what the other half computes without a module cannot be counted
+        for index in range(max(counts[0][name], counts[1][name])):
+            if trials.vanishes(d.place(), side, call.path, index):
+                return _called(d, side, call, (counts[0][name], counts[1][name]))
     return ""
+
+
+def _in_both(d: Departure, side: int, call: Call) -> bool:
+    """Whether a module has weights, which then lie in both halves, or the other half has one of its name."""
+    half, other = (d.make("float32")[each] for each in (side, 1 - side))
+    module = dict(half.model.named_modules())[call.path]
+    known = {path for path, _ in other.model.named_modules()}
+    weighted = bool(tree_flatten(module.parameters())) if side == 0 else any(True for _ in module.parameters())
+    return weighted or (call.mlx_path if side else call.path) in known
+
+
+def _called(d: Departure, side: int, call: Call, counts: tuple[int, int]) -> str:
+    """The sentence for a call that the other half lacks."""
+    half = d.make("float32")[side]
+    kind = type(dict(half.model.named_modules())[call.path]).__name__
+    totals = [sum(each.mlx_path == call.mlx_path for each in trace.calls) for trace in d.traces]
+    without = "without that call the values agree"
+    if totals[0] == totals[1]:
+        sides = ("MLX", "PyTorch") if side == 0 else ("PyTorch", "MLX")
+        return f"{sides[0]} calls {call.told} ({kind}) before it and {sides[1]} after, in another order; {without}"
+    return f"before it, {call.told} ({kind}) is called {_times(counts[0])} in MLX and {_times(counts[1])} in PyTorch; {without}"
 
 
 def _times(count: int) -> str:
     return f"{count} time{'s' * (count != 1)}"
-
-
-def half_told(d: Departure) -> str:
-    """One half's value is a simple expression of what it had at hand, the other's is none that is known."""
-    ours, theirs = _expressions(d)
-    if bool(ours) == bool(theirs):
-        return ""
-    side, other = ("MLX", "PyTorch") if ours else ("PyTorch", "MLX")
-    return f"{side} computes {ours or theirs}, {other} something else"
-
-
-def order(d: Departure) -> str:
-    """Both values hold the same numbers in another order."""
-    mlx, torch_value = (value.reshape(len(value), -1) if value.ndim else value for value in d.values)
-    if mlx.shape != torch_value.shape or relative(np.sort(mlx), np.sort(torch_value)) > AGREE:
-        return ""
-    return (
-        "both hold the same numbers in another order: layouts are swapped, as when channels-last (MLX) and "
-        "channels-first (PyTorch) are flattened or transposed alike"
-    )
-
-
-def looks_ahead(d: Departure) -> str:
-    """One half's value at earlier positions depends on the last one."""
-    first = d.batch[0]
-    mlx = d.values[0]
-    if first.ndim < 2 or mlx.ndim < 3 or mlx.shape[:2] != first.shape[:2] or first.shape[1] < 2:
-        return ""
-    changed = first.copy()
-    changed[:, -1] = np.roll(changed, 1, axis=0)[:, 0]
-    sides = []
-    for half in d.make("float32"):
-        before, after = (d.again(half, (each, *d.batch[1:])) for each in (first, changed))
-        if relative(after[:, :-1], before[:, :-1]) > AGREE:
-            sides.append(half.framework.name)
-    if len(sides) != 1:
-        return ""
-    return f"in {sides[0]} earlier positions depend on the last one: its causal mask is missing"
-
-
-def sees_padding(d: Departure) -> str:
-    """One half's value depends on what stands where the batch's mask says nothing does."""
-    masks = [a for a in d.batch[1:-1] if a.ndim > 1 and set(np.unique(a)) == {0, 1}]
-    ids = d.batch[0]
-    if not masks or masks[0].shape != ids.shape or ids.dtype.kind != "i":
-        return ""
-    real = masks[0].astype(bool)
-    changed = np.where(real, ids, (ids + 1) % (ids.max() + 1))
-    sides = []
-    for half in d.make("float32"):
-        before, after = (_at(d.again(half, (x, *d.batch[1:])), real) for x in (ids, changed))
-        if relative(after, before) > AGREE:
-            sides.append(half.framework.name)
-    if len(sides) != 1:
-        return ""
-    return f"in {sides[0]} it depends on padded positions: its padding mask is missing or ignored"
-
-
-def _at(value: np.ndarray, real: np.ndarray) -> np.ndarray:
-    """The value at real positions, where it has one for every position; else all of it."""
-    rows = real.reshape(-1, real.shape[-1])
-    return value[rows] if value.shape[:2] == rows.shape else value
 
 
 def multiple(d: Departure) -> str:
@@ -173,17 +152,22 @@ RULES = (
     changes.turned_weight,
     changes.turned_input,
     added_vector,
-    order,
-    sees_padding,
-    looks_ahead,
-    multiple,
+    called,
     functions,
     attended,
-    called,
-    half_told,
+    shown,
+    multiple,
 )
 
 
 def cause(d: Departure) -> str:
     """The sentence of the first rule that fits; empty when none does."""
-    return next(filter(None, (rule(d) for rule in RULES)), "")
+    return next(filter(None, (_told(rule, d) for rule in RULES)), "")
+
+
+def _told(rule: Callable[[Departure], str], d: Departure) -> str:
+    """What a rule says; nothing where the halves' own code refuses what it tries."""
+    try:
+        return rule(d)
+    except (*user_model.FAULTS, StopIteration):
+        return ""

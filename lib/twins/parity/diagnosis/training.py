@@ -1,11 +1,11 @@
-"""Why a step of training differs when the forward passes agree: loss, gradients, statistics, optimizer."""
-
-from collections.abc import Callable, Iterator
+"""Why a step of training differs when the forward passes agree: loss, gradients, statistics."""
 
 import numpy as np
 
 from twins.models import weights
+from twins.frameworks import MLX
 from twins.parity import fairness_gate
+from twins.parity.diagnosis import trials
 from twins.parity.diagnosis.calls import Trace, pairs, record
 from twins.parity.diagnosis.divergence import AGREE
 from twins.parity.fairness_gate import Batch, Halves, relative
@@ -16,6 +16,7 @@ from twins.training.train import Half
 from mlx.utils import tree_flatten  # isort: skip  (after parity: the BLAS)
 
 Told = tuple[str, str, str]  # where, what differs, the cause or nothing
+UNUSED = "the loss does not depend on it: it is not used, or the graph is cut (detach, no_grad) behind it"
 ALONE = 3  # examples looked at one by one
 TIED = "in PyTorch it is one weight with `{}`; arrays that start equal in MLX are two, and train apart"
 SAME = 1e-3  # relative accuracy to which a measured factor is a known number
@@ -30,33 +31,62 @@ def loss(make: Halves, traces: tuple[Trace, Trace], batch: Batch) -> Told | None
     if abs(ours - theirs) <= AGREE * abs(theirs):
         return None
     departs = f"the loss is {ours:.6g} in MLX and {theirs:.6g} in PyTorch, of outputs that agree"
-    cause = _reduction(ours, theirs, traces[1], batch) or _multiple(
-        make, batch, ours / theirs if theirs else 0.0
+    cause = (
+        trials.cause(_loss_place(make, traces, batch))
+        or _reduction(make, traces[1], batch)
+        or _multiple(make, batch, ours / theirs if theirs else 0.0)
     )
     return "the loss", departs, cause
 
 
+def _loss_of(half: Half, batch: Batch) -> np.ndarray:
+    return half.framework.numpy(half.loss(half.model, *half.batch(batch)))
+
+
+def _loss_place(make: Halves, traces: tuple[Trace, Trace], batch: Batch) -> trials.Place:
+    """The loss as a place of trials: what is inside of modules agrees."""
+    values = tuple(np.asarray(trace.loss) for trace in traces)
+    sides = [frozenset((call.path, 0) for call in trace.calls) for trace in traces]
+    limit = min(AGREE, relative(*values) / 2)
+    return trials.Place(make, batch, _loss_of, (values[0], values[1]), limit, (sides[0], sides[1]))
+
+
 def _multiple(make: Halves, batch: Batch, factor: float) -> str:
-    """Whether the losses of every single example are that factor apart, too."""
+    """Whether the losses are that factor apart for every single example and with other weights, too."""
+    if not factor or not np.isfinite(factor):
+        return ""
+    pairs_of = [_losses(make, batch, other) for other in (0.0, 1.0, 2.0)]
     for row in range(min(ALONE, len(batch[-1]))):
         alone = tuple(array[row : row + 1] if len(array) == len(batch[-1]) else array for array in batch)
-        ours, theirs = (record(half, alone).loss for half in make("float32"))
-        if (
-            ours is None
-            or theirs is None
-            or abs(float(ours) - factor * float(theirs)) > SAME * abs(float(ours))
-        ):
-            return ""
-    return f"MLX's is {factor:.4g} times PyTorch's" if factor else ""
+        pairs_of.append(_losses(make, alone, 0.0))
+    if any(ours is None or theirs is None or not _times(ours, theirs, factor) for ours, theirs in pairs_of):
+        return ""
+    return f"MLX's is {factor:.4g} times PyTorch's"
 
 
-def _reduction(ours: float, theirs: float, trace: Trace, batch: Batch) -> str:
-    """Whether one loss is the other times the number of examples, targets or outputs."""
+def _times(one: float, two: float, factor: float) -> bool:
+    return abs(one - factor * two) < SAME * abs(one)
+
+
+def _losses(make: Halves, batch: Batch, lively: float) -> tuple[float | None, float | None]:
+    """Both losses; with other weights when `lively` is not zero."""
+    halves = trials.lively(make("float32"), lively) if lively else make("float32")
+    found = [record(half, batch).loss for half in halves]
+    return found[0] if found[0] is None else float(found[0]), found[1] if found[1] is None else float(
+        found[1]
+    )
+
+
+def _reduction(make: Halves, trace: Trace, batch: Batch) -> str:
+    """Whether one loss is the other times the number of examples, targets or outputs, with other weights, too."""
     target, last = batch[-1], trace.calls[-1].output if trace.calls else batch[-1]
     counts = {"examples": len(target), "targets": target.size, "outputs": last.size}
+    found = [_losses(make, batch, other) for other in (0.0, 1.0, 2.0)]
+    if any(ours is None or theirs is None for ours, theirs in found):
+        return ""
     for what, count in counts.items():
-        for one, two, large, small in ((ours, theirs, "MLX", "PyTorch"), (theirs, ours, "PyTorch", "MLX")):
-            if count > 1 and abs(one - count * two) < SAME * abs(one):
+        for large, small, factor in (("MLX", "PyTorch", count), ("PyTorch", "MLX", 1 / count)):
+            if count > 1 and all(_times(ours, theirs, factor) for ours, theirs in found):
                 return f"{large} sums over the {count} {what} where {small} takes the mean"
     return ""
 
@@ -71,7 +101,11 @@ def _gradients(make: Halves, batch: Batch) -> tuple[Half, Half, list[dict[str, n
     for half in (mlx, torch_half):
         arrays = train.gradients(half, *half.batch(batch))[1]
         found.append({name: half.framework.numpy(value) for name, value in arrays.items()})
-    return mlx, torch_half, [found[0], weights.as_mlx(found[1], mlx.model, mlx.names)]
+    return (
+        mlx,
+        torch_half,
+        [found[0], weights.as_mlx(found[1], torch_half.model, mlx.model, mlx.names, gradients=True)],
+    )
 
 
 def gradients(make: Halves, batch: Batch) -> Told | None:
@@ -80,7 +114,12 @@ def gradients(make: Halves, batch: Batch) -> Told | None:
     known = [k for k in weights.mlx_weights(mlx.model) if k in ours or k in theirs]
     for name in reversed(known):
         if (name in ours) != (name in theirs):
-            return _missing(name, "MLX" if name in theirs else "PyTorch", mlx, torch_half)
+            side = "MLX" if name in theirs else "PyTorch"
+            where, departs, why = _missing(name, side, mlx, torch_half)
+            zeros = np.zeros_like(ours.get(name, theirs.get(name)))
+            values = ours.get(name, zeros), theirs.get(name, zeros)
+            cut = trials.cause(_gradient_place(make, batch, name, values)) if why.endswith(UNUSED) else ""
+            return where, departs, cut or why
     noise = fairness_gate.ZERO_GRADIENT * max((np.linalg.norm(g) for g in theirs.values()), default=0.0)
     real = [k for k in known if max(np.linalg.norm(ours[k]), np.linalg.norm(theirs[k])) > noise]
     limit = limit_of("gradients")
@@ -89,11 +128,29 @@ def gradients(make: Halves, batch: Batch) -> Told | None:
         return None
     size = f"{relative(ours[wrong[0]], theirs[wrong[0]]):.2g} of its size"
     departs = f"the gradient of `{wrong[0]}` departs by {size}, though outputs and loss agree"
-    return (
-        f"`{wrong[0]}`",
-        departs,
-        _factor(wrong, ours, theirs) or _rows(wrong[0], ours[wrong[0]], theirs[wrong[0]]),
+    cause = (
+        trials.cause(_gradient_place(make, batch, wrong[0], (ours[wrong[0]], theirs[wrong[0]])))
+        or _factor(wrong, ours, theirs)
+        or _rows(wrong[0], ours[wrong[0]], theirs[wrong[0]])
     )
+    return f"`{wrong[0]}`", departs, cause
+
+
+def _gradient_place(
+    make: Halves, batch: Batch, name: str, values: tuple[np.ndarray, np.ndarray]
+) -> trials.Place:
+    """A gradient as a place of trials, which only change where the graph is cut."""
+    mlx_model = make("float32")[0].model
+
+    def measure(half: Half, batch: Batch) -> np.ndarray:
+        arrays = train.gradients(half, *half.batch(batch))[1]
+        found = {k: half.framework.numpy(value) for k, value in arrays.items()}
+        if half.framework is not MLX:
+            found = weights.as_mlx(found, half.model, mlx_model, half.names, gradients=True)
+        return found.get(name, np.zeros_like(values[0]))
+
+    limit = min(limit_of("gradients"), relative(*values) / 2)
+    return trials.Place(make, batch, measure, values, limit, cuts=True)
 
 
 def _missing(name: str, side: str, mlx: Half, torch_half: Half) -> Told:
@@ -101,11 +158,15 @@ def _missing(name: str, side: str, mlx: Half, torch_half: Half) -> Told:
     trainable = dict(tree_flatten(mlx.model.trainable_parameters()))
     listed = torch_half.model.named_parameters(remove_duplicate=False)
     torch_names = {weights.renamed(k, mlx.names): p for k, p in listed}
-    tied = [k for k, p in torch_names.items() if k != name and p is torch_names[name]]
+    tied = [k for k, p in torch_names.items() if k != name and p is torch_names.get(name)]
     if tied:
         return f"`{name}`", f"`{name}` gets no gradient of its own in PyTorch", TIED.format(tied[0])
-    frozen = name not in trainable if side == "MLX" else not torch_names[name].requires_grad
-    why = f"it is frozen in {side}" if frozen else f"in {side} the loss does not depend on it"
+    frozen = (
+        name not in trainable
+        if side == "MLX"
+        else name in torch_names and not torch_names[name].requires_grad
+    )
+    why = f"it is frozen in {side}" if frozen else f"in {side} {UNUSED}"
     return f"`{name}`", f"`{name}` gets no gradient in {side}", why
 
 
@@ -143,7 +204,7 @@ def statistics(make: Halves, traces: tuple[Trace, Trace], batch: Batch) -> Told 
     for half, read in ((mlx, _ours), (torch_half, _theirs)):
         half.loss(half.model, *half.batch(batch))
         after.append(read(half, mlx))
-    for name in [k for k in before if k not in trained]:
+    for name in [k for k in before if k not in trained and all(k in values for values in after)]:
         moved = [values[name] - before[name] for values in after]
         if relative(*moved) > limit_of("update"):
             layer = name.rpartition(".")[0]
@@ -157,7 +218,7 @@ def _ours(half: Half, _: Half) -> dict[str, np.ndarray]:
 
 
 def _theirs(half: Half, mlx: Half) -> dict[str, np.ndarray]:
-    return weights.as_mlx(weights.torch_weights(half.model), mlx.model, mlx.names)
+    return weights.as_mlx(weights.torch_weights(half.model), half.model, mlx.model, mlx.names)
 
 
 def _running(layer: str, before: dict, after: list[dict], traces: tuple[Trace, Trace]) -> str:
@@ -183,90 +244,3 @@ def _running(layer: str, before: dict, after: list[dict], traces: tuple[Trace, T
 
 def _share(moved: np.ndarray, whole: np.ndarray) -> float:
     return float((moved * whole).sum() / (whole * whole).sum())
-
-
-# --- the optimizer ---------------------------------------------------------------------------------
-
-
-def optimizer(make: Halves, batch: Batch) -> Told | None:
-    """An update that departs, and the one setting of the optimizers that makes it agree."""
-    moved = _moved(make, batch)
-    if moved:
-        return moved
-    parted = [check for check in fairness_gate.check_update(*make("float32"), batch) if not check.passed]
-    if not parted:
-        return None
-    departs = f"the median change of a weight departs by {parted[0].value:.2g} of its size"
-    step = "the second" if parted[0].name == "clipping" else "the first"
-    return "the optimizer", f"{departs} in {step} step, though gradients agree", _setting(make, batch)
-
-
-def _moved(make: Halves, batch: Batch) -> Told | None:
-    """A half that leaves all of its weights, or some that the other moves, where they are."""
-    halves = make("float32")
-    still = []
-    for half, read in zip(halves, (_ours, _theirs), strict=True):
-        before = read(half, halves[0])
-        train.step(half)(*half.batch(batch))
-        after = read(half, halves[0])
-        still.append({k for k in after if np.array_equal(before[k], after[k])})
-    for side, mine, other in (("MLX", *still), ("PyTorch", *still[::-1])):
-        if len(mine) == len(before) > len(other):
-            why = "the optimizer's step is missing, or it holds other weights"
-            return "the optimizer", f"no weight moves in {side}", why
-        if mine - other:
-            first = sorted(mine - other)[0]
-            why = f"in {side} it is frozen, or the optimizer does not hold it"
-            return f"`{first}`", f"`{first}` does not move in {side}", why
-    both = sorted(still[0] & still[1])
-    why = "it is frozen in both, or neither loss depends on it"
-    return (f"`{both[0]}`", f"`{both[0]}` moves in neither half", why) if both else None
-
-
-SETTINGS = {"learning_rate": "lr"} | {  # MLX's name -> torch's
-    name: name for name in ("betas", "eps", "weight_decay", "momentum", "dampening", "nesterov", "alpha")
-}
-
-
-def _settings(mlx: Half, torch_half: Half) -> Iterator[tuple[str, object, object, Callable[[], None]]]:
-    """Every setting that differs: its name, MLX's value, torch's, and what makes them equal."""
-    ours, groups = mlx.optimizer, torch_half.optimizer.param_groups
-    if mlx.clip != torch_half.clip:
-        yield "clip", mlx.clip, torch_half.clip, lambda: setattr(torch_half, "clip", mlx.clip)
-    if getattr(ours, "bias_correction", True) is False:
-        yield "bias_correction", False, True, lambda: setattr(ours, "bias_correction", True)
-    for name, key in SETTINGS.items():
-        theirs, mine = groups[0].get(key), getattr(ours, name, None)
-        if mine is None or theirs is None:
-            continue
-        mine = tuple(mine) if isinstance(mine, list | tuple) else float(mine)
-        if not np.allclose(mine, theirs, rtol=1e-6, atol=0):
-            yield name, mine, theirs, lambda k=key, v=mine: [group.update({k: v}) for group in groups]
-
-
-def _setting(make: Halves, batch: Batch) -> str:
-    """The setting that made equal lets the updates agree; all that differ when it takes several."""
-    kinds = [type(half.optimizer).__name__ for half in make("float32")]
-    if kinds[0] != kinds[1]:
-        return f"MLX's half has {kinds[0]} and PyTorch's {kinds[1]}"
-    names = [name for name, *_ in _settings(*make("float32"))]
-    told = []
-    for chosen in [*([name] for name in names), names]:
-        halves, told = make("float32"), []
-        for name, mine, theirs, change in list(_settings(*halves)):
-            if name in chosen:
-                change()
-                told.append(_said(name, mine, theirs))
-        if told and all(check.passed for check in fairness_gate.check_update(*halves, batch)):
-            return "; ".join(told)
-    return ""
-
-
-def _said(name: str, mine: object, theirs: object) -> str:
-    if name == "bias_correction":
-        return "bias correction is off in MLX (its default) and on in PyTorch"
-    if name == "clip":
-        ours, others = (f"clipped at {v}" if v is not None else "not clipped" for v in (mine, theirs))
-        return f"gradients are {ours} in MLX and {others} in PyTorch"
-    mine = f"{mine:.6g}" if isinstance(mine, float) else mine
-    return f"{name} is {mine} in MLX and {theirs} in PyTorch"

@@ -1,7 +1,7 @@
 """Pairs as readers bring them: correct ones of many kinds, and each with mistakes planted one at a time.
 
-One file per family; each ends with PAIRS, which `pairs()` collects. A pair is the text of a reader's file without
-its imports, which are HEAD; a mistake replaces parts of that text.
+One file per family; each ends with PAIRS, which `pairs()` collects. A pair is the text of a reader's file
+without its imports, which are HEAD; a mistake replaces parts of that text.
 """
 
 import importlib
@@ -23,7 +23,7 @@ from torch.nn import functional as F
 
 @dataclass(frozen=True)
 class Mistake:
-    """Parts of a pair's text replaced, old by new, and a pattern that the sentence of the right cause matches.
+    """Parts of a pair's text replaced, old by new; a pattern that the sentence of the right cause matches.
 
     An empty pattern: no single change on one side mends it, so that only the place is to be told.
     """

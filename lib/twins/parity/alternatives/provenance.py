@@ -1,0 +1,96 @@
+"""What the arrays of a pass are, in words: weights, results of modules, and what was merely reshaped of them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from twins.frameworks import MLX
+from twins.parity.alternatives.interception import Operation, arrays
+from twins.parity.alternatives.option import is_array, kind, numpy, shape
+from twins.training.train import Half
+
+from mlx.utils import tree_flatten  # isort: skip  (after frameworks: the BLAS)
+
+VIEWS = {
+    *(
+        "reshape",
+        "transpose",
+        "permute",
+        "swapaxes",
+        "moveaxis",
+        "movedim",
+        "flatten",
+        "unflatten",
+        "unsqueeze",
+    ),
+    *(
+        "squeeze",
+        "expand_dims",
+        "contiguous",
+        "to",
+        "astype",
+        "float",
+        "expand",
+        "broadcast_to",
+        "chunk",
+        "split",
+    ),
+    *("getitem", "unbind", "repeat", "repeat_interleave", "clone"),
+}
+
+
+def named(half: Half, seen: Sequence[Operation], known: dict[int, str]) -> dict[int, str]:
+    """Words for arrays by id: those already known, the weights, and views of either."""
+    found = dict(known)
+    if half.framework is MLX:
+        listed = tree_flatten(half.model.parameters())
+    else:
+        listed = [*half.model.named_parameters(), *half.model.named_buffers()]
+    for name, array in listed:
+        found.setdefault(id(array), f"the weight `{name}`")
+    for op in seen:
+        first = op.args[0] if op.args else None
+        if op.name in VIEWS and id(first) in found:
+            part = "part of " if op.name in ("getitem", "chunk", "split", "unbind") else ""
+            source = found[id(first)]
+            for each in arrays(op.result):
+                found.setdefault(id(each), source if source.startswith("part of") else part + source)
+    return found
+
+
+def told(array: object, around_named: dict[int, str]) -> str:
+    """An array in words: its name, what it evidently is, or its shape."""
+    if not is_array(array):
+        return "a number"
+    known = around_named.get(id(array), f"an array of shape {shape(array)}")
+    values = numpy(array).astype(np.float64) if shape(array) else None
+    if values is None or not values.size or values.size > 100_000 or kind(array) == "bool":
+        return known
+    if (
+        values.ndim > 1
+        and values.shape[-1] == values.shape[-2]
+        and np.array_equal(values, np.broadcast_to(np.eye(values.shape[-1]), values.shape))
+    ):
+        return "the identity (eye: the diagonal, a loop at every entry)"
+    if set(np.unique(values)) == {0.0, 1.0}:
+        return f"a mask, {known}" if id(array) in around_named else f"a mask of shape {shape(array)}"
+    return known
+
+
+def causal(array: object) -> bool:
+    """Whether a mask hides what follows: its upper triangle differs from the rest, which is one value."""
+    sizes = array.shape if isinstance(array, np.ndarray) else shape(array)
+    if len(sizes) < 2 or sizes[-1] < 2 or sizes[-2] < 2:
+        return False
+    values = (array if isinstance(array, np.ndarray) else numpy(array)).reshape(-1, *sizes[-2:])
+    if len(values) > 64 or values[0].size > 100_000:
+        return False
+    rows, columns = values.shape[1:]
+    for diagonal in (0, columns - rows):
+        lower = np.tril(np.ones((rows, columns), bool), diagonal)
+        if lower.all() or not lower.any():
+            continue
+        shows, hides = values[:, lower], values[:, ~lower]
+        if (hides == hides[0, 0]).all() and (shows != hides[0, 0]).any():
+            return True
+    return False
