@@ -21,7 +21,7 @@ from twins.parity.differences import Check, Verdict
 from twins.parity.differences import relative as relative
 from twins.parity.limits import limit as limit_of
 from twins.parity.noise import FLOOR_FACTOR, permuted, relaxed, shaken
-from twins.parity.optimizers.state import check_state
+from twins.parity.optimizer_state import check_state
 from twins.parity.settings import check_settings
 from twins.training import train
 from twins.training.train import Half

@@ -7,7 +7,6 @@ from torch import nn as tnn
 
 from twins.frameworks import MLX, TORCH
 from twins.models import weights
-
 from twins.parity import noise
 from twins.parity import optimizer_state as state
 from twins.training import train
