@@ -1,3 +1,3 @@
-"""One pass of a half, watched operation by operation, and what may be changed in it, by family. It may import
-twins.frameworks and twins.training.
+"""What may be changed in a pass of a half, by family, each change with the sentence it gives. It may import
+twins.parity.interception.
 """

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from twins.parity.alternatives.interception import Operation
-from twins.parity.alternatives.option import (
+from twins.parity.interception.operations import Operation
+from twins.parity.interception.option import (
     COARSE,
     MILD,
     Around,
@@ -169,7 +169,7 @@ def roots(op: Operation, seen: Sequence[Operation], around: Around) -> Iterator[
     """A root or a square that one half takes and the other does not; the squared norm."""
     if op.name not in ("sqrt", "rsqrt", "square", "reciprocal", "log", "exp", "log1p", "log2", "log10"):
         return
-    if not op.args or not shape(op.args[0]) and not is_array(op.args[0]):
+    if not op.args or (not shape(op.args[0]) and not is_array(op.args[0])):
         return
     maker = torch if op.torch else mx
     others = {"sqrt": maker.sqrt, "square": maker.square, "exp": maker.exp, "log": maker.log}

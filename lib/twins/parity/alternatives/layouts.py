@@ -1,11 +1,11 @@
-"""The order in which numbers lie: flattened channels, split and merged heads, transposed axes, (n, 1) with (n,)."""
+"""The order in which numbers lie: flattened channels, heads split and merged, axes, (n, 1) with (n,)."""
 
 import itertools
 import math
 from collections.abc import Iterator, Sequence
 
-from twins.parity.alternatives.interception import Operation
-from twins.parity.alternatives.option import (
+from twins.parity.interception.operations import Operation
+from twins.parity.interception.option import (
     COARSE,
     MILD,
     USUAL,
@@ -77,8 +77,10 @@ def flattened(op: Operation, seen: Sequence[Operation], around: Around) -> Itera
 
 def _split(op: Operation, before: tuple[int, ...], after: tuple[int, ...]) -> Iterator[Option]:
     """An axis split into the same parts, of which another is the outer one."""
-    told = "an axis is split into its parts, such as heads, in another order: what is the outer part in {this} is "
-    told += "the inner one in {other}"
+    told = (
+        "an axis is split into its parts, such as heads, in another order: what is the outer part in {this} "
+    )
+    told += "is the inner one in {other}"
     for order in _orders(len(after)):
         sizes = [after[i] for i in order]
         back = [order.index(i) for i in range(len(after))]
@@ -119,13 +121,13 @@ def turned(op: Operation, seen: Sequence[Operation], around: Around) -> Iterator
     )
     for order in _orders(rank):
         yield Option(told, {op.place: lambda f, a, o, s, order=order: permuted(a[0], order)}, USUAL)
-    told = "{this} transposes axes where {other} gives the array another shape (reshape), which mixes its numbers"
+    told = "{this} transposes axes where {other} gives the array another shape (reshape)"
     sizes = shape(op.result)
     yield Option(told, {op.place: lambda f, a, o, s: reshaped(a[0], sizes)}, USUAL)
 
 
 def broadcast(op: Operation, seen: Sequence[Operation], around: Around) -> Iterator[Option]:
-    """Two arrays whose shapes are broadcast, such as (n, 1) with (n,), taken entry by entry; and the reverse."""
+    """Two arrays that are broadcast, such as (n, 1) with (n,), taken entry by entry; and the reverse."""
     if op.name not in ELEMENTWISE:
         return
     held = [(i, each) for i, each in enumerate(op.args) if shape(each)]
@@ -133,10 +135,10 @@ def broadcast(op: Operation, seen: Sequence[Operation], around: Around) -> Itera
         for at, (small, large) in ((i, (one, two)), (j, (two, one))):
             first, second = shape(small), shape(large)
             if math.prod(first) == math.prod(second) and first != second:
-                told = f"in {{this}} {first} is broadcast with {second}, where {{other}} takes them entry by entry"
+                told = f"in {{this}} {first} is broadcast with {second}; {{other}} takes them entry by entry"
                 yield Option(told, {op.place: _shaped(at, second)}, MILD)
             if len(first) == len(second) == 1 or (first == second and first[-1:] == (1,)):
-                told = f"in {{other}} ({first[0]}, 1) is broadcast with ({first[0]},), where {{this}} takes them "
+                told = f"in {{other}} ({first[0]}, 1) is broadcast with ({first[0]},); {{this}} takes them "
                 yield Option(
                     told + "entry by entry", {op.place: _shaped(at, (first[0], 1), (first[0],))}, USUAL
                 )

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-from twins.parity.alternatives.interception import Operation
-from twins.parity.alternatives.option import (
+from twins.parity.interception.operations import Operation
+from twins.parity.interception.option import (
     MILD,
     USUAL,
     Around,
@@ -170,7 +170,9 @@ def _ignoring(op: Operation) -> Iterator[Option]:
             each = function(*args, **{**options, "reduction": "none"})
             return each.sum() / each.numel()
 
-        told = f"{{this}} takes the mean over targets that are not {now} (`ignore_index`), {{other}} divides by all"
+        told = (
+            f"the mean is over targets that are not {now} (`ignore_index`) in {{this}}, over all in {{other}}"
+        )
         yield Option(told, {op.place: counted}, MILD)
 
 
@@ -194,11 +196,7 @@ def regressed(op: Operation, seen: Sequence[Operation], around: Around) -> Itera
     own = OWN[op.name]
     if binary and not op.torch:
         return
-    choices = (
-        {k: v for k, v in BINARY.items()}
-        if binary
-        else {k: v[0 if op.torch else 1] for k, v in REGRESSIONS.items()}
-    )
+    choices = dict(BINARY) if binary else {k: v[0 if op.torch else 1] for k, v in REGRESSIONS.items()}
     for words, function in choices.items():
         if words != own:
 
@@ -229,7 +227,7 @@ def divergence(op: Operation, seen: Sequence[Operation], around: Around) -> Iter
         logs, target = args[0], args[1]
         return function(target if now else target.log(), logs if now else logs.exp(), *args[2:], **options)
 
-    told = "the divergence (KL) is taken the other way round in {other}: of its two distributions the other is the target"
+    told = "the divergence (KL) is taken the other way round in {other}: the other distribution is the target"
     yield Option(told, {op.place: turned}, MILD)
 
 

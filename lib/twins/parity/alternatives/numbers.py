@@ -3,8 +3,8 @@
 import math
 from collections.abc import Iterator, Sequence
 
-from twins.parity.alternatives.interception import Operation
-from twins.parity.alternatives.option import (
+from twins.parity.interception.operations import Operation
+from twins.parity.interception.option import (
     COARSE,
     MILD,
     Around,
@@ -136,9 +136,10 @@ def said(number: float | None) -> str:
         ("1 / the root of {}", 1 / (number * number or 1e-30)),
     ):
         whole = round(square)
-        if whole > 1 and abs(square - whole) < 1e-6 * whole and round(number) != number and number > 0:
-            if round(1 / number, 9) != round(round(1 / number), 9):
-                return words.format(whole)
+        if number <= 0 or whole < 2 or abs(square - whole) > 1e-6 * whole:
+            continue
+        if round(number) != number and round(1 / number, 9) != round(round(1 / number), 9):
+            return words.format(whole)
     return f"{number:.4g}"
 
 

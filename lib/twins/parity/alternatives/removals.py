@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from twins.parity.alternatives import provenance
-from twins.parity.alternatives.interception import Operation
 from twins.parity.alternatives.numbers import number, said
-from twins.parity.alternatives.option import (
+from twins.parity.interception import provenance
+from twins.parity.interception.operations import Operation
+from twins.parity.interception.option import (
     COARSE,
     LAST,
     USUAL,
@@ -20,41 +20,48 @@ from twins.parity.alternatives.option import (
 )
 
 SAID = {
-    **{
-        "softmax": "takes a softmax",
-        "log_softmax": "takes a log softmax",
-        "normalize": "normalises a vector",
-    },
-    **{"clamp": "limits values (clamp)", "layer_norm": "has a layer norm", "rms_norm": "has an RMS norm"},
-    **{
-        "batch_norm": "has a batch norm",
-        "group_norm": "has a group norm",
-        "flip": "flips an axis (reverses its order)",
-    },
-    **{
-        "roll": "rolls (shifts) an axis, which may exchange its halves,",
-        "cumsum": "takes a cumulative sum",
-        "exp": "takes an exponential",
-        "log": "takes a log",
-    },
-    **{
-        "sqrt": "takes a root",
-        "rsqrt": "takes a root",
-        "square": "squares",
-        "abs": "takes an absolute value",
-    },
-    **{"tril": "keeps a lower triangle", "triu": "keeps an upper triangle", "neg": "changes the sign"},
-    **{"rope": "turns by rotary positions", "logical_not": "inverts a mask", "dropout": "has dropout"},
-    **{"detach": "cuts the graph (detach, stop_gradient)", "relu": "has ReLU", "gelu": "has GELU"},
-    **{"silu": "has SiLU", "tanh": "has tanh", "sigmoid": "has a sigmoid", "sort": "sorts"},
-    **{
-        "linear": "has a linear layer",
-        "matmul": "takes a matrix product (of neighbours, if they are that)",
-        "repeat": "repeats",
-    },
-    **{"gelu_approx": "has the tanh approximation of GELU", "sum": "sums", "mean": "takes a mean"},
-    **{"expand_dims": "adds an axis", "leaky_relu": "has leaky ReLU", "pow": "raises to a power"},
-    **{"instance_norm": "has an instance norm", "conv1d": "has a convolution", "conv2d": "has a convolution"},
+    "softmax": "takes a softmax",
+    "log_softmax": "takes a log softmax",
+    "normalize": "normalises a vector",
+    "clamp": "limits values (clamp)",
+    "layer_norm": "has a layer norm",
+    "rms_norm": "has an RMS norm",
+    "batch_norm": "has a batch norm",
+    "group_norm": "has a group norm",
+    "flip": "flips an axis (reverses its order)",
+    "roll": "rolls (shifts) an axis, which may exchange its halves,",
+    "cumsum": "takes a cumulative sum",
+    "exp": "takes an exponential",
+    "log": "takes a log",
+    "sqrt": "takes a root",
+    "rsqrt": "takes a root",
+    "square": "squares",
+    "abs": "takes an absolute value",
+    "tril": "keeps a lower triangle",
+    "triu": "keeps an upper triangle",
+    "neg": "changes the sign",
+    "rope": "turns by rotary positions",
+    "logical_not": "inverts a mask",
+    "dropout": "has dropout",
+    "detach": "cuts the graph (detach, stop_gradient)",
+    "relu": "has ReLU",
+    "gelu": "has GELU",
+    "silu": "has SiLU",
+    "tanh": "has tanh",
+    "sigmoid": "has a sigmoid",
+    "sort": "sorts",
+    "linear": "has a linear layer",
+    "matmul": "takes a matrix product (of neighbours, if they are that)",
+    "repeat": "repeats",
+    "gelu_approx": "has the tanh approximation of GELU",
+    "sum": "sums",
+    "mean": "takes a mean",
+    "expand_dims": "adds an axis",
+    "leaky_relu": "has leaky ReLU",
+    "pow": "raises to a power",
+    "instance_norm": "has an instance norm",
+    "conv1d": "has a convolution",
+    "conv2d": "has a convolution",
 }
 NEVER = {
     *(
@@ -138,7 +145,10 @@ def _told(op: Operation, kept: int, around: Around) -> tuple[str, int]:
         return _without(op, op.args[kept], lost, around), USUAL
     if op.name == "rope":
         source = around.named.get(id(op.args[0]), "an array")
-        told = "{this} turns {what} by rotary positions (rope), {other} does not: only one of queries and keys is turned"
+        told = (
+            "{this} turns {what} by rotary positions (rope), {other} does not: only one of queries and keys "
+        )
+        told += "is turned"
         return told.replace("{what}", source), USUAL
     known = op.name in SAID
     return (
@@ -148,7 +158,7 @@ def _told(op: Operation, kept: int, around: Around) -> tuple[str, int]:
 
 
 WITHOUT = {
-    "mul": "{{this}} multiplies by the factor {} (scales), {{other}} does not: its values are not that many times as large",
+    "mul": "{{this}} multiplies by the factor {} (scales), {{other}} does not",
     "div": "{{this}} divides by {} (a factor that scales), {{other}} does not",
     "pow": "{{this}} raises to the power {}, {{other}} does not",
     "add": "{{this}} adds {0} (plus {0}), {{other}} does not",

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from twins.parity.alternatives.interception import Operation
 from twins.parity.alternatives.numbers import given_by, number
-from twins.parity.alternatives.option import (
+from twins.parity.interception.operations import Operation
+from twins.parity.interception.option import (
     COARSE,
     MILD,
     USUAL,
@@ -21,7 +21,7 @@ from twins.parity.alternatives.option import (
     shape,
     value,
 )
-from twins.parity.alternatives.provenance import told
+from twins.parity.interception.provenance import told
 
 import mlx.core as mx  # isort: skip  (after parity: the BLAS)
 import torch  # isort: skip
@@ -48,10 +48,8 @@ def signs(op: Operation, seen: Sequence[Operation], around: Around) -> Iterator[
         what = told(second, around.named) if is_array(second) and shape(second) else "a number"
         verbs = ("adds {}", "subtracts {} (another sign)")
         own, other = (v.format(what) for v in (verbs if op.name == "add" else verbs[::-1]))
-        if op.name == "add":
-            change = lambda f, a, o, s: a[0] - a[1]  # noqa: E731
-        else:
-            change = lambda f, a, o, s: a[0] + a[1]  # noqa: E731
+        sign = -1 if op.name == "add" else 1
+        change = lambda f, a, o, s: a[0] + sign * a[1]  # noqa: E731
         yield Option("MLX {mlx}, PyTorch {torch}", {op.place: change}, MILD, own, other)
         if op.name == "add" and is_array(first) and is_array(second):
             what = told(first, around.named)
@@ -134,8 +132,10 @@ def masked(op: Operation, seen: Sequence[Operation], around: Around) -> Iterator
     if op.name in ("sum", "mean"):
         if before is not None and set(np.unique(before)) == {0, 1} and before.ndim > 1:
             whole = lambda f, a, o, s: f(maker_of(op).ones_like(a[0]), *a[1:], **o)  # noqa: E731
-            told = "{this} divides by the count of what a mask shows, {other} by the whole length: the mean is over "
-            yield Option(told + "padding as well in {other}", {op.place: whole}, MILD)
+            told = (
+                "{this} divides by the count of what a mask shows, {other} by the whole length: its mean is "
+            )
+            yield Option(told + "over padding as well", {op.place: whole}, MILD)
         return
     if set(np.unique(numpy(op.result))) != {0, 1}:
         return
@@ -245,18 +245,19 @@ def squeezed(op: Operation, seen: Sequence[Operation], around: Around) -> Iterat
         own, other = shape(op.result), shape(op.args[0])
         told = f"{{this}} reshapes (`{op.name}`) {other} to {own}, {{other}} does not"
         yield Option(told, {op.place: lambda f, a, o, s: a[0]}, MILD)
-    if op.name == "getitem" and is_array(op.args[0]) and is_array(op.result):
-        if np.prod(shape(op.args[0]) or (1,)) == np.prod(shape(op.result) or (1,)) and shape(op.args[0]):
-            told = f"{{this}} drops or adds an axis ({shape(op.args[0])} to {shape(op.result)}, squeeze), {{other}} does not"
-            yield Option(told, {op.place: lambda f, a, o, s: a[0]}, MILD)
-            for axis in range(len(shape(op.result))):
-                if shape(op.args[0]) and len(shape(op.result)) > len(shape(op.args[0])):
-                    sizes = list(shape(op.args[0]))
-                    sizes.insert(axis, 1)
-                    if tuple(sizes) != shape(op.result) and len(sizes) == len(shape(op.result)):
-                        told = f"an array, such as a mask, is broadcast as {shape(op.result)} in {{this}} and along other axes, as {tuple(sizes)}, in {{other}}"
-                        change = lambda f, a, o, s, sizes=tuple(sizes): a[0].reshape(sizes)  # noqa: E731
-                        yield Option(told, {op.place: change}, USUAL)
+    if op.name != "getitem" or not is_array(op.result) or not shape(op.args[0]):
+        return
+    before, after = shape(op.args[0]), shape(op.result)
+    if np.prod(before) != np.prod(after or (1,)):
+        return
+    told = f"{{this}} drops or adds an axis ({before} to {after}, squeeze), {{other}} does not"
+    yield Option(told, {op.place: lambda f, a, o, s: a[0]}, MILD)
+    for axis in range(len(after)) if len(after) == len(before) + 1 else []:
+        sizes = (*before[:axis], 1, *before[axis:])
+        if sizes != after:
+            told = f"an array (a mask) is broadcast as {after} in {{this}} and as {sizes}, along other axes,"
+            change = lambda f, a, o, s, sizes=sizes: a[0].reshape(sizes)  # noqa: E731
+            yield Option(f"{told} in {{other}}", {op.place: change}, USUAL)
 
 
 def best(op: Operation, seen: Sequence[Operation], around: Around) -> Iterator[Option]:

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-from twins.parity.alternatives.interception import Operation
-from twins.parity.alternatives.option import COARSE, LAST, Around, Option, is_array, kind, shape
+from twins.parity.interception.operations import Operation
+from twins.parity.interception.option import COARSE, LAST, Around, Option, is_array, kind, shape
 
 TAKES = {
     *(

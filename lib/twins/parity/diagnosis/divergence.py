@@ -88,8 +88,8 @@ class Departure:
         for calls, own in zip(self.before(), (self.pair.mlx, self.pair.torch), strict=True):
             named: dict[str, np.ndarray] = {}
             for call in [*calls, *([own] if self.given is None else [])]:
-                for value in call.inputs:
-                    _put(named, f"the input of {call.told}", value)
+                for each in call.inputs:
+                    _put(named, f"the input of {call.told}", each)
                 if call is not own:
                     _put(named, f"the output of {call.told}", call.output)
             found.append(named)
@@ -128,18 +128,19 @@ def _put(named: dict[str, np.ndarray], name: str, value: np.ndarray) -> None:
 
 
 def departure(make: Halves, batch: Batch, traces: tuple[Trace, Trace]) -> Departure | None:
-    """The first departing value of two passes; None when every matched value agrees, or the last and the loss.
+    """The first departing value of two passes; None when every matched value agrees.
 
-    Modules of one name that are packed otherwise may differ inside of a pair whose outputs agree.
+    Where the outputs of the whole models agree, only outputs of one shape are compared inside: modules of one
+    name may be packed otherwise.
     """
     agreed = ""
     found = pairs(*traces)
-    if _whole(found, traces):
-        return None
+    whole = _whole(found, traces)
     for pair in found:
-        if _packed(pair):
+        if _packed(pair) or (whole and not arranged(pair.torch.output, pair.mlx.output.shape)):
             continue
-        for given, values in enumerate(zip(pair.mlx.inputs, pair.torch.inputs, strict=False)):
+        inputs = () if whole else zip(pair.mlx.inputs, pair.torch.inputs, strict=False)
+        for given, values in enumerate(inputs):
             if any(_mask(each) for each in values):
                 continue  # frameworks differ in what a mask says
             if not _agree(pair, *values):
@@ -162,14 +163,21 @@ def _whole(found: list[Pair], traces: tuple[Trace, Trace]) -> bool:
 
 
 def _packed(pair: Pair) -> bool:
-    """Whether two modules of one name are no counterparts: a dropout, or weights that are packed otherwise."""
+    """Whether two modules of one name are no counterparts: a dropout, or weights packed otherwise."""
     if "Dropout" in pair.mlx.kind or "Dropout" in pair.torch.kind:
         return apart(pair.mlx.output, pair.torch.output) > AGREE and not arranged(
             pair.torch.output, pair.mlx.output.shape
         )
     one, two = pair.mlx.output.shape, pair.torch.output.shape
     given = [apart(*each) <= AGREE for each in zip(pair.mlx.inputs, pair.torch.inputs, strict=False)]
-    return bool(given) and all(given) and one[:-1] == two[:-1] and one[-1:] != two[-1:] and len(one) > 1 and _linear(pair)
+    return (
+        bool(given)
+        and all(given)
+        and one[:-1] == two[:-1]
+        and one[-1:] != two[-1:]
+        and len(one) > 1
+        and _linear(pair)
+    )
 
 
 def _linear(pair: Pair) -> bool:

@@ -112,7 +112,9 @@ def _in_both(d: Departure, side: int, call: Call) -> bool:
     half, other = (d.make("float32")[each] for each in (side, 1 - side))
     module = dict(half.model.named_modules())[call.path]
     known = {path for path, _ in other.model.named_modules()}
-    weighted = bool(tree_flatten(module.parameters())) if side == 0 else any(True for _ in module.parameters())
+    weighted = (
+        bool(tree_flatten(module.parameters())) if side == 0 else any(True for _ in module.parameters())
+    )
     return weighted or (call.mlx_path if side else call.path) in known
 
 
@@ -124,8 +126,10 @@ def _called(d: Departure, side: int, call: Call, counts: tuple[int, int]) -> str
     without = "without that call the values agree"
     if totals[0] == totals[1]:
         sides = ("MLX", "PyTorch") if side == 0 else ("PyTorch", "MLX")
-        return f"{sides[0]} calls {call.told} ({kind}) before it and {sides[1]} after, in another order; {without}"
-    return f"before it, {call.told} ({kind}) is called {_times(counts[0])} in MLX and {_times(counts[1])} in PyTorch; {without}"
+        told = f"{sides[0]} calls {call.told} ({kind}) before it and {sides[1]} after, in another order"
+        return f"{told}; {without}"
+    times = f"{_times(counts[0])} in MLX and {_times(counts[1])} in PyTorch"
+    return f"before it, {call.told} ({kind}) is called {times}; {without}"
 
 
 def _times(count: int) -> str:

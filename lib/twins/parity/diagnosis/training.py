@@ -78,7 +78,7 @@ def _losses(make: Halves, batch: Batch, lively: float) -> tuple[float | None, fl
 
 
 def _reduction(make: Halves, trace: Trace, batch: Batch) -> str:
-    """Whether one loss is the other times the number of examples, targets or outputs, with other weights, too."""
+    """Whether one loss is the other times the number of examples, targets or outputs, with all weights."""
     target, last = batch[-1], trace.calls[-1].output if trace.calls else batch[-1]
     counts = {"examples": len(target), "targets": target.size, "outputs": last.size}
     found = [_losses(make, batch, other) for other in (0.0, 1.0, 2.0)]

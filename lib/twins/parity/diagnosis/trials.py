@@ -7,7 +7,7 @@ several that still fit the mildest is told.
 import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,30 +18,46 @@ from twins.parity.alternatives import (
     attention,
     axes,
     functions,
-    interception,
     layers,
     layouts,
     losses,
+    masks,
+    modes,
     numbers,
-    provenance,
+    positions,
     removals,
     signs,
     sources,
 )
-from twins.parity.alternatives.interception import Changes, Instead, Operation
-from twins.parity.alternatives.option import Around, Option
 from twins.parity.diagnosis.calls import apart, skipping, watched
 from twins.parity.fairness_gate import Batch, Halves
+from twins.parity.interception import operations, provenance
+from twins.parity.interception.operations import Changes, Instead, Operation
+from twins.parity.interception.option import Around, Option
 from twins.training.train import Half
 
 import torch  # isort: skip  (after frameworks: the BLAS)
 
 FAULTS = (*user_model.FAULTS, StopIteration)  # what a changed pass may raise
 PASSES, SECONDS = 1500, 20.0  # at most spent on one departure
-CUTS = ("detach", interception.GRAPH)
+CUTS = ("detach", operations.GRAPH)
 LIVELY = (1.0, 4.0)  # times the usual size of random weights, at which a change is confirmed
 NOISE = 5e-5  # relative, within which confirmed values agree: larger weights round more
-MODULES = (losses, numbers, axes, functions, attention, layers, layouts, signs, removals, sources)
+MODULES = (
+    losses,
+    numbers,
+    axes,
+    positions,
+    functions,
+    attention,
+    masks,
+    layers,
+    modes,
+    layouts,
+    signs,
+    removals,
+    sources,
+)
 FAMILIES = tuple(family for module in MODULES for family in module.FAMILIES)
 
 
@@ -85,12 +101,12 @@ class Search:
 
     def _seen(self, half: Half, batch: Batch) -> tuple[list[Operation], dict[int, str]]:
         """The operations of a pass up to the value, and the modules' arrays by name."""
-        with watched(half, keep=False) as recorder:
-            with interception.passing(self.holder, half, inside=recorder.inside) as seen:
-                try:
-                    self.place.measure(half, batch)
-                except FAULTS:
-                    pass  # what was seen until then may hold the cause
+        with (
+            watched(half, keep=False) as recorder,
+            operations.passing(self.holder, half, inside=recorder.inside) as seen,
+            suppress(*FAULTS),  # what was seen until then may hold the cause
+        ):
+            self.place.measure(half, batch)
         return seen, provenance.named(half, seen, recorder.named)
 
     def spent(self) -> bool:
@@ -103,7 +119,7 @@ class Search:
         batch = trial.arrays(self.place.batch) if trial.arrays else self.place.batch
         try:
             without = skipping(half, *trial.left_out) if trial.left_out else nullcontext()
-            with without, interception.passing(self.holder, half, trial.changes, seen):
+            with without, operations.passing(self.holder, half, trial.changes, seen):
                 return self.place.measure(half, batch)
         except FAULTS:
             return None
@@ -162,7 +178,7 @@ def lively(halves: tuple[Half, Half], size: float = 1.0) -> tuple[Half, Half]:
 
 def cause(place: Place) -> str:
     """The sentence of the mildest change that mends a departure; empty when none does."""
-    with interception.intercepted() as holder:
+    with operations.intercepted() as holder:
         search = Search(place, holder)
         found = search.found(_trials(search))
     return found[0].sentence if found else ""
@@ -171,7 +187,7 @@ def cause(place: Place) -> str:
 def vanishes(place: Place, side: int, path: str, index: int) -> bool:
     """Whether a departure is gone when one call of a module is left out."""
     trial = Trial(side, "", 0, left_out=(path, index))
-    with interception.intercepted() as holder:
+    with operations.intercepted() as holder:
         search = Search(place, holder)
         return search.fits(trial) and search.confirmed(trial)
 
@@ -191,9 +207,10 @@ def _inputs(batch: Batch) -> Iterator[Trial]:
         if at and array.ndim > 0 and array.size > 1 and set(np.unique(array)) == {0, 1}:
             for side in (1, 0):
                 this, other = ("PyTorch", "MLX") if side else ("MLX", "PyTorch")
-                told = f"{other} does not use array {at} of the batch, a mask: its padding mask is missing or ignored"
+                mask = f"array {at} of the batch, a mask"
+                told = f"{other} does not use {mask}: its padding mask is missing or ignored"
                 yield Trial(side, told, 0, {}, _with(at, np.ones_like))
-                told = f"array {at} of the batch, a mask, is inverted in one half: what {this} shows {other} hides"
+                told = f"{mask}, is inverted in one half: what {this} shows {other} hides"
                 yield Trial(side, told, 0, {}, _with(at, lambda mask: (1 - mask).astype(mask.dtype)))
 
 

@@ -62,7 +62,7 @@ def torch_loss(model, z, y): return F.l1_loss(model(z), y)
 = L2 for L1 | squared|mse|l1|absolute
 - F.l1_loss(model(z), y)
 + F.mse_loss(model(z), y)
-= loss summed | sums
+= loss summed | \\bsum
 - F.l1_loss(model(z), y)
 + F.l1_loss(model(z), y, reduction="sum")
 """

@@ -32,7 +32,7 @@ def torch_loss(model, x, near, y): return F.cross_entropy(model(x, near), y.long
 = no loops at the nodes | eye|loop|diagonal|identity
 - near + torch.eye(near.shape[-1])
 + near
-= normalised by rows alone | root|rsqrt|normali
+= normalised by rows alone | root|rsqrt|normali|broadcast
 - root = near.sum(dim=-1).rsqrt()
 -         near = root[:, :, None] * near * root[:, None]
 + near = near / near.sum(dim=-1, keepdim=True)
@@ -143,7 +143,7 @@ def torch_layout(x, y): return np.ascontiguousarray(x.transpose(0, 2, 1)), y
 = the mean of the points for the largest | mean|max
 - self.b(x).amax(dim=2)
 + self.b(x).mean(dim=2)
-= the turn is transposed | transpos|turn
+= the turn is transposed | transpos|turn|axis is split
 - torch.bmm(x.transpose(1, 2), turn)
 + torch.bmm(x.transpose(1, 2), turn.transpose(1, 2))
 = momentum of BatchNorm | momentum

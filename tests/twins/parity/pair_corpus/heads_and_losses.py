@@ -97,7 +97,7 @@ def torch_loss(model, x, y):
 = labels are weighted, positive or not | weight
 - y, pos_weight=positive
 + y, positive
-= summed over the labels | sums|sum |times
+= summed over the labels | \\bsum|times
 - F.binary_cross_entropy_with_logits(model(x), y, pos_weight=positive)
 + F.binary_cross_entropy_with_logits(model(x), y, pos_weight=positive, reduction="none").sum(-1).mean()
 = probabilities taken for logits in MLX | sigmoid|logit|probabilit
@@ -191,7 +191,7 @@ def torch_loss(model, x, y):
 = error with another sign | sign|minus|order|error
 - torch.tensor([0.1, 0.5, 0.9, 0.99]), y[:, None] - model(x)
 + torch.tensor([0.1, 0.5, 0.9, 0.99]), model(x) - y[:, None]
-= summed over the quantiles | sums|times
+= summed over the quantiles | \\bsum|times
 - torch.maximum(share * error, (share - 1) * error).mean()
 + torch.maximum(share * error, (share - 1) * error).sum(dim=-1).mean()
 """

@@ -133,7 +133,7 @@ ACCUMULATE = 2
 = every part's mean is divided again in PyTorch | times|factor|divided
 - F.mse_loss(model(x), y)
 + F.mse_loss(model(x), y) / ACCUMULATE
-= the sum over a part in MLX | sums|reduction
+= the sum over a part in MLX | \\bsum|reduction
 - reduction="mean"
 + reduction="sum"
 """

@@ -164,7 +164,7 @@ def batch(rng, size):
     return rng.random((size, 3072), dtype="float32"), rng.standard_normal((size, 4)).astype("float32")
 def mlx_loss(model, x, y): return mnn.losses.mse_loss(model(x), y, reduction="sum")
 def torch_loss(model, x, y): return F.mse_loss(model(x), y, reduction="sum")
-= the mean on one side | sums
+= the mean on one side | \\bsum
 - F.mse_loss(model(x), y, reduction="sum")
 + F.mse_loss(model(x), y)
 = bfloat16 weights | bfloat16|half|type

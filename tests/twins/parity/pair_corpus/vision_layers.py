@@ -27,8 +27,9 @@ def torch_layout(x, y): return np.ascontiguousarray(x.transpose(0, 2, 1)), y
 def batch(rng, size):
     return rng.standard_normal((size, 32, 2)).astype("float32"), rng.integers(0, 5, size, dtype="int32")
 = halves of the GLU exchanged | glu|half|halves
-- F.glu(self.front(x), dim=1)
-+ F.glu(self.front(x).roll(8, dims=1), dim=1)
+- x = F.glu(self.front(x), dim=1)
++ gate, x = self.front(x).chunk(2, dim=1)
++         x = x * torch.sigmoid(gate)
 = stride of Conv1d | stride
 - tnn.Conv1d(2, 16, 5, stride=2, padding=2)
 + tnn.Conv1d(2, 16, 5, padding=2)

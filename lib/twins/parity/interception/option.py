@@ -1,4 +1,4 @@
-"""One change to try in a pass: what takes the place of which operations, and the sentence if that mends it."""
+"""One change to try in a pass: what takes the place of which operations, and its sentence."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from twins.frameworks import MLX, TORCH
-from twins.parity.alternatives.interception import Changes, Instead, Operation
+from twins.parity.interception.operations import Changes, Instead, Operation
 
 MILD, USUAL, COARSE, LAST = range(4)  # how much a change takes for granted: the mildest that fits is told
 
@@ -16,8 +16,8 @@ MILD, USUAL, COARSE, LAST = range(4)  # how much a change takes for granted: the
 class Option:
     """A change of operations and its sentence.
 
-    In the sentence {this} is the half that has the operations and {other} the other one; {mlx} and {torch} are
-    what each half does, of `own` (the half changed) and `changed` (what the other half then does).
+    In the sentence {this} is the half that has the operations and {other} the other one; {mlx} and {torch}
+    are what each half does, of `own` (the half changed) and `changed` (what the other half then does).
     """
 
     told: str
@@ -47,7 +47,7 @@ Family = Callable[[Operation, Sequence[Operation], Around], Iterator[Option]]
 
 
 def compare(op: Operation, topic: str, own: str, changed: str, instead: Instead, rank: int = USUAL) -> Option:
-    """The option of which both halves' ways are told: topic, what one does "in MLX and" what the other does."""
+    """The option of which both halves' ways are told: a topic, what MLX does and what PyTorch does."""
     told = f"{topic} {{mlx}} in MLX and {{torch}} in PyTorch"
     return Option(told, {op.place: instead}, rank, own, changed)
 

@@ -1,7 +1,7 @@
 """Refuses what MLX computes without looking: an index outside of its axis, a view outside of its memory.
 
-MLX does not check indices (https://ml-explore.github.io/mlx/build/html/usage/indexing.html), so that a pass that was
-changed could read foreign memory and end the process.
+MLX does not check indices (https://ml-explore.github.io/mlx/build/html/usage/indexing.html): a changed pass
+could read foreign memory and end the process.
 """
 
 import numpy as np

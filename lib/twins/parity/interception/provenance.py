@@ -1,12 +1,12 @@
-"""What the arrays of a pass are, in words: weights, results of modules, and what was merely reshaped of them."""
+"""What the arrays of a pass are, in words: weights, results of modules, and views of either."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
 from twins.frameworks import MLX
-from twins.parity.alternatives.interception import Operation, arrays
-from twins.parity.alternatives.option import is_array, kind, numpy, shape
+from twins.parity.interception.operations import Operation, arrays
+from twins.parity.interception.option import is_array, kind, numpy, shape
 from twins.training.train import Half
 
 from mlx.utils import tree_flatten  # isort: skip  (after frameworks: the BLAS)

@@ -1,8 +1,8 @@
-"""Every operation of one pass of a half: what it is given and gives; and the pass again with one of them changed.
+"""Every operation of one pass of a half, what it is given and gives; and the pass again with one changed.
 
 PyTorch offers a mode that sees every function and method of tensors
-(https://docs.pytorch.org/docs/stable/torch.overrides.html); in MLX the functions of `mlx.core`, the activations and
-losses of `mlx.nn` and the methods of arrays are wrapped while the pass lasts, with compilation off.
+(https://docs.pytorch.org/docs/stable/torch.overrides.html). In MLX the functions of `mlx.core`, the
+activations and losses of `mlx.nn` and the methods of arrays are wrapped while it lasts, without compilation.
 """
 
 import functools
@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType, ModuleType
+from types import FrameType, FunctionType, ModuleType
 from typing import Any
 from unittest import mock
 
 from twins.frameworks import TORCH
-from twins.parity.alternatives import bounds
+from twins.parity.interception import bounds
 from twins.training.train import Half
 
 import mlx.core as mx  # isort: skip  (after frameworks: the BLAS)
@@ -69,7 +69,7 @@ METHODS_UNSEEN = {
 
 @dataclass(frozen=True)
 class Operation:
-    """The n-th operation of a pass; `site` is where in the code it is called, `inside` the modules around it."""
+    """The n-th operation of a pass; `site` is where it is called, `inside` the modules around it."""
 
     place: int
     name: str
@@ -180,9 +180,14 @@ def _wrapped(holder: dict, name: str, function: Callable) -> Callable:
 
 
 def _functions(module: ModuleType) -> Iterator[tuple[str, Callable]]:
+    """The functions of a module that are MLX's own, and not what it imports, such as types."""
     for name, each in vars(module).items():
-        plain = not name.startswith("_") and callable(each) and not isinstance(each, type)
-        if plain and name not in UNSEEN and not name.startswith(("set_", "get_", "save", "load")):
+        kind = type(each).__module__.split(".")[0]
+        own = kind in ("nanobind", "mlx") or (
+            isinstance(each, FunctionType) and each.__module__.startswith("mlx")
+        )
+        hidden = name.startswith(("_", "set_", "get_", "save", "load")) or name in UNSEEN
+        if own and not hidden and callable(each) and not isinstance(each, type):
             yield name, each
 
 
