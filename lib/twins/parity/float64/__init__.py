@@ -1,4 +1,4 @@
-"""The float64 stage of the gate: stand-ins for MLX, constants widened in both frameworks, what stays unchecked.
+"""The float64 stage of the gate: stand-ins for MLX, constants of both frameworks widened, notes of the rest.
 
 It may import twins.frameworks.
 """

@@ -1,7 +1,7 @@
 """Convolutions in float64, from their definitions: one matrix product per tap of the kernel.
 
-MLX 0.32.4 computes a float64 convolution in float32 (outputs are 1e-7 off) or refuses it or its gradient where
-there is a stride, a dilation or groups: "[Convolution::eval] got unsupported data type". Float64 matrix
+MLX 0.32.4 computes a float64 convolution in float32 (outputs are 1e-7 off), or refuses it or its gradient,
+where there is a stride, a dilation or groups: "[Convolution::eval] got unsupported data type". Float64 matrix
 products are right. Arguments are those of mlx.core; arrays have their channels last.
 """
 
@@ -39,7 +39,10 @@ def _spread(x: mx.array, steps: Sequence[int]) -> mx.array:
     for axis, step in enumerate(steps, 1):
         if step > 1:
             shape = x.shape
-            wide = mx.pad(mx.expand_dims(x, axis + 1), [(0, 0)] * (axis + 1) + [(0, step - 1)] + [(0, 0)] * (x.ndim - axis - 1))
+            wide = mx.pad(
+                mx.expand_dims(x, axis + 1),
+                [(0, 0)] * (axis + 1) + [(0, step - 1)] + [(0, 0)] * (x.ndim - axis - 1),
+            )
             x = wide.reshape(*shape[:axis], shape[axis] * step, *shape[axis + 1 :])
             x = x[(slice(None),) * axis + (slice(0, (shape[axis] - 1) * step + 1),)]
     return x

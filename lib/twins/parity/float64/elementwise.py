@@ -1,8 +1,8 @@
 """Elementwise functions in float64 from operations that MLX's CPU back end computes in float64.
 
-MLX 0.32.4 computes exp, sin, cos, sigmoid, erf, erfinv and logaddexp of float64 arrays by approximations made for
-float32 (1e-8 to 2e-7 off), and so the gradients of tan, log2 and log10. Its power, tan, log, log1p and sqrt are
-right. Definitions: https://dlmf.nist.gov/7.2 (erf) and https://dlmf.nist.gov/4.21 (half angles).
+MLX 0.32.4 computes exp, sin, cos, sigmoid, erf, erfinv and logaddexp of float64 arrays by approximations made
+for float32 (1e-8 to 2e-7 off), and so the gradients of tan, log2 and log10. Its power, tan, log, log1p and
+sqrt are right. Definitions: https://dlmf.nist.gov/7.2 (erf) and https://dlmf.nist.gov/4.21 (half angles).
 """
 
 import math
@@ -129,7 +129,9 @@ def rounded(x: mx.array, decimals: int = 0) -> mx.array:
     return OWN_ROUND(x * scale) / scale
 
 
-def nan_to_num(x: mx.array, nan: float = 0, posinf: float | None = None, neginf: float | None = None) -> mx.array:
+def nan_to_num(
+    x: mx.array, nan: float = 0, posinf: float | None = None, neginf: float | None = None
+) -> mx.array:
     """x with finite numbers in place of nan and the infinities; by default the largest ones."""
     largest = float(np.finfo(np.float64).max)
     x = mx.where(mx.isnan(x), nan, x)

@@ -1,6 +1,6 @@
 """The operations of mlx.core.fast in float64, from their definitions.
 
-MLX 0.32.4 computes them in float32, or with an exponential and a reciprocal root made for it (up to 9e-8 off).
+MLX 0.32.4 computes them in float32, or with functions made for float32 (up to 9e-8 off).
 Sources: Ba et al. 2016 (layer norm), Zhang and Sennrich 2019 (RMS norm), Su et al. 2021 (rotary positions),
 Vaswani et al. 2017 (attention), Xiao et al. 2024 (sinks).
 """
@@ -23,7 +23,7 @@ def _divided(x: mx.array, eps: mx.array) -> tuple[mx.array, mx.array]:
 
 @_divided.vjp
 def _divided_gradient(arrays: tuple, cotangents: tuple, outputs: tuple) -> tuple[mx.array, mx.array]:
-    """The gradient of x; the second output is used by second derivatives alone, and eps is a constant."""
+    """The gradient of x; second derivatives alone use the second output, and eps is a constant."""
     made, inverse = outputs
     given, of_inverse = cotangents
     along = mx.mean(given * made, axis=-1, keepdims=True) + of_inverse * inverse / made.shape[-1]
@@ -57,7 +57,7 @@ def rope(
     offset: int | mx.array,
     freqs: mx.array | None = None,
 ) -> mx.array:
-    """The first `dims` features (..., T, D) of x turned by their positions; the offset may differ by example."""
+    """The first `dims` features of x (..., T, D) turned by their positions; offsets may differ by example."""
     pair = mx.arange(0, dims, 2, dtype=mx.float64) / dims
     slow = mx.power(float(base), -pair) if freqs is None else 1 / freqs.astype(mx.float64)  # (dims / 2,)
     places = mx.arange(x.shape[-2], dtype=mx.float64)  # (T,)
@@ -75,7 +75,7 @@ def rope(
 
 
 def _hidden(scores: mx.array, mask: mx.array | str | None) -> mx.array:
-    """Scores (..., T, S) with a mask: additive, boolean (true stays) or "causal", aligned at the last place."""
+    """Scores (..., T, S) with a mask: additive, boolean (true stays) or "causal", aligned at the end."""
     if mask is None:
         return scores
     if isinstance(mask, str):

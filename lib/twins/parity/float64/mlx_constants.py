@@ -1,7 +1,7 @@
 """Float32 constants of MLX code as float64 for a while: what makes arrays, what casts them, mixed arithmetic.
 
 MLX widens float32 to float64 where the two meet; what this module adds is that a constant is not rounded to
-float32 before: mx.array([0.1]), mx.arange(4) / 10, x.astype(mx.float32). Integers, booleans and the half types
+float32 before: mx.array([0.1]), mx.arange(4) / 10, x.astype(mx.float32). Integers, booleans and half types
 stay what they are. https://ml-explore.github.io/mlx/build/html/python/data_types.html
 """
 
@@ -17,14 +17,56 @@ OWN = mx.array
 ASTYPE = mx.array.astype
 WIDE, NARROW = mx.float64, mx.float32
 WHOLE = (mx.bool_, mx.int8, mx.int16, mx.int32, mx.int64, mx.uint8, mx.uint16, mx.uint32, mx.uint64)
-FACTORIES = "zeros ones full eye identity tri arange linspace zeros_like ones_like full_like asarray".split()
-OPERATORS = "__add__ __radd__ __sub__ __rsub__ __mul__ __rmul__ __pow__ __rpow__ __truediv__ __rtruediv__".split()
-PAIRS = "add subtract multiply divide power".split()
-FLOATING = (  # functions that make floating-point numbers of integers
-    "sqrt rsqrt reciprocal log log1p expm1 sinh cosh tanh arcsin arccos arctan arcsinh arccosh arctanh mean var std "
-    "degrees radians"
-).split()
-SUMMING = "sum prod cumsum cumprod square".split()
+FACTORIES = [
+    "zeros",
+    "ones",
+    "full",
+    "eye",
+    "identity",
+    "tri",
+    "arange",
+    "linspace",
+    "zeros_like",
+    "ones_like",
+    "full_like",
+    "asarray",
+]
+OPERATORS = [
+    "__add__",
+    "__radd__",
+    "__sub__",
+    "__rsub__",
+    "__mul__",
+    "__rmul__",
+    "__pow__",
+    "__rpow__",
+    "__truediv__",
+    "__rtruediv__",
+]
+PAIRS = ["add", "subtract", "multiply", "divide", "power"]
+FLOATING = [  # functions that make floating-point numbers of integers
+    "sqrt",
+    "rsqrt",
+    "reciprocal",
+    "log",
+    "log1p",
+    "expm1",
+    "sinh",
+    "cosh",
+    "tanh",
+    "arcsin",
+    "arccos",
+    "arctan",
+    "arcsinh",
+    "arccosh",
+    "arctanh",
+    "mean",
+    "var",
+    "std",
+    "degrees",
+    "radians",
+]
+SUMMING = ["sum", "prod", "cumsum", "cumprod", "square"]
 
 
 def is_array(value: object) -> bool:

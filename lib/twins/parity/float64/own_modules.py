@@ -1,7 +1,7 @@
 """The reader's modules in the float64 stage: names imported from MLX, and what they keep from call to call.
 
-A mask that a file computes once and keeps, in a global or behind functools.cache, would otherwise stay float64
-when the stage is over, and an Apple GPU refuses float64.
+A mask that a file computes once and keeps, in a global or behind functools.cache, would otherwise stay
+float64 when the stage is over, and an Apple GPU refuses float64.
 """
 
 import sys
@@ -20,7 +20,7 @@ def own_modules() -> list[ModuleType]:
 
 
 def imported(swaps: dict[int, object]) -> Iterator[tuple[Owner, str, object]]:
-    """Module, name and what replaces it, for `from mlx.core import exp`; swaps are by the id of the old value."""
+    """Module, name and what replaces it, for `from mlx.core import exp`; swaps go by the old value's id."""
     for module in own_modules():
         yield from ((module, k, swaps[id(v)]) for k, v in list(vars(module).items()) if id(v) in swaps)
 
@@ -30,7 +30,9 @@ def kept() -> Iterator[None]:
     """Globals, class attributes and caches of the reader's modules are afterwards what they were."""
     owners = [owner for module in own_modules() for owner in (module, *_classes(module))]
     before = [(owner, _values(owner)) for owner in owners]
-    contents = {id(v): (v, v.copy()) for _, found in before for v in found.values() if type(v) in (dict, list)}
+    contents = {
+        id(v): (v, v.copy()) for _, found in before for v in found.values() if type(v) in (dict, list)
+    }
     _forget(before)
     try:
         yield

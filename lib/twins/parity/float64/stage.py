@@ -10,7 +10,15 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 
 from twins.frameworks import on
-from twins.parity.float64 import convolutions, elementwise, fast, mlx_constants, own_modules, sums, torch_constants
+from twins.parity.float64 import (
+    convolutions,
+    elementwise,
+    fast,
+    mlx_constants,
+    own_modules,
+    sums,
+    torch_constants,
+)
 from twins.parity.float64.mlx_constants import OWN, WIDE, is_array, wide
 from twins.parity.float64.notes import NotInFloat64
 
@@ -18,8 +26,14 @@ import mlx.core as mx  # isort: skip  (after frameworks: the BLAS)
 
 STAND_INS: dict[object, dict[str, Callable]] = {
     mx: {
-        **{name: getattr(elementwise, name) for name in "exp sin cos tan log2 log10 sigmoid erf erfinv".split()},
-        **{name: getattr(sums, name) for name in ("softmax", "logsumexp", "logcumsumexp", "addmm", "gather_mm")},
+        **{
+            name: getattr(elementwise, name)
+            for name in ["exp", "sin", "cos", "tan", "log2", "log10", "sigmoid", "erf", "erfinv"]
+        },
+        **{
+            name: getattr(sums, name)
+            for name in ("softmax", "logsumexp", "logcumsumexp", "addmm", "gather_mm")
+        },
         **{f"conv{n}d": convolutions.convolve for n in (1, 2, 3)},
         **{f"conv_transpose{n}d": convolutions.transposed for n in (1, 2, 3)},
         "logaddexp": elementwise.logaddexp,
@@ -29,12 +43,37 @@ STAND_INS: dict[object, dict[str, Callable]] = {
         "convolve": convolutions.convolve_arrays,
     },
     mx.fast: {
-        name: getattr(fast, name) for name in ("layer_norm", "rms_norm", "rope", "scaled_dot_product_attention")
+        name: getattr(fast, name)
+        for name in ("layer_norm", "rms_norm", "rope", "scaled_dot_product_attention")
     },
 }
 LACKING: dict[object, list[str]] = {
-    mx: "quantize dequantize quantized_matmul gather_qmm qqmm gather_qqmm hadamard_transform block_masked_mm".split(),
-    mx.fft: "fft ifft rfft irfft fft2 ifft2 rfft2 irfft2 fftn ifftn rfftn irfftn stft istft".split(),
+    mx: [
+        "quantize",
+        "dequantize",
+        "quantized_matmul",
+        "gather_qmm",
+        "qqmm",
+        "gather_qqmm",
+        "hadamard_transform",
+        "block_masked_mm",
+    ],
+    mx.fft: [
+        "fft",
+        "ifft",
+        "rfft",
+        "irfft",
+        "fft2",
+        "ifft2",
+        "rfft2",
+        "irfft2",
+        "fftn",
+        "ifftn",
+        "rfftn",
+        "irfftn",
+        "stft",
+        "istft",
+    ],
 }
 FLOATS = (mx.float32, mx.float64, mx.complex64)
 
@@ -66,7 +105,11 @@ def _replacements() -> Iterator[tuple[object, str, object]]:
             yield owner, name, partial(_chosen, getattr(owner, name), function)
     for owner, names in LACKING.items():
         for name in names:
-            yield owner, name, partial(_refused, f"{owner.__name__.replace('mlx.core', 'mx')}.{name}", getattr(owner, name))
+            yield (
+                owner,
+                name,
+                partial(_refused, f"{owner.__name__.replace('mlx.core', 'mx')}.{name}", getattr(owner, name)),
+            )
 
 
 def _methods(replaced: list[tuple[object, str, object]]) -> Iterator[tuple[object, str, object]]:

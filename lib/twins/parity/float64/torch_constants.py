@@ -1,7 +1,7 @@
 """Float32 constants of PyTorch code as float64 for a while, by a mode that sees every call of PyTorch.
 
-Tensors are made in float64 by default, casts to float32 are casts to float64, and float32 arguments are widened,
-differentiably. What is drawn at random is drawn in float32 first, so that weights are those of float32.
+Tensors are made in float64 by default, casts to float32 are casts to float64, and float32 arguments are
+widened, differentiably. What is drawn at random is drawn in float32 first, so that weights stay the same.
 https://docs.pytorch.org/docs/2.13/torch.overrides.html
 """
 
@@ -15,10 +15,19 @@ from torch.overrides import TorchFunctionMode
 
 WIDER = {torch.float32: torch.float64, torch.complex64: torch.complex128}
 KINDS = {
-    "plain": "__get__ __set__ backward register_hook requires_grad_ retain_grad __repr__ _set_grad_enabled".split(),
+    "plain": [
+        "__get__",
+        "__set__",
+        "backward",
+        "register_hook",
+        "requires_grad_",
+        "retain_grad",
+        "__repr__",
+        "_set_grad_enabled",
+    ],
     "float": ["float"],
-    "filled": "uniform_ normal_ exponential_ cauchy_ log_normal_".split(),
-    "drawn": "rand randn rand_like randn_like normal".split(),
+    "filled": ["uniform_", "normal_", "exponential_", "cauchy_", "log_normal_"],
+    "drawn": ["rand", "randn", "rand_like", "randn_like", "normal"],
 }
 
 
@@ -40,7 +49,7 @@ class Widened(TorchFunctionMode):
             self.resting = False
 
     def resting_in(self, function: Callable) -> Callable:
-        """The function, during which the mode is left: it asks for every gradient, which needs no widening."""
+        """The function without the mode: it asks for every gradient, and nothing needs widening."""
 
         def plain(*arguments: object, **named: object) -> object:
             self.rest()
@@ -51,14 +60,18 @@ class Widened(TorchFunctionMode):
 
         return plain
 
-    def __torch_function__(self, function: Callable, types: object, args: tuple = (), kwargs: dict | None = None):
+    def __torch_function__(
+        self, function: Callable, types: object, args: tuple = (), kwargs: dict | None = None
+    ):
         kind = _kind(getattr(function, "__name__", ""))
         if kind == "plain":
             return function(*args, **kwargs or {})
         kwargs = kwargs or {}
         if kind == "float":
             return args[0].double(**kwargs)
-        if kind == "filled" or (kind == "changing" and getattr(function, "__module__", "") == "torch.nn.init"):
+        if kind == "filled" or (
+            kind == "changing" and getattr(function, "__module__", "") == "torch.nn.init"
+        ):
             return _filled(function, args, kwargs)
         if kind == "drawn":
             return _drawn(function, args, kwargs)
@@ -77,7 +90,7 @@ def _kind(name: str) -> str:
 
 
 def _wide(value: object) -> object:
-    """A float32 tensor or type as float64, a complex64 one as complex128, also in lists; all else as it is."""
+    """A float32 tensor or type as float64, a complex64 one as complex128, also in lists."""
     if isinstance(value, torch.Tensor):
         return value.to(WIDER[value.dtype]) if value.dtype in WIDER else value
     if isinstance(value, torch.dtype):
