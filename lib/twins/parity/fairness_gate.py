@@ -15,7 +15,7 @@ import numpy as np
 
 from twins.frameworks import MLX
 from twins.models import weights
-from twins.parity import float64
+from twins.parity.float64 import FAULTS, stage, unchecked
 from twins.parity.limits import limit as limit_of
 from twins.training import train
 from twins.training.train import Half
@@ -270,13 +270,13 @@ def check_float64(make: Halves, batches: Sequence[Batch]) -> list[Check]:
     What cannot be computed in float64 is told in the place of these checks, and is no failure.
     """
     try:
-        with float64.stage():
+        with stage():
             halves = make("float64")
             gradients = check_gradients(*make("float64"), batches[0], "float64 gradients")
             ours, theirs = (np.array(train.fit(half, batches)) for half in halves)
             left = list(check_evaluation(*halves, batches[0], "float64 "))
-    except float64.FAULTS as error:
-        return [Check("float64", 0.0, 0.0, float64.unchecked(error))]
+    except FAULTS as error:
+        return [Check("float64", 0.0, 0.0, unchecked(error))]
     apart, limit = np.abs(ours - theirs), limit_of("float64 losses")
     losses = Check("float64 losses", float(apart.max()), limit, f"step {apart.argmax()}")
     return [gradients, losses, *left]

@@ -3,7 +3,7 @@
 It may import twins.frameworks.
 """
 
+from twins.parity.float64.installation import stage
 from twins.parity.float64.notes import FAULTS, NotInFloat64, unchecked
-from twins.parity.float64.stage import stage
 
 __all__ = ["FAULTS", "NotInFloat64", "stage", "unchecked"]

@@ -7,6 +7,7 @@ products are right. Arguments are those of mlx.core; arrays have their channels 
 
 from collections.abc import Sequence
 from itertools import product
+from typing import Any
 
 from twins import frameworks as frameworks
 
@@ -61,7 +62,7 @@ def conv_general(
     x: mx.array,
     weight: mx.array,
     stride: Sizes = 1,
-    padding: Sizes | tuple[Sequence[int], Sequence[int]] = 0,
+    padding: Any = 0,
     kernel_dilation: Sizes = 1,
     input_dilation: Sizes = 1,
     groups: int = 1,
@@ -71,11 +72,11 @@ def conv_general(
     kernel = weight.shape[1:-1]
     count = len(kernel)
     two = not isinstance(padding, int) and not isinstance(padding[0], int)
-    low, high = (_each(side, count) for side in (padding if two else (padding, padding)))  # type: ignore[misc]
+    low, high = (_each(side, count) for side in (padding if two else (padding, padding)))
     stride, dilation = _each(stride, count), _each(kernel_dilation, count)
     x = _padded(_spread(x, _each(input_dilation, count)), list(zip(low, high, strict=True)))
     ends = [size - d * (k - 1) for size, k, d in zip(x.shape[1:-1], kernel, dilation, strict=True)]
-    total = None
+    total: Any = None
     for tap in product(*map(range, kernel)):
         starts = [(k - 1 - t if flip else t) * d for t, k, d in zip(tap, kernel, dilation, strict=True)]
         cut = tuple(slice(a, a + e, s) for a, e, s in zip(starts, ends, stride, strict=True))

@@ -5,6 +5,8 @@ Sources: Ba et al. 2016 (layer norm), Zhang and Sennrich 2019 (RMS norm), Su et 
 Vaswani et al. 2017 (attention), Xiao et al. 2024 (sinks).
 """
 
+from typing import Any
+
 from twins import frameworks as frameworks
 from twins.parity.float64.elementwise import cos, sin
 from twins.parity.float64.sums import softmax
@@ -14,11 +16,13 @@ import mlx.core as mx  # isort: skip  (after frameworks: the BLAS)
 LOWEST = -1e300  # of a score that a boolean mask hides: a row that is wholly hidden stays finite
 
 
-@mx.custom_function
-def _divided(x: mx.array, eps: mx.array) -> tuple[mx.array, mx.array]:
+def _over_its_root(x: mx.array, eps: mx.array) -> tuple[mx.array, mx.array]:
     """x over the root of the mean square of its last axis plus eps, and one over that root."""
     inverse = mx.rsqrt(mx.mean(mx.square(x), axis=-1, keepdims=True) + eps)
     return x * inverse, inverse
+
+
+_divided: Any = mx.custom_function(_over_its_root)
 
 
 @_divided.vjp
@@ -52,7 +56,7 @@ def rope(
     dims: int,
     *,
     traditional: bool,
-    base: float | None,
+    base: Any,
     scale: float,
     offset: int | mx.array,
     freqs: mx.array | None = None,

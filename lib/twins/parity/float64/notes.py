@@ -46,7 +46,7 @@ def unchecked(error: Exception) -> str:
 
 def is_own(file: str | None) -> bool:
     """Whether a source file is the reader's: neither of Python, nor of an installed package, nor of twins."""
-    return bool(file) and not file.startswith(("<", *LIBRARIES))
+    return file is not None and not file.startswith(("<", *LIBRARIES))
 
 
 def _line(error: Exception) -> str:

@@ -8,6 +8,7 @@ https://docs.pytorch.org/docs/2.13/torch.overrides.html
 import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch.optim import optimizer as optimizers
@@ -36,13 +37,13 @@ class Widened(TorchFunctionMode):
 
     resting = False
 
-    def rest(self, *_: object) -> None:
+    def rest(self, *_: Any) -> None:
         """Leave the stack of modes until `resume`."""
         if not self.resting:
             self.resting = True
             self.__exit__(None, None, None)
 
-    def resume(self, *_: object) -> None:
+    def resume(self, *_: Any) -> None:
         """Widen again."""
         if self.resting:
             self.__enter__()
@@ -51,7 +52,7 @@ class Widened(TorchFunctionMode):
     def resting_in(self, function: Callable) -> Callable:
         """The function without the mode: it asks for every gradient, and nothing needs widening."""
 
-        def plain(*arguments: object, **named: object) -> object:
+        def plain(*arguments: Any, **named: Any) -> Any:
             self.rest()
             try:
                 return function(*arguments, **named)
@@ -61,7 +62,7 @@ class Widened(TorchFunctionMode):
         return plain
 
     def __torch_function__(
-        self, function: Callable, types: object, args: tuple = (), kwargs: dict | None = None
+        self, function: Callable, types: Any, args: tuple = (), kwargs: dict | None = None
     ):
         kind = _kind(getattr(function, "__name__", ""))
         if kind == "plain":
@@ -89,7 +90,7 @@ def _kind(name: str) -> str:
     return "changing" if inner or (name.endswith("_") and not name.endswith("__")) else "widened"
 
 
-def _wide(value: object) -> object:
+def _wide(value: Any) -> Any:
     """A float32 tensor or type as float64, a complex64 one as complex128, also in lists."""
     if isinstance(value, torch.Tensor):
         return value.to(WIDER[value.dtype]) if value.dtype in WIDER else value
@@ -110,7 +111,7 @@ def _drawn(function: Callable, args: tuple, kwargs: dict) -> torch.Tensor:
     return made.requires_grad_() if tracked else made
 
 
-def _narrow(value: object) -> object:
+def _narrow(value: Any) -> Any:
     double = isinstance(value, torch.Tensor) and value.dtype == torch.float64
     return value.float() if double else value  # type: ignore[attr-defined]
 

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from typing import Any
 
 from twins.frameworks import on
 from twins.parity.float64 import (
@@ -24,7 +25,7 @@ from twins.parity.float64.notes import NotInFloat64
 
 import mlx.core as mx  # isort: skip  (after frameworks: the BLAS)
 
-STAND_INS: dict[object, dict[str, Callable]] = {
+STAND_INS: dict[Any, dict[str, Callable]] = {
     mx: {
         **{
             name: getattr(elementwise, name)
@@ -47,7 +48,7 @@ STAND_INS: dict[object, dict[str, Callable]] = {
         for name in ("layer_norm", "rms_norm", "rope", "scaled_dot_product_attention")
     },
 }
-LACKING: dict[object, list[str]] = {
+LACKING: dict[Any, list[str]] = {
     mx: [
         "quantize",
         "dequantize",
@@ -78,14 +79,14 @@ LACKING: dict[object, list[str]] = {
 FLOATS = (mx.float32, mx.float64, mx.complex64)
 
 
-def _chosen(own: Callable, stand_in: Callable, x: object, *arguments: object, stream=None, **named: object):
+def _chosen(own: Callable, stand_in: Callable, x: Any, *arguments: Any, stream=None, **named: Any):
     """The stand-in for float64, float32 and integers; MLX's own for the half types and complex numbers."""
     x = wide(x, whole=True)
     kinds = [each.dtype for each in (x, *arguments[:1]) if is_array(each)]
     return (stand_in if WIDE in kinds else own)(x, *arguments, **named)
 
 
-def _refused(name: str, own: Callable, *arguments: object, **named: object):
+def _refused(name: str, own: Callable, *arguments: Any, **named: Any):
     """MLX's own for the half types; NotInFloat64 for the others."""
     if any(is_array(each) and each.dtype in FLOATS for each in arguments):
         raise NotInFloat64(name)
@@ -97,7 +98,7 @@ def _method(function: Callable) -> Callable:
     return lambda self, *arguments, **named: function(self, *arguments, **named)
 
 
-def _replacements() -> Iterator[tuple[object, str, object]]:
+def _replacements() -> Iterator[tuple[Any, str, Any]]:
     """Owner, attribute and what stands there for a while, methods of arrays included."""
     yield from mlx_constants.replacements()
     for owner, functions in STAND_INS.items():
@@ -112,7 +113,7 @@ def _replacements() -> Iterator[tuple[object, str, object]]:
             )
 
 
-def _methods(replaced: list[tuple[object, str, object]]) -> Iterator[tuple[object, str, object]]:
+def _methods(replaced: list[tuple[Any, str, Any]]) -> Iterator[tuple[Any, str, Any]]:
     for owner, name, function in replaced:
         if owner is mx and name not in ("astype", "array") and hasattr(OWN, name):
             yield OWN, name, _method(function)
