@@ -272,7 +272,7 @@ def check_float64(make: Halves, batches: Sequence[Batch]) -> list[Check]:
     try:
         with stage():
             halves = make("float64")
-            gradients = check_gradients(*make("float64"), batches[0], "float64 gradients")
+            gradients = check_gradients(*halves, batches[0], "float64 gradients")
             ours, theirs = (np.array(train.fit(half, batches)) for half in halves)
             left = list(check_evaluation(*halves, batches[0], "float64 "))
     except FAULTS as error:

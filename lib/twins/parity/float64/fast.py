@@ -13,12 +13,13 @@ from twins.parity.float64.sums import softmax
 
 import mlx.core as mx  # isort: skip  (after frameworks: the BLAS)
 
+MEAN, SQUARE, RSQRT = mx.mean, mx.square, mx.rsqrt  # while the stage lasts mlx.core has slower ones
 LOWEST = -1e300  # of a score that a boolean mask hides: a row that is wholly hidden stays finite
 
 
 def _over_its_root(x: mx.array, eps: mx.array) -> tuple[mx.array, mx.array]:
     """x over the root of the mean square of its last axis plus eps, and one over that root."""
-    inverse = mx.rsqrt(mx.mean(mx.square(x), axis=-1, keepdims=True) + eps)
+    inverse = RSQRT(MEAN(SQUARE(x), axis=-1, keepdims=True) + eps)
     return x * inverse, inverse
 
 
@@ -30,7 +31,7 @@ def _divided_gradient(arrays: tuple, cotangents: tuple, outputs: tuple) -> tuple
     """The gradient of x; second derivatives alone use the second output, and eps is a constant."""
     made, inverse = outputs
     given, of_inverse = cotangents
-    along = mx.mean(given * made, axis=-1, keepdims=True) + of_inverse * inverse / made.shape[-1]
+    along = MEAN(given * made, axis=-1, keepdims=True) + of_inverse * inverse / made.shape[-1]
     return inverse * (given - made * along), mx.zeros_like(arrays[1])
 
 
@@ -40,7 +41,7 @@ def _over_root(x: mx.array, eps: float) -> mx.array:
 
 def layer_norm(x: mx.array, weight: mx.array | None, bias: mx.array | None, eps: float) -> mx.array:
     """The last axis to mean 0 and variance 1, then scaled and moved where there is a weight or a bias."""
-    made = _over_root(x - mx.mean(x, axis=-1, keepdims=True), eps)
+    made = _over_root(x - MEAN(x, axis=-1, keepdims=True), eps)
     made = made if weight is None else made * weight
     return made if bias is None else made + bias
 

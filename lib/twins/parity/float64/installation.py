@@ -81,6 +81,8 @@ FLOATS = (mx.float32, mx.float64, mx.complex64)
 
 def _chosen(own: Callable, stand_in: Callable, x: Any, *arguments: Any, stream=None, **named: Any):
     """The stand-in for float64, float32 and integers; MLX's own for the half types and complex numbers."""
+    if is_array(x) and x.dtype == WIDE:
+        return stand_in(x, *arguments, **named)
     x = wide(x, whole=True)
     kinds = [each.dtype for each in (x, *arguments[:1]) if is_array(each)]
     return (stand_in if WIDE in kinds else own)(x, *arguments, **named)
