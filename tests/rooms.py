@@ -78,7 +78,7 @@ def declared(room: str) -> tuple[str, set[str]]:
         return text, {each if each in KNOWN else f"{room}.{each}" for each in allowed}
     said = ast.get_docstring(ast.parse(KNOWN[room].read_text())) or ""
     text, _, allowed = " ".join(said.split()).partition(" It may import ")
-    return text, set(re.findall(r"[a-z_]+(?:\.[a-z_]+)*", allowed)) & KNOWN.keys()
+    return text, set(re.findall(r"[a-z_]+(?:\.[a-z_0-9]+)*", allowed)) & KNOWN.keys()
 
 
 def circle(graph: dict[str, set[str]]) -> list[str]:

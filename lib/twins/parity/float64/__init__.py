@@ -1,9 +1,9 @@
-"""The float64 stage of the gate: stand-ins for MLX, constants widened in both frameworks, what stays unchecked.
+"""The float64 stage of the gate: stand-ins for MLX, constants of both frameworks widened, notes of the rest.
 
 It may import twins.frameworks.
 """
 
+from twins.parity.float64.installation import stage
 from twins.parity.float64.notes import FAULTS, NotInFloat64, unchecked
-from twins.parity.float64.stage import stage
 
 __all__ = ["FAULTS", "NotInFloat64", "stage", "unchecked"]

@@ -1,12 +1,13 @@
 """Convolutions in float64, from their definitions: one matrix product per tap of the kernel.
 
-MLX 0.32.4 computes a float64 convolution in float32 (outputs are 1e-7 off) or refuses it or its gradient where
-there is a stride, a dilation or groups: "[Convolution::eval] got unsupported data type". Float64 matrix
+MLX 0.32.4 computes a float64 convolution in float32 (outputs are 1e-7 off), or refuses it or its gradient,
+where there is a stride, a dilation or groups: "[Convolution::eval] got unsupported data type". Float64 matrix
 products are right. Arguments are those of mlx.core; arrays have their channels last.
 """
 
 from collections.abc import Sequence
 from itertools import product
+from typing import Any
 
 from twins import frameworks as frameworks
 
@@ -39,7 +40,10 @@ def _spread(x: mx.array, steps: Sequence[int]) -> mx.array:
     for axis, step in enumerate(steps, 1):
         if step > 1:
             shape = x.shape
-            wide = mx.pad(mx.expand_dims(x, axis + 1), [(0, 0)] * (axis + 1) + [(0, step - 1)] + [(0, 0)] * (x.ndim - axis - 1))
+            wide = mx.pad(
+                mx.expand_dims(x, axis + 1),
+                [(0, 0)] * (axis + 1) + [(0, step - 1)] + [(0, 0)] * (x.ndim - axis - 1),
+            )
             x = wide.reshape(*shape[:axis], shape[axis] * step, *shape[axis + 1 :])
             x = x[(slice(None),) * axis + (slice(0, (shape[axis] - 1) * step + 1),)]
     return x
@@ -58,7 +62,7 @@ def conv_general(
     x: mx.array,
     weight: mx.array,
     stride: Sizes = 1,
-    padding: Sizes | tuple[Sequence[int], Sequence[int]] = 0,
+    padding: Any = 0,
     kernel_dilation: Sizes = 1,
     input_dilation: Sizes = 1,
     groups: int = 1,
@@ -68,11 +72,11 @@ def conv_general(
     kernel = weight.shape[1:-1]
     count = len(kernel)
     two = not isinstance(padding, int) and not isinstance(padding[0], int)
-    low, high = (_each(side, count) for side in (padding if two else (padding, padding)))  # type: ignore[misc]
+    low, high = (_each(side, count) for side in (padding if two else (padding, padding)))
     stride, dilation = _each(stride, count), _each(kernel_dilation, count)
     x = _padded(_spread(x, _each(input_dilation, count)), list(zip(low, high, strict=True)))
     ends = [size - d * (k - 1) for size, k, d in zip(x.shape[1:-1], kernel, dilation, strict=True)]
-    total = None
+    total: Any = None
     for tap in product(*map(range, kernel)):
         starts = [(k - 1 - t if flip else t) * d for t, k, d in zip(tap, kernel, dilation, strict=True)]
         cut = tuple(slice(a, a + e, s) for a, e, s in zip(starts, ends, stride, strict=True))

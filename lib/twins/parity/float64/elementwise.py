@@ -1,12 +1,13 @@
 """Elementwise functions in float64 from operations that MLX's CPU back end computes in float64.
 
-MLX 0.32.4 computes exp, sin, cos, sigmoid, erf, erfinv and logaddexp of float64 arrays by approximations made for
-float32 (1e-8 to 2e-7 off), and so the gradients of tan, log2 and log10. Its power, tan, log, log1p and sqrt are
-right. Definitions: https://dlmf.nist.gov/7.2 (erf) and https://dlmf.nist.gov/4.21 (half angles).
+MLX 0.32.4 computes exp, sin, cos, sigmoid, erf, erfinv and logaddexp of float64 arrays by approximations made
+for float32 (1e-8 to 2e-7 off), and so the gradients of tan, log2 and log10. Its power, tan, log, log1p and
+sqrt are right. Definitions: https://dlmf.nist.gov/7.2 (erf) and https://dlmf.nist.gov/4.21 (half angles).
 """
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +20,7 @@ OWN_POWER = mx.power
 FAR = 6.0  # erf is 1 from here on: 1 - erf(6) is 2e-17
 
 
-def differentiable(forward: Callable, slope: Callable) -> Callable:
+def differentiable(forward: Callable, slope: Callable) -> Any:
     """A function of one array whose gradient is the cotangent times slope(x, forward(x))."""
     made = mx.custom_function(forward)
     made.vjp(lambda x, cotangent, output: cotangent * slope(x, output))
@@ -42,8 +43,8 @@ def _cosine(x: mx.array) -> mx.array:
     return (1 - square) / (1 + square)
 
 
-sin = differentiable(_sine, lambda x, _: cos(x))
-cos = differentiable(_cosine, lambda x, _: -sin(x))
+sin: Any = differentiable(_sine, lambda x, _: cos(x))
+cos: Any = differentiable(_cosine, lambda x, _: -sin(x))
 tan = differentiable(OWN_TAN, lambda x, output: 1 + output * output)
 log2 = differentiable(OWN_LOG2, lambda x, _: 1 / (x * math.log(2)))
 log10 = differentiable(OWN_LOG10, lambda x, _: 1 / (x * math.log(10)))
@@ -62,9 +63,11 @@ def _apart(a: mx.array, b: mx.array) -> mx.array:
     return mx.where(a == b, 0, a - b)
 
 
-@mx.custom_function
-def _logaddexp(a: mx.array, b: mx.array) -> mx.array:
+def _log_of_sum(a: mx.array, b: mx.array) -> mx.array:
     return mx.maximum(a, b) + mx.log1p(exp(-mx.abs(_apart(a, b))))
+
+
+_logaddexp: Any = mx.custom_function(_log_of_sum)
 
 
 @_logaddexp.vjp
@@ -129,7 +132,9 @@ def rounded(x: mx.array, decimals: int = 0) -> mx.array:
     return OWN_ROUND(x * scale) / scale
 
 
-def nan_to_num(x: mx.array, nan: float = 0, posinf: float | None = None, neginf: float | None = None) -> mx.array:
+def nan_to_num(
+    x: mx.array, nan: float = 0, posinf: float | None = None, neginf: float | None = None
+) -> mx.array:
     """x with finite numbers in place of nan and the infinities; by default the largest ones."""
     largest = float(np.finfo(np.float64).max)
     x = mx.where(mx.isnan(x), nan, x)

@@ -1,9 +1,11 @@
 """The operations of mlx.core.fast in float64, from their definitions.
 
-MLX 0.32.4 computes them in float32, or with an exponential and a reciprocal root made for it (up to 9e-8 off).
+MLX 0.32.4 computes them in float32, or with functions made for float32 (up to 9e-8 off).
 Sources: Ba et al. 2016 (layer norm), Zhang and Sennrich 2019 (RMS norm), Su et al. 2021 (rotary positions),
 Vaswani et al. 2017 (attention), Xiao et al. 2024 (sinks).
 """
+
+from typing import Any
 
 from twins import frameworks as frameworks
 from twins.parity.float64.elementwise import cos, sin
@@ -11,22 +13,25 @@ from twins.parity.float64.sums import softmax
 
 import mlx.core as mx  # isort: skip  (after frameworks: the BLAS)
 
+MEAN, SQUARE, RSQRT = mx.mean, mx.square, mx.rsqrt  # while the stage lasts mlx.core has slower ones
 LOWEST = -1e300  # of a score that a boolean mask hides: a row that is wholly hidden stays finite
 
 
-@mx.custom_function
-def _divided(x: mx.array, eps: mx.array) -> tuple[mx.array, mx.array]:
+def _over_its_root(x: mx.array, eps: mx.array) -> tuple[mx.array, mx.array]:
     """x over the root of the mean square of its last axis plus eps, and one over that root."""
-    inverse = mx.rsqrt(mx.mean(mx.square(x), axis=-1, keepdims=True) + eps)
+    inverse = RSQRT(MEAN(SQUARE(x), axis=-1, keepdims=True) + eps)
     return x * inverse, inverse
+
+
+_divided: Any = mx.custom_function(_over_its_root)
 
 
 @_divided.vjp
 def _divided_gradient(arrays: tuple, cotangents: tuple, outputs: tuple) -> tuple[mx.array, mx.array]:
-    """The gradient of x; the second output is used by second derivatives alone, and eps is a constant."""
+    """The gradient of x; second derivatives alone use the second output, and eps is a constant."""
     made, inverse = outputs
     given, of_inverse = cotangents
-    along = mx.mean(given * made, axis=-1, keepdims=True) + of_inverse * inverse / made.shape[-1]
+    along = MEAN(given * made, axis=-1, keepdims=True) + of_inverse * inverse / made.shape[-1]
     return inverse * (given - made * along), mx.zeros_like(arrays[1])
 
 
@@ -36,7 +41,7 @@ def _over_root(x: mx.array, eps: float) -> mx.array:
 
 def layer_norm(x: mx.array, weight: mx.array | None, bias: mx.array | None, eps: float) -> mx.array:
     """The last axis to mean 0 and variance 1, then scaled and moved where there is a weight or a bias."""
-    made = _over_root(x - mx.mean(x, axis=-1, keepdims=True), eps)
+    made = _over_root(x - MEAN(x, axis=-1, keepdims=True), eps)
     made = made if weight is None else made * weight
     return made if bias is None else made + bias
 
@@ -52,12 +57,12 @@ def rope(
     dims: int,
     *,
     traditional: bool,
-    base: float | None,
+    base: Any,
     scale: float,
     offset: int | mx.array,
     freqs: mx.array | None = None,
 ) -> mx.array:
-    """The first `dims` features (..., T, D) of x turned by their positions; the offset may differ by example."""
+    """The first `dims` features of x (..., T, D) turned by their positions; offsets may differ by example."""
     pair = mx.arange(0, dims, 2, dtype=mx.float64) / dims
     slow = mx.power(float(base), -pair) if freqs is None else 1 / freqs.astype(mx.float64)  # (dims / 2,)
     places = mx.arange(x.shape[-2], dtype=mx.float64)  # (T,)
@@ -75,7 +80,7 @@ def rope(
 
 
 def _hidden(scores: mx.array, mask: mx.array | str | None) -> mx.array:
-    """Scores (..., T, S) with a mask: additive, boolean (true stays) or "causal", aligned at the last place."""
+    """Scores (..., T, S) with a mask: additive, boolean (true stays) or "causal", aligned at the end."""
     if mask is None:
         return scores
     if isinstance(mask, str):

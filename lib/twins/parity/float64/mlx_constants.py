@@ -1,12 +1,13 @@
 """Float32 constants of MLX code as float64 for a while: what makes arrays, what casts them, mixed arithmetic.
 
 MLX widens float32 to float64 where the two meet; what this module adds is that a constant is not rounded to
-float32 before: mx.array([0.1]), mx.arange(4) / 10, x.astype(mx.float32). Integers, booleans and the half types
+float32 before: mx.array([0.1]), mx.arange(4) / 10, x.astype(mx.float32). Integers, booleans and half types
 stay what they are. https://ml-explore.github.io/mlx/build/html/python/data_types.html
 """
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
 from twins import frameworks as frameworks
 
@@ -17,22 +18,64 @@ OWN = mx.array
 ASTYPE = mx.array.astype
 WIDE, NARROW = mx.float64, mx.float32
 WHOLE = (mx.bool_, mx.int8, mx.int16, mx.int32, mx.int64, mx.uint8, mx.uint16, mx.uint32, mx.uint64)
-FACTORIES = ["zeros", "ones", "full", "eye", "identity", "tri", "arange", "linspace", "zeros_like", "ones_like", "full_like", "asarray"]
-OPERATORS = ["__add__", "__radd__", "__sub__", "__rsub__", "__mul__", "__rmul__", "__pow__", "__rpow__", "__truediv__", "__rtruediv__"]
+FACTORIES = [
+    "zeros",
+    "ones",
+    "full",
+    "eye",
+    "identity",
+    "tri",
+    "arange",
+    "linspace",
+    "zeros_like",
+    "ones_like",
+    "full_like",
+    "asarray",
+]
+OPERATORS = [
+    "__add__",
+    "__radd__",
+    "__sub__",
+    "__rsub__",
+    "__mul__",
+    "__rmul__",
+    "__pow__",
+    "__rpow__",
+    "__truediv__",
+    "__rtruediv__",
+]
 PAIRS = ["add", "subtract", "multiply", "divide", "power"]
-FLOATING = (  # functions that make floating-point numbers of integers
-    "sqrt rsqrt reciprocal log log1p expm1 sinh cosh tanh arcsin arccos arctan arcsinh arccosh arctanh mean var std "
-    "degrees radians"
-).split()
+FLOATING = [  # functions that make floating-point numbers of integers
+    "sqrt",
+    "rsqrt",
+    "reciprocal",
+    "log",
+    "log1p",
+    "expm1",
+    "sinh",
+    "cosh",
+    "tanh",
+    "arcsin",
+    "arccos",
+    "arctan",
+    "arcsinh",
+    "arccosh",
+    "arctanh",
+    "mean",
+    "var",
+    "std",
+    "degrees",
+    "radians",
+]
 SUMMING = ["sum", "prod", "cumsum", "cumprod", "square"]
 
 
-def is_array(value: object) -> bool:
+def is_array(value: Any) -> bool:
     """Whether a value is an array of MLX, whatever mx.array is now."""
     return isinstance(value, OWN)
 
 
-def wide(value: object, whole: bool = False) -> object:
+def wide(value: Any, whole: bool = False) -> Any:
     """A float32 array as float64, and with `whole` also integers, booleans and numbers; all else as it is."""
     if isinstance(value, OWN):
         narrow = value.dtype == NARROW or (whole and value.dtype in WHOLE)
@@ -40,11 +83,11 @@ def wide(value: object, whole: bool = False) -> object:
     return OWN(value, WIDE) if whole and isinstance(value, (int, float)) else value
 
 
-def _widened(dtype: object) -> object:
+def _widened(dtype: Any) -> Any:
     return WIDE if isinstance(dtype, mx.Dtype) and dtype == NARROW else dtype
 
 
-def _array(values: object, dtype: mx.Dtype | None = None) -> mx.array:
+def _array(values: Any, dtype: mx.Dtype | None = None) -> mx.array:
     """An array as mx.array makes it; float32 becomes float64, without rounding to float32 first."""
     if dtype is None:
         made = OWN(values)
@@ -55,16 +98,16 @@ def _array(values: object, dtype: mx.Dtype | None = None) -> mx.array:
 
 
 class _Making(type):  # mx.array is called and asked about with isinstance: only a class can stand for it
-    def __call__(cls, *values: object, **named: object) -> mx.array:
+    def __call__(cls, *values: Any, **named: Any) -> mx.array:
         return _array(*values, **named)
 
-    def __instancecheck__(cls, value: object) -> bool:
+    def __instancecheck__(cls, value: Any) -> bool:
         return isinstance(value, OWN)
 
     def __subclasscheck__(cls, other: type) -> bool:
         return issubclass(other, OWN)
 
-    def __getattr__(cls, name: str) -> object:
+    def __getattr__(cls, name: str) -> Any:
         return getattr(OWN, name)
 
 
@@ -72,7 +115,7 @@ class Array(metaclass=_Making):
     """mx.array for a while."""
 
 
-def _factory(own: Callable, *arguments: object, **named: object) -> mx.array:
+def _factory(own: Callable, *arguments: Any, **named: Any) -> mx.array:
     """Float64 where float32 is asked for, or is what the function makes by itself."""
     given = any(isinstance(each, mx.Dtype) for each in (*arguments, *named.values()))
     arguments, named = tuple(map(_widened, arguments)), {k: _widened(v) for k, v in named.items()}
@@ -80,11 +123,11 @@ def _factory(own: Callable, *arguments: object, **named: object) -> mx.array:
     return made if given or made.dtype != NARROW else own(*arguments, **named | {"dtype": WIDE})
 
 
-def _astype(self: mx.array, dtype: mx.Dtype, stream: object = None) -> mx.array:
+def _astype(self: mx.array, dtype: mx.Dtype, stream: Any = None) -> mx.array:
     return ASTYPE(self, _widened(dtype))
 
 
-def _meets(array: object, other: object, divides: bool) -> object:
+def _meets(array: Any, other: Any, divides: bool) -> Any:
     """An array as float64 if what it makes with `other` would be rounded to float32."""
     if not isinstance(array, OWN) or array.dtype == WIDE:
         return array
@@ -96,7 +139,7 @@ def _meets(array: object, other: object, divides: bool) -> object:
 
 
 def _operator(own: Callable, divides: bool) -> Callable:
-    def operate(self: mx.array, other: object) -> mx.array:
+    def operate(self: mx.array, other: Any) -> mx.array:
         return own(self if self.dtype == WIDE else _meets(self, other, divides), other)
 
     return operate
@@ -106,7 +149,7 @@ def _resting(own: Callable) -> Callable:
     """A method during which the operators are MLX's own: an optimizer has hundreds of them in a step."""
     plain = {name: getattr(OWN, name) for name in OPERATORS}
 
-    def method(*arguments: object, **named: object) -> object:
+    def method(*arguments: Any, **named: Any) -> Any:
         during = {name: getattr(OWN, name) for name in OPERATORS}
         _set(plain)
         try:
@@ -122,22 +165,22 @@ def _set(operators: dict[str, Callable]) -> None:
         setattr(OWN, name, operator)
 
 
-def _pair(own: Callable, divides: bool, a: object, b: object, **named: object) -> mx.array:
+def _pair(own: Callable, divides: bool, a: Any, b: Any, **named: Any) -> mx.array:
     return own(_meets(a, b, divides), _meets(b, a, divides))
 
 
-def _where(own: Callable, condition: object, x: object, y: object, **named: object) -> mx.array:
+def _where(own: Callable, condition: Any, x: Any, y: Any, **named: Any) -> mx.array:
     """Two numbers are chosen from in float64."""
     if not isinstance(x, OWN) and not isinstance(y, OWN) and (isinstance(x, float) or isinstance(y, float)):
         x = OWN(x, WIDE)
     return own(condition, x, y)
 
 
-def _first(own: Callable, whole: bool, x: object, *arguments: object, **named: object) -> mx.array:
+def _first(own: Callable, whole: bool, x: Any, *arguments: Any, **named: Any) -> mx.array:
     return own(wide(x, whole), *arguments, **named)
 
 
-def replacements() -> Iterator[tuple[object, str, object]]:
+def replacements() -> Iterator[tuple[Any, str, Any]]:
     """Owner, attribute and what stands there for a while."""
     yield mx, "array", Array
     yield mx, "astype", _astype

@@ -11,7 +11,9 @@ from pathlib import Path
 
 INSTALLED = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
 LIBRARIES = tuple({*INSTALLED, *map(os.path.realpath, INSTALLED), str(Path(__file__).parents[3])})
-LIMIT = re.compile(r"float64|unsupported (data )?type|not (yet )?support|only supports float32", re.IGNORECASE)
+LIMIT = re.compile(
+    r"float64|unsupported (data )?type|not (yet )?support|only supports float32", re.IGNORECASE
+)
 NAMED = re.compile(r"\[(?:Primitive::)?(\w+)[^\]]*\]")
 FAULTS = (  # what a file may raise when it meets float64; Python's other errors are no one's mistake
     *(ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, NameError),
@@ -44,7 +46,7 @@ def unchecked(error: Exception) -> str:
 
 def is_own(file: str | None) -> bool:
     """Whether a source file is the reader's: neither of Python, nor of an installed package, nor of twins."""
-    return bool(file) and not file.startswith(("<", *LIBRARIES))
+    return file is not None and not file.startswith(("<", *LIBRARIES))
 
 
 def _line(error: Exception) -> str:

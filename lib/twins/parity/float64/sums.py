@@ -1,7 +1,7 @@
-"""Softmax, logarithms of sums of exponentials, scaled and gathered products, in float64 from their definitions.
+"""Softmax, logarithms of sums of exponentials, scaled and gathered products, in float64 as they are defined.
 
-MLX 0.32.4 computes the first with an exponential made for float32 (up to 4e-8 off), rounds the factors of addmm
-and refuses gather_mm.
+MLX 0.32.4 computes the first with an exponential made for float32 (up to 4e-8 off), rounds the factors of
+addmm and refuses gather_mm.
 """
 
 from collections.abc import Sequence
@@ -34,7 +34,9 @@ def logsumexp(x: mx.array, axis: Axes = None, keepdims: bool = False) -> mx.arra
     return summed if keepdims else mx.squeeze(summed, axis=axis)
 
 
-def logcumsumexp(x: mx.array, axis: int | None = None, *, reverse: bool = False, inclusive: bool = True) -> mx.array:
+def logcumsumexp(
+    x: mx.array, axis: int | None = None, *, reverse: bool = False, inclusive: bool = True
+) -> mx.array:
     """log of the cumulative sum of e^x along an axis, of all numbers in order without one."""
     if axis is None:
         x, axis = x.reshape(-1), 0
@@ -55,7 +57,7 @@ def gather_mm(
     *,
     sorted_indices: bool = False,
 ) -> mx.array:
-    """Products of chosen matrices: of a (..., M, K) and b (..., K, N), by their places among all there are."""
+    """Products of chosen matrices: of a (..., M, K) and b (..., K, N), by their places in these."""
 
     def chosen(x: mx.array, places: mx.array | None) -> mx.array:
         return x if places is None else x.reshape(-1, *x.shape[-2:])[places]

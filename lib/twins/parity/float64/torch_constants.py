@@ -1,13 +1,14 @@
 """Float32 constants of PyTorch code as float64 for a while, by a mode that sees every call of PyTorch.
 
-Tensors are made in float64 by default, casts to float32 are casts to float64, and float32 arguments are widened,
-differentiably. What is drawn at random is drawn in float32 first, so that weights are those of float32.
+Tensors are made in float64 by default, casts to float32 are casts to float64, and float32 arguments are
+widened, differentiably. What is drawn at random is drawn in float32 first, so that weights stay the same.
 https://docs.pytorch.org/docs/2.13/torch.overrides.html
 """
 
 import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch.optim import optimizer as optimizers
@@ -15,7 +16,16 @@ from torch.overrides import TorchFunctionMode
 
 WIDER = {torch.float32: torch.float64, torch.complex64: torch.complex128}
 KINDS = {
-    "plain": ["__get__", "__set__", "backward", "register_hook", "requires_grad_", "retain_grad", "__repr__", "_set_grad_enabled"],
+    "plain": [
+        "__get__",
+        "__set__",
+        "backward",
+        "register_hook",
+        "requires_grad_",
+        "retain_grad",
+        "__repr__",
+        "_set_grad_enabled",
+    ],
     "float": ["float"],
     "filled": ["uniform_", "normal_", "exponential_", "cauchy_", "log_normal_"],
     "drawn": ["rand", "randn", "rand_like", "randn_like", "normal"],
@@ -27,22 +37,22 @@ class Widened(TorchFunctionMode):
 
     resting = False
 
-    def rest(self, *_: object) -> None:
+    def rest(self, *_: Any) -> None:
         """Leave the stack of modes until `resume`."""
         if not self.resting:
             self.resting = True
             self.__exit__(None, None, None)
 
-    def resume(self, *_: object) -> None:
+    def resume(self, *_: Any) -> None:
         """Widen again."""
         if self.resting:
             self.__enter__()
             self.resting = False
 
     def resting_in(self, function: Callable) -> Callable:
-        """The function, during which the mode is left: it asks for every gradient, which needs no widening."""
+        """The function without the mode: it asks for every gradient, and nothing needs widening."""
 
-        def plain(*arguments: object, **named: object) -> object:
+        def plain(*arguments: Any, **named: Any) -> Any:
             self.rest()
             try:
                 return function(*arguments, **named)
@@ -51,14 +61,18 @@ class Widened(TorchFunctionMode):
 
         return plain
 
-    def __torch_function__(self, function: Callable, types: object, args: tuple = (), kwargs: dict | None = None):
+    def __torch_function__(
+        self, function: Callable, types: Any, args: tuple = (), kwargs: dict | None = None
+    ):
         kind = _kind(getattr(function, "__name__", ""))
         if kind == "plain":
             return function(*args, **kwargs or {})
         kwargs = kwargs or {}
         if kind == "float":
             return args[0].double(**kwargs)
-        if kind == "filled" or (kind == "changing" and getattr(function, "__module__", "") == "torch.nn.init"):
+        if kind == "filled" or (
+            kind == "changing" and getattr(function, "__module__", "") == "torch.nn.init"
+        ):
             return _filled(function, args, kwargs)
         if kind == "drawn":
             return _drawn(function, args, kwargs)
@@ -76,8 +90,8 @@ def _kind(name: str) -> str:
     return "changing" if inner or (name.endswith("_") and not name.endswith("__")) else "widened"
 
 
-def _wide(value: object) -> object:
-    """A float32 tensor or type as float64, a complex64 one as complex128, also in lists; all else as it is."""
+def _wide(value: Any) -> Any:
+    """A float32 tensor or type as float64, a complex64 one as complex128, also in lists."""
     if isinstance(value, torch.Tensor):
         return value.to(WIDER[value.dtype]) if value.dtype in WIDER else value
     if isinstance(value, torch.dtype):
@@ -97,7 +111,7 @@ def _drawn(function: Callable, args: tuple, kwargs: dict) -> torch.Tensor:
     return made.requires_grad_() if tracked else made
 
 
-def _narrow(value: object) -> object:
+def _narrow(value: Any) -> Any:
     double = isinstance(value, torch.Tensor) and value.dtype == torch.float64
     return value.float() if double else value  # type: ignore[attr-defined]
 

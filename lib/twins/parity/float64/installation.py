@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from typing import Any
 
 from twins.frameworks import on
 from twins.parity.float64 import (
@@ -24,10 +25,16 @@ from twins.parity.float64.notes import NotInFloat64
 
 import mlx.core as mx  # isort: skip  (after frameworks: the BLAS)
 
-STAND_INS: dict[object, dict[str, Callable]] = {
+STAND_INS: dict[Any, dict[str, Callable]] = {
     mx: {
-        **{name: getattr(elementwise, name) for name in ["exp", "sin", "cos", "tan", "log2", "log10", "sigmoid", "erf", "erfinv"]},
-        **{name: getattr(sums, name) for name in ("softmax", "logsumexp", "logcumsumexp", "addmm", "gather_mm")},
+        **{
+            name: getattr(elementwise, name)
+            for name in ["exp", "sin", "cos", "tan", "log2", "log10", "sigmoid", "erf", "erfinv"]
+        },
+        **{
+            name: getattr(sums, name)
+            for name in ("softmax", "logsumexp", "logcumsumexp", "addmm", "gather_mm")
+        },
         **{f"conv{n}d": convolutions.convolve for n in (1, 2, 3)},
         **{f"conv_transpose{n}d": convolutions.transposed for n in (1, 2, 3)},
         "logaddexp": elementwise.logaddexp,
@@ -37,24 +44,51 @@ STAND_INS: dict[object, dict[str, Callable]] = {
         "convolve": convolutions.convolve_arrays,
     },
     mx.fast: {
-        name: getattr(fast, name) for name in ("layer_norm", "rms_norm", "rope", "scaled_dot_product_attention")
+        name: getattr(fast, name)
+        for name in ("layer_norm", "rms_norm", "rope", "scaled_dot_product_attention")
     },
 }
-LACKING: dict[object, list[str]] = {
-    mx: ["quantize", "dequantize", "quantized_matmul", "gather_qmm", "qqmm", "gather_qqmm", "hadamard_transform", "block_masked_mm"],
-    mx.fft: ["fft", "ifft", "rfft", "irfft", "fft2", "ifft2", "rfft2", "irfft2", "fftn", "ifftn", "rfftn", "irfftn", "stft", "istft"],
+LACKING: dict[Any, list[str]] = {
+    mx: [
+        "quantize",
+        "dequantize",
+        "quantized_matmul",
+        "gather_qmm",
+        "qqmm",
+        "gather_qqmm",
+        "hadamard_transform",
+        "block_masked_mm",
+    ],
+    mx.fft: [
+        "fft",
+        "ifft",
+        "rfft",
+        "irfft",
+        "fft2",
+        "ifft2",
+        "rfft2",
+        "irfft2",
+        "fftn",
+        "ifftn",
+        "rfftn",
+        "irfftn",
+        "stft",
+        "istft",
+    ],
 }
 FLOATS = (mx.float32, mx.float64, mx.complex64)
 
 
-def _chosen(own: Callable, stand_in: Callable, x: object, *arguments: object, stream=None, **named: object):
+def _chosen(own: Callable, stand_in: Callable, x: Any, *arguments: Any, stream=None, **named: Any):
     """The stand-in for float64, float32 and integers; MLX's own for the half types and complex numbers."""
+    if is_array(x) and x.dtype == WIDE:
+        return stand_in(x, *arguments, **named)
     x = wide(x, whole=True)
     kinds = [each.dtype for each in (x, *arguments[:1]) if is_array(each)]
     return (stand_in if WIDE in kinds else own)(x, *arguments, **named)
 
 
-def _refused(name: str, own: Callable, *arguments: object, **named: object):
+def _refused(name: str, own: Callable, *arguments: Any, **named: Any):
     """MLX's own for the half types; NotInFloat64 for the others."""
     if any(is_array(each) and each.dtype in FLOATS for each in arguments):
         raise NotInFloat64(name)
@@ -66,7 +100,7 @@ def _method(function: Callable) -> Callable:
     return lambda self, *arguments, **named: function(self, *arguments, **named)
 
 
-def _replacements() -> Iterator[tuple[object, str, object]]:
+def _replacements() -> Iterator[tuple[Any, str, Any]]:
     """Owner, attribute and what stands there for a while, methods of arrays included."""
     yield from mlx_constants.replacements()
     for owner, functions in STAND_INS.items():
@@ -74,10 +108,14 @@ def _replacements() -> Iterator[tuple[object, str, object]]:
             yield owner, name, partial(_chosen, getattr(owner, name), function)
     for owner, names in LACKING.items():
         for name in names:
-            yield owner, name, partial(_refused, f"{owner.__name__.replace('mlx.core', 'mx')}.{name}", getattr(owner, name))
+            yield (
+                owner,
+                name,
+                partial(_refused, f"{owner.__name__.replace('mlx.core', 'mx')}.{name}", getattr(owner, name)),
+            )
 
 
-def _methods(replaced: list[tuple[object, str, object]]) -> Iterator[tuple[object, str, object]]:
+def _methods(replaced: list[tuple[Any, str, Any]]) -> Iterator[tuple[Any, str, Any]]:
     for owner, name, function in replaced:
         if owner is mx and name not in ("astype", "array") and hasattr(OWN, name):
             yield OWN, name, _method(function)
