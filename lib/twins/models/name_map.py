@@ -111,7 +111,7 @@ def goals_of(value: Any) -> tuple[tuple[str, ...], Change]:
 
 def linked(name: str, names: Names) -> Link:
     """The link of a weight or module of PyTorch: by its own entry, or by that of the innermost module."""
-    parts = name.split(".")
+    parts = name.split(".") if names else []
     for cut in range(len(parts), -1, -1):
         module, rest = ".".join(parts[:cut]), parts[cut:]
         for key, value in names.items():
@@ -160,6 +160,9 @@ def completed(names: Names, mlx: mnn.Module, torch_model: torch.nn.Module) -> Na
 
     An entry of the reader's comes before ours, unless it says of one weight what ours says of several.
     """
+    known_layers = {kind for kind, _ in LAYERS}
+    if known_layers.isdisjoint(map(type, torch_model.modules())):
+        return names
     found, known = dict(names), dict(mlx.named_modules())
     for path, module in torch_model.named_modules():
         other = renamed(path, found)
