@@ -26,7 +26,7 @@ def called(planted: tuple[Pair, Mistake]) -> str:
 
 @pytest.fixture
 def uncompiled():
-    """MLX compiles nothing: it would run a C++ compiler for each new graph; the sample alone has time for it."""
+    """MLX compiles nothing: it runs a C++ compiler for each new graph, which only the sample has time for."""
     mx.disable_compile()
     yield
     mx.enable_compile()
