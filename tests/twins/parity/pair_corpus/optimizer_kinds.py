@@ -141,9 +141,9 @@ ACCUMULATE = 2
 PAIRS = [
     pair("no decay of biases", DECAYED_GROUPS, MLP + REGRESSION),
     pair("SGD with momentum", MOMENTUM, MLP + REGRESSION),
-    pair("RMSprop", MEAN_SQUARES, MLP + REGRESSION),
+    pair("RMSprop of an MLP", MEAN_SQUARES, MLP + REGRESSION),
     pair("learning-rate schedule", SCHEDULED, MLP + REGRESSION),
     pair("slow body", SLOW_BODY, MLP + REGRESSION),
-    pair("AdaDelta", DELTAS, MLP + REGRESSION),
+    pair("AdaDelta of an MLP", DELTAS, MLP + REGRESSION),
     pair("accumulated gradients", ACCUMULATED, MLP + REGRESSION),
 ]

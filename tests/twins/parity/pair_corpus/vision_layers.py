@@ -26,7 +26,7 @@ class Torch(tnn.Module):
 def torch_layout(x, y): return np.ascontiguousarray(x.transpose(0, 2, 1)), y
 def batch(rng, size):
     return rng.standard_normal((size, 32, 2)).astype("float32"), rng.integers(0, 5, size, dtype="int32")
-= halves of the GLU exchanged | glu|half|halves
+= halves of the GLU exchanged | glu|half|halves|exchang
 - x = F.glu(self.front(x), dim=1)
 + gate, x = self.front(x).chunk(2, dim=1)
 +         x = x * torch.sigmoid(gate)
