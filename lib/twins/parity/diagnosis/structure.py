@@ -72,7 +72,7 @@ def _only_mlx(lone: list[str], mlx: Half, torch_half: Half) -> Told:
             mend = "freeze it there, or give it a name that begins with an underscore"
             cause = f"it is a constant in PyTorch and trained in MLX: {mend}"
             return f"`{name}`", f"only MLX has `{name}` as a weight", cause
-    return _alone(lone, [], {name: () for name in lone}, {})
+    return _alone(lone, [], dict.fromkeys(lone, ()), {})
 
 
 def _listed(found: list[str]) -> str:
