@@ -141,7 +141,9 @@ def rotary(op: Operation, seen: Sequence[Operation], around: Around) -> Iterator
 
             yield compare(
                 op,
-                "rotary positions turn" if name in ("traditional", "dims") else "rotary positions are",
+                "rotary positions (rope) turn"
+                if name in ("traditional", "dims")
+                else "rotary positions (rope) are",
                 own,
                 other,
                 instead,

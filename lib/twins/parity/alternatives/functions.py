@@ -25,6 +25,7 @@ from torch.nn import functional as F  # isort: skip
 
 SAME = 1e-6  # relative, by which a function is known by what it gives
 ACTIVATIONS: dict[str, tuple[Callable, Callable]] = {  # in words -> PyTorch's, MLX's
+    "no function (the value as it is)": (lambda x: x, lambda x: x),
     "exact GELU": (F.gelu, mnn.gelu),
     "the tanh approximation of GELU": (lambda x: F.gelu(x, approximate="tanh"), mnn.gelu_approx),
     "the sigmoid approximation of GELU": (

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from twins.parity.interception.operations import Operation
 from twins.parity.interception.option import (
+    COARSE,
     MILD,
     USUAL,
     Around,
@@ -82,9 +83,9 @@ REDUCED |= {
 
 def reduction(op: Operation, seen: Sequence[Operation], around: Around) -> Iterator[Option]:
     """A loss reduced otherwise."""
-    if op.name not in REDUCED:
-        return
     now = op.options.get("reduction", "mean" if op.torch else "none")
+    if op.name not in REDUCED or now == "none":
+        return  # what is not reduced is weighed or masked by the half itself
     others = ["mean", "sum", *(["batchmean"] if op.torch and op.name == "kl_div" else [])]
     for new in others:
         if new != now:
@@ -205,7 +206,11 @@ def regressed(op: Operation, seen: Sequence[Operation], around: Around) -> Itera
                 return each if how == "none" else getattr(each, how)()
 
             yield Option(
-                "the loss is {mlx} in MLX and {torch} in PyTorch", {op.place: instead}, MILD, own, words
+                "the loss is {mlx} in MLX and {torch} in PyTorch",
+                {op.place: instead},
+                COARSE if "half" in words else MILD,
+                own,
+                words,
             )
     if binary and is_array(op.options.get("pos_weight")):
         told = "{this} weighs what is positive (`pos_weight`), {other} does not"
@@ -227,7 +232,7 @@ def divergence(op: Operation, seen: Sequence[Operation], around: Around) -> Iter
         logs, target = args[0], args[1]
         return function(target if now else target.log(), logs if now else logs.exp(), *args[2:], **options)
 
-    told = "the divergence (KL) is taken the other way round in {other}: the other distribution is the target"
+    told = "the divergence (KL) is taken the other way round in {other}: its two arguments are exchanged"
     yield Option(told, {op.place: turned}, MILD)
 
 

@@ -140,7 +140,9 @@ def _told(op: Operation, kept: int, around: Around) -> tuple[str, int]:
         what = "a causal mask" if any(provenance.causal(each) for each in rest) else "a mask"
         return f"{{this}} hides entries by {what}, {{other}} does not: its mask is missing or ignored", USUAL
     if op.name in WITHOUT and (scalar is not None or lost is None):
-        return WITHOUT[op.name].format(said(scalar) if scalar is not None else "a number"), USUAL
+        text = WITHOUT[op.name].format(said(scalar) if scalar is not None else "a term (one number)")
+        off = kind(op.args[kept]) == "int" and scalar in (1, -1)
+        return text + (": a position is off by one" if off else ""), USUAL
     if op.name in WITHOUT:
         return _without(op, op.args[kept], lost, around), USUAL
     if op.name == "rope":
@@ -161,7 +163,7 @@ WITHOUT = {
     "mul": "{{this}} multiplies by the factor {} (scales), {{other}} does not",
     "div": "{{this}} divides by {} (a factor that scales), {{other}} does not",
     "pow": "{{this}} raises to the power {}, {{other}} does not",
-    "add": "{{this}} adds {0} (plus {0}), {{other}} does not",
+    "add": "{{this}} adds {0} (plus), {{other}} does not",
     "sub": "{{this}} subtracts {}, {{other}} does not",
     "maximum": "{{this}} allows at least {} (maximum), {{other}} has no such bound",
     "minimum": "{{this}} allows at most {} (minimum), {{other}} has no such bound",
@@ -184,6 +186,8 @@ def _without(op: Operation, kept: object, lost: object, around: Around) -> str:
         return (
             f"{{this}} multiplies by {what}, {{other}} does not: its mask (of padding) is missing or ignored"
         )
+    if op.name == "mul":
+        return f"{{this}} multiplies by {what}, {{other}} does not"
     return WITHOUT[op.name].format(what)
 
 

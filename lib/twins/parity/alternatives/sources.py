@@ -50,7 +50,8 @@ def other_values(op: Operation, seen: Sequence[Operation], around: Around) -> It
         for earlier in reversed(seen[: _index(op, seen)]):
             for each, read in _results(earlier):
                 same = shape(each) == shape(now) and kind(each) == kind(now) and id(each) not in tried
-                if same and len(tried) <= RECENT:
+                unnamed = id(each) not in around.named and id(now) not in around.named
+                if same and len(tried) <= RECENT and not unnamed:
                     tried.add(id(each))
                     yield _given(op, at, (now, each), earlier.place, read, around)
 
@@ -98,6 +99,7 @@ def joined(op: Operation, seen: Sequence[Operation], around: Around) -> Iterator
                     and shape(now)
                     and id(each) not in tried
                     and len(tried) <= RECENT
+                    and (id(each) in around.named or id(now) in around.named)
                 ):
                     tried.add(id(each))
                     place = earlier.place

@@ -129,11 +129,24 @@ def gradients(make: Halves, batch: Batch) -> Told | None:
     size = f"{relative(ours[wrong[0]], theirs[wrong[0]]):.2g} of its size"
     departs = f"the gradient of `{wrong[0]}` departs by {size}, though outputs and loss agree"
     cause = (
-        trials.cause(_gradient_place(make, batch, wrong[0], (ours[wrong[0]], theirs[wrong[0]])))
+        _tied(wrong[0], torch_half, ours, theirs)
+        or trials.cause(_gradient_place(make, batch, wrong[0], (ours[wrong[0]], theirs[wrong[0]])))
         or _factor(wrong, ours, theirs)
         or _rows(wrong[0], ours[wrong[0]], theirs[wrong[0]])
     )
     return f"`{wrong[0]}`", departs, cause
+
+
+def _tied(name: str, torch_half: Half, ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> str:
+    """Whether a weight of PyTorch has several names, and MLX's gradients under these add up to its own."""
+    groups: dict[int, set[str]] = {}
+    for key, parameter in torch_half.model.named_parameters(remove_duplicate=False):
+        groups.setdefault(id(parameter), set()).add(weights.renamed(key, torch_half.names))
+    for group in groups.values():
+        if name in group and len(group) > 1 and all(k in ours for k in group):
+            if relative(sum(ours[k] for k in group), theirs[name]) < SAME:
+                return TIED.format(min(group - {name}))
+    return ""
 
 
 def _gradient_place(

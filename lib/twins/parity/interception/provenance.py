@@ -37,6 +37,13 @@ VIEWS = {
     ),
     *("getitem", "unbind", "repeat", "repeat_interleave", "clone"),
 }
+OF = {  # functions whose results have a name of their own
+    "sigmoid": "a gate, the sigmoid of {}",
+    "exp": "the exponential of {}",
+    "softmax": "shares, the softmax of {}",
+    "cos": "cosines of {}",
+    "sin": "sines of {}",
+}
 
 
 def named(half: Half, seen: Sequence[Operation], known: dict[int, str]) -> dict[int, str]:
@@ -55,6 +62,16 @@ def named(half: Half, seen: Sequence[Operation], known: dict[int, str]) -> dict[
             source = found[id(first)]
             for each in arrays(op.result):
                 found.setdefault(id(each), source if source.startswith("part of") else part + source)
+        elif op.name in OF and is_array(op.result):
+            source = found.get(id(first), "an earlier value")
+            found.setdefault(id(op.result), OF[op.name].format(source))
+        elif (
+            op.name == "add"
+            and len(op.args) == 2
+            and not is_array(op.args[1])
+            and found.get(id(first), "").startswith("the weight")
+        ):
+            found.setdefault(id(op.result), f"{op.args[1]} plus {found[id(first)]} (plus 1)")
     return found
 
 
@@ -64,7 +81,9 @@ def told(array: object, around_named: dict[int, str]) -> str:
         return "a number"
     known = around_named.get(id(array), f"an array of shape {shape(array)}")
     values = numpy(array).astype(np.float64) if shape(array) else None
-    if values is None or not values.size or values.size > 100_000 or kind(array) == "bool":
+    if kind(array) == "bool":
+        return f"a mask, {known}"
+    if values is None or not values.size or values.size > 100_000:
         return known
     if (
         values.ndim > 1
