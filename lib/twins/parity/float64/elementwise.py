@@ -27,6 +27,12 @@ def differentiable(forward: Callable, slope: Callable) -> Any:
     return made
 
 
+def selu(x: mx.array) -> mx.array:
+    """Klambauer et al. 2017 (https://arxiv.org/abs/1706.02515); mlx.nn cuts its constants to six digits."""
+    alpha, scale = 1.6732632423543772, 1.0507009873554805
+    return scale * mx.where(x > 0, x, alpha * (exp(x) - 1))
+
+
 def exp(x: mx.array) -> mx.array:
     """e to the x, as a power."""
     return OWN_POWER(math.e, x)

@@ -24,6 +24,8 @@ from twins.parity.float64.mlx_constants import OWN, WIDE, is_array, wide
 from twins.parity.float64.notes import NotInFloat64
 
 import mlx.core as mx  # isort: skip  (after frameworks: the BLAS)
+import mlx.nn as mnn  # isort: skip
+from mlx.nn.layers import activations  # isort: skip
 
 STAND_INS: dict[Any, dict[str, Callable]] = {
     mx: {
@@ -43,6 +45,8 @@ STAND_INS: dict[Any, dict[str, Callable]] = {
         "conv_general": convolutions.conv_general,
         "convolve": convolutions.convolve_arrays,
     },
+    mnn: {"selu": elementwise.selu},
+    activations: {"selu": elementwise.selu},
     mx.fast: {
         name: getattr(fast, name)
         for name in ("layer_norm", "rms_norm", "rope", "scaled_dot_product_attention")
@@ -103,6 +107,7 @@ def _method(function: Callable) -> Callable:
 def _replacements() -> Iterator[tuple[Any, str, Any]]:
     """Owner, attribute and what stands there for a while, methods of arrays included."""
     yield from mlx_constants.replacements()
+    yield mnn.SELU, "__call__", lambda self, x: elementwise.selu(x)  # which keeps its own function
     for owner, functions in STAND_INS.items():
         for name, function in functions.items():
             yield owner, name, partial(_chosen, getattr(owner, name), function)
