@@ -29,7 +29,7 @@ export MPLCONFIGDIR := $(CURDIR)/build/matplotlib
 export HF_HOME := $(CURDIR)/build/huggingface
 export PIP_NO_CACHE_DIR := 1
 
-.PHONY: help setup doctor report publish record share merge ios test oracle oracle-sample coverage bench bench-evidence lab site lint clean
+.PHONY: help setup doctor report publish record share merge ios test oracle oracle-sample coverage bench bench-diagnosis bench-evidence lab site lint clean
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
@@ -83,6 +83,9 @@ bench: setup ## our steps against their peers as interleaved ratios, and Core ML
 	@$(AWAKE) $(RUN) -m twins.timing.peers.bench
 	@export TQDM_DISABLE=1; $(AWAKE) $(RUN) -W ignore -m twins.export.bench
 	@export TQDM_DISABLE=1; $(AWAKE) $(RUN) -W ignore -m twins.export.bench.conversion
+
+bench-diagnosis: setup ## what the gate and the diagnosis say of every mistake planted in a corpus of correct pairs
+	@PYTHONPATH=tests/twins/parity TWINS_DEVICE=cpu $(RUN) -W ignore -m pair_corpus.table
 
 bench-evidence: setup ## how often each rule is right, and how often the printed interval holds, by simulation
 	@$(RUN) -m twins.evidence.verdicts.power

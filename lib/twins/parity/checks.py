@@ -74,7 +74,7 @@ def untrained(mlx: Half, torch: Half) -> list[tuple[str, str]]:
             told.append((name, f"`{name}` is frozen in PyTorch and trained in MLX"))
     for name, terms in known.sums().items():
         listed = " and ".join(f"`{term}`" for term in terms)
-        mend = "so that their sum moves twice as far: freeze one of them"
+        mend = "so that their sum moves twice as far: freeze one of them at zero"
         told.append((name, f"MLX's `{name}` is the sum of {listed}, which both train in PyTorch, {mend}"))
     return told
 

@@ -15,6 +15,7 @@ from twins.frameworks import MLX, TORCH
 from twins.machine import fresh_process
 from twins.models import bert
 from twins.parity import fairness_gate
+from twins.parity.differences import Verdict
 from twins.timing import flops, study
 from twins.timing.peers import bert_models
 from twins.training import train
@@ -45,7 +46,7 @@ def test_one_model_forward():
     assert made[0].shape == (5, CONFIG.classes)
     assert labels.shape == (5,)
     assert not mask.all()
-    assert fairness_gate.relative(*made) < 1e-5
+    assert relative(*made) < 1e-5
 
 
 def test_padding_changes_nothing():
@@ -55,7 +56,7 @@ def test_padding_changes_nothing():
     for half in correct():
         whole = logits(half, ids, mask)
         assert np.array_equal(whole, logits(half, other, mask))
-        assert fairness_gate.relative(logits(half, ids[:, :, :short], mask[:, :, :short]), whole) < 1e-6
+        assert relative(logits(half, ids[:, :, :short], mask[:, :, :short]), whole) < 1e-6
 
 
 def test_every_token_and_its_place_counts_and_the_two_texts_differ():
@@ -118,7 +119,7 @@ def test_impossible_sizes_are_one_sentence():
 # --- the gate --------------------------------------------------------------------------------------
 
 
-def failed(verdict: fairness_gate.Verdict) -> set[str]:
+def failed(verdict: Verdict) -> set[str]:
     return {check.name for check in verdict.checks if not check.passed}
 
 

@@ -8,7 +8,7 @@ from torch import nn as tnn
 from twins.frameworks import BOTH, DTYPES, MLX, TORCH, on
 from twins.models import transformer_lm as lm
 from twins.models import weights
-from twins.parity.fairness_gate import relative
+from twins.parity.differences import relative
 from twins.training import train
 
 EXACT = np.array([[0.0, -1.5, 2.0**-7], [3.25, -240.0, 1.0]])  # the same number in every type of DTYPES

@@ -11,7 +11,7 @@ import pytest
 from twins.machine import fresh_process
 from twins.models import vit
 from twins.parity import fairness_gate
-from twins.parity.fairness_gate import relative
+from twins.parity.differences import Verdict, relative
 from twins.timing import flops
 from twins.training import train
 
@@ -28,7 +28,7 @@ def correct(dtype: str, config=TINY, seed: int = 0):
     return train.halves(vit, config, train.Recipe(), seed, dtype)
 
 
-def failed(verdict: fairness_gate.Verdict) -> set[str]:
+def failed(verdict: Verdict) -> set[str]:
     return {check.name for check in verdict.checks if not check.passed}
 
 

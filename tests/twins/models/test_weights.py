@@ -10,7 +10,7 @@ from torch import nn as tnn
 from twins.frameworks import MLX, TORCH, on
 from twins.models import name_map, weight_map, weights
 from twins.models import transformer_lm as lm
-from twins.parity.fairness_gate import relative
+from twins.parity.differences import relative
 from twins.training import train
 
 CONFIG = lm.tiny(tied=False)

@@ -11,6 +11,7 @@ import torch
 
 from twins.models import transformer_lm as lm
 from twins.parity import fairness_gate
+from twins.parity.differences import Check, Verdict, worst
 from twins.parity.limits import THRESHOLDS
 from twins.training import train
 
@@ -29,7 +30,7 @@ def correct(dtype: str, seed: int = 0):
     return train.halves(lm, CONFIG, RECIPE, seed, dtype)
 
 
-def failed(verdict: fairness_gate.Verdict) -> set[str]:
+def failed(verdict: Verdict) -> set[str]:
     return {check.name for check in verdict.checks if not check.passed}
 
 
@@ -173,8 +174,8 @@ def test_compiled_torch_step_agrees():
 
 
 def test_nan_never_passes():
-    assert not fairness_gate.Check("outputs", float("nan"), 1.0, "").passed
-    assert fairness_gate.worst("gradients", {"a": 1.0, "b": float("nan")}, 2.0).where == "b"
+    assert not Check("outputs", float("nan"), 1.0, "").passed
+    assert worst("gradients", {"a": 1.0, "b": float("nan")}, 2.0).where == "b"
 
 
 def test_every_threshold_lies_between_correct_and_defective():

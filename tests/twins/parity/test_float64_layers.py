@@ -9,7 +9,7 @@ import torch
 from mlx.utils import tree_flatten, tree_unflatten
 
 from twins.parity import float64
-from twins.parity.fairness_gate import relative
+from twins.parity.differences import relative
 
 Numbers = dict[str, np.ndarray]
 LACKING = {

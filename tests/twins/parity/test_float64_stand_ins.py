@@ -9,7 +9,7 @@ import torch
 from float64_cases import Case, drawn
 
 from twins.parity import float64
-from twins.parity.fairness_gate import relative
+from twins.parity.differences import relative
 from twins.parity.float64 import NotInFloat64
 from twins.parity.float64.notes import unchecked
 

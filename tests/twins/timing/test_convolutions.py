@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from twins.frameworks import MLX, TORCH
-from twins.parity.fairness_gate import relative
+from twins.parity.differences import relative
 from twins.timing import comparison, convolutions, harness, statistics
 from twins.timing.convolutions import BOTH_WAYS, FORWARD, KINDS, Layer
 from twins.timing.harness import Plan

@@ -12,7 +12,7 @@ from msgspec import structs
 
 from twins.machine import fresh_process, identity
 from twins.models import transformer_lm as lm
-from twins.parity import fairness_gate
+from twins.parity.differences import Verdict
 from twins.records import store
 from twins.records.record_types import Fit, Gate, Timing
 from twins.timing import harness, statistics, study
@@ -320,11 +320,11 @@ CompilerError.__module__ = "torch._inductor.exc"
 def test_a_model_that_cannot_be_compiled_keeps_its_page(monkeypatch):
     asked = []
 
-    def gate(name, make, batches, torch_compiled):
+    def gate(name, make, batches, torch_compiled, mlx_compiled=True):
         asked.append(torch_compiled)
         if torch_compiled:
             raise CompilerError("no lowering for aten.strange\nand more")
-        return fairness_gate.Verdict(name, (), {})
+        return Verdict(name, (), {})
 
     monkeypatch.setattr(study.fairness_gate, "gate", gate)
     monkeypatch.setattr(study.diagnosis, "refused", lambda *_: None)
@@ -335,7 +335,7 @@ def test_a_model_that_cannot_be_compiled_keeps_its_page(monkeypatch):
 
 
 def test_another_error_of_a_model_is_not_taken_for_the_compilers(monkeypatch):
-    def gate(*_):
+    def gate(*_, **__):
         raise RuntimeError("out of memory")
 
     monkeypatch.setattr(study.fairness_gate, "gate", gate)
