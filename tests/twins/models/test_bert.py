@@ -15,7 +15,7 @@ from twins.frameworks import MLX, TORCH
 from twins.machine import fresh_process
 from twins.models import bert
 from twins.parity import fairness_gate
-from twins.parity.differences import Verdict
+from twins.parity.differences import Verdict, relative
 from twins.timing import flops, study
 from twins.timing.peers import bert_models
 from twins.training import train

@@ -152,7 +152,9 @@ def test_the_pairs_themselves_pass(text, tmp_path):
 
 
 def test_one_bias_that_is_frozen_makes_the_recurrent_pair_equal(tmp_path):
-    text = RECURRENT.replace("return T()", "t = T(); tnn.init.zeros_(t.r.bias_hh_l0).requires_grad_(False); return t")
+    text = RECURRENT.replace(
+        "return T()", "t = T(); tnn.init.zeros_(t.r.bias_hh_l0).requires_grad_(False); return t"
+    )
     assert judge(Pair("reported", text).written(tmp_path)).failed == ()
 
 
