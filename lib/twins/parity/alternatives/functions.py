@@ -116,18 +116,9 @@ def activated(op: Operation, seen: Sequence[Operation], around: Around) -> Itera
         if words != own:
             function = functions[side]
             mild = op.name not in ("exp", "abs", "square", "sin", "cos", "erf", "expm1")
-            told = f"{{this}} computes {own} where {{other}} computes {words}"
-            yield (
-                Option(
-                    "MLX computes {mlx} where PyTorch computes {torch}",
-                    {op.place: lambda f, a, o, s, function=function: function(a[0])},
-                    MILD if mild else COARSE,
-                    own,
-                    words,
-                )
-                if told
-                else None
-            )
+            told = "MLX computes {mlx} where PyTorch computes {torch}"
+            change = lambda f, a, o, s, function=function: function(a[0])  # noqa: E731
+            yield Option(told, {op.place: change}, MILD if mild else COARSE, own, words)
 
 
 def known(op: Operation) -> str:

@@ -76,14 +76,22 @@ def _other_masks(
         told = "the causal mask of {other} is shifted by one position: it {how}"
         yield told.replace("{how}", "hides the position itself as well"), np.tril(lower, -1)
         yield told.replace("{how}", "shows one that follows"), np.tril(np.ones((rows, columns), bool), 1)
+    if own is None:
+        yield from _padding(around, columns, lower if causal else None)
+
+
+def _padding(
+    around: Around, columns: int, causal: np.ndarray | None
+) -> Iterator[tuple[str, np.ndarray | None]]:
+    """Masks of the batch that may hide keys."""
     for words, array in around.masks.items():
-        if own is None and array.ndim == 2 and array.shape[1] == columns:
-            shown = _both(array[:, None, None, :], lower if causal else None)
+        if array.ndim == 2 and array.shape[1] == columns:
+            shown = _both(array[:, None, None, :], causal)
             yield (
                 f"{{other}} hides what {words} leaves out, {{this}} does not: its padding mask is missing",
                 shown,
             )
-            hidden = _both(~array[:, None, None, :], lower if causal else None)
+            hidden = _both(~array[:, None, None, :], causal)
             yield f"{{other}} hides what {words} holds, and {{this}} does not", hidden
 
 

@@ -38,11 +38,10 @@ def recurrent(op: Operation, seen: Sequence[Operation], around: Around) -> Itera
     words = ("the first axis is the batch (batch_first)", "the first axis is time")
 
     def exchanged(function, args, options, seen):
-        count, size = shape(args[0])[0 if not first else 1], shape(args[0])[1 if not first else 0]
+        count = shape(args[0])[0 if not first else 1]
         hidden = args[1] if isinstance(args[1], tuple | list) else [args[1]]
         fresh = [h.new_zeros(h.shape[0], count, h.shape[2]) for h in hidden]
         state = tuple(fresh) if isinstance(args[1], tuple | list) else fresh[0]
-        _ = size
         return function(args[0], state, *args[2:8], not first)
 
     own, other = words if first else words[::-1]

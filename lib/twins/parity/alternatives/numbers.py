@@ -193,25 +193,26 @@ def epsilon(op: Operation, seen: Sequence[Operation], around: Around) -> Iterato
                 "added",
                 lambda f, a, o, s: a[0] + small,
             )
+    yield from _inside_root(op, seen, (inside, outside))
+    if op.name in ("layer_norm", "rms_norm", "batch_norm"):
+        yield from _after_root(op)
+
+
+def _inside_root(op: Operation, seen: Sequence[Operation], words: tuple[str, str]) -> Iterator[Option]:
+    """A root of a sum with an epsilon."""
+    inside, outside = words
     if op.name in ("sqrt", "rsqrt", "pow") and op.args and is_array(op.args[0]):
         added = given_by(op.args[0], seen)
         if added is None or added.name != "add" or not number(added.args[-1]):
             return
-        small, place = added.args[-1], added.place
+        small = added.args[-1]
 
         def instead(function, args, options, seen):
-            root = (
-                _maker(args[0], "sqrt")(seen[place].args[0])
-                if False
-                else _maker(args[0], "sqrt")(args[0] - small)
-            )
-            root = root + small
+            root = _maker(args[0], "sqrt")(args[0] - small) + small
             inverse = op.name == "rsqrt" or (op.name == "pow" and args[1] < 0)
             return 1 / root if inverse else root
 
         yield _epsilon(op, inside, outside, instead)
-    if op.name in ("layer_norm", "rms_norm", "batch_norm"):
-        yield from _after_root(op)
 
 
 def _epsilon(op: Operation, own: str, changed: str, instead) -> Option:

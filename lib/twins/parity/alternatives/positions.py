@@ -187,7 +187,9 @@ def ordered(op: Operation, seen: Sequence[Operation], around: Around) -> Iterato
         for order in _orders(len(result)):
             change = made(lambda parts, order=order: [parts[i] for i in order])
             own, other = "in the order they lie", f"in the order {_counted(order)} (exchanged)"
-            yield compare(op, f"the {len(result)} parts of a split are used", own, other, change, MILD)
+            yield compare(
+                op, f"the {len(result)} parts of a split (halves, gates) are used", own, other, change, MILD
+            )
     if op.name in ("sub", "div", "rsub", "pow", "matmul", "where", "kl_div") and len(op.args) > 1:
         at = len(op.args) - 2 if op.name == "where" else 0
         yield from _reversed(op, at)

@@ -187,7 +187,9 @@ def _without(op: Operation, kept: object, lost: object, around: Around) -> str:
             f"{{this}} multiplies by {what}, {{other}} does not: its mask (of padding) is missing or ignored"
         )
     if op.name == "mul":
-        return f"{{this}} multiplies by {what}, {{other}} does not"
+        source = f"{around.named[id(kept)]} " if id(kept) in around.named else ""
+        turned = " (complex: it is rotated, as by rotary positions)" if "complex" in str(lost.dtype) else ""
+        return f"{{this}} multiplies {source}by {what}{turned}, {{other}} does not"
     return WITHOUT[op.name].format(what)
 
 

@@ -143,9 +143,9 @@ def _tied(name: str, torch_half: Half, ours: dict[str, np.ndarray], theirs: dict
     for key, parameter in torch_half.model.named_parameters(remove_duplicate=False):
         groups.setdefault(id(parameter), set()).add(weights.renamed(key, torch_half.names))
     for group in groups.values():
-        if name in group and len(group) > 1 and all(k in ours for k in group):
-            if relative(sum(ours[k] for k in group), theirs[name]) < SAME:
-                return TIED.format(min(group - {name}))
+        own = name in group and len(group) > 1 and all(k in ours for k in group)
+        if own and relative(sum(ours[k] for k in group), theirs[name]) < SAME:
+            return TIED.format(min(group - {name}))
     return ""
 
 

@@ -35,7 +35,7 @@ VIEWS = {
         "chunk",
         "split",
     ),
-    *("getitem", "unbind", "repeat", "repeat_interleave", "clone"),
+    *("getitem", "unbind", "view_as_complex", "view_as_real", "repeat", "repeat_interleave", "clone"),
 }
 OF = {  # functions whose results have a name of their own
     "sigmoid": "a gate, the sigmoid of {}",
