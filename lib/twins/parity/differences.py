@@ -98,8 +98,19 @@ def arranged(value: np.ndarray, shape: tuple[int, ...]) -> list[np.ndarray]:
 
 
 def apart(mlx: np.ndarray, torch_value: np.ndarray) -> float:
-    """Relative L2 between two values in the arrangement that fits best; infinite when no shape does."""
-    return min((relative(mlx, each) for each in arranged(torch_value, mlx.shape)), default=float("inf"))
+    """Relative L2 between two values in the arrangement that fits best; infinite when no shape does.
+
+    Numbers that are not finite agree with the same ones at the same places only.
+    """
+    return min((_apart(mlx, each) for each in arranged(torch_value, mlx.shape)), default=float("inf"))
+
+
+def _apart(one: np.ndarray, two: np.ndarray) -> float:
+    if np.isfinite(one).all() and np.isfinite(two).all():
+        return relative(one, two)
+    real = np.isfinite(one)
+    same = np.array_equal(real, np.isfinite(two)) and np.array_equal(one[~real], two[~real], equal_nan=True)
+    return relative(one[real], two[real]) if same else float("inf")
 
 
 def median(name: str, differences: dict[str, float]) -> Check:

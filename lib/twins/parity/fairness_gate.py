@@ -14,11 +14,8 @@ import numpy as np
 from twins.frameworks import MLX
 from twins.models import user_model
 from twins.parity import checks, float64, noise
-from twins.parity.checks import ZERO_GRADIENT as ZERO_GRADIENT
-from twins.parity.checks import Batch, Halves, check_update, check_weights
-from twins.parity.checks import check_names as check_names
+from twins.parity.checks import Batch, Halves, check_names, check_update, check_weights
 from twins.parity.differences import Check, Verdict
-from twins.parity.differences import relative as relative
 from twins.parity.limits import limit as limit_of
 from twins.parity.noise import FLOOR_FACTOR, permuted, relaxed, shaken
 from twins.parity.optimizer_state import check_state

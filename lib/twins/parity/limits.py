@@ -16,13 +16,13 @@ class Threshold:
     gpu: float | None = None  # the limit on a GPU, where its kernels round more than a CPU's
 
 
-# Largest values of correct twins and values of planted defects (tests/twins/parity), measured on Linux x86 with
-# transformer_lm, bert, resnet and vit: tiny with 20 seeds, and the quick profile's size; without a switched
-# ReLU. In float64: tiny with 20 seeds, and the 110 correct pairs of tests/twins/parity/pair_corpus; the limits
-# leave room for constants that a file computes in float32 when it is imported (2e-8).
+# Largest values of correct twins and values of planted defects (tests/twins/parity), measured on Linux x86
+# with transformer_lm, bert, resnet and vit: tiny with 20 seeds, and the quick profile's size; without a
+# switched ReLU. In float64: tiny with 20 seeds, and the 110 correct pairs of tests/twins/parity/pair_corpus;
+# the limits leave room for constants that a file computes in float32 when it is imported (2e-8).
 # Limits on a GPU: Metal computes 3x3 convolutions of many channels by Winograd's method, which errs by 4.4e-6
-# a convolution where the direct one errs by 2.5e-7; its arithmetic, computed here, moved the outputs of correct
-# ResNets of the full profile's size (18 such convolutions, three seeds) by up to 1.1e-5, and those in
+# a convolution where the direct one errs by 2.5e-7; its arithmetic, computed here, moved the outputs of
+# correct ResNets of the full profile's size (18 such convolutions, three seeds) by up to 1.1e-5, and those in
 # evaluation mode by up to 9.6e-6, where direct convolutions reach 5.0e-6 and 3.6e-6.
 WORST = "largest relative L2 over tensors"
 MEDIAN = "median relative L2 over tensors"

@@ -12,7 +12,7 @@ import numpy as np
 from twins.frameworks import BOTH, compile_fault, is_compile_error, on
 from twins.machine import fresh_process, process_memory
 from twins.models import user_model
-from twins.parity import diagnosis, fairness_gate, half_precision_gate, limits, noise
+from twins.parity import checks, diagnosis, fairness_gate, half_precision_gate, limits, noise
 from twins.parity.differences import Check, Verdict
 from twins.records.record_types import Accuracy, Fit, Gate, Memory, Timing, Work
 from twins.timing import flops, harness, statistics
@@ -78,7 +78,7 @@ def gate(study: Study, batches: Batches, torch_compiled: bool = True) -> Gate:
     model that a compiler refuses is judged by its eager steps; `case` says why it is not compiled. An error
     of a reader's own file is a check that fails, with the error in one line.
     """
-    names = fairness_gate.check_names(*study.apart())
+    names = checks.check_names(*study.apart())
     if not names.passed:
         return _recorded(study, Verdict(study.name, (names,), {}))
     if refused := diagnosis.refused(study.halves, batches):

@@ -46,14 +46,16 @@ def signs(op: Operation, seen: Sequence[Operation], around: Around) -> Iterator[
     if op.name in ("add", "sub") and len(op.args) > 1:
         first, second = op.args[:2]
         what = told(second, around.named) if is_array(second) and shape(second) else "a number"
-        verbs = ("adds {}", "subtracts {} (another sign)")
+        turned = any(each.name == "sigmoid" for each in seen)
+        how = "another sign, or its sigmoid taken the other way round" if turned else "another sign"
+        verbs = ("adds {}", f"subtracts {{}} ({how})")
         own, other = (v.format(what) for v in (verbs if op.name == "add" else verbs[::-1]))
         sign = -1 if op.name == "add" else 1
         change = lambda f, a, o, s: a[0] + sign * a[1]  # noqa: E731
         yield Option("MLX {mlx}, PyTorch {torch}", {op.place: change}, MILD, own, other)
         if op.name == "add" and is_array(first) and is_array(second):
             what = told(first, around.named)
-            words = f"adds {what}", f"subtracts {what} (another sign)"
+            words = f"adds {what}", f"subtracts {what} ({how})"
             yield Option(
                 "MLX {mlx}, PyTorch {torch}", {op.place: lambda f, a, o, s: a[1] - a[0]}, USUAL, *words
             )

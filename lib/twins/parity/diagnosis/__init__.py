@@ -1,18 +1,16 @@
 """What is wrong with a pair that fails the gate: where it diverges first, and the cause.
 
-It may import twins.frameworks, twins.models, twins.parity and twins.training.
+It may import twins.frameworks, twins.models, twins.parity, twins.parity.alternatives,
+twins.parity.interception, twins.parity.optimizers and twins.training.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from twins.frameworks import TORCH
-from twins.models import user_model, weights
+from twins.models import user_model
 from twins.parity import indices, settings
 from twins.parity.checks import Batch, Halves
-from twins.parity.diagnosis import divergence, forward, optimizer, structure, training
+from twins.parity.diagnosis import divergence, forward, optimizer, structure, training, trials
 from twins.parity.diagnosis.calls import record
 from twins.parity.diagnosis.structure import Told
 from twins.training.train import Half
@@ -83,7 +81,7 @@ def _stages(make: Halves, batch: Batch) -> Iterator[Told | None]:
     traces = tuple(record(half, batch) for half in make("float32"))
     yield training.loss(make, traces, batch)
     yield training.statistics(make, traces, batch)
-    yield _forward(lambda dtype: _lively(make(dtype)), batch, LIVELY)
+    yield _forward(lambda dtype: trials.lively(make(dtype)), batch, LIVELY)
     yield structure.trained(*make("float32"))
     yield training.gradients(make, batch)
     yield from _evaluated(make, batch)
@@ -111,7 +109,7 @@ def _forward(make: Halves, batch: Batch, how: str = "") -> Told | None:
 
 def _evaluated(make: Halves, batch: Batch) -> Iterator[Told | None]:
     """What differs in evaluation mode alone, where the halves have agreed in training mode."""
-    yield _forward(lambda dtype: _evaluating(_lively(make(dtype))), batch, EVALUATING)
+    yield _forward(lambda dtype: _evaluating(trials.lively(make(dtype))), batch, EVALUATING)
     for half in _evaluating(make("float32")):
         told = structure.refusal(half, record(half, batch))
         yield told and (told[0], f"{told[1]} {EVALUATING}", told[2])
@@ -120,16 +118,4 @@ def _evaluated(make: Halves, batch: Batch) -> Iterator[Told | None]:
 def _evaluating(halves: tuple[Half, Half]) -> tuple[Half, Half]:
     for half in halves:
         half.model.eval()
-    return halves
-
-
-def _lively(halves: tuple[Half, Half]) -> tuple[Half, Half]:
-    """The halves with random weights added: a fresh network's small ones hide how its activations differ."""
-    mlx, torch_half = halves
-    rng = np.random.default_rng(0)
-    for parameter in torch_half.model.parameters():
-        scale = 1.0 / np.sqrt(max(1, parameter[0].numel())) if parameter.ndim > 1 else 0.3
-        noise = scale * rng.standard_normal(tuple(parameter.shape))
-        parameter.data += TORCH.array(noise, "float32")
-    weights.copy_to_mlx(torch_half.model, mlx.model, mlx.names)
     return halves

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from twins.parity.diagnosis.expressions import EXACT
-from twins.parity.fairness_gate import relative
+from twins.parity.differences import relative
 
 HEADS = 32  # at most tried
 NUMBERS = 40_000  # looked at, in whole examples

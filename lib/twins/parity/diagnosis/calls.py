@@ -15,7 +15,7 @@ import numpy as np
 
 from twins.frameworks import MLX
 from twins.models import name_map, user_model
-from twins.parity.fairness_gate import Batch, relative
+from twins.parity.checks import Batch
 from twins.training.train import Half
 
 import torch  # isort: skip  (after frameworks: the BLAS)
@@ -261,25 +261,3 @@ def pairs(mlx: Trace, torch_trace: Trace) -> list[Pair]:
         if waiting.get(call.mlx_path) and len(goals[call.mlx_path]) == 1:
             found.append(Pair(waiting[call.mlx_path].pop(0), call))
     return found
-
-
-def arranged(value: np.ndarray, shape: tuple[int, ...]) -> list[np.ndarray]:
-    """The arrangements of a torch array that have MLX's shape: as it is, and with channels last."""
-    turned = [value, np.moveaxis(value, 1, -1)] if value.ndim > 2 else [value]
-    return [each for each in turned if each.shape == shape]
-
-
-def apart(mlx: np.ndarray, torch_value: np.ndarray) -> float:
-    """Relative L2 between two values in the arrangement that fits best; infinite when no shape does.
-
-    Numbers that are not finite agree with the same ones at the same places only.
-    """
-    return min((_apart(mlx, each) for each in arranged(torch_value, mlx.shape)), default=float("inf"))
-
-
-def _apart(one: np.ndarray, two: np.ndarray) -> float:
-    if np.isfinite(one).all() and np.isfinite(two).all():
-        return relative(one, two)
-    real = np.isfinite(one)
-    same = np.array_equal(real, np.isfinite(two)) and np.array_equal(one[~real], two[~real], equal_nan=True)
-    return relative(one[real], two[real]) if same else float("inf")

@@ -5,14 +5,16 @@ Each rule makes the change, checks whether the difference is gone, and returns t
 
 import copy
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
 from twins.frameworks import TORCH
 from twins.models import user_model, weights
-from twins.parity.diagnosis.calls import Call, apart, record
+from twins.models.name_map import Names
+from twins.parity.diagnosis.calls import Call, record
 from twins.parity.diagnosis.divergence import AGREE, Departure
+from twins.parity.differences import apart
 from twins.training.train import Half
 
 import torch  # isort: skip  (after frameworks: the BLAS)
@@ -101,7 +103,7 @@ def mapped(d: Departure) -> str:
     return ""
 
 
-def _maps(names: Mapping[str, str]) -> Iterator[tuple[dict[str, str], str]]:
+def _maps(names: Names) -> Iterator[tuple[Names, str]]:
     """Other maps to try, and what was changed in each."""
     if names:
         yield {}, "no map at all"
@@ -110,6 +112,9 @@ def _maps(names: Mapping[str, str]) -> Iterator[tuple[dict[str, str], str]]:
     for one, two in itertools.combinations(names, 2):
         exchanged = {**names, one: names[two], two: names[one]}
         yield exchanged, f"{one!r}: {names[two]!r} and {two!r}: {names[one]!r}"
+    for name, parts in names.items():
+        for order in itertools.permutations(parts) if isinstance(parts, list) else []:
+            yield {**names, name: list(order)}, f"{name!r}: {list(order)!r}"
 
 
 def _layer(d: Departure) -> torch.nn.Module:

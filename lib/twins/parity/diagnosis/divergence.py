@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from twins.frameworks import TORCH
-from twins.parity.diagnosis.calls import Call, Pair, Trace, apart, arranged, pairs, value
+from twins.parity.checks import Batch, Halves
+from twins.parity.diagnosis.calls import Call, Pair, Trace, pairs, value
 from twins.parity.diagnosis.trials import Place
-from twins.parity.fairness_gate import Batch, Halves
+from twins.parity.differences import apart, arranged
 from twins.training.train import Half
 
 AGREE = 5e-6  # relative L2 between values that agree; correct twins reach 6e-7 (limits.py)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from twins.parity.fairness_gate import relative
+from twins.parity.differences import relative
 
 import torch  # isort: skip  (after parity: the BLAS)
 from torch.nn import functional as F  # isort: skip

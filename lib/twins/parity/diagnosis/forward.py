@@ -12,9 +12,9 @@ import numpy as np
 from twins.frameworks import TORCH
 from twins.models import user_model
 from twins.parity.diagnosis import attention, changes, expressions, trials
-from twins.parity.diagnosis.calls import Call, arranged
+from twins.parity.diagnosis.calls import Call
 from twins.parity.diagnosis.divergence import AGREE, Departure
-from twins.parity.fairness_gate import relative
+from twins.parity.differences import arranged, relative
 
 from mlx.utils import tree_flatten  # isort: skip  (after frameworks: the BLAS)
 

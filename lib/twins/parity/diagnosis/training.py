@@ -4,11 +4,11 @@ import numpy as np
 
 from twins.frameworks import MLX
 from twins.models import weights
-from twins.parity import fairness_gate
+from twins.parity.checks import ZERO_GRADIENT, Batch, Halves
 from twins.parity.diagnosis import trials
 from twins.parity.diagnosis.calls import Trace, pairs, record
 from twins.parity.diagnosis.divergence import AGREE
-from twins.parity.fairness_gate import Batch, Halves, relative
+from twins.parity.differences import relative
 from twins.parity.limits import limit as limit_of
 from twins.training import train
 from twins.training.train import Half
@@ -120,7 +120,7 @@ def gradients(make: Halves, batch: Batch) -> Told | None:
             values = ours.get(name, zeros), theirs.get(name, zeros)
             cut = trials.cause(_gradient_place(make, batch, name, values)) if why.endswith(UNUSED) else ""
             return where, departs, cut or why
-    noise = fairness_gate.ZERO_GRADIENT * max((np.linalg.norm(g) for g in theirs.values()), default=0.0)
+    noise = ZERO_GRADIENT * max((np.linalg.norm(g) for g in theirs.values()), default=0.0)
     real = [k for k in known if max(np.linalg.norm(ours[k]), np.linalg.norm(theirs[k])) > noise]
     limit = limit_of("gradients")
     wrong = [k for k in reversed(real) if relative(ours[k], theirs[k]) > limit]

@@ -29,8 +29,9 @@ from twins.parity.alternatives import (
     signs,
     sources,
 )
-from twins.parity.diagnosis.calls import apart, skipping, watched
-from twins.parity.fairness_gate import Batch, Halves
+from twins.parity.checks import Batch, Halves
+from twins.parity.diagnosis.calls import skipping, watched
+from twins.parity.differences import apart
 from twins.parity.interception import operations, provenance
 from twins.parity.interception.operations import Changes, Instead, Operation
 from twins.parity.interception.option import Around, Option
