@@ -237,9 +237,14 @@ def compiler() -> str | None:
 @contextmanager
 def uncompiled() -> Iterator[None]:
     """MLX runs as written what it would compile, for a while."""
-    traced: list[int] = []
-    same = mx.compile(lambda x: (traced.append(1), x)[1])
-    same(mx.zeros(1)), same(mx.zeros(1))
+    traced: list[mx.array] = []
+
+    def same(x: mx.array) -> mx.array:
+        traced.append(x)
+        return x
+
+    twice = mx.compile(same)
+    twice(mx.zeros(1)), twice(mx.zeros(1))
     mx.disable_compile()
     try:
         yield

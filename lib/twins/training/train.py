@@ -6,8 +6,8 @@ written on both sides, because the defaults differ (MLX's AdamW has no bias corr
 """
 
 import importlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from twins.frameworks import MLX, TORCH, Mlx, Torch
-from twins.models import user_model, weights
+from twins.models import name_map, user_model, weights
+from twins.models.name_map import Names
 from twins.training import accumulation
 
 import mlx.core as mx  # isort: skip  (after frameworks: the BLAS)
@@ -55,7 +56,7 @@ class Half:
     clip: float | None
     layout: Callable | None = None
     dtype: str = "float32"
-    names: Mapping[str, str] = field(default_factory=dict)
+    names: Names = field(default_factory=dict)
     schedule: torch.optim.lr_scheduler.LRScheduler | None = None
     accumulate: int = 1
 
@@ -204,15 +205,17 @@ def half(model: ModuleType, config, recipe: Recipe, framework: Mlx | Torch) -> H
     """One half of a twin from a file of twins.models, with weights of its own."""
     mlx_class, torch_class = model.HALVES
     clip = getattr(model, "CLIP", recipe.clip)
-    same = {"names": getattr(model, "NAMES", {}), "accumulate": getattr(model, "ACCUMULATE", 1)}
+    names, accumulate = getattr(model, "NAMES", {}), getattr(model, "ACCUMULATE", 1)
     if framework is MLX:
         optimizer = getattr(model, "mlx_optimizer", mlx_optimizer)(recipe)
         layout = getattr(model, "mlx_layout", None)
-        return Half(MLX, mlx_class(config), model.mlx_loss, optimizer, clip, layout, **same)
+        made = mlx_class(config)
+        return Half(MLX, made, model.mlx_loss, optimizer, clip, layout, names=names, accumulate=accumulate)
     made, layout = torch_class(config).to(TORCH.device), getattr(model, "torch_layout", None)
     optimizer = getattr(model, "torch_optimizer", torch_optimizer)(recipe, made)
     schedule = model.torch_schedule(recipe, optimizer) if hasattr(model, "torch_schedule") else None
-    return Half(TORCH, made, model.torch_loss, optimizer, clip, layout, schedule=schedule, **same)
+    theirs = Half(TORCH, made, model.torch_loss, optimizer, clip, layout, names=names, accumulate=accumulate)
+    return replace(theirs, schedule=schedule)
 
 
 def halves(
@@ -226,7 +229,9 @@ def halves(
     ours, theirs = (half(model, config, recipe, framework) for framework in (MLX, TORCH))
     set_dtype(ours.model, "float32")  # a half made in a lower type would round the weights copied into it
     weights.copy_to_mlx(theirs.model, ours.model, ours.names)
+    names = name_map.completed(ours.names, ours.model, theirs.model)
     for each in (ours, theirs):
+        each.names = names
         set_dtype(each.model, dtype)
         each.dtype = dtype
         each.model.train()
