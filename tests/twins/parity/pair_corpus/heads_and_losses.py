@@ -163,7 +163,7 @@ def mlx_loss(model, x, y):
     losses = mnn.losses.cross_entropy(model(x), mx.where(real, y, 0))
     return (losses * real).sum() / real.sum()
 def torch_loss(model, x, y): return F.cross_entropy(model(x).permute(0, 3, 1, 2), y.long(), ignore_index=-100)
-= what is not labelled counts as class 0 in PyTorch | ignore|mask
+= what is not labelled counts as class 0 in PyTorch | ignore|mask|clamp
 - y.long(), ignore_index=-100)
 + y.long().clamp(min=0))
 = the mean is over all places in MLX | mask|mean|divided|times|ignore

@@ -233,7 +233,7 @@ NAMES = {"qkv.weight": ["q.weight", "k.weight", "v.weight"], "qkv.bias": ["q.bia
 = packed by heads first in PyTorch | order|heads|split|packed|axes
 - view(B, L, 3, H, 8).permute(2, 0, 3, 1, 4)
 + view(B, L, H, 3, 8).permute(3, 0, 2, 1, 4)
-= values are turned as well in PyTorch | values
+= values are turned as well in PyTorch | values|multiplies by an array
 - s.turned(k), v)
 + s.turned(k), s.turned(v))
 """
@@ -249,7 +249,7 @@ DISTANCES = (
         slopes = 2.0 ** (-8 / H * torch.arange(1, H + 1, dtype=dtype))
         places = torch.arange(L, dtype=dtype)
         return -slopes[:, None, None] * (places[:, None] - places).abs()
-= slopes start at one in PyTorch | slope|alibi
+= slopes start at one in PyTorch | slope|alibi|arange
 - torch.arange(1, H + 1, dtype=dtype)
 + torch.arange(H, dtype=dtype)
 = distances with their sign in PyTorch | distance|abs|sign|alibi

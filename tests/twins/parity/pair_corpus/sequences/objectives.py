@@ -69,7 +69,7 @@ def torch_loss(m, one, two, weight):
 = temperature fixed in PyTorch | detach|cut|heat|does not depend
 - s.heat.exp()
 + s.heat.detach().exp()
-= weights of pairs left out in PyTorch | weight
+= weights of pairs left out in PyTorch | weight|multiplies by an array
 - each = sum(F
 + weight = 1; each = sum(F
 """
@@ -114,7 +114,7 @@ def torch_loss(m, good, bad, margin):
 = another beta in MLX | 0\\.1|0\\.5|beta|times|factor
 - -mnn.log_sigmoid(0.1
 + -mnn.log_sigmoid(0.5
-= no margin in PyTorch | margin|batch|not used
+= no margin in PyTorch | margin|batch|not used|subtracts an array
 - F.logsigmoid(0.1 * (a - b) - margin)
 + F.logsigmoid(0.1 * (a - b))
 = mean over the tokens in PyTorch | mean|sum|times
@@ -192,7 +192,7 @@ def mlx_loss(m, ids, y):
 def torch_loss(m, ids, y):
     each = F.cross_entropy(m(ids)[:, :-1].mT, y[:, 1:], ignore_index=0, reduction="none")
     return (each.sum(1) / (y[:, 1:] != 0).sum(1).clamp(min=1)).mean()
-= mean over tokens, not over texts in PyTorch | mean|token|text|sequence
+= mean over tokens, not over texts in PyTorch | mean|token|text|sequence|axis 1 in MLX and over axes
 - (each.sum(1) / (y[:, 1:] != 0).sum(1).clamp(min=1)).mean()
 + each.sum() / (y[:, 1:] != 0).sum()
 = the token itself is the target in PyTorch | shift|off by one|position|target
