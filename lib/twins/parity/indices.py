@@ -26,18 +26,20 @@ class IndexOutOfRangeError(IndexError):
     """An array is indexed outside of its range; the message gives the value, its position and the range."""
 
 
-def _refused(value: int, position: tuple[int, ...], size: int, least: int) -> IndexOutOfRangeError:
-    cure = f"; MLX has no ignore_index: {CURE}" if value < 0 else ""
+def _refused(
+    value: int, position: tuple[int, ...], size: int, least: int, label: bool
+) -> IndexOutOfRangeError:
+    cure = f"; MLX has no ignore_index: {CURE}" if label and value < 0 else ""
     place = f"{BEGINS}{value}, at {list(position)} of the array of indices"
     return IndexOutOfRangeError(f"{place}, is outside of {least} to {size - 1}{cure}")
 
 
-def _check(indices: np.ndarray, size: int, least: int) -> None:
+def _check(indices: np.ndarray, size: int, least: int, label: bool = False) -> None:
     """Errors: IndexOutOfRangeError for the first index below `least` or not below `size`."""
     wrong = np.argwhere((indices < least) | (indices >= size))
     if len(wrong):
         position = tuple(int(i) for i in wrong[0])
-        raise _refused(int(indices[position]), position, size, least)
+        raise _refused(int(indices[position]), position, size, least, label)
 
 
 def _numbers(value: object) -> np.ndarray | None:
@@ -50,11 +52,11 @@ def _numbers(value: object) -> np.ndarray | None:
         return None
 
 
-def _checked(array: mx.array, indices: object, axis: int) -> None:
+def _checked(array: mx.array, indices: object, axis: int, label: bool = False) -> None:
     numbers = _numbers(indices)
     if numbers is not None and array.ndim:
         size = array.shape[axis]
-        _check(numbers, size, -size)
+        _check(numbers, size, -size, label)
 
 
 def _indexed(own: Callable, array: mx.array, index: object, *value: object) -> mx.array:
@@ -77,7 +79,8 @@ def _take(own: Callable, array: mx.array, indices: object, axis: int | None = No
 
 
 def _take_along(own: Callable, array: mx.array, indices: object, axis: int | None = None, **more) -> mx.array:
-    _checked(array.flatten() if axis is None else array, indices, -1 if axis is None else axis)
+    """As losses of mlx.nn take the scores of labels."""
+    _checked(array.flatten() if axis is None else array, indices, -1 if axis is None else axis, label=True)
     return own(array, indices, axis=axis, **more)
 
 

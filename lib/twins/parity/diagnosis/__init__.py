@@ -90,10 +90,14 @@ def _stages(make: Halves, batch: Batch) -> Iterator[Told | None]:
 
 
 def _settings(mlx: Half, torch_half: Half) -> Told | None:
-    """Settings that differ in meaning, where no number of a single step shows it."""
+    """Settings that differ in meaning, where no float32 number of a single step shows it."""
     told = settings.sentences(mlx, torch_half)
     return (
-        ("the settings", "no number of the first steps departs, and settings do", "; ".join(told))
+        (
+            "the settings",
+            "settings of the halves differ, too little for a float32 number of one step to depart",
+            "; ".join(told),
+        )
         if told
         else None
     )

@@ -139,7 +139,8 @@ def refusal(half: Half, trace: Trace) -> Told | None:
     why, cure = trace.why, None
     if why.startswith(indices.BEGINS):
         why, _, cure = trace.why.partition("; ")
-        cure = cure or "an index is out of range, which ends the process in MLX"
+        ends = ", which ends the process in MLX" if half.framework is MLX else ""
+        cure = cure or f"an index is out of range{ends}"
     if trace.failed == LOSS:
         return LOSS, f"{LOSS} of {side}'s half fails ({why})", cure
     where = f"`{trace.failed}`" if trace.failed else "the whole model"

@@ -33,10 +33,10 @@ def batch(rng, size):
     return ids, rng.integers(0, 4, size, dtype="int32")
 def mlx_loss(m, ids, y): return mnn.losses.cross_entropy(m(ids), y, reduction="mean")
 def torch_loss(m, ids, y): return F.cross_entropy(m(ids), y)
-= row 0 is no padding in PyTorch, but trained | padding_idx|mask \(of padding\)
+= row 0 is no padding in PyTorch, but trained | padding_idx|mask .of padding
 - , padding_idx=0)
 + ); s.t.weight.data[0] = 0
-= the row of padding is another in PyTorch | padding_idx|row|mask \(of padding\)
+= the row of padding is another in PyTorch | padding_idx|row|mask .of padding
 - padding_idx=0
 + padding_idx=1
 = the mean over positions in MLX | mean|max|pool
