@@ -56,7 +56,7 @@ def torch_optimizer(r, model): return torch.optim.{}
 """
 ADAMW = "mo.AdamW(1e-3, weight_decay={}, bias_correction=True)"
 BIASES = f"mo.MultiOptimizer([{ADAMW.format(0.0)}, {ADAMW.format(0.1)}], [lambda k, w: 'bias' in k])"
-SILENT = "no number of the first steps departs, and settings do"
+SILENT = "settings of the halves differ, too little for a float32 number of one step to depart"
 
 CASES = {
     "AMSGrad in PyTorch only": (

@@ -10,7 +10,6 @@ from twins.training import train
 
 BATCH, STEPS = 8, 20
 CAUSE = "Likely cause: "
-NO_CAUSE = "none that is known here fits"
 PASSED, RIGHT, PLACED, WRONG = "passed", "right", "place only", "WRONG"
 
 
@@ -25,8 +24,7 @@ class Judged:
     @property
     def cause(self) -> str:
         """The cause that the sentence names; empty when it tells the place alone."""
-        cause = self.told.partition(CAUSE)[2].removesuffix(".")
-        return "" if cause == NO_CAUSE else cause
+        return self.told.partition(CAUSE)[2].removesuffix(".")
 
     def outcome(self, mistake: Mistake) -> str:
         """Whether a planted mistake was refused, and named rightly, wrongly or not at all."""

@@ -185,7 +185,7 @@ class Torch(tnn.Module):
         self.a, self.norm, self.b = tnn.Linear(8, 16, bias=False), tnn.BatchNorm1d(16), tnn.Linear(16, 4)
     def forward(self, x):
         return self.b(F.gelu(self.norm(self.a(x))))
-= scaled in evaluation mode alone | evaluation.*0\\.9|0\\.9.*evaluation|times
+= scaled in evaluation mode alone | factor 0\\.9|0\\.9.*evaluation|times
 - self.b(F.gelu(self.norm(self.a(x))))
 + self.b(F.gelu(self.norm(self.a(x)))) * (1.0 if self.training else 0.9)
 = statistics of training in training | training|running|eval|statistic
@@ -264,7 +264,7 @@ NAMES = {"mix.weight": ("mix.weight", (0, 2, 1))}  # MLX has the second input be
 = the second loss is not halved | weigh|factor|times
 - 0.5 * F.mse_loss(
 + F.mse_loss(
-= sizes are not in the loss | not depend|no gradient|size
+= sizes are not in the loss | not depend|no gradient|size|adds a term
 -  + 0.5 * F.mse_loss(made[:, 5:], y[:, 1:])
 +
 = outputs in another order | ^(?!.*layout).*(concat|order|join)

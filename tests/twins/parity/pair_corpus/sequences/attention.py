@@ -233,7 +233,7 @@ NAMES = {"qkv.weight": ["q.weight", "k.weight", "v.weight"], "qkv.bias": ["q.bia
 = packed by heads first in PyTorch | order|heads|split|packed|axes
 - view(B, L, 3, H, 8).permute(2, 0, 3, 1, 4)
 + view(B, L, H, 3, 8).permute(3, 0, 2, 1, 4)
-= values are turned as well in PyTorch | values|multiplies by an array
+= values are turned as well in PyTorch | values|rotated
 - s.turned(k), v)
 + s.turned(k), s.turned(v))
 """

@@ -262,12 +262,12 @@ def torch_loss(m, ids, kept, y): return F.huber_loss(m(ids, kept).squeeze(-1), y
 = the mask holds in evaluation too in PyTorch | evaluat|training
 - x * kept / 0.8 if s.training else x
 + x * kept / 0.8
-= scaled in evaluation only in PyTorch | evaluat
+= scaled in evaluation only in PyTorch | evaluat|factor 0.9
 - else x)
 - def batch
 + else 0.9 * x)
 + def batch
-= evaluation forgets the activation in MLX | evaluat
+= evaluation forgets the activation in MLX | evaluat|exact GELU
 - 0.0) if s.training else x)
 + 0.0) if s.training else s.f(s.t(ids).mean(axis=1)))
 = every value minus every target in PyTorch | broadcast
