@@ -251,7 +251,7 @@ DEFECTS = {
             'mnn.losses.cross_entropy(model(ids), labels, reduction="sum")',
         ),
         "",
-        "MLX sums over the 8 examples where PyTorch takes the mean",
+        'the loss\'s `reduction` is "sum" in MLX and "mean" in PyTorch',
     ),
     "no map": (
         ('NAMES = {"head": "head.layers"}', ""),
