@@ -84,11 +84,18 @@ def _take_along(own: Callable, array: mx.array, indices: object, axis: int | Non
     return own(array, indices, axis=axis, **more)
 
 
+def _labels(own: Callable, scores: mx.array, labels: object, **more) -> mx.array:
+    """As losses of mlx.nn take the scores of labels on an Apple GPU."""
+    _checked(scores, labels, -1, label=True)
+    return own(scores, labels, **more)
+
+
 PLACES = (
     (mx.array, "__getitem__", _indexed),
     (mx.array, "__setitem__", _indexed),
     (mx, "take", _take),
     (mx, "take_along_axis", _take_along),
+    (mx.fast, "cross_entropy", _labels),
 )
 
 

@@ -18,6 +18,7 @@ from twins.training.train import Half, Recipe
 
 
 def halves_of(mlx: mnn.Module, torch_model: tnn.Module, layout=None) -> tuple[Half, Half]:
+    torch_model = torch_model.to(TORCH.device)
     weights.copy_to_mlx(torch_model, mlx)
     losses = (
         lambda model, x, y: mnn.losses.cross_entropy(model(x), y, reduction="mean"),

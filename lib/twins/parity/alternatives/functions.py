@@ -97,7 +97,6 @@ NAMES = {
     ),
     *("hard_shrink", "softshrink", "relu_squared", "expm1", "tanh_", "erf"),
 }
-GATES = {"sigmoid", "tanh"}
 
 
 def activated(op: Operation, seen: Sequence[Operation], around: Around) -> Iterator[Option]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from twins.parity.alternatives.layers import CONVOLUTIONS, TRANSPOSED
 from twins.parity.interception.operations import Operation
 from twins.parity.interception.option import (
     MILD,
@@ -17,17 +18,6 @@ from twins.parity.interception.option import (
 
 import torch  # isort: skip  (after parity: the BLAS)
 from torch.nn import functional as F  # isort: skip
-
-CONVOLUTIONS = {f"conv{n}d": n for n in (1, 2, 3)}
-TRANSPOSED = {f"conv_transpose{n}d": n for n in (1, 2, 3)}
-POOLS = {f"{kind}_pool{n}d": n for kind in ("max", "avg", "lp") for n in (1, 2, 3)}
-MODES = {
-    "constant": "zeros",
-    "reflect": "reflected values",
-    "replicate": "the edge's values",
-    "circular": "the other edge's values",
-}
-UPSAMPLING = ("nearest", "nearest-exact", "bilinear", "bicubic", "linear", "trilinear", "area")
 
 
 def recurrent(op: Operation, seen: Sequence[Operation], around: Around) -> Iterator[Option]:

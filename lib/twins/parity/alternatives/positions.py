@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterator, Sequence
 
+from twins.parity.alternatives.axes import MLX_REDUCTIONS, TORCH_REDUCTIONS
 from twins.parity.interception.operations import Operation
 from twins.parity.interception.option import (
     COARSE,
@@ -15,67 +16,6 @@ from twins.parity.interception.option import (
     made,
     with_value,
 )
-
-import mlx.core as mx  # isort: skip  (after parity: the BLAS)
-import torch  # isort: skip
-
-NAMES = ("dim", "axis", "axes", "dims")
-REDUCTIONS = {  # an operation of either framework, in words
-    "mean": "the mean",
-    "sum": "the sum",
-    "prod": "the product",
-    "median": "the median",
-    "max": "the largest value",
-    "amax": "the largest value",
-    "min": "the smallest value",
-    "amin": "the smallest value",
-    "logsumexp": "logsumexp",
-    "nanmean": "the mean",
-}
-TORCH_REDUCTIONS = {"the mean": torch.mean, "the sum": torch.sum, "the largest value": torch.amax}
-MLX_REDUCTIONS = {"the mean": mx.mean, "the sum": mx.sum, "the largest value": mx.max}
-ALONG = {  # operations along an axis: what is told of them, and the axis when none is given
-    "softmax": "softmax is taken",
-    "log_softmax": "log softmax is taken",
-    "softmin": "softmin is taken",
-    "cumsum": "the cumulative sum runs",
-    "cumprod": "the cumulative product runs",
-    "std": "the standard deviation is taken",
-    "var": "the variance is taken",
-    "var_mean": "it is taken",
-    "argmax": "the largest is sought",
-    "sort": "it is sorted",
-    "argsort": "it is sorted",
-    "flip": "an axis is flipped (reversed)",
-    "roll": "it is rolled (shifted)",
-    "cat": "parts are joined",
-    "unsqueeze": "an axis is added (broadcast)",
-    "expand_dims": "an axis is added (broadcast)",
-    "stack": "parts are stacked",
-    "glu": "the gated unit is split",
-    "chunk": "it is split",
-    "split": "it is split",
-    "normalize": "vectors are normalised",
-    "norm": "the norm is taken",
-    "cosine_similarity": "the cosine is taken",
-    "unbind": "it is split",
-    "logcumsumexp": "it runs",
-    "repeat_interleave": "it is repeated",
-    "repeat": "it is repeated",
-    "diff": "differences are taken",
-}
-AT = {  # the position of the axis among the arguments
-    "roll": 2,
-    "chunk": 2,
-    "split": 2,
-    "normalize": 2,
-    "norm": 2,
-    "cosine_similarity": 2,
-    "repeat_interleave": 2,
-    "repeat": 2,
-    "diff": 2,
-}
-DEFAULTS = {"cat": 0, "stack": 0, "glu": -1, "chunk": 0, "split": 0, "normalize": 1, "cosine_similarity": 1}
 
 
 def positions(op: Operation, seen: Sequence[Operation], around: Around) -> Iterator[Option]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from twins import frameworks as frameworks
 from twins.parity.float64.elementwise import cos, sin
-from twins.parity.float64.sums import softmax
+from twins.parity.float64.sums import logsumexp, softmax
 
 import mlx.core as mx  # isort: skip  (after frameworks: the BLAS)
 
@@ -114,3 +114,9 @@ def scaled_dot_product_attention(
         weights = softmax(mx.concatenate([sink, scores], axis=-1), axis=-1)[..., 1:]
     weights = weights.reshape(batch, shared, heads // shared, length, -1)
     return (weights @ v[:, :, None]).reshape(batch, heads, length, -1)
+
+
+def cross_entropy(logits: mx.array, targets: mx.array) -> mx.array:
+    """The loss of every label (...) by its logits (..., classes), which mlx.nn takes on an Apple GPU."""
+    scores = mx.take_along_axis(logits, mx.expand_dims(targets, -1), -1).squeeze(-1)
+    return logsumexp(logits, -1) - scores

@@ -49,7 +49,7 @@ STAND_INS: dict[Any, dict[str, Callable]] = {
     activations: {"selu": elementwise.selu},
     mx.fast: {
         name: getattr(fast, name)
-        for name in ("layer_norm", "rms_norm", "rope", "scaled_dot_product_attention")
+        for name in ("layer_norm", "rms_norm", "rope", "scaled_dot_product_attention", "cross_entropy")
     },
 }
 LACKING: dict[Any, list[str]] = {

@@ -1,6 +1,6 @@
 """One change to try in a pass: what takes the place of which operations, and its sentence."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,9 +41,6 @@ class Around:
     numbers: tuple[float, ...]
     masks: dict[str, np.ndarray] = field(default_factory=dict)  # by words, in this half's arrangement
     named: dict[int, str] = field(default_factory=dict)  # id of an array -> the module that gave it, in words
-
-
-Family = Callable[[Operation, Sequence[Operation], Around], Iterator[Option]]
 
 
 def compare(op: Operation, topic: str, own: str, changed: str, instead: Instead, rank: int = USUAL) -> Option:
