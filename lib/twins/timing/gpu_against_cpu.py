@@ -67,7 +67,7 @@ def checks(framework: Mlx | Torch, twin: Study, batches: Batches) -> list[Check]
         outputs = replace(outputs, where=first_layer(framework, twin, batches[0]))
     if not gradients.passed:
         with on("cpu"):
-            (gradients,) = noise.relaxed([gradients], noise.floors(twin.halves, batches[0]))
+            (gradients,) = noise.relaxed([gradients], noise.switched(twin.halves, batches[0]))
     if not losses.passed:
         with on("cpu"):
             losses = _above_floor(losses, _floor(twin, batches))
