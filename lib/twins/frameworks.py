@@ -36,15 +36,17 @@ DTYPES = ("float64", "float32", "float16", "bfloat16")
 LACKING: dict[str, str] = {}  # devices that a build offers but that do not work, and why, in words
 
 
-def works(name: str, trial: Callable[[], object]) -> bool:
-    """Whether a device that is offered computes: hosted Macs report an MPS that cannot allocate.
+def told(error: BaseException) -> str:
+    """The first line of an error's message, or its type where it has none."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
-    The reason is kept in LACKING, for the page.
-    """
+
+def works(name: str, trial: Callable[[], object]) -> bool:
+    """Whether a device that is offered computes; if not (MPS on hosted Macs), LACKING keeps the reason."""
     try:
         trial()
     except (RuntimeError, ValueError) as error:  # what MLX and torch raise when a device refuses
-        LACKING[name] = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        LACKING[name] = told(error)
         return False
     return True
 
@@ -237,13 +239,8 @@ def compiler() -> str | None:
 @contextmanager
 def uncompiled() -> Iterator[None]:
     """MLX runs as written what it would compile, for a while."""
-    traced: list[mx.array] = []
-
-    def same(x: mx.array) -> mx.array:
-        traced.append(x)
-        return x
-
-    twice = mx.compile(same)
+    traced: dict[int, mx.array] = {}
+    twice = mx.compile(lambda x: traced.setdefault(len(traced), x))
     twice(mx.zeros(1)), twice(mx.zeros(1))
     mx.disable_compile()
     try:
@@ -269,8 +266,7 @@ def compile_fault() -> str:
     try:
         torch.compile(lambda x: 2 * x)(torch.ones(2, device=TORCH.device))
     except RuntimeError as error:  # what torch's compiler and its back ends raise
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        return f"Compiled steps are left out: torch.compile cannot run on {TORCH.device} ({reason})."
+        return f"Compiled steps are left out: torch.compile cannot run on {TORCH.device} ({told(error)})."
     return ""
 
 

@@ -12,7 +12,9 @@ global norm at which gradients are clipped, or None.
 
 import functools
 import importlib.util
+import os
 import sys
+import sysconfig
 import traceback
 from dataclasses import dataclass
 from functools import partial
@@ -22,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from twins.frameworks import TORCH
+from twins.frameworks import TORCH, told
 from twins.models import name_map
 
 import mlx.core as mx  # isort: skip  (after frameworks: the BLAS)
@@ -30,7 +32,6 @@ import mlx.nn as mnn  # isort: skip
 import mlx.optimizers as mlx_optimizers  # isort: skip
 import torch  # isort: skip
 
-OWN = "own_"  # begins the name of a reader's module
 NEEDED = ("mlx_model", "torch_model", "batch", "mlx_loss", "torch_loss")
 OPTIONAL = ("mlx_layout", "torch_layout", "mlx_optimizer", "torch_optimizer", "torch_schedule")
 KINDS = {  # what a maker must make
@@ -40,6 +41,8 @@ KINDS = {  # what a maker must make
     "torch_optimizer": (torch.optim.Optimizer, "a torch.optim.Optimizer"),
     "torch_schedule": (torch.optim.lr_scheduler.LRScheduler, "a torch.optim.lr_scheduler.LRScheduler"),
 }
+INSTALLED = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+LIBRARIES = tuple({*INSTALLED, *map(os.path.realpath, INSTALLED), str(Path(__file__).parents[2])})
 FAULTS = (  # what code that is not ours raises when it is wrong; Python's other errors are no one's mistake
     *(ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, NameError),
     *(OSError, RuntimeError, SyntaxError, TypeError, ValueError),
@@ -87,7 +90,7 @@ def _imported(path: Path) -> ModuleType:
     """The module of a file, which may import other files of its folder."""
     if str(path.parent) not in sys.path:
         sys.path.insert(0, str(path.parent))
-    spec = importlib.util.spec_from_file_location(f"{OWN}{path.stem}", path)
+    spec = importlib.util.spec_from_file_location(f"own_{path.stem}", path)
     if spec is None or spec.loader is None:
         raise ValueError(f"{path.name} cannot be imported: it is no Python file")
     module = importlib.util.module_from_spec(spec)
@@ -99,25 +102,26 @@ def _imported(path: Path) -> ModuleType:
     return module
 
 
-def first_line(error: BaseException) -> str:
-    """The first line of an error's message, or its type where it has none."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
 def one_line(error: BaseException) -> str:
     """An error in one line: its type and the first line of its message."""
-    first, kind = first_line(error), type(error).__name__
+    first, kind = told(error), type(error).__name__
     return kind if first == kind else f"{kind}: {first}"
 
 
+def is_own(file: str | None) -> bool:
+    """Whether a source file is the reader's: neither of Python, nor of an installed package, nor of twins."""
+    return file is not None and not file.startswith(("<", *LIBRARIES))
+
+
+def own_line(error: BaseException) -> str:
+    """The last line of the reader's files that an error went through; empty when none is known."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if is_own(frame.filename)]
+    return f"{Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else ""
+
+
 def placed(error: BaseException) -> str:
-    """An error in one line, after the file and line of a reader's own file that it passed through last."""
-    frames = traceback.extract_tb(error.__traceback__)
-    loaded = {getattr(module, "__file__", "") for name, module in sys.modules.items() if name.startswith(OWN)}
-    lines = [
-        f"{Path(frame.filename).name}, line {frame.lineno}: " for frame in frames if frame.filename in loaded
-    ]
-    return f"{lines[-1] if lines else ''}{one_line(error)}"
+    """An error in one line, after the line of the reader's files that it went through last."""
+    return ": ".join(filter(None, [own_line(error), one_line(error)]))
 
 
 def _called(path: Path, found: ModuleType, name: str, *arguments: object) -> object:

@@ -209,8 +209,10 @@ def comparison_table(comparisons: Iterable[Comparison]) -> pd.DataFrame:
 
 
 def gate_table(*gates: Gate) -> pd.DataFrame:
-    """Every check of a fairness gate, or of several."""
-    return pd.DataFrame(check_row(check) for gate in gates for check in gate.checks)
+    """Every check of a fairness gate, or of several, and what was not checked."""
+    rows = [check_row(check) for gate in gates for check in gate.checks]
+    left = {"check": "float64", "worst": "", "limit": "", "verdict": "not checked"}
+    return pd.DataFrame(rows + [left | {"where": note} for gate in gates for note in gate.notes])
 
 
 def check_row(check: dict) -> dict[str, str]:

@@ -9,7 +9,7 @@ from functools import partial
 
 import numpy as np
 
-from twins.frameworks import BOTH, compile_fault, is_compile_error, on
+from twins.frameworks import BOTH, compile_fault, is_compile_error, on, told
 from twins.machine import fresh_process, process_memory
 from twins.models import user_model
 from twins.parity import checks, diagnosis, fairness_gate, half_precision_gate, limits, noise
@@ -103,7 +103,7 @@ def _compiled(study: Study, judge: Callable[..., Verdict], torch_compiled: bool)
     except RuntimeError as error:
         if not (torch_compiled and is_compile_error(error)):
             raise
-        reason = user_model.first_line(error)
+        reason = told(error)
     verdict = judge(torch_compiled=False, mlx_compiled=not reason.startswith("MLX: "))
     return _recorded(study, verdict, uncompiled=reason)
 

@@ -127,6 +127,7 @@ def failed(verdict: Verdict) -> set[str]:
 def test_correct_twins_pass(seed):
     verdict = fairness_gate.gate("bert", partial(correct, seed=seed), batches(seed))
     assert verdict.failures() == []
+    assert verdict.notes == ()
 
 
 def test_correct_twins_pass_on_the_data_they_train_on():

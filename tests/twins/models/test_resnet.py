@@ -153,6 +153,7 @@ def test_what_cannot_be_built_is_one_sentence(changes, sentence):
 def test_correct_twins_pass(seed):
     verdict = fairness_gate.gate("resnet", partial(correct, seed=seed), batches(seed=seed))
     assert verdict.failures() == []
+    assert verdict.notes == ()
     assert {"statistics", "evaluation", "float64 statistics"} <= {check.name for check in verdict.checks}
 
 

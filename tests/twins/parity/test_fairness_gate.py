@@ -38,6 +38,7 @@ def failed(verdict: Verdict) -> set[str]:
 def test_correct_twins_pass(seed):
     verdict = fairness_gate.gate("lm", partial(correct, seed=seed), batches(seed))
     assert verdict.failures() == []
+    assert verdict.notes == ()
     assert {len(losses) for losses in verdict.losses.values()} == {STEPS}
 
 

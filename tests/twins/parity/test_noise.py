@@ -84,6 +84,8 @@ def test_gradients_that_differ_are_not_excused():
     found = noise.gradients(make, images())
     assert not found.passed
     assert found.where.startswith("head.weight")
+    verdict = fairness_gate.gate("wrong", make, [images(seed) for seed in range(2)])
+    assert {"gradients", "float64 gradients"} <= {check.name for check in verdict.checks if not check.passed}
 
 
 def test_a_floor_excuses_up_to_its_factor_and_none_that_is_too_large():

@@ -245,3 +245,11 @@ def test_a_page_without_timings_still_has_tables():
     ):
         assert len(made) == 0
         assert "<table" in table(made, "Nothing")._repr_mimebundle_()["text/html"]
+
+
+def test_what_a_gate_has_not_checked_is_a_row_of_its_table():
+    check = {"name": "outputs", "value": 0.0, "limit": 1e-5, "where": "(2, 3)", "passed": True}
+    note = "not checked in float64: mx.fft.fft (mine.py, line 44)"
+    table = comparison.gate_table(Gate("mine", {}, True, [check], {}, "", [note]))
+    assert list(table["verdict"]) == ["passed", "not checked"]
+    assert table["where"].iloc[-1] == note

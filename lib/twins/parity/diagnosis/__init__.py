@@ -13,6 +13,7 @@ from twins.parity.checks import Batch, Halves
 from twins.parity.diagnosis import divergence, forward, optimizer, structure, training, trials
 from twins.parity.diagnosis.calls import record
 from twins.parity.diagnosis.structure import Told
+from twins.parity.interception.bounds import IndexOutOfRangeError
 from twins.training.train import Half
 
 LIVELY = "with random weights of usual size, at which the difference is larger than rounding"
@@ -66,7 +67,7 @@ def _beyond(half: Half, batches: Sequence[Batch]) -> Iterator[Told]:
     for batch in batches if any(a.dtype.kind in "iu" for each in batches for a in each) else []:
         try:
             half.loss(half.model, *half.batch(batch))
-        except indices.IndexOutOfRangeError:
+        except IndexOutOfRangeError:
             yield from filter(None, [structure.refusal(half, record(half, batch))])
         except user_model.FAULTS:
             continue
@@ -92,15 +93,8 @@ def _stages(make: Halves, batch: Batch) -> Iterator[Told | None]:
 def _settings(mlx: Half, torch_half: Half) -> Told | None:
     """Settings that differ in meaning, where no float32 number of a single step shows it."""
     told = settings.sentences(mlx, torch_half)
-    return (
-        (
-            "the settings",
-            "settings of the halves differ, too little for a float32 number of one step to depart",
-            "; ".join(told),
-        )
-        if told
-        else None
-    )
+    departs = "settings of the halves differ, too little for a float32 number of one step to depart"
+    return ("the settings", departs, "; ".join(told)) if told else None
 
 
 def _forward(make: Halves, batch: Batch, how: str = "") -> Told | None:

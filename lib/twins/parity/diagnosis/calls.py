@@ -13,7 +13,7 @@ from unittest import mock
 
 import numpy as np
 
-from twins.frameworks import MLX
+from twins.frameworks import MLX, told
 from twins.models import name_map, user_model
 from twins.parity.checks import Batch
 from twins.training.train import Half
@@ -190,7 +190,7 @@ def record(half: Half, batch: Batch) -> Trace:
             return Trace(tuple(recorder.calls), half.framework.numpy(loss))
         except user_model.FAULTS as error:
             where = recorder.active[-1] if recorder.active else _Active(half.model, (), LOSS, 0)
-            why = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            why = told(error)
             return Trace(tuple(recorder.calls), None, where.path, where.given, why)
 
 

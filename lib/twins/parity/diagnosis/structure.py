@@ -9,6 +9,7 @@ from twins.parity import checks, indices
 from twins.parity.checks import Batch
 from twins.parity.diagnosis.calls import LOSS, Trace
 from twins.parity.differences import arrays_of, relative
+from twins.parity.interception.bounds import BEGINS
 from twins.training.train import Half
 
 from mlx.utils import tree_flatten  # isort: skip  (after frameworks: the BLAS)
@@ -136,17 +137,23 @@ def refusal(half: Half, trace: Trace) -> Told | None:
         return "the loss", departs, "it lacks a reduction to the mean"
     if trace.failed is None:
         return None
-    why, cure = trace.why, None
-    if why.startswith(indices.BEGINS):
-        why, _, cure = trace.why.partition("; ")
-        ends = ", which ends the process in MLX" if half.framework is MLX else ""
-        cure = cure or f"an index is out of range{ends}"
+    why, cure = trace.why, _beyond(half, trace)
     if trace.failed == LOSS:
         return LOSS, f"{LOSS} of {side}'s half fails ({why})", cure
     where = f"`{trace.failed}`" if trace.failed else "the whole model"
     shapes = " and ".join(str(value.shape) for value in trace.given)
     departs = f"{where} of {side}'s half, given {shapes or 'no array'}, refuses the batch ({why})"
     return where, departs, cure or _confused(half, trace)
+
+
+def _beyond(half: Half, trace: Trace) -> str | None:
+    """What is to be said of an index out of range; None of another error."""
+    if not trace.why.startswith(BEGINS):
+        return None
+    if half.framework is not MLX:
+        return "an index is out of range"
+    below = trace.why.startswith(f"{BEGINS}-") and trace.failed == LOSS
+    return indices.CURE if below else "an index is out of range, which ends the process in MLX"
 
 
 def output(half: Half, batch: Batch) -> Told | None:

@@ -4,13 +4,13 @@ import numpy as np
 
 from twins.frameworks import MLX
 from twins.models import weights
+from twins.parity import checks
 from twins.parity.checks import ZERO_GRADIENT, Batch, Halves
 from twins.parity.diagnosis import trials
 from twins.parity.diagnosis.calls import Trace, pairs, record
 from twins.parity.diagnosis.divergence import AGREE
 from twins.parity.differences import relative
 from twins.parity.limits import limit as limit_of
-from twins.training import train
 from twins.training.train import Half
 
 from mlx.utils import tree_flatten  # isort: skip  (after parity: the BLAS)
@@ -97,15 +97,8 @@ def _reduction(make: Halves, trace: Trace, batch: Batch) -> str:
 def _gradients(make: Halves, batch: Batch) -> tuple[Half, Half, list[dict[str, np.ndarray]]]:
     """Both halves and their gradients under MLX's names and in its layout."""
     mlx, torch_half = make("float32")
-    found = []
-    for half in (mlx, torch_half):
-        arrays = train.gradients(half, *half.batch(batch))[1]
-        found.append({name: half.framework.numpy(value) for name, value in arrays.items()})
-    return (
-        mlx,
-        torch_half,
-        [found[0], weights.as_mlx(found[1], torch_half.model, mlx.model, mlx.names, gradients=True)],
-    )
+    theirs = checks.links(mlx, torch_half).mlx(checks.gradients_of(torch_half, batch), gradients=True)
+    return mlx, torch_half, [checks.gradients_of(mlx, batch), theirs]
 
 
 def gradients(make: Halves, batch: Batch) -> Told | None:
@@ -156,8 +149,7 @@ def _gradient_place(
     mlx_model = make("float32")[0].model
 
     def measure(half: Half, batch: Batch) -> np.ndarray:
-        arrays = train.gradients(half, *half.batch(batch))[1]
-        found = {k: half.framework.numpy(value) for k, value in arrays.items()}
+        found = checks.gradients_of(half, batch)
         if half.framework is not MLX:
             found = weights.as_mlx(found, half.model, mlx_model, half.names, gradients=True)
         return found.get(name, np.zeros_like(values[0]))

@@ -1,6 +1,6 @@
 """The float64 stage of the gate: stand-ins for MLX, constants of both frameworks widened, notes of the rest.
 
-It may import twins.frameworks.
+It may import twins.frameworks and twins.models.
 """
 
 from twins.parity.float64.installation import stage

@@ -4,13 +4,12 @@ Attributes of mlx.core, mlx.core.fast and mx.array are replaced, those that a re
 too; what MLX compiles runs eagerly, or it would hold what it traced before.
 """
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
-from twins.frameworks import on
+from twins.frameworks import on, uncompiled
 from twins.parity.float64 import (
     convolutions,
     elementwise,
@@ -142,22 +141,12 @@ def _installed() -> Iterator[None]:
 
 
 @contextmanager
-def _uncompiled() -> Iterator[None]:
-    mx.disable_compile()
-    try:
-        yield
-    finally:
-        if not os.environ.get("MLX_DISABLE_COMPILE"):
-            mx.enable_compile()
-
-
-@contextmanager
 def stage() -> Iterator[None]:
     """Both frameworks on the CPU, MLX right in float64 and float32 constants of both widened, for a while.
 
     Errors: NotInFloat64 where MLX has no float64 and there is no stand-in; notes.unchecked tells any error.
     """
     with ExitStack() as stack:
-        for each in (on("cpu"), _uncompiled(), own_modules.kept(), _installed(), torch_constants.widened()):
+        for each in (on("cpu"), uncompiled(), own_modules.kept(), _installed(), torch_constants.widened()):
             stack.enter_context(each)
         yield

@@ -3,22 +3,17 @@
 What MLX's CPU back end has in float64: https://ml-explore.github.io/mlx/build/html/python/data_types.html
 """
 
-import os
 import re
-import sysconfig
 import traceback
-from pathlib import Path
 
-INSTALLED = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
-LIBRARIES = tuple({*INSTALLED, *map(os.path.realpath, INSTALLED), str(Path(__file__).parents[3])})
+from twins.frameworks import told
+from twins.models.user_model import FAULTS as FAULTS
+from twins.models.user_model import one_line, own_line
+
 LIMIT = re.compile(
     r"float64|unsupported (data )?type|not (yet )?support|only supports float32", re.IGNORECASE
 )
 NAMED = re.compile(r"\[(?:Primitive::)?(\w+)[^\]]*\]")
-FAULTS = (  # what a file may raise when it meets float64; Python's other errors are no one's mistake
-    *(ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, NameError),
-    *(OSError, RuntimeError, TypeError, ValueError),
-)
 
 
 class NotInFloat64(RuntimeError):
@@ -31,28 +26,16 @@ class NotInFloat64(RuntimeError):
 
 def unchecked(error: Exception) -> str:
     """Why the float64 stage was left, in one sentence that names the operation, or the line of the file."""
-    place, half = _line(error), _half(error)
+    place, half = own_line(error), _half(error)
     where = ", ".join(part for part in (place, f"in {half}" if half else "") if part)
     if isinstance(error, NotInFloat64):
         return f"not checked in float64: {error.operation}" + (f" ({place})" if place else "")
-    first = (str(error).strip().splitlines() or [""])[0]
+    first = told(error)
     named = NAMED.match(first)
     if named and half != "PyTorch" and LIMIT.search(first):
         return f"not checked in float64: {named[1]}" + (f" ({place})" if place else "")
-    kind = "" if isinstance(error, RuntimeError) and first else type(error).__name__
-    told = ": ".join(part for part in (kind, first) if part)
-    return f"not checked in float64: {where}: {told}" if where else f"not checked in float64: {told}"
-
-
-def is_own(file: str | None) -> bool:
-    """Whether a source file is the reader's: neither of Python, nor of an installed package, nor of twins."""
-    return file is not None and not file.startswith(("<", *LIBRARIES))
-
-
-def _line(error: Exception) -> str:
-    """The last line of the reader's file that the error went through; empty when none is known."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if is_own(frame.filename)]
-    return f"{Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else ""
+    what = first if isinstance(error, RuntimeError) else one_line(error)
+    return ": ".join(filter(None, ["not checked in float64", where, what]))
 
 
 def _half(error: Exception) -> str:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
-from twins.parity.float64.notes import is_own
+from twins.models.user_model import is_own
 
 Owner = ModuleType | type
 Values = dict[str, Any]

@@ -1,54 +1,64 @@
 """Refuses what MLX computes without looking: an index outside of its axis, a view outside of its memory.
 
-MLX does not check indices (https://ml-explore.github.io/mlx/build/html/usage/indexing.html): a changed pass
-could read foreign memory and end the process.
+MLX does not check an index (https://ml-explore.github.io/mlx/build/html/usage/indexing.html): a label of
+-100, or one equal to the number of classes, reads beyond an array or ends the process.
 """
+
+from collections.abc import Callable
 
 import numpy as np
 
-import twins.frameworks  # noqa: F401  (before MLX: the BLAS)
+from twins import frameworks as frameworks
 
-import mlx.core as mx  # isort: skip
+import mlx.core as mx  # isort: skip  (after frameworks: the BLAS)
 
-FIRST = {
-    "getitem": 0,
-    "__setitem__": 0,
-    "take": 0,
-    "take_along_axis": 0,
-    "put_along_axis": 0,
-    "as_strided": 0,
-}
+BEGINS = "index "  # the message of an IndexOutOfRangeError
+FLAT = ("take", "take_along_axis", "put_along_axis")  # of the whole array without an axis
+INDEXED = ("getitem", "__getitem__", "__setitem__")
+
+
+class IndexOutOfRangeError(IndexError):
+    """An array is indexed outside of its range; the message gives the value, its position and the range."""
 
 
 def check(name: str, args: tuple, options: dict) -> None:
-    """Refuse an operation of MLX that would read outside of an array. Errors: IndexError."""
-    if name not in FIRST or not args or not isinstance(args[0], mx.array):
-        return
-    array = args[0]
-    if name == "as_strided":
-        _strided(array, *_named(args, options, ("shape", "strides", "offset")))
-    elif name in ("getitem", "__setitem__"):
-        _indexed(array, args[1] if isinstance(args[1], tuple) else (args[1],))
-    else:
-        axis = options.get("axis", args[2] if len(args) > 2 and isinstance(args[2], int) else None)
-        size = array.size if axis is None else array.shape[axis]
-        _within(args[1] if len(args) > 1 else options.get("indices"), size)
+    """Refuse an operation of MLX that would read or write outside of an array. Errors: IndexError."""
+    rule = RULES.get(name)
+    if rule and args and isinstance(args[0], mx.array):
+        rule(*args, **options)
 
 
-def _named(args: tuple, options: dict, names: tuple[str, ...]) -> tuple:
-    return tuple(options.get(name, args[i] if len(args) > i else None) for i, name in enumerate(names, 1))
+def within(indices: np.ndarray, size: int, least: int) -> None:
+    """Errors: IndexOutOfRangeError for the first index below `least` or not below `size`."""
+    wrong = np.argwhere((indices < least) | (indices >= size))
+    if len(wrong):
+        position = [int(i) for i in wrong[0]]
+        place = f"at {position} of the array of indices, " if position else ""
+        value = int(indices[tuple(position)])
+        raise IndexOutOfRangeError(f"{BEGINS}{value}, {place}is outside of {least} to {size - 1}")
 
 
-def _indexed(array: mx.array, index: tuple) -> None:
+def _within(index: object, size: int) -> None:
+    """Checks numbers and arrays of them; what is not known while tracing is left alone."""
+    if isinstance(index, int) and not isinstance(index, bool):
+        within(np.array(index), size, -size)
+    if isinstance(index, mx.array) and mx.issubdtype(index.dtype, mx.integer):
+        try:
+            numbers = np.array(index)
+        except ValueError:  # "Attempting to eval an array during function transformations"
+            return
+        within(numbers.astype(np.int64), size, -size)
+
+
+def _indexed(array: mx.array, index: object, *_: object) -> None:
     """Every number and array of numbers of an index, each with the axis it stands for."""
-    taken = sum(_axes(each) for each in index)
-    axis = 0
-    for each in index:
+    parts = index if isinstance(index, tuple) else (index,)
+    taken, axis = sum(map(_axes, parts)), 0
+    for each in parts:
         if each is Ellipsis:
             axis += array.ndim - taken
         elif each is not None and axis < array.ndim:
-            if not isinstance(each, slice):
-                _within(each, array.shape[axis])
+            _within(each, array.shape[axis])
             axis += _axes(each)
 
 
@@ -59,21 +69,24 @@ def _axes(each: object) -> int:
     return each.ndim if isinstance(each, mx.array) and each.dtype == mx.bool_ else 1
 
 
-def _within(index: object, size: int) -> None:
-    if isinstance(index, mx.array) and (index.dtype == mx.bool_ or index.size == 0):
-        return
-    if isinstance(index, mx.array):
-        found = np.array(index)
-        low, high = int(found.min()), int(found.max())
-    elif isinstance(index, int):
-        low = high = index
-    else:
-        return
-    if low < -size or high >= size:
-        raise IndexError(f"an index from {low} to {high} of an axis of {size}")
+def _along(array: mx.array, indices: object = None, *more: object, axis: int | None = None, **_) -> None:
+    """Indices along an axis, which may come last among the arguments; of all numbers without one."""
+    axis = next((each for each in reversed(more) if isinstance(each, int)), axis)
+    _within(indices, array.size if axis is None else array.shape[axis])
 
 
-def _strided(array: mx.array, shape: object, strides: object, offset: object) -> None:
+def _labels(scores: mx.array, labels: object = None, *_: object, **__: object) -> None:
+    """Labels of a loss that MLX computes in one kernel on an Apple GPU."""
+    _within(labels, scores.shape[-1])
+
+
+def _strided(
+    array: mx.array,
+    shape: tuple[int, ...] | None = None,
+    strides: tuple[int, ...] | None = None,
+    offset: int = 0,
+    **_: object,
+) -> None:
     if shape is None or strides is None:
         return
     if any(n <= 0 for n in shape):
@@ -81,3 +94,11 @@ def _strided(array: mx.array, shape: object, strides: object, offset: object) ->
     last = (offset or 0) + sum((n - 1) * stride for n, stride in zip(shape, strides, strict=True))
     if last >= array.size:
         raise IndexError(f"a view that ends at {last} of {array.size} numbers")
+
+
+RULES: dict[str, Callable] = {
+    **dict.fromkeys(INDEXED, _indexed),
+    **dict.fromkeys(FLAT, _along),
+    "as_strided": _strided,
+    "cross_entropy": _labels,
+}

@@ -15,7 +15,7 @@ from types import FrameType, FunctionType, ModuleType
 from typing import Any
 from unittest import mock
 
-from twins.frameworks import TORCH
+from twins.frameworks import TORCH, uncompiled
 from twins.parity.interception import bounds
 from twins.training.train import Half
 
@@ -197,8 +197,7 @@ def intercepted() -> Iterator[dict]:
     holder: dict = {}
     modules = [mx, mx.fast, mx.linalg, mx.fft, mnn.losses, activations, mnn]
     with ExitStack() as patches:
-        mx.disable_compile()
-        patches.callback(mx.enable_compile)
+        patches.enter_context(uncompiled())
         for module in modules:
             for name, function in list(_functions(module)):
                 if module is mx and name in ("grad", "value_and_grad", "vmap", "vjp", "jvp", "checkpoint"):
