@@ -118,6 +118,7 @@ def verify(
     precisions: Sequence[str] = PRECISIONS,
     compute_units: Sequence[str] = DECIDING,
     function: str = "main",
+    models: Mapping[str, Model] | None = None,
 ) -> Report:
     """Compare what `source` and `package` compute on the same inputs, given by the package's input names.
 
@@ -125,15 +126,15 @@ def verify(
     are matched to the package's by name if it returns a dictionary with those names, and by order otherwise.
     It may also be a dictionary of the expected outputs of one call. A sequence of inputs is a series of calls
     that share a state. `tolerance` is rms-relative: 1e-5, or 5e-3 for a package that computes in fp16. On
-    macOS, Core ML runs the package with each of `compute_units`, of which only CPU_ONLY decides. ValueError
-    when the framework is not known or the outputs do not match.
+    macOS, Core ML runs the package with each of `compute_units`, of which only CPU_ONLY decides. `models` has
+    the package as loaded before, by precision. ValueError when the framework is not known or the outputs do not match.
     """
     calls = [inputs] if isinstance(inputs, Mapping) else list(inputs)
     if callable(source):
         framework = framework or framework_of(source, calls[0])
         if framework not in FRAMEWORKS:
             raise ValueError(f"framework '{framework}' is not known; known are {', '.join(FRAMEWORKS)}")
-    models = {precision: load(package, function, precision) for precision in precisions}
+    models = dict(models or {precision: load(package, function, precision) for precision in precisions})
     first = next(iter(models.values()))
     if tolerance is None:
         tolerance = TOLERANCE["fp16" if first.uses_fp16 else "fp32"]

@@ -6,6 +6,7 @@ model.save("Network.mlpackage")
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -19,8 +20,20 @@ from mlx_coreml.backends.mil.program import build
 from mlx_coreml.backends.mil.states import pair
 from mlx_coreml.capture.captured_state import held
 from mlx_coreml.capture.tracing import as_example, as_flat, capture, flat_inputs, function_name
-from mlx_coreml.conversion.check import Source, check_is_installed, check_model, mlx_on_cpu
-from mlx_coreml.ir.errors import CaptureError, ConversionError, WrongModelError
+from mlx_coreml.conversion.check import (
+    Check,
+    Checked,
+    check_is_installed,
+    check_model,
+    level_of,
+    mlx_on_cpu,
+)
+from mlx_coreml.conversion.input_roles import roles
+from mlx_coreml.conversion.progress import Progress
+from mlx_coreml.conversion.source import Source
+from mlx_coreml.conversion.truth import half_types
+from mlx_coreml.conversion.work import half_seconds
+from mlx_coreml.ir.errors import CaptureError, ConversionError
 from mlx_coreml.ir.graph import Graph
 from mlx_coreml.passes import simplify
 
@@ -28,8 +41,6 @@ if TYPE_CHECKING:
     import coremltools as ct
     import mlx.core as mx
     from coremltools.converters.mil import mil
-
-    from coreml_runtime import Report
 
 
 @dataclass(frozen=True)
@@ -66,7 +77,7 @@ def convert(
     precision: str = "float16",
     image_inputs: Mapping[str, Mapping] | None = None,
     metadata: Mapping[str, Any] | None = None,
-    check: bool = True,
+    check: bool | str = True,
 ) -> ct.models.MLModel:
     """The Core ML model of an MLX module or function on example arrays: `.save("Model.mlpackage")`.
 
@@ -83,7 +94,8 @@ def convert(
 
     Errors: ConversionError saying what cannot be converted; WrongModelError when `check` finds that the
     model, run by the reference runtime, and on macOS by Core ML's CPU as well, does not compute what MLX
-    computes on the CPU. `check=False` skips that.
+    computes on the CPU, in float32. `check` is True or "full" (the example, other numbers and sizes, probes
+    such as zeros and large positions), "quick" (the example alone), False or "off".
     """
     request = Request(
         *(fn, example, outputs, states or {}, flexible or {}, image_inputs or {}),
@@ -91,24 +103,26 @@ def convert(
     )
     if precision not in PRECISIONS:
         raise ConversionError(f"precision {precision!r} is not known; known are {', '.join(PRECISIONS)}")
-    if check:
+    level = level_of(check)
+    if level != "off":
         check_is_installed()
-    lowered = lower(request)
-    model = assemble(lowered.program, request.target)
-    describe(model, metadata or {})
-    if check:
-        report = verified(request, lowered, model)
-        if not report.passed:
-            hint = (
-                "" if precision == "float32" else "; precision='float32' shows whether float16 is the cause"
-            )
-            raise WrongModelError(f"the converted model is not what MLX computes: {report}{hint}")
-        model.user_defined_metadata["verified"] = str(report)
+    start = time.monotonic()
+    with Progress(function_name(fn)).shown_while() as progress:
+        lowered = lower(request, progress)
+        progress.at("writes the package", 0.3)
+        model = assemble(lowered.program, request.target)
+        describe(model, metadata or {})
+        model.user_defined_metadata["check"] = level
+        if level != "off":
+            seconds = time.monotonic() - start
+            verified(request, lowered, model, level, seconds, progress).describe(model)
     return model
 
 
-def lower(request: Request) -> Lowered:
+def lower(request: Request, progress: Progress | None = None) -> Lowered:
     """Capture, clean up and lower a function, at several sizes where shapes are flexible."""
+    progress = progress or Progress(function_name(request.fn))
+    progress.at("traces", 0.0)
     graph = _captured(request, request.example)
     images = read_images(request.image_inputs, graph)
     states = pair(graph, request.states, request.target, request.outputs)
@@ -119,9 +133,13 @@ def lower(request: Request) -> Lowered:
             )
     axes = shapes.read_axes(request.flexible, graph, request.target)
     flat = as_flat(request.fn, request.example)
-    source = Source(function_name(request.fn), flat, tuple(graph.inputs), images, states)
-    features = shapes.features(axes, graph, images)
     examples = [[array for _, array in flat_inputs(request.fn, request.example)]]
+    source = Source(
+        *(function_name(request.fn), flat, tuple(graph.inputs), images, states),
+        *(roles(graph, examples[0]), half_types(graph), half_seconds(graph)),
+    )
+    features = shapes.features(axes, graph, images)
+    progress.at("lowers", 0.1)
     if axes:
         program, more = _any_size(request, axes, graph, source, examples[0])
         examples += more
@@ -178,11 +196,21 @@ def _merged_beyond(merged: Callable, first: ConversionError) -> mil.Program:
         raise first from None
 
 
-def verified(request: Request, lowered: Lowered, model: ct.models.MLModel) -> Report:
-    """The reference runtime's report on a model; a neural network's program is run as an ML Program."""
+def verified(
+    request: Request,
+    lowered: Lowered,
+    model: ct.models.MLModel,
+    level: str,
+    seconds: float,
+    progress: Progress,
+) -> Checked:
+    """What the check finds of a model; a neural network's program is run as an ML Program."""
     if not is_program(request.target):
         request = replace(request, target=target_named("iOS15"), precision="float32")
         lowered = lower(request)
         model = assemble(lowered.program, request.target)
+    check = Check(
+        *(lowered.source, model.package_path, lowered.examples, request.precision, level, seconds),
+    )
     with held(request.fn).kept():  # in evaluation mode, as it was captured
-        return check_model(lowered.source, model.package_path, lowered.examples, request.precision)
+        return check_model(check, progress)
