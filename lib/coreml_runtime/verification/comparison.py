@@ -127,7 +127,8 @@ def verify(
     It may also be a dictionary of the expected outputs of one call. A sequence of inputs is a series of calls
     that share a state. `tolerance` is rms-relative: 1e-5, or 5e-3 for a package that computes in fp16. On
     macOS, Core ML runs the package with each of `compute_units`, of which only CPU_ONLY decides. `models` has
-    the package as loaded before, by precision. ValueError when the framework is not known or the outputs do not match.
+    the package as loaded before, by precision. ValueError when the framework is not known or the outputs do
+    not match.
     """
     calls = [inputs] if isinstance(inputs, Mapping) else list(inputs)
     if callable(source):

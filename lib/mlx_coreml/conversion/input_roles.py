@@ -1,7 +1,7 @@
 """What the inputs of a captured graph are for (ids, positions, masks), and the values that they may take.
 
-A check that draws ids only from the example's range sees a corner of a table. MLX does not look whether an index
-is within its table, so values beyond the example's are only given where the graph shows the limit.
+A check that draws ids only from the example's range sees a corner of a table. MLX does not look whether an
+index is within its table, so values beyond the example's are only given where the graph shows the limit.
 """
 
 from __future__ import annotations
@@ -62,6 +62,8 @@ def roles(graph: Graph, example: Sequence[mx.array]) -> list[Role]:
 
 def _role(graph: Graph, tensor: Tensor, array: mx.array) -> Role:
     values = np.array(array.astype(mx.float32) if array.dtype == mx.bfloat16 else array)
+    if values.dtype.kind == "c" or not values.size:
+        return Role("number", 0.0)
     highest = float(values.max())
     if tensor.dtype == "bool" or (tensor.is_float and float(values.min()) <= MASKED):
         return Role("mask", highest)

@@ -1,7 +1,7 @@
 """Inputs beyond the example's numbers: zeros, ends of ranges and tables, large positions, other seeds.
 
-A float16 model is most often wrong there: a small constant that guards a division is 0, a position is rounded,
-a sum overflows. The inputs follow from what the graph shows of them (input_roles.py).
+A float16 model is most often wrong there: a small constant that guards a division is 0, a position is
+rounded, a sum overflows. The inputs follow from what the graph shows of them (input_roles.py).
 """
 
 from __future__ import annotations

@@ -53,28 +53,9 @@ class Source:
         return fed | {n: _picture(fed[n].shape, image, rng, grey) for n, image in self.images.items()}
 
 
-class Remembering:
-    """A function that keeps how large its outputs were when it was first called (root of the mean square)."""
-
-    def __init__(self, function: Callable):
-        self.function = function
-        self.sizes: list[float] = []
-
-    def __call__(self, *arrays: mx.array) -> list[mx.array]:
-        made = self.function(*arrays)
-        if not self.sizes:
-            self.sizes = [_size(as_floats(array)) for array in made]
-        return made
-
-
 def as_floats(array: mx.array) -> np.ndarray:
     """An MLX array in float64."""
     return np.array(array.astype(mx.float32) if array.dtype == mx.bfloat16 else array).astype(np.float64)
-
-
-def _size(values: np.ndarray) -> float:
-    finite = values[np.isfinite(values)]
-    return float(np.sqrt(np.mean(np.square(finite)))) if finite.size else 0.0
 
 
 def _picture(shape: Sequence[int], image: Image, rng: np.random.Generator, grey: int | None) -> Any:

@@ -1,8 +1,8 @@
 """How far a model may be from the truth: a limit by precision, or what MLX's own half types take themselves.
 
 A model of a bfloat16 network whose error is smaller than that of MLX in bfloat16 is not wrong. Constants of
-such a network, as the scale of its attention, are rounded to the half type in the captured graph, so a float32
-model keeps that error even if nothing else is rounded.
+such a network, as the scale of its attention, are rounded to the half type in the captured graph, so a
+float32 model keeps that error even if nothing else is rounded.
 """
 
 from __future__ import annotations

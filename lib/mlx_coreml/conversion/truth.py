@@ -1,8 +1,8 @@
 """The truth of a check: the user's own function in float32, whatever half types it is written in.
 
-While the truth runs, MLX's functions widen every half array (bfloat16, float16) that they are given to float32,
-and make float32 where a half type is asked for. Weights keep their values: they are widened where they are used,
-one at a time, and packed ones stay packed. MLX's own half precision is the same function without this.
+While the truth runs, MLX's functions widen every half array (bfloat16, float16) that they are given to
+float32, and make float32 where a half type is asked for. Weights keep their values: they are widened where
+they are used, one at a time, and packed ones stay packed. Without this the same function has MLX's own errors.
 https://ml-explore.github.io/mlx/build/html/python/data_types.html
 """
 

@@ -1,7 +1,7 @@
 """How long MLX needs for a captured graph in half types, which decides whether that is waited for.
 
-MLX 0.32 multiplies half types on a CPU without vector instructions: with packed weights 145 million products a
-second for bfloat16 and 33 million for float16, where float32 does thousands.
+MLX 0.32 multiplies half types on a CPU without vector instructions: with packed weights 145 million products
+a second for bfloat16 and 33 million for float16, where float32 does thousands.
 """
 
 import math
