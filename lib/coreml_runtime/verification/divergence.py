@@ -81,6 +81,8 @@ def find_divergence(model: Model, call: Call, observe: Observe, tolerance: float
 
     model.predict(call.inputs, _copied(call.state), hook=record)
     matcher = Matcher(values, tolerance)
+    for given in call.inputs.values():
+        matcher.see(np.asarray(given))
     observe(matcher.see)
     _measure_rounding(model, call, values, matcher.rounding)
     roots = [value for value in values if value.name in call.errors]
@@ -159,7 +161,10 @@ def _first(values: list[Value], failing: set[str], tolerance: float) -> Value | 
             reaches.update(value.operation.inputs)
         if value.name in needed:
             needed.update(value.operation.inputs)
-    return next((v for v in worst.values() if v.name in needed and v.name not in reaches), None)
+    found = [value for value in worst.values() if value.name in needed and value.name not in reaches]
+    # A single number that the source does not have, such as a loop's condition, is named only for want of
+    # more.
+    return next((v for v in found if v.sample.size > 1 or np.isfinite(v.error)), next(iter(found), None))
 
 
 def _inherited(values: list[Value], first: Value) -> Value | None:

@@ -15,6 +15,7 @@ import numpy as np
 
 SAMPLE = 16_384  # elements that are kept of a value
 QUICK = 256  # elements by which most candidates are told apart
+ROUNDED = 1e-6  # what computing a fingerprint in float32 may change
 PERMUTED_RANK = 5  # Core ML's largest rank: 120 orders
 
 
@@ -38,8 +39,12 @@ class Fingerprint:
 
     def near(self, other: Fingerprint, tolerance: float) -> bool:
         """Whether values that differ by at most `tolerance` (rms-relative) can have these fingerprints."""
-        limit = (tolerance + 1e-6) * max(self.rms, other.rms)
-        return abs(self.mean - other.mean) <= limit and abs(self.rms - other.rms) <= limit
+        return self.distance(other) <= tolerance + ROUNDED
+
+    def distance(self, other: Fingerprint) -> float:
+        """What the rms-relative error of the values is at least, over all their elements."""
+        apart = max(abs(self.mean - other.mean), abs(self.rms - other.rms))
+        return 0.0 if not apart else apart / max(other.rms, 1e-30)
 
 
 def fingerprint(flat: np.ndarray) -> Fingerprint:

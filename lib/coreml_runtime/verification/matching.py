@@ -16,6 +16,7 @@ import numpy as np
 
 from coreml_runtime.verification.layouts import (
     QUICK,
+    ROUNDED,
     SAMPLE,
     Fingerprint,
     fingerprint,
@@ -94,9 +95,9 @@ class Matcher:
         near = self._near(array.size, mark)
         for rank, i in enumerate(near):
             close = self._values[i].mark.near(mark, 2 * self.tolerance)
-            self._compare(i, flat, array.shape, every_layout=close or rank < AROUND)
+            self._compare(i, flat, array.shape, mark, every_layout=close or rank < AROUND)
         for i in set(self._around(array.size)) - set(near):
-            self._compare(i, flat, array.shape, every_layout=False)
+            self._compare(i, flat, array.shape, mark, every_layout=False)
 
     def _near(self, size: int, mark: Fingerprint) -> list[int]:
         """The values with nearly this fingerprint, nearest in the program first."""
@@ -111,8 +112,12 @@ class Matcher:
         start = int(np.searchsorted(group, self._at))
         return group[max(0, start - AROUND) : start + AROUND]
 
-    def _compare(self, i: int, flat: np.ndarray, shape: tuple[int, ...], every_layout: bool) -> None:
+    def _compare(
+        self, i: int, flat: np.ndarray, shape: tuple[int, ...], mark: Fingerprint, every_layout: bool
+    ) -> None:
         value = self._values[i]
+        least = value.mark.distance(mark)  # it sees a fault that no element of the sample has
+        least = least if least > ROUNDED else 0.0
         count = min(QUICK, value.sample.size)
         searched = every_layout and value.error > self.tolerance
         for order in orders(value.shape, shape, count) if searched else ((),):
@@ -120,6 +125,7 @@ class Matcher:
             if quick > 2 * value.error or (quick > NEAR and np.isfinite(value.error)):
                 continue
             error = rms_relative(value.sample, sampled(flat, value.shape, shape, order, SAMPLE))
+            error = max(error, least)
             if error < value.error:
                 value.error, value.moved = error, bool(order) and shape == value.shape
                 self._at = i if error <= self.tolerance else self._at
