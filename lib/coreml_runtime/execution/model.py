@@ -7,7 +7,8 @@ compute in float32.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
     from coreml_runtime.execution.program import Program
     from coreml_runtime.execution.scope import Frame, Hook, Operation
+    from coreml_runtime.execution.unordered import Unordered
+    from coreml_runtime.format.dtypes import TensorType
 
 PRECISIONS = ("strict", "exact")
 
@@ -36,6 +39,12 @@ class State:
             name: torch.zeros(declared.shape, dtype=declared.dtype.carrier)  # type: ignore[arg-type]
             for name, declared in program.states.items()
         }
+
+    def copy(self) -> State:
+        """Another state with the same contents; predictions replace tensors and never write into them."""
+        other = copy.copy(self)
+        other.tensors = dict(self.tensors)
+        return other
 
     def read_state(self, name: str) -> np.ndarray:
         """A copy of a state, in its declared type; KeyError lists the states."""
@@ -80,6 +89,11 @@ class Model:
         return self._program.uses_fp16
 
     @property
+    def unordered(self) -> dict[str, Unordered]:
+        """The outputs whose order MIL leaves open."""
+        return self._program.unordered
+
+    @property
     def states(self) -> tuple[str, ...]:
         """The names of the model's states."""
         return tuple(self._program.states)
@@ -104,19 +118,29 @@ class Model:
         `hook(operation, name, value)` is called with each value as it is computed. A wrong input raises one
         ValueError or TypeError that names the input and what is allowed.
         """
+        seen: dict[str, Any] = {}
+        if intermediates:
+            hook = _collecting(seen, hook)
+        return seen | self.run(inputs, state, hook)
+
+    def run(
+        self,
+        inputs: Mapping[str, Any],
+        state: State | None,
+        hook: Hook | None = None,
+        rounded: Callable[[torch.Tensor, TensorType], torch.Tensor] | None = None,
+    ) -> dict[str, Any]:
+        """The outputs by name; `rounded(value, declared)` replaces each result of arithmetic in floats."""
         import torch
 
         from coreml_runtime.execution.scope import Frame, run_steps
 
-        seen: dict[str, Any] = {}
-        frame = Frame([None] * self._program.size, self._tensors_of(state), hook)
-        if intermediates:
-            frame.hook = _collecting(seen, hook)
+        frame = Frame([None] * self._program.size, self._tensors_of(state), hook, rounded)
         with torch.inference_mode():
             for name, value in self._arguments(inputs).items():
                 frame.slots[self._program.inputs[name][0]] = value
             run_steps(self._program.steps, frame)
-            return seen | self._results(frame)
+            return self._results(frame)
 
     def _tensors_of(self, state: State | None) -> dict[str, torch.Tensor]:
         names = ", ".join(self.states)

@@ -23,6 +23,7 @@ from coreml_runtime.execution.scope import (
     run_steps,
     store_results,
 )
+from coreml_runtime.execution.unordered import Unordered, unordered_outputs
 from coreml_runtime.format.dtypes import TensorType, makes_fp16, result_check, tensor_type
 from coreml_runtime.format.package import Package, every_operation
 from coreml_runtime.format.values import check_value, read_value
@@ -41,6 +42,7 @@ class Program:
     states: dict[str, TensorType]
     size: int
     uses_fp16: bool
+    unordered: dict[str, Unordered]
 
 
 def prepare(function, package: Package, strict: bool) -> Program:
@@ -63,7 +65,8 @@ def prepare(function, package: Package, strict: bool) -> Program:
     steps = prepare_block(block, scope)
     outputs = {name: getter(name, scope) for name in block.outputs}
     uses_fp16 = makes_fp16(every_operation(block))
-    return Program(steps, inputs, outputs, scope.states, scope.counter[0], uses_fp16)
+    unordered = unordered_outputs(block, lambda value: read_value(value, package))
+    return Program(steps, inputs, outputs, scope.states, scope.counter[0], uses_fp16, unordered)
 
 
 def check_operations(block, package: Package) -> None:
@@ -166,9 +169,10 @@ def prepare_operation(operation, scope: Scope) -> Step | None:
 
 def prepare_call(operation, rule: Rule, scope: Scope) -> Callable[[Frame | None], tuple]:
     """A function of the frame that gathers the arguments, applies the rule and checks types and shapes."""
-    types = tuple(tensor_type(result.type) for result in operation.outputs)
+    types: Any = tuple(tensor_type(result.type) for result in operation.outputs)
     gather = prepare_arguments(operation, rule, scope, types)
     checks = [result_check(kind, scope.strict, rule.arithmetic) for kind in types]
+    rounds = [rule.arithmetic and kind is not None and kind.dtype.is_float for kind in types]
     function, label = rule.function, operation_record(operation)
 
     def call(frame: Frame | None) -> tuple:
@@ -177,7 +181,12 @@ def prepare_call(operation, rule: Rule, scope: Scope) -> Callable[[Frame | None]
             results = function(**arguments)
             if not isinstance(results, tuple):
                 results = (results,)
-            return tuple([check(result) for check, result in zip(checks, results, strict=True)])
+            results = tuple([check(result) for check, result in zip(checks, results, strict=True)])
+            if frame is None or frame.rounded is None:
+                return results
+            return tuple(
+                [frame.rounded(r, t) if f else r for r, t, f in zip(results, types, rounds, strict=True)]
+            )
         except (RuntimeError, ValueError, IndexError, TypeError) as error:
             raise RuntimeError(f"{label} failed on {_shapes(arguments)}: {error}") from error
 

@@ -26,11 +26,14 @@ Hook = Callable[[Operation, str, Any], None]
 
 @dataclass
 class Frame:
-    """The data of one prediction: a value for each slot, the state by name, and the hook."""
+    """The data of one prediction: a value for each slot, the state by name, the hook, and how to round
+    anew.
+    """
 
     slots: list
     state: dict
     hook: Hook | None
+    rounded: Callable[[Any, TensorType], Any] | None = None
 
 
 Step = Callable[[Frame], None]

@@ -33,6 +33,11 @@ class DType:
 
         return getattr(torch, self.carried)
 
+    @property
+    def is_float(self) -> bool:
+        """Whether its values are floating-point numbers."""
+        return self.name.startswith("FLOAT")
+
 
 _CARRIERS = {
     "BOOL": "bool",

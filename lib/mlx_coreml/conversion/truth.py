@@ -2,7 +2,7 @@
 
 While the truth runs, MLX's functions widen every half array (bfloat16, float16) that they are given to
 float32, and make float32 where a half type is asked for. Weights keep their values: they are widened where
-they are used, one at a time, and packed ones stay packed. Without this the same function has MLX's own errors.
+they are used, one at a time, and packed ones stay packed. Without this, MLX computes in half types.
 https://ml-explore.github.io/mlx/build/html/python/data_types.html
 """
 
