@@ -67,8 +67,8 @@ def verify(
     series of calls that share a state. A source is given back as it was, and computes in its mode; the
     report says so when it is in training mode. `tolerance` is rms-relative: 1e-5, or 5e-3 for a package
     that computes in fp16. On macOS, Core ML runs the package with each of `compute_units`, of which only
-    CPU_ONLY decides. `models` has the package as loaded before, by precision. ValueError when the framework is
-    not known or the outputs do not match.
+    CPU_ONLY decides. `models` has the package as loaded before, by precision. ValueError when the
+    framework is not known or the outputs do not match.
     """
     calls = [inputs] if isinstance(inputs, Mapping) else list(inputs)
     framework = _framework(source, calls[0], framework)
