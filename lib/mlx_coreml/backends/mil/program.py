@@ -12,13 +12,12 @@ from coremltools.converters.mil import mil
 from coremltools.converters.mil.mil import Builder as mb
 from coremltools.converters.mil.mil import Function, Var, types
 
-from mlx_coreml.backends.mil.half_range import beyond
 from mlx_coreml.backends.mil.lowering import arithmetic, layers, tensors  # noqa: F401  (file their rules)
 from mlx_coreml.backends.mil.lowering import types as kinds
 from mlx_coreml.backends.mil.lowering.refused import REASONS
 from mlx_coreml.backends.mil.lowering.registry import RULES
 from mlx_coreml.backends.mil.lowering.wide_integers import warn_of_wide
-from mlx_coreml.backends.mil.precision import exact, floating
+from mlx_coreml.backends.mil.precision import in_fp32
 from mlx_coreml.ir.errors import ConversionError, UnsupportedError
 from mlx_coreml.ir.graph import Graph, Node, Tensor
 
@@ -36,9 +35,8 @@ def build(
     warn_of_wide(graph)
     states = states or {}
     half = precision != "float32" and target >= ct.target.iOS16  # earlier models take and return fp32
-    lowered = Lowered(precision, half, {t.name for t in graph.inputs} | set(graph.output_names))
+    lowered = Lowered(in_fp32(graph, precision), half, {t.name for t in graph.inputs} | set(graph.output_names))
     placeholders = {t.name: lowered.placeholder(t, i in states) for i, t in enumerate(graph.inputs)}
-    lowered.exact = exact(graph) | beyond(graph)
     with Function(placeholders, opset_version=target) as function:
         for i, tensor in enumerate(graph.inputs):
             lowered.receive(tensor, function.inputs[tensor.name], i in states)
@@ -78,13 +76,12 @@ def _why(kind: str) -> str:
 class Lowered:
     """The MIL variables of a graph's tensors, made node by node."""
 
-    def __init__(self, precision: str, half: bool, reserved: Iterable[str]):
-        self.precision = precision
+    def __init__(self, exact: Collection[Node], half: bool, reserved: Iterable[str]):
+        self.exact = exact  # nodes that compute in fp32
         self.half = half  # whether MLX's half types go in and out as fp16
         self.variables: dict[tuple[Tensor, str], Var] = {}
         self.made: dict[Tensor, Var] = {}
         self.taken: Counter = Counter(reserved)
-        self.exact: set[Node] = set()  # nodes that compute in fp32 for what comes after them
 
     def placeholder(self, tensor: Tensor, is_state: bool):
         """An input's declaration, of rank 1 or more; fp16 for MLX's half types, int32 for its integers."""
@@ -124,7 +121,7 @@ class Lowered:
 
     def lower(self, node: Node) -> None:
         """Make a node's outputs by its rule. Errors: ConversionError when one is not what MLX captured."""
-        computes = "fp32" if node in self.exact else floating(node, self.precision)
+        computes = "fp32" if node in self.exact else "fp16"
         inputs = [self.read(tensor, kinds.word(tensor, computes)) for tensor in node.inputs]
         made = _built(node, inputs)
         for tensor, variable in zip(node.outputs, made, strict=True):
