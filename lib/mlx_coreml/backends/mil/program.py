@@ -22,6 +22,7 @@ from mlx_coreml.ir.errors import ConversionError, UnsupportedError
 from mlx_coreml.ir.graph import Graph, Node, Tensor
 
 RANK_LIMIT = 5
+UNNAMED = ("const", "read_state", "coreml_update_state")  # what is made by these cannot be an output
 
 
 def build(
@@ -40,11 +41,11 @@ def build(
     with Function(placeholders, opset_version=target) as function:
         for i, tensor in enumerate(graph.inputs):
             lowered.receive(tensor, function.inputs[tensor.name], i in states)
+        lowered.states = {graph.outputs[o]: function.inputs[graph.inputs[i].name] for i, o in states.items()}
         for node in graph.nodes:
             lowered.lower(node)
-        for i, o in states.items():
-            value = lowered.lifted(graph.outputs[o], "fp16")
-            mb.coreml_update_state(state=function.inputs[graph.inputs[i].name], value=value)
+        for tensor in list(lowered.states):  # inputs and constants, which no node makes
+            lowered.keep(tensor)
         function.set_outputs(lowered.results(graph, set(states.values())))
     program = mil.Program()
     program.add_function("main", function)
@@ -82,6 +83,7 @@ class Lowered:
         self.variables: dict[tuple[Tensor, str], Var] = {}
         self.made: dict[Tensor, Var] = {}
         self.taken: Counter = Counter(reserved)
+        self.states: dict[Tensor, Var] = {}  # the state that each of these values is still to replace
 
     def placeholder(self, tensor: Tensor, is_state: bool):
         """An input's declaration, of rank 1 or more; fp16 for MLX's half types, int32 for its integers."""
@@ -129,6 +131,21 @@ class Lowered:
             if variable.op is not None and variable not in inputs:
                 variable.set_name(self.name(".".join(filter(None, (node.path, node.kind)))))
             self.made[tensor] = variable
+        for tensor in node.outputs:
+            self.keep(tensor)
+
+    def keep(self, tensor: Tensor) -> None:
+        """Write a value into the state that it replaces; what comes after reads it from the state.
+
+        Right after the operation that makes the value, as Core ML's in-place pattern has it: coremltools'
+        own passes for this order fail with two states.
+        """
+        if tensor not in self.states:
+            return
+        value = self.lifted(tensor, "fp16")
+        updated = mb.coreml_update_state(state=self.states.pop(tensor), value=value)
+        if value is self.made.get(tensor) and value.op.op_type != "read_state":
+            self.made[tensor] = self.variables[tensor, "fp16"] = updated
 
     def name(self, wanted: str) -> str:
         """A new variable name of letters, digits and underscores."""
@@ -147,7 +164,7 @@ class Lowered:
         for i, (tensor, name) in enumerate(zip(graph.outputs, graph.output_names, strict=True)):
             if i not in left_out:
                 variable = self.lifted(tensor, self._outside(tensor))
-                own = variable.op is not None and variable.op.op_type not in ("const", "read_state")
+                own = variable.op is not None and variable.op.op_type not in UNNAMED
                 if own and variable not in results:
                     variable.set_name(name)
                 else:
