@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 from mlx_coreml.backends.mil import flexible_shapes as shapes
 from mlx_coreml.backends.mil.assemble import assemble, describe, is_program, target_named
 from mlx_coreml.backends.mil.images import channels_first, read_images
-from mlx_coreml.backends.mil.merge_lengths import merge
 from mlx_coreml.backends.mil.precision import PRECISIONS
 from mlx_coreml.backends.mil.program import build
 from mlx_coreml.backends.mil.states import pair
 from mlx_coreml.capture.captured_state import held
 from mlx_coreml.capture.tracing import as_example, as_flat, capture, flat_inputs, function_name
+from mlx_coreml.conversion.any_size import any_size
 from mlx_coreml.conversion.check import Source, check_is_installed, check_model, mlx_on_cpu
-from mlx_coreml.ir.errors import CaptureError, ConversionError, WrongModelError
+from mlx_coreml.ir.errors import ConversionError, WrongModelError
 from mlx_coreml.ir.graph import Graph
 from mlx_coreml.passes import simplify
 
@@ -123,7 +123,11 @@ def lower(request: Request) -> Lowered:
     features = shapes.features(axes, graph, images)
     examples = [[array for _, array in flat_inputs(request.fn, request.example)]]
     if axes:
-        program, more = _any_size(request, axes, graph, source, examples[0])
+        program, more = any_size(
+            *(axes, graph, examples[0]),
+            lambda arrays: _captured(request, as_example(request.example, arrays)),
+            lambda captured: _program(request, captured, source),
+        )
         examples += more
     else:
         program = _program(request, graph, source)
@@ -140,42 +144,6 @@ def _program(request: Request, graph: Graph, source: Source) -> mil.Program:
     channels_first(graph, source.images)
     precision = request.precision if is_program(request.target) else "float32"
     return build(simplify(graph), precision, request.target, source.states)
-
-
-def _any_size(
-    request: Request, axes: Sequence[shapes.Axis], graph: Graph, source: Source, arrays: Sequence[mx.array]
-) -> tuple[mil.Program, list]:
-    """One program for all sizes, and the arrays at the least and greatest ones."""
-
-    def at(sizes: shapes.Sizes) -> list:
-        return as_example(request.example, shapes.resized(arrays, sizes))
-
-    groups = shapes.independent(axes)
-    try:
-        _captured(request, at(shapes.apart(groups)))
-    except CaptureError:
-        raise
-    except ValueError:  # MLX refuses sizes that differ: lengths with the same range are one length
-        groups = shapes.tied(axes)
-    avoid = {n for node in graph.nodes for tensor in (*node.inputs, *node.outputs) for n in tensor.shape}
-
-    def merged(beyond: int) -> mil.Program:
-        probes = shapes.probes(groups, avoid, beyond)
-        return merge([_program(request, _captured(request, at(sizes)), source) for sizes in probes])
-
-    try:
-        program = merged(0)
-    except ConversionError as first:
-        program = _merged_beyond(merged, first)
-    return program, [shapes.resized(arrays, sizes) for sizes in shapes.extremes(groups)]
-
-
-def _merged_beyond(merged: Callable, first: ConversionError) -> mil.Program:
-    """The program from sizes one beyond the ranges: at their ends, lengths may be equal by chance."""
-    try:
-        return merged(1)
-    except ValueError:  # MLX's own, or the same refusal
-        raise first from None
 
 
 def verified(request: Request, lowered: Lowered, model: ct.models.MLModel) -> Report:
