@@ -1,49 +1,129 @@
-"""One program for all sizes of flexible axes: the model is lowered at a few sizes, and the programs merged."""
+"""One program for all sizes of flexible axes: lowered at a few sizes, and merged.
+
+The first attempt folds every constant. Where a constant is no part of the largest one, the nodes that make it
+are kept; where sizes are divided, more sizes are looked at; where one list of sizes is allowed, all of them.
+"""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import mlx.core as mx
+import numpy as np
 from coremltools.converters.mil import mil
 
-from mlx_coreml.backends.mil import flexible_shapes as shapes
-from mlx_coreml.backends.mil.merge_lengths import merge
+from mlx_coreml.backends.mil.flexible import axes as shapes
+from mlx_coreml.backends.mil.flexible.general_sizes import every, general, unseen
+from mlx_coreml.backends.mil.flexible.merge_lengths import Step, merge
+from mlx_coreml.conversion.check import like
 from mlx_coreml.ir.errors import CaptureError, ConversionError
 from mlx_coreml.ir.graph import Graph
 
 Capture = Callable[[Sequence[mx.array]], Graph]  # of flat arrays
+Lower = Callable[[Sequence[Graph], bool], list[mil.Program]]  # with size-dependent nodes kept, or folded
+
+
+@dataclass(frozen=True)
+class Merged:
+    """One program, the sizes at which it was made, and the divisions of sizes in it."""
+
+    program: mil.Program
+    seen: Sequence[shapes.Sizes]
+    steps: Sequence[Step]
+    form: tuple[str, ...]  # the kinds of the nodes at these sizes
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is lowered at several sizes."""
+
+    axes: Sequence[shapes.Axis]
+    graph: Graph
+    arrays: Sequence[mx.array]
+    capture: Capture
+    lower: Lower
+
+    def at(self, sizes: shapes.Sizes) -> Graph:
+        """The graph at some sizes."""
+        return self.capture(shapes.resized(self.arrays, sizes))
+
+    def form(self, sizes: shapes.Sizes) -> tuple[str, ...] | None:
+        """The kinds of the nodes at some sizes; None where MLX refuses them."""
+        try:
+            return _form(self.at(sizes))
+        except ConversionError:
+            raise
+        except ValueError:
+            return None
+
+    def merged(self, sizes: Sequence[shapes.Sizes], kept: bool, listed: bool = False) -> Merged:
+        """The program of some sizes, the largest first. Errors: ConversionError."""
+        graphs = [self.at(each) for each in sizes]
+        form, axis = _form(graphs[0]), self.axes[0]
+        place = (self.graph.inputs[axis.input].name, axis.axis) if listed else None
+        program, steps = merge(self.lower(graphs, kept), place)
+        return Merged(program, sizes, steps, form)
 
 
 def any_size(
-    axes: Sequence[shapes.Axis],
-    graph: Graph,
-    arrays: Sequence[mx.array],
-    captured: Capture,
-    lowered: Callable[[Graph], mil.Program],
+    axes: Sequence[shapes.Axis], graph: Graph, arrays: Sequence[mx.array], capture: Capture, lower: Lower
 ) -> tuple[mil.Program, list]:
-    """One program for all sizes, and the arrays at the least and greatest ones."""
+    """One program for all sizes, and arrays for the check: at the least and greatest sizes, and unseen ones."""
+    subject = Subject(axes, graph, arrays, capture, lower)
     groups = shapes.independent(axes)
     try:
-        captured(shapes.resized(arrays, shapes.apart(groups)))
+        subject.at(shapes.apart(groups))
     except CaptureError:
         raise
     except ValueError:  # MLX refuses sizes that differ: lengths with the same range are one length
         groups = shapes.tied(axes)
     avoid = {n for node in graph.nodes for tensor in (*node.inputs, *node.outputs) for n in tensor.shape}
-
-    def merged(beyond: int) -> mil.Program:
-        probes = shapes.probes(groups, avoid, beyond)
-        return merge([lowered(captured(shapes.resized(arrays, sizes))) for sizes in probes])
-
-    try:
-        program = merged(0)
-    except ConversionError as first:
-        program = _merged_beyond(merged, first)
-    return program, [shapes.resized(arrays, sizes) for sizes in shapes.extremes(groups)]
+    merged = _merged(subject, groups, avoid)
+    names = [tensor.name for tensor in graph.inputs]
+    steps = [((names.index(step.name), step.axis), step) for step in merged.steps]
+    rng = np.random.default_rng(0)
+    more = [shapes.resized(arrays, sizes) for sizes in shapes.extremes(groups)]
+    for sizes in unseen(groups, merged.seen, steps):
+        more.append([like(array, rng) for array in shapes.resized(arrays, sizes)])
+    return merged.program, more
 
 
-def _merged_beyond(merged: Callable, first: ConversionError) -> mil.Program:
-    """The program from sizes one beyond the ranges: at their ends, lengths may be equal by chance."""
-    try:
-        return merged(1)
-    except ValueError:  # MLX's own, or the same refusal
-        raise first from None
+def _merged(subject: Subject, groups: Sequence[Sequence[shapes.Axis]], avoid: set[int]) -> Merged:
+    """The first attempt that succeeds. Errors: the ConversionError of the last one that says what is missing."""
+    told: list[ConversionError] = []
+
+    def attempt(sizes: Sequence[shapes.Sizes], kept: bool, listed: bool = False) -> Merged | None:
+        try:
+            return subject.merged(sizes, kept, listed) if sizes else None
+        except ConversionError as error:
+            told.append(error)
+        except ValueError:  # MLX's own, of a size beyond the range
+            if not told:
+                raise
+        return None
+
+    made = attempt(shapes.probes(groups, avoid), False)
+    if made and not _is_special(subject, groups, made):
+        return made
+    last = len(told)
+    fuller = (
+        attempt(shapes.probes(groups, avoid, 1), False)
+        or attempt(shapes.probes(groups, avoid), True)
+        or attempt(general(groups, avoid, subject.form), True)
+        or made
+    )
+    last = max(last, len(told))
+    fuller = fuller or attempt(every(groups), True, True)
+    if fuller is None:
+        raise told[last - 1]
+    return fuller
+
+
+def _is_special(subject: Subject, groups: Sequence[Sequence[shapes.Axis]], made: Merged) -> bool:
+    """Whether the function does more at sizes that were not looked at: these had no need of padding, say."""
+    sizes = [*shapes.extremes(groups), *unseen(groups, made.seen, ())]
+    forms = [subject.form(each) for each in sizes]
+    return any(form is not None and len(form) > len(made.form) for form in forms)
+
+
+def _form(graph: Graph) -> tuple[str, ...]:
+    return tuple(node.kind for node in graph.nodes)

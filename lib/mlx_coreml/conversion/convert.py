@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from mlx_coreml.backends.mil import flexible_shapes as shapes
+from mlx_coreml.backends.mil.flexible import axes as shapes
 from mlx_coreml.backends.mil.assemble import assemble, describe, is_program, target_named
 from mlx_coreml.backends.mil.images import channels_first, read_images
+from mlx_coreml.backends.mil.lowering.registry import RULES
 from mlx_coreml.backends.mil.precision import PRECISIONS
 from mlx_coreml.backends.mil.program import build
 from mlx_coreml.backends.mil.states import pair
@@ -22,7 +23,7 @@ from mlx_coreml.conversion.any_size import any_size
 from mlx_coreml.conversion.check import Source, check_is_installed, check_model, mlx_on_cpu
 from mlx_coreml.ir.errors import ConversionError, WrongModelError
 from mlx_coreml.ir.graph import Graph
-from mlx_coreml.passes import simplify
+from mlx_coreml.passes import simplify, simplify_at_sizes
 
 if TYPE_CHECKING:
     import coremltools as ct
@@ -126,7 +127,7 @@ def lower(request: Request) -> Lowered:
         program, more = any_size(
             *(axes, graph, examples[0]),
             lambda arrays: _captured(request, as_example(request.example, arrays)),
-            lambda captured: _program(request, captured, source),
+            lambda graphs, kept: _programs(request, graphs, source, kept),
         )
         examples += more
     else:
@@ -140,10 +141,23 @@ def _captured(request: Request, example: Sequence[Any]) -> Graph:
 
 
 def _program(request: Request, graph: Graph, source: Source) -> mil.Program:
-    """The program of a captured graph. The neural-network format has no fp16 program."""
-    channels_first(graph, source.images)
+    """The program of a captured graph."""
+    return _programs(request, [graph], source, kept=False)[0]
+
+
+def _programs(request: Request, graphs: Sequence[Graph], source: Source, kept: bool) -> list[mil.Program]:
+    """The programs of a function captured at several sizes, with what depends on them `kept` as nodes, or
+    folded. The neural-network format has no fp16 program.
+    """
+    for graph in graphs:
+        channels_first(graph, source.images)
+    if kept:
+        simplify_at_sizes(graphs, RULES)
+    else:
+        for graph in graphs:
+            simplify(graph)
     precision = request.precision if is_program(request.target) else "float32"
-    return build(simplify(graph), precision, request.target, source.states)
+    return [build(graph, precision, request.target, source.states) for graph in graphs]
 
 
 def verified(request: Request, lowered: Lowered, model: ct.models.MLModel) -> Report:

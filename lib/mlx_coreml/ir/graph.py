@@ -24,6 +24,7 @@ class Tensor:
     dtype: str
     value: mx.array | None = None
     node: "Node | None" = None
+    peak: float = 0.0  # the largest magnitude seen, of what depends on sizes alone
 
     @property
     def rank(self) -> int:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import coremltools as ct
+import numpy as np
 from coremltools.converters.mil import mil
 from coremltools.converters.mil.mil import Builder as mb
 from coremltools.converters.mil.mil import Function, Var, types
@@ -19,10 +20,12 @@ from mlx_coreml.backends.mil.lowering.refused import REASONS
 from mlx_coreml.backends.mil.lowering.registry import RULES
 from mlx_coreml.backends.mil.lowering.wide_integers import warn_of_wide
 from mlx_coreml.backends.mil.precision import exact, floating
+from mlx_coreml.backends.mil.size_dependent import hide_value, of_sizes
 from mlx_coreml.ir.errors import ConversionError, UnsupportedError
 from mlx_coreml.ir.graph import Graph, Node, Tensor
 
 RANK_LIMIT = 5
+EXACT_LIMIT = 16  # numbers of a constant that a formula of sizes may stand for
 
 
 def build(
@@ -39,6 +42,7 @@ def build(
     lowered = Lowered(precision, half, {t.name for t in graph.inputs} | set(graph.output_names))
     placeholders = {t.name: lowered.placeholder(t, i in states) for i, t in enumerate(graph.inputs)}
     lowered.exact = exact(graph) | beyond(graph)
+    lowered.sized = of_sizes(graph)
     with Function(placeholders, opset_version=target) as function:
         for i, tensor in enumerate(graph.inputs):
             lowered.receive(tensor, function.inputs[tensor.name], i in states)
@@ -85,6 +89,7 @@ class Lowered:
         self.made: dict[Tensor, Var] = {}
         self.taken: Counter = Counter(reserved)
         self.exact: set[Node] = set()  # nodes that compute in fp32 for what comes after them
+        self.sized: set[Node] = set()  # nodes that depend on sizes alone
 
     def placeholder(self, tensor: Tensor, is_state: bool):
         """An input's declaration, of rank 1 or more; fp16 for MLX's half types, int32 for its integers."""
@@ -116,21 +121,30 @@ class Lowered:
             if tensor.value is not None:
                 name = self.name(tensor.name)
                 self.variables[key] = mb.const(val=kinds.array(tensor, kind), name=name)
+                if tensor.size <= EXACT_LIMIT:
+                    self.variables[key].op.exact = tensor.numpy()  # for a formula of it (symbolic_sizes.py)
             else:
                 made = self.made[tensor]
                 same = types.builtin_to_string(made.dtype) == kind
+                if kind == "fp16" and tensor.node in self.sized and tensor.peak > kinds.FP16_LIMIT:
+                    made = mb.clip(
+                        x=made, alpha=np.float32(-kinds.FP16_LIMIT), beta=np.float32(kinds.FP16_LIMIT)
+                    )
                 self.variables[key] = made if same else mb.cast(x=made, dtype=kind)
         return self.variables[key]
 
     def lower(self, node: Node) -> None:
         """Make a node's outputs by its rule. Errors: ConversionError when one is not what MLX captured."""
-        computes = "fp32" if node in self.exact else floating(node, self.precision)
+        sized = node in self.sized
+        computes = "fp32" if sized or node in self.exact else floating(node, self.precision)
         inputs = [self.read(tensor, kinds.word(tensor, computes)) for tensor in node.inputs]
         made = _built(node, inputs)
         for tensor, variable in zip(node.outputs, made, strict=True):
             _check(node, tensor, variable)
             if variable.op is not None and variable not in inputs:
                 variable.set_name(self.name(".".join(filter(None, (node.path, node.kind)))))
+                if sized:
+                    hide_value(variable)
             self.made[tensor] = variable
 
     def name(self, wanted: str) -> str:
