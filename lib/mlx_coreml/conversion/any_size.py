@@ -4,7 +4,7 @@ The first attempt folds every constant. Where a constant is no part of the large
 are kept; where sizes are divided, more sizes are looked at; where one list of sizes is allowed, all of them.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 import mlx.core as mx
@@ -12,11 +12,12 @@ import numpy as np
 from coremltools.converters.mil import mil
 
 from mlx_coreml.backends.mil.flexible import axes as shapes
-from mlx_coreml.backends.mil.flexible.general_sizes import every, general, unseen
+from mlx_coreml.backends.mil.flexible.general_sizes import every, general_sizes, unseen
 from mlx_coreml.backends.mil.flexible.merge_lengths import Step, merge
 from mlx_coreml.conversion.check import like
 from mlx_coreml.ir.errors import CaptureError, ConversionError
 from mlx_coreml.ir.graph import Graph
+from mlx_coreml.passes.rewriting.rewrite import scalar
 
 Capture = Callable[[Sequence[mx.array]], Graph]  # of flat arrays
 Lower = Callable[[Sequence[Graph], bool], list[mil.Program]]  # with size-dependent nodes kept, or folded
@@ -29,7 +30,7 @@ class Merged:
     program: mil.Program
     seen: Sequence[shapes.Sizes]
     steps: Sequence[Step]
-    form: tuple[str, ...]  # the kinds of the nodes at these sizes
+    form: tuple[Hashable, ...]  # of the function at these sizes
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,8 @@ class Subject:
         """The graph at some sizes."""
         return self.capture(shapes.resized(self.arrays, sizes))
 
-    def form(self, sizes: shapes.Sizes) -> tuple[str, ...] | None:
-        """The kinds of the nodes at some sizes; None where MLX refuses them."""
+    def form(self, sizes: shapes.Sizes) -> tuple[Hashable, ...] | None:
+        """The form of the function at some sizes; None where MLX refuses them."""
         try:
             return _form(self.at(sizes))
         except ConversionError:
@@ -101,21 +102,20 @@ def _merged(subject: Subject, groups: Sequence[Sequence[shapes.Axis]], avoid: se
                 raise
         return None
 
-    made = attempt(shapes.probes(groups, avoid), False)
+    made = attempt(shapes.probes(groups, avoid), False) or attempt(shapes.probes(groups, avoid, 1), False)
     if made and not _is_special(subject, groups, made):
         return made
     last = len(told)
-    fuller = (
-        attempt(shapes.probes(groups, avoid, 1), False)
-        or attempt(shapes.probes(groups, avoid), True)
-        or attempt(general(groups, avoid, subject.form), True)
-        or made
-    )
+    made = None if made else attempt(shapes.probes(groups, avoid), True)
+    if made and not _is_special(subject, groups, made):
+        return made
+    general, mixed = general_sizes(groups, avoid, subject.form)
+    made = attempt(mixed, True) or attempt(general, True) or made
     last = max(last, len(told))
-    fuller = fuller or attempt(every(groups), True, True)
-    if fuller is None:
+    made = made or attempt(every(groups), True, True)
+    if made is None:
         raise told[last - 1]
-    return fuller
+    return made
 
 
 def _is_special(subject: Subject, groups: Sequence[Sequence[shapes.Axis]], made: Merged) -> bool:
@@ -125,5 +125,14 @@ def _is_special(subject: Subject, groups: Sequence[Sequence[shapes.Axis]], made:
     return any(form is not None and len(form) > len(made.form) for form in forms)
 
 
-def _form(graph: Graph) -> tuple[str, ...]:
-    return tuple(node.kind for node in graph.nodes)
+def _form(graph: Graph) -> tuple[Hashable, ...]:
+    """What the passes look at: kinds of nodes, sizes of one, and numbers that change nothing, 0 and 1."""
+    return tuple(
+        (
+            node.kind,
+            sum(tensor.shape.count(1) for tensor in node.outputs),
+            sum(scalar(tensor) in (0, 1) for tensor in node.inputs),
+            node.kind == "Arange" and node.arguments[0] == 0,
+        )
+        for node in graph.nodes
+    )

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from mlx_coreml.backends.mil.flexible import axes as shapes
 from mlx_coreml.backends.mil.assemble import assemble, describe, is_program, target_named
+from mlx_coreml.backends.mil.flexible import axes as shapes
 from mlx_coreml.backends.mil.images import channels_first, read_images
 from mlx_coreml.backends.mil.lowering.registry import RULES
 from mlx_coreml.backends.mil.precision import PRECISIONS

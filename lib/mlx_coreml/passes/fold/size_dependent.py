@@ -13,6 +13,7 @@ from mlx_coreml.ir.graph import Graph, Node, Tensor
 from mlx_coreml.passes.rewriting.rewrite import sort
 
 MOVING = ("AsType", "Reshape", "Flatten", "Unflatten", "ExpandDims", "Squeeze", "Broadcast", "Full", "Copy")
+LEFT_OUT = ("Pad", "Slice", "identity")  # where they change nothing
 LARGEST = 2**24  # elements of a table that is cut off
 
 Same = tuple[Tensor, ...]  # one tensor, in every graph
@@ -20,11 +21,15 @@ Made = Sequence[Mapping[Tensor, Node]]  # the node that made a constant, for eac
 
 
 def keep_size_dependent(graphs: Sequence[Graph], made: Made, lowered: Collection[str]) -> None:
-    """Make constants that depend on a size nodes again. Graphs that differ in their nodes stay as they are."""
-    if len({tuple(node.kind for node in graph.nodes) for graph in graphs}) > 1:
+    """Make constants that depend on a size nodes again.
+
+    Graphs stay as they are where they differ in more than padding and slices.
+    """
+    alike = [[node for node in graph.nodes if node.kind not in LEFT_OUT] for graph in graphs]
+    if len({tuple(node.kind for node in nodes) for nodes in alike}) > 1:
         return
     waiting: list[Same] = []
-    for nodes in zip(*(graph.nodes for graph in graphs), strict=True):
+    for nodes in zip(*alike, strict=True):
         waiting += zip(*(node.inputs for node in nodes), strict=False)
     waiting += zip(*(graph.outputs for graph in graphs), strict=True)
     kept: dict[Node, None] = {}
@@ -54,7 +59,7 @@ def _unfolded(each: Same, made: Made, lowered: Collection[str]) -> list[Node]:
         return []
     if len({(len(node.inputs), len(node.outputs)) for node in nodes}) > 1 or _is_number(each, made):
         return []
-    for node, own in zip(nodes, made, strict=True):
+    for node in nodes:
         for output in node.outputs:
             output.peak = _peak(output)
             output.value, output.node = None, node

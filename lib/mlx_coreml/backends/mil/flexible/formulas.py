@@ -14,7 +14,7 @@ from coremltools.converters.mil.mil import Var
 
 Near = Sequence[tuple[Var, Sequence[tuple[int, ...]]]]  # a variable and its shape in every program
 Values = tuple[int, ...]  # one in every program
-LARGEST_DIVISOR = 64
+LARGEST_DIVISOR, REMAINDERS = 64, 8
 ENOUGH = 6  # programs; fewer could fit a formula by chance
 OFFSETS = (0, 1, -1, 2, -2)  # of a product: a class token, a step left out
 CLOSE = {"float16": 2e-3, "float32": 2e-6, "float64": 1e-9}
@@ -40,11 +40,12 @@ class Size:
 
 @dataclass(frozen=True)
 class Quotient:
-    """(size + plus) // by"""
+    """(times * size + plus) // by"""
 
     size: Size
     plus: int = 0
     by: int = 1
+    times: int = 1
 
 
 @dataclass(frozen=True)
@@ -128,14 +129,18 @@ def _affine(rows: np.ndarray, wanted: np.ndarray) -> tuple[int, int, int] | None
 
 
 @functools.lru_cache(maxsize=64)
-def _divided(values: Values, natural: bool) -> tuple[list[tuple[int, int]], np.ndarray]:
-    """(plus, by) of quotients, those that round down and up first, and their values in every program."""
+def _divided(values: Values, natural: bool) -> tuple[list[tuple[int, int, int]], np.ndarray]:
+    """(plus, by, times) of quotients, those that round down and up first, and their values in every program."""
     last = min(LARGEST_DIVISOR, max(values))
-    ends = [(plus, by) for by in range(2, last + 1) for plus in (0, by - 1)]
-    inner = [(plus, by) for by in range(2, last + 1) for plus in range(1, by - 1)]
-    parameters = ends if natural else ends + inner
-    plus, by = np.array(parameters or [(0, 1)]).T
-    return parameters or [(0, 1)], (np.array(values) + plus[:, None]) // by[:, None]
+    parameters = [(plus, by, 1) for by in range(2, last + 1) for plus in (0, by - 1)]
+    if natural:
+        fractions = ((n, by) for by in range(2, min(last, 16) + 1) for n in range(2, 16))
+        parameters += [(0, by, n) for n, by in fractions if math.gcd(n, by) == 1]
+    else:
+        parameters += [(plus, by, 1) for by in range(3, last + 1) for plus in range(1, by - 1)]
+    parameters = parameters or [(0, 1, 1)]
+    plus, by, times = np.array(parameters).T
+    return parameters, (times[:, None] * np.array(values) + plus[:, None]) // by[:, None]
 
 
 def _quotient(wanted: Values, known: Known) -> Whole | None:
@@ -179,9 +184,8 @@ def real(wanted: Sequence[float], known: Known, kind: str) -> Real | None:
     """A function in REAL of a size, of a quotient, or of a ratio of sizes, that has these values."""
     goal = np.array(wanted, np.float64)
     for top, bottom, numbers in _arguments(known, len(goal) >= ENOUGH):
-        if numbers.min() <= 0:
-            continue
-        for name, function in REAL.items():
+        functions = REAL if numbers.min() > 0 else {"identity": REAL["identity"]}
+        for name, function in functions.items():
             with np.errstate(all="ignore"):
                 row = function(numbers)
             fit = _scaled(row, goal, CLOSE[kind]) if np.isfinite(row).all() else None
@@ -191,19 +195,27 @@ def real(wanted: Sequence[float], known: Known, kind: str) -> Real | None:
 
 
 def _arguments(known: Known, rich: bool) -> Iterator[tuple[Whole, Whole | None, np.ndarray]]:
+    """What a function may be of: a size; one more or less; a ratio of such; quotients and their remainders."""
     for size, values in known:
         yield Whole((Quotient(size),)), None, np.array(values, np.float64)
     if not rich:
         return
     known = _distinct(known)
+    moved = [
+        (Whole((Quotient(size),), 1, offset), np.array(values, np.float64) + offset)
+        for size, values in known
+        for offset in (0, -1, 1)
+    ]
+    yield from ((number, None, numbers) for number, numbers in moved if number.offset)
+    for (one, a), (other, b) in ((x, y) for x in moved for y in moved if x is not y and y[1].min() > 0):
+        yield one, other, a / b
     for size, values in known:
-        for offset in (-1, 1):
-            yield Whole((Quotient(size),), 1, offset), None, np.array(values, np.float64) + offset
-    quotients, rows = _columns(known)
-    for quotient, row in zip(quotients, rows, strict=True):
-        yield Whole((quotient,)), None, row.astype(np.float64)
-    for (one, a), (other, b) in ((x, y) for x in known for y in known if x is not y):
-        yield Whole((Quotient(one),)), Whole((Quotient(other),)), np.array(a, np.float64) / np.array(b)
+        parameters, rows = _divided(values, True)
+        for (plus, by, times), row in zip(parameters, rows, strict=True):
+            quotient = Quotient(size, plus, by, times)
+            yield Whole((quotient,)), None, row.astype(np.float64)
+            if times == 1 and not plus and by <= REMAINDERS:
+                yield Whole((quotient,), -by, 0, 1), None, np.array(values, np.float64) - by * row
 
 
 def _scaled(row: np.ndarray, goal: np.ndarray, close: float) -> tuple[float, float] | None:

@@ -11,7 +11,7 @@ from mlx_coreml.backends.mil.flexible.merge_lengths import Step
 
 Groups = Sequence[Sequence[Axis]]
 GOLDEN = 0.6180339887  # its multiples are spread evenly, with all remainders
-CANDIDATES, CHOSEN = 20, 9
+CANDIDATES, CHOSEN, OTHERS = 20, 9, 4
 FEWEST = 5  # sizes of one form
 BEYOND = (0, 1, 2, 3)  # past the end of a range
 LISTED_MOST = 24  # sizes that are all looked at
@@ -45,25 +45,32 @@ def _spread(group: Sequence[Axis], number: int, avoid: set[int]) -> list[int]:
     return [high, *(good if len(good) >= CANDIDATES // 2 else free)][:CANDIDATES]
 
 
-def general(groups: Groups, avoid: set[int], form: Callable[[Sizes], Hashable | None]) -> list[Sizes]:
-    """Sizes of the one form that has the most parts, the largest first; none where too few have one form.
+def general_sizes(
+    groups: Groups, avoid: set[int], form: Callable[[Sizes], Sequence | None]
+) -> tuple[list[Sizes], list[Sizes]]:
+    """Sizes of the one form that has the most parts, the largest first, and the same with some of other forms.
 
-    `form` gives the form of the function at sizes, a sequence of its parts, or None where it has none.
+    Either is empty where there are none. `form` gives the form of the function at sizes, a sequence of its
+    parts, or None where it has none.
     """
     tried = candidates(groups, avoid)
     forms: dict[Hashable, list[Sizes]] = {}
     for sizes in tried:
         forms.setdefault(form(sizes), []).append(sizes)
-    fewest = min(FEWEST, len(tried))
+    ranged = all(group[0].is_range for group in groups)
+    fewest = min(FEWEST, len(tried)) if ranged else len(tried) // 2
     common = [each for each, of in forms.items() if each is not None and len(of) >= fewest]
     if not common:
-        return []
-    chosen = max(common, key=len)
+        return [], []
+    chosen = max(common, key=lambda each: (len(each), len(forms[each])))
     alike = forms[chosen]
+    others = [sizes for sizes in tried if sizes not in alike and form(sizes) is not None]
+    mixed = [tried[0], *alike[:CHOSEN], *others[:OTHERS]] if others else []
     if alike[0] is not tried[0]:
         alike = [*_largest(groups, chosen, form), *alike]
     first = max(alike, key=lambda sizes: sorted(sizes.values()))
-    return [first, *(sizes for sizes in alike if sizes is not first)][:CHOSEN]
+    alike = [first, *(sizes for sizes in alike if sizes is not first)][:CHOSEN]
+    return alike, [sizes for i, sizes in enumerate(mixed) if sizes not in mixed[:i]]
 
 
 def _largest(groups: Groups, wanted: Hashable, form: Callable) -> list[Sizes]:
@@ -94,8 +101,8 @@ def every(groups: Groups) -> list[Sizes]:
 def unseen(
     groups: Groups, seen: Sequence[Sizes], steps: Sequence[tuple[tuple[int, int], Step]]
 ) -> list[Sizes]:
-    """Sizes for the check that the model was not lowered at: small ones, and ones beside which a division of a
-    size, `steps` by input and axis, gives another number.
+    """Sizes for the check that the model was not lowered at: small ones, and ones beside which a division of
+    a size, `steps` by input and axis, gives another number.
     """
     made = []
     for group in groups:
@@ -104,7 +111,7 @@ def unseen(
             low, high = group[0].sizes
             fresh = [n for n in range(low + 1, high) if n not in at]
             spread = fresh[:: max(1, len(fresh) // (2 * UNSEEN))]
-            made.append([n for n in _at_steps(group, steps, fresh)] + spread[:UNSEEN])
+            made.append([*_at_steps(group, steps, fresh), *spread[:UNSEEN]])
         else:
             places = range(len(group[0].sizes))
             made.append([k for k in places if group[0].sizes[k] not in at])
@@ -125,6 +132,6 @@ def _at_steps(group: Sequence[Axis], steps: Sequence, fresh: Sequence[int]) -> l
     own = {axis.place for axis in group}
     for place, step in steps:
         if place in own:
-            jumps = [n for n in fresh if (n + step.plus) % step.by == 0][:1]
+            jumps = [n for n in fresh if (step.times * n + step.plus) % step.by == 0][:1]
             found |= dict.fromkeys(n for jump in jumps for n in (jump, jump - 1) if n in fresh)
     return list(found)[:AT_STEPS]

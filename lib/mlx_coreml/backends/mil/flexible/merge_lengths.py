@@ -8,7 +8,6 @@ https://apple.github.io/coremltools/docs-guides/source/flexible-inputs.html
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
 
 import coremltools as ct
 import numpy as np
@@ -17,6 +16,7 @@ from coremltools.converters.mil.mil import Builder as mb
 from coremltools.converters.mil.mil import Function, Operation, Var, get_new_symbol, types
 from coremltools.converters.mil.mil.types.symbolic import is_symbolic
 
+from mlx_coreml.backends.mil.flexible.alignment import Operations, form, side_by_side
 from mlx_coreml.backends.mil.flexible.formulas import Near
 from mlx_coreml.backends.mil.flexible.normal_forms import (
     CUTS,
@@ -31,26 +31,27 @@ from mlx_coreml.backends.mil.flexible.normal_forms import (
     value_of,
 )
 from mlx_coreml.backends.mil.flexible.symbolic_sizes import Listed, Series, Sizes
+from mlx_coreml.backends.mil.lowering.types import at_least
 from mlx_coreml.ir.errors import ConversionError
-
-Operations = Sequence[Operation]  # one operation, in every program
 
 
 @dataclass(frozen=True)
 class Step:
-    """(size of an input's axis + plus) // by, which changes where that sum is a multiple."""
+    """(times * size of an input's axis + plus) // by, which changes where that is a multiple."""
 
     name: str
     axis: int
     plus: int
     by: int
+    times: int
 
 
 def merge(
     programs: Sequence[mil.Program], listed: tuple[str, int] | None = None
 ) -> tuple[mil.Program, list[Step]]:
-    """The program of symbolic lengths that the programs, the one at the largest lengths first, agree with, and
-    the divisions of the inputs' sizes in it.
+    """The program of symbolic lengths that the programs agree with, and the divisions of the inputs' sizes in it.
+
+    The first of the programs is the one at the largest lengths.
 
     `listed` is an input's axis that has one size in each program and no other: then what no formula gives is
     looked up. Errors: ConversionError naming the operation where they do not agree, or one of its constants.
@@ -62,7 +63,7 @@ def merge(
     with Function(placeholders, opset_version=first.opset_version) as function:
         given = {each: function.inputs[name] for each, name in inputs.items()}
         merged = Merged(given, _listed(listed, given, inputs))
-        for operations in zip_longest(*(_operations(f) for f in functions)):
+        for operations in side_by_side(functions):
             merged.add(operations)
         results = zip(*(f.outputs for f in functions), strict=True)
         function.set_outputs([merged.made[each] for each in results])
@@ -70,7 +71,7 @@ def merge(
     program.add_function("main", function)
     names = {variable: name for name, variable in function.inputs.items()}
     return program, [
-        Step(names[q.size.variable], q.size.axes[0], q.plus, q.by)
+        Step(names[q.size.variable], q.size.axes[0], q.plus, q.by, q.times)
         for q in merged.sizes.quotients
         if q.size.variable in names and len(q.size.axes) == 1
     ]
@@ -83,10 +84,6 @@ def _listed(
         return None
     each = next(each for each, name in names.items() if name == place[0])
     return Listed(given[each], place[1], tuple(v.shape[place[1]] for v in each))
-
-
-def _operations(function: Function) -> list[Operation]:
-    return [operation for operation in function.operations if operation.op_type != "const"]
 
 
 def _placeholder(series: Series, symbols: dict[tuple, object]):
@@ -117,8 +114,8 @@ class Merged:
 
     def add(self, operations: Operations) -> None:
         """Build the operation that is the same in all programs."""
-        first = operations[0]
-        other = next((o for o in operations if _form(o) != _form(first)), first)
+        first = next((o for o in operations if isinstance(o, Operation)), None)
+        other = next((o for o in operations if form(o) != form(first)), first)
         if other is not first:
             raise ConversionError(
                 f"the model differs between sizes: where the largest has {_told(first)}, "
@@ -128,7 +125,7 @@ class Merged:
             raise refusal(first, "contains a loop, whose size must be fixed; a GRU needs none from iOS18")
         given = {n: [o.inputs[n] for o in operations] for n, v in first.inputs.items() if v is not None}
         NORMAL.get(first.op_type, lambda given: None)(given)
-        changing = {name for name, each in given.items() if is_constant(each) and not agree(each)}
+        changing = {name for name, each in given.items() if _changes(each)}
         near = self._near(given, bool(changing))
         kind = first.op_type
         if changing & CUTS.get(kind, set()) and not (kind == "slice_by_index" and strided(first)):
@@ -137,7 +134,9 @@ class Merged:
             results = self._resized(operations, given, near)
         else:
             if kind == "pad" and "pad" in changing:
-                given["pad"] = [full_pads(v, o.x.rank) for v, o in zip(given["pad"], operations, strict=True)]
+                given["pad"] = [
+                    full_pads(v, o.inputs["x"].rank) for v, o in zip(given["pad"], operations, strict=True)
+                ]
             results = self._built(first, {n: self._input(first, each, near, n) for n, each in given.items()})
         for variables, result in zip(
             zip(*(o.outputs for o in operations), strict=True), results, strict=True
@@ -147,7 +146,7 @@ class Merged:
             if not types.is_list(result.sym_type):
                 _refine(result, variables)
                 self._remember(variables)
-            result.set_name(variables[0].name)
+            result.set_name(variables[operations.index(first)].name)
             self.made[variables] = result
 
     def _near(self, given: dict[str, list], changing: bool) -> Near:
@@ -178,13 +177,13 @@ class Merged:
             arrays = [np.asarray(value_of(v)) for v in each]
             open_shape = (operation.op_type, name) == ("reshape", "shape")
             exact = [getattr(v.op, "exact", None) for v in each if isinstance(v, Var)]
-            made = self.sizes.of(arrays, near, open_shape, None if None in exact else exact)
+            made = self.sizes.of(arrays, near, open_shape, None if any(e is None for e in exact) else exact)
             if made is None:
                 one, other = (shown(v) for v in each[:2])
                 raise refusal(
                     operation,
-                    f"has a constant that is {one} at one size and {other} at another; allowed are functions of "
-                    "the size (affine, quotients, products, roots, logarithms) and parts of one table",
+                    f"has a constant that is {one} at one size and {other} at another; allowed are "
+                    "functions of the size (affine, quotients, products, roots) and parts of one table",
                 )
             return made
         first = each[0]
@@ -208,7 +207,7 @@ class Merged:
     def _resized(self, operations: Operations, given: dict[str, list], near: Near) -> list[Var]:
         """Bilinear interpolation to a size that changes; iOS17's `resize` takes it as a tensor."""
         first = operations[0]
-        if not hasattr(mb, "resize") or first.opset_version < ct.target.iOS17:
+        if not at_least(ct.target.iOS17):
             raise refusal(
                 first, "has a target size that changes, which needs deployment_target iOS17 or later"
             )
@@ -234,21 +233,18 @@ class Merged:
         return [made] if isinstance(made, Var) else list(made)
 
 
-def _form(operation: Operation | None) -> tuple:
-    """What must be equal in all programs: the operation's type, and the numbers of its inputs and outputs."""
-    if operation is None:
-        return ()
-    counts = {
-        n: len(v) if isinstance(v, list | tuple) else v is not None for n, v in operation.inputs.items()
-    }
-    return operation.op_type, counts, len(operation.outputs)
-
-
 def _told(operation: Operation | None) -> str:
     if operation is None:
         return "nothing"
     count = f" with {len(operation.outputs)} results" if len(operation.outputs) > 1 else ""
     return f"'{operation.op_type}' ('{operation.outputs[0].name}'){count}"
+
+
+def _changes(each: Sequence) -> bool:
+    """Whether an input, or one of its parts, is a constant that differs between the programs."""
+    if isinstance(each[0], list | tuple):
+        return any(_changes(part) for part in zip(*each, strict=True))
+    return is_constant(each) and not agree(each)
 
 
 def _refine(result: Var, variables: Series) -> None:

@@ -93,10 +93,11 @@ def begin_of(operation: Operation, output: Var) -> np.ndarray:
         axis = int(operation.axis.val) % output.rank
         start = sum(v.shape[axis] for v in before)
         return np.where(np.arange(output.rank) == axis, start, 0).astype(np.int32)
-    begin, size = np.array(operation.begin.val), np.array(operation.x.shape)
-    if operation.begin.val is None:
+    begin, size = value_of(operation.inputs["begin"]), np.array(operation.inputs["x"].shape)
+    if begin is None:
         raise refusal(operation, "starts at a place, and ends at another, that change with the size")
-    masked = False if operation.begin_mask is None else operation.begin_mask.val
+    mask = operation.inputs.get("begin_mask")
+    masked = False if mask is None else value_of(mask)
     return np.where(masked, 0, np.where(begin < 0, begin + size, begin)).astype(np.int32)
 
 

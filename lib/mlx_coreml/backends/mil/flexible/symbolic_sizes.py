@@ -126,6 +126,7 @@ class Sizes:
 
     def _quotient(self, quotient: Quotient) -> Var:
         made = self._size(quotient.size)
+        made = made if quotient.times == 1 else mb.mul(x=made, y=np.int32(quotient.times))
         if quotient.by == 1:
             return made
         self.quotients.add(quotient)
