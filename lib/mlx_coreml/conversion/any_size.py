@@ -20,7 +20,9 @@ from mlx_coreml.ir.graph import Graph
 from mlx_coreml.passes.rewriting.rewrite import scalar
 
 Capture = Callable[[Sequence[mx.array]], Graph]  # of flat arrays
-Lower = Callable[[Sequence[Graph], bool], list[mil.Program]]  # with size-dependent nodes kept, or folded
+Lower = Callable[
+    [Sequence[Graph], bool, bool], list[mil.Program]
+]  # (..., kept, tables): see `simplify_at_sizes`
 
 
 @dataclass(frozen=True)
@@ -61,14 +63,15 @@ class Subject:
         graphs = [self.at(each) for each in sizes]
         form, axis = _form(graphs[0]), self.axes[0]
         place = (self.graph.inputs[axis.input].name, axis.axis) if listed else None
-        program, steps = merge(self.lower(graphs, kept), place)
+        tables = all(sizes[0][each.place] >= each.sizes[-1] for each in self.axes)
+        program, steps = merge(self.lower(graphs, kept, tables), place, tables)
         return Merged(program, sizes, steps, form)
 
 
 def any_size(
     axes: Sequence[shapes.Axis], graph: Graph, arrays: Sequence[mx.array], capture: Capture, lower: Lower
 ) -> tuple[mil.Program, list]:
-    """One program for all sizes, and arrays for the check: at the least and greatest sizes, and unseen ones."""
+    """One program for all sizes, and arrays for the check: the least and greatest sizes, and unseen ones."""
     subject = Subject(axes, graph, arrays, capture, lower)
     groups = shapes.independent(axes)
     try:
@@ -89,7 +92,7 @@ def any_size(
 
 
 def _merged(subject: Subject, groups: Sequence[Sequence[shapes.Axis]], avoid: set[int]) -> Merged:
-    """The first attempt that succeeds. Errors: the ConversionError of the last one that says what is missing."""
+    """The first attempt that succeeds. Errors: the last one's ConversionError, which says what is missing."""
     told: list[ConversionError] = []
 
     def attempt(sizes: Sequence[shapes.Sizes], kept: bool, listed: bool = False) -> Merged | None:
@@ -119,10 +122,14 @@ def _merged(subject: Subject, groups: Sequence[Sequence[shapes.Axis]], avoid: se
 
 
 def _is_special(subject: Subject, groups: Sequence[Sequence[shapes.Axis]], made: Merged) -> bool:
-    """Whether the function does more at sizes that were not looked at: these had no need of padding, say."""
-    sizes = [*shapes.extremes(groups), *unseen(groups, made.seen, ())]
-    forms = [subject.form(each) for each in sizes]
-    return any(form is not None and len(form) > len(made.form) for form in forms)
+    """Whether the function pads or cuts at other sizes than those that were looked at, or does more there."""
+    forms = [subject.form(each) for each in (*shapes.extremes(groups), *unseen(groups, made.seen, ()))]
+    known = [form for form in forms if form is not None]
+    return any(_cuts(form) != _cuts(made.form) or len(form) > len(made.form) for form in known)
+
+
+def _cuts(form: Sequence[tuple]) -> int:
+    return sum(part[0] in ("Pad", "Slice") for part in form)
 
 
 def _form(graph: Graph) -> tuple[Hashable, ...]:

@@ -127,7 +127,7 @@ def lower(request: Request) -> Lowered:
         program, more = any_size(
             *(axes, graph, examples[0]),
             lambda arrays: _captured(request, as_example(request.example, arrays)),
-            lambda graphs, kept: _programs(request, graphs, source, kept),
+            lambda *given: _programs(request, source, *given),
         )
         examples += more
     else:
@@ -142,17 +142,19 @@ def _captured(request: Request, example: Sequence[Any]) -> Graph:
 
 def _program(request: Request, graph: Graph, source: Source) -> mil.Program:
     """The program of a captured graph."""
-    return _programs(request, [graph], source, kept=False)[0]
+    return _programs(request, source, [graph])[0]
 
 
-def _programs(request: Request, graphs: Sequence[Graph], source: Source, kept: bool) -> list[mil.Program]:
+def _programs(
+    request: Request, source: Source, graphs: Sequence[Graph], kept: bool = False, tables: bool = True
+) -> list[mil.Program]:
     """The programs of a function captured at several sizes, with what depends on them `kept` as nodes, or
     folded. The neural-network format has no fp16 program.
     """
     for graph in graphs:
         channels_first(graph, source.images)
     if kept:
-        simplify_at_sizes(graphs, RULES)
+        simplify_at_sizes(graphs, RULES, tables)
     else:
         for graph in graphs:
             simplify(graph)

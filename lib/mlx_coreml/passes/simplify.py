@@ -46,14 +46,15 @@ def simplify(graph: Graph) -> Graph:
     return _passed(graph)
 
 
-def simplify_at_sizes(graphs: Sequence[Graph], lowered: Collection[str]) -> None:
+def simplify_at_sizes(graphs: Sequence[Graph], lowered: Collection[str], tables: bool) -> None:
     """As `simplify`, of one function captured at several sizes, the largest first: what depends on them stays
-    nodes, of the kinds in `lowered`, where its values are no beginnings of the largest ones.
+    nodes, of the kinds in `lowered`, where its values are no beginnings of the largest ones. Without `tables`
+    there may be larger ones.
     """
     for graph in graphs:
         drop_broadcasts(graph)
     made = [fold(graph) for graph in graphs]
-    keep_size_dependent(graphs, made, lowered)
+    keep_size_dependent(graphs, made, lowered, tables)
     for graph in graphs:
         _passed(graph)
 

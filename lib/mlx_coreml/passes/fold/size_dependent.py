@@ -20,8 +20,8 @@ Same = tuple[Tensor, ...]  # one tensor, in every graph
 Made = Sequence[Mapping[Tensor, Node]]  # the node that made a constant, for each graph
 
 
-def keep_size_dependent(graphs: Sequence[Graph], made: Made, lowered: Collection[str]) -> None:
-    """Make constants that depend on a size nodes again.
+def keep_size_dependent(graphs: Sequence[Graph], made: Made, lowered: Collection[str], tables: bool) -> None:
+    """Make constants that depend on a size nodes again. Without `tables` the first graph is not the largest.
 
     Graphs stay as they are where they differ in more than padding and slices.
     """
@@ -39,20 +39,22 @@ def keep_size_dependent(graphs: Sequence[Graph], made: Made, lowered: Collection
         if each[0] in seen:
             continue
         seen.add(each[0])
-        nodes = _unfolded(each, made, lowered)
+        nodes = _unfolded(each, made, lowered, tables)
         for node in nodes:
             kept[node] = None
         if nodes:
             waiting += zip(*(node.inputs for node in nodes), strict=True)
     for graph, own in zip(graphs, made, strict=True):
-        graph.nodes = [node for node in kept if own.get(node.outputs[0]) is node] + graph.nodes
+        graph.nodes += [
+            node for node in kept if own.get(node.outputs[0]) is node
+        ]  # sorted: before its reader
         sort(graph)
         graph.sweep()
 
 
-def _unfolded(each: Same, made: Made, lowered: Collection[str]) -> list[Node]:
+def _unfolded(each: Same, made: Made, lowered: Collection[str], tables: bool) -> list[Node]:
     """The nodes that make a constant in each graph, put back; none where it may stay a constant."""
-    if any(t.value is None for t in each) or _cut_off(each):
+    if any(t.value is None for t in each) or _cut_off(each, tables):
         return []
     nodes = [own.get(t) for t, own in zip(each, made, strict=True)]
     if None in nodes or len({node.kind for node in nodes}) > 1 or nodes[0].kind not in lowered:
@@ -73,14 +75,14 @@ def _peak(tensor: Tensor) -> float:
     return float(np.abs(tensor.numpy()).max())
 
 
-def _cut_off(each: Same) -> bool:
+def _cut_off(each: Same, tables: bool) -> bool:
     """Whether the values are equal, or beginnings of the first and largest of them."""
     largest, *others = each
     if len({t.rank for t in each}) > 1 or len({t.dtype for t in each}) > 1:
         return False
     if any(n > m for t in others for n, m in zip(t.shape, largest.shape, strict=True)):
         return False
-    if largest.size > LARGEST and len({t.shape for t in each}) > 1:
+    if (largest.size > LARGEST or not tables) and len({t.shape for t in each}) > 1:
         return False
     whole = largest.numpy()
     return all(

@@ -1,4 +1,4 @@
-"""Puts the operations of programs side by side: padding by nothing and slices of everything are left out of some.
+"""Puts the operations of programs side by side: some leave out padding by nothing and slices of everything.
 
 A picture whose sides are multiples of a window is not padded, and the result is not cut. Where the program at
 another size has such an operation, one that changes nothing stands in for it.
@@ -26,11 +26,11 @@ Operations = Sequence[Operation | Absent]  # one operation, in every program
 
 
 def side_by_side(functions: Sequence[Function]) -> list[Operations]:
-    """Each operation of the longest program with those of the others, or None where one has no counterpart."""
+    """Each operation of the longest program with those of the others; None where one has no counterpart."""
     listed = [[o for o in f.operations if o.op_type != "const"] for f in functions]
     if len({tuple(map(form, each)) for each in listed}) == 1:
         return list(zip(*listed, strict=True))
-    longest = max(range(len(listed)), key=lambda i: len(listed[i]))
+    longest = max(range(len(listed)), key=lambda i: sum(o.op_type != "identity" for o in listed[i]))
     inputs = [list(function.inputs.values()) for function in functions]
     rows = [
         _aligned(listed[longest], own, dict(zip(inputs[longest], theirs, strict=True)))
@@ -40,7 +40,7 @@ def side_by_side(functions: Sequence[Function]) -> list[Operations]:
 
 
 def _aligned(reference: Sequence[Operation], own: Sequence[Operation], twin: dict[Var, Var]) -> list:
-    """A program's operations beside those of another; as they are from the first one without a counterpart."""
+    """A program's operations beside those of another; as they are from the first without a counterpart."""
     made: list[Operation | Absent] = []
     i = 0
     for operation in reference:

@@ -5,6 +5,7 @@ and their padding compute. The quotients that round down and up are tried before
 """
 
 import functools
+import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from coremltools.converters.mil.mil import Var
 Near = Sequence[tuple[Var, Sequence[tuple[int, ...]]]]  # a variable and its shape in every program
 Values = tuple[int, ...]  # one in every program
 LARGEST_DIVISOR, REMAINDERS = 64, 8
+STRIDES = (2, 3, 4, 7, 8, 14, 16, 32)
 ENOUGH = 6  # programs; fewer could fit a formula by chance
 OFFSETS = (0, 1, -1, 2, -2)  # of a product: a class token, a step left out
 CLOSE = {"float16": 2e-3, "float32": 2e-6, "float64": 1e-9}
@@ -50,12 +52,13 @@ class Quotient:
 
 @dataclass(frozen=True)
 class Whole:
-    """factor * (product of the quotients) + slope * (size of the first) + offset."""
+    """factor * (product of the quotients) + slope * (the size beside, or that of the first) + offset."""
 
     quotients: tuple[Quotient, ...]
     factor: int = 1
     offset: int = 0
     slope: int = 0
+    beside: Size | None = None
 
     @property
     def plain(self) -> Size | None:
@@ -102,10 +105,10 @@ def whole(wanted: Values, known: Known) -> Whole | None:
         fit = _affine(np.array([values]), np.array(wanted))
         if fit:
             return Whole((Quotient(size),), *fit[1:])
-    if len(wanted) < ENOUGH:
-        return None
     distinct = _distinct(known)
-    return _quotient(wanted, distinct) or _product(wanted, distinct)
+    if len(wanted) < ENOUGH:
+        return _sum(wanted, distinct) if len(wanted) > 3 else None
+    return _sum(wanted, distinct) or _quotient(wanted, distinct) or _product(wanted, distinct)
 
 
 def _distinct(known: Known) -> list[tuple[Size, Values]]:
@@ -130,7 +133,7 @@ def _affine(rows: np.ndarray, wanted: np.ndarray) -> tuple[int, int, int] | None
 
 @functools.lru_cache(maxsize=64)
 def _divided(values: Values, natural: bool) -> tuple[list[tuple[int, int, int]], np.ndarray]:
-    """(plus, by, times) of quotients, those that round down and up first, and their values in every program."""
+    """(plus, by, times) of quotients, those that round down and up first, and their values everywhere."""
     last = min(LARGEST_DIVISOR, max(values))
     parameters = [(plus, by, 1) for by in range(2, last + 1) for plus in (0, by - 1)]
     if natural:
@@ -141,6 +144,18 @@ def _divided(values: Values, natural: bool) -> tuple[list[tuple[int, int, int]],
     parameters = parameters or [(0, 1, 1)]
     plus, by, times = np.array(parameters).T
     return parameters, (times[:, None] * np.array(values) + plus[:, None]) // by[:, None]
+
+
+def _sum(wanted: Values, known: Known) -> Whole | None:
+    """One size plus or minus another, and a number: keys are as many as those kept and the new ones."""
+    goal = np.array(wanted)
+    for one, a in known:
+        for other, b in known:
+            for slope in (1, -1) if one != other else ():
+                left = goal - np.array(a) - slope * np.array(b)
+                if not np.ptp(left):
+                    return Whole((Quotient(one),), 1, int(left[0]), slope, other)
+    return None
 
 
 def _quotient(wanted: Values, known: Known) -> Whole | None:
@@ -195,7 +210,7 @@ def real(wanted: Sequence[float], known: Known, kind: str) -> Real | None:
 
 
 def _arguments(known: Known, rich: bool) -> Iterator[tuple[Whole, Whole | None, np.ndarray]]:
-    """What a function may be of: a size; one more or less; a ratio of such; quotients and their remainders."""
+    """What a function may be of: a size; one more or less; a ratio; quotients and their remainders."""
     for size, values in known:
         yield Whole((Quotient(size),)), None, np.array(values, np.float64)
     if not rich:
@@ -207,6 +222,13 @@ def _arguments(known: Known, rich: bool) -> Iterator[tuple[Whole, Whole | None, 
         for offset in (0, -1, 1)
     ]
     yield from ((number, None, numbers) for number, numbers in moved if number.offset)
+    for size, values in known:
+        for by, up in itertools.product(STRIDES, (0, 1)):
+            part = (np.array(values) + up * (by - 1)) // by
+            if part.min() > 0:
+                whole, quotient = Whole((Quotient(size),)), Whole((Quotient(size, up * (by - 1), by),))
+                yield quotient, whole, part / np.array(values)
+                yield whole, quotient, np.array(values) / part
     for (one, a), (other, b) in ((x, y) for x in moved for y in moved if x is not y and y[1].min() > 0):
         yield one, other, a / b
     for size, values in known:

@@ -47,11 +47,11 @@ class Step:
 
 
 def merge(
-    programs: Sequence[mil.Program], listed: tuple[str, int] | None = None
+    programs: Sequence[mil.Program], listed: tuple[str, int] | None = None, tables: bool = True
 ) -> tuple[mil.Program, list[Step]]:
     """The program of symbolic lengths that the programs agree with, and the divisions of the inputs' sizes in it.
 
-    The first of the programs is the one at the largest lengths.
+    The first of the programs is the one at the largest lengths; without `tables` there may be larger ones.
 
     `listed` is an input's axis that has one size in each program and no other: then what no formula gives is
     looked up. Errors: ConversionError naming the operation where they do not agree, or one of its constants.
@@ -62,7 +62,7 @@ def merge(
     placeholders = {name: _placeholder(each, symbols) for each, name in inputs.items()}
     with Function(placeholders, opset_version=first.opset_version) as function:
         given = {each: function.inputs[name] for each, name in inputs.items()}
-        merged = Merged(given, _listed(listed, given, inputs))
+        merged = Merged(given, _listed(listed, given, inputs), tables)
         for operations in side_by_side(functions):
             merged.add(operations)
         results = zip(*(f.outputs for f in functions), strict=True)
@@ -104,11 +104,11 @@ def _placeholder(series: Series, symbols: dict[tuple, object]):
 class Merged:
     """The variables of the merged program, by the variables they stand for in each of the programs."""
 
-    def __init__(self, inputs: dict[Series, Var], listed: Listed | None = None):
+    def __init__(self, inputs: dict[Series, Var], listed: Listed | None, tables: bool):
         self.made = dict(inputs)
         self.lengths = [each for each in inputs if not types.is_state(each[0].sym_type)]
         self.constants: dict[Var, Var] = {}
-        self.sizes = Sizes(listed)
+        self.sizes = Sizes(listed, tables)
         self.seen = {c for each in self.lengths for c in zip(*(v.shape for v in each), strict=True)}
         self.others: dict[tuple[int, ...], Series] = {}  # the first tensor with these sizes
 
@@ -132,6 +132,8 @@ class Merged:
             results = self._cut(operations, given, near)
         elif kind == "resize_bilinear" and changing:
             results = self._resized(operations, given, near)
+        elif kind == "clip" and changing:
+            results = self._clipped(first, given, near)
         else:
             if kind == "pad" and "pad" in changing:
                 given["pad"] = [
@@ -155,7 +157,7 @@ class Merged:
         """
         if not changing:
             return []
-        own = [tuple(each) for each in given.values() if isinstance(each[0], Var)]
+        own = [tuple(each) for each in given.values() if all(isinstance(v, Var) for v in each)]
         known = [each for each in dict.fromkeys([*self.lengths, *own]) if each in self.made]
         return [(self.made[each], [v.shape for v in each]) for each in [*known, *self.others.values()]]
 
@@ -169,7 +171,7 @@ class Merged:
     def _input(self, operation: Operation, each: list, near: Near, name: str = "") -> Var | list[Var]:
         if isinstance(each[0], list | tuple):
             return [self._input(operation, list(part), near) for part in zip(*each, strict=True)]
-        if isinstance(each[0], Var) and tuple(each) in self.made:
+        if all(isinstance(v, Var) for v in each) and tuple(each) in self.made:
             return self.made[tuple(each)]
         if not is_constant(each):
             raise refusal(operation, "reads other values at another size")
@@ -203,6 +205,11 @@ class Merged:
             begin, size = (self._input(first, each, near) for each in (begins, sizes))
             pieces.append(mb.slice_by_size(x=x, begin=begin, size=size))
         return pieces
+
+    def _clipped(self, first: Operation, given: dict[str, list], near: Near) -> list[Var]:
+        """MIL's clip takes constants only."""
+        x, low, high = (self._input(first, given[name], near) for name in ("x", "alpha", "beta"))
+        return [mb.minimum(x=mb.maximum(x=x, y=low), y=high)]
 
     def _resized(self, operations: Operations, given: dict[str, list], near: Near) -> list[Var]:
         """Bilinear interpolation to a size that changes; iOS17's `resize` takes it as a tensor."""

@@ -35,9 +35,10 @@ class Listed:
 class Sizes:
     """Builds numbers that differ between programs; the shape of a variable is asked for once."""
 
-    def __init__(self, listed: Listed | None = None):
+    def __init__(self, listed: Listed | None = None, tables: bool = True):
         self.shapes: dict[Var, Var] = {}
         self.listed = listed
+        self.tables = tables  # whether the first array is the largest there can be
         self.quotients: set[Quotient] = set()  # that were used: they change at multiples
         self.place: Var | None = None
 
@@ -73,7 +74,7 @@ class Sizes:
             return None
         uniform = largest.size and all(a.size and same(np.full_like(a, largest.flat[0]), a) for a in arrays)
         begins = [np.zeros(largest.ndim, np.int32)] * len(arrays) if uniform else _begins(largest, others)
-        if begins is None:
+        if begins is None or not (self.tables or uniform):
             return None
         size = self._whole([np.array(array.shape, np.int32) for array in arrays], near)
         if size is None or uniform:
@@ -120,7 +121,7 @@ class Sizes:
         if number.factor != 1:
             made = mb.mul(x=made, y=np.int32(number.factor))
         if number.slope:
-            size = self._size(number.quotients[0].size)
+            size = self._size(number.beside or number.quotients[0].size)
             made = mb.add(x=made, y=size if number.slope == 1 else mb.mul(x=size, y=np.int32(number.slope)))
         return mb.add(x=made, y=np.int32(number.offset)) if number.offset else made
 
