@@ -17,7 +17,6 @@ from mlx_coreml.backends.mil.flexible.merge_lengths import Step, merge
 from mlx_coreml.conversion.check import like
 from mlx_coreml.ir.errors import CaptureError, ConversionError
 from mlx_coreml.ir.graph import Graph
-from mlx_coreml.passes.rewriting.rewrite import scalar
 
 Capture = Callable[[Sequence[mx.array]], Graph]  # of flat arrays
 Lower = Callable[
@@ -105,40 +104,38 @@ def _merged(subject: Subject, groups: Sequence[Sequence[shapes.Axis]], avoid: se
                 raise
         return None
 
-    made = attempt(shapes.probes(groups, avoid), False) or attempt(shapes.probes(groups, avoid, 1), False)
-    if made and not _is_special(subject, groups, made):
-        return made
-    last = len(told)
-    made = None if made else attempt(shapes.probes(groups, avoid), True)
-    if made and not _is_special(subject, groups, made):
-        return made
+    plain = attempt(shapes.probes(groups, avoid), False) or attempt(shapes.probes(groups, avoid, 1), False)
+    if plain and not _cuts_elsewhere(subject, groups, plain):
+        return plain
+    kept = None if plain else attempt(shapes.probes(groups, avoid), True)
+    if kept and not _cuts_elsewhere(subject, groups, kept):
+        return kept
     general, mixed = general_sizes(groups, avoid, subject.form)
-    made = attempt(mixed, True) or attempt(general, True) or made
-    last = max(last, len(told))
-    made = made or attempt(every(groups), True, True)
+    made = attempt(mixed, True) or attempt(general, True) or plain or kept
+    last = len(told)
+    made = made or attempt(every(groups), False, True) or attempt(every(groups), True, True)
     if made is None:
         raise told[last - 1]
     return made
 
 
-def _is_special(subject: Subject, groups: Sequence[Sequence[shapes.Axis]], made: Merged) -> bool:
-    """Whether the function pads or cuts at other sizes than those that were looked at, or does more there."""
-    forms = [subject.form(each) for each in (*shapes.extremes(groups), *unseen(groups, made.seen, ()))]
-    known = [form for form in forms if form is not None]
-    return any(_cuts(form) != _cuts(made.form) or len(form) > len(made.form) for form in known)
+def _cuts_elsewhere(subject: Subject, groups: Sequence[Sequence[shapes.Axis]], made: Merged) -> bool:
+    """Whether the function pads or cuts where it did not at the sizes that were looked at, or not where it did."""
+    sizes = [shapes.extremes(groups)[0], *unseen(groups, made.seen, ())]
+    forms = [form for form in map(subject.form, sizes) if form is not None]
+    return any(_uncut(form) == _uncut(made.form) and len(form) != len(made.form) for form in forms)
 
 
-def _cuts(form: Sequence[tuple]) -> int:
-    return sum(part[0] in ("Pad", "Slice") for part in form)
+def _uncut(form: Sequence[tuple]) -> list:
+    return [part[0] for part in form if part[0] not in ("Pad", "Slice")]
 
 
 def _form(graph: Graph) -> tuple[Hashable, ...]:
-    """What the passes look at: kinds of nodes, sizes of one, and numbers that change nothing, 0 and 1."""
+    """What the passes look at: kinds of nodes, how many sizes are one, and ranges that start at zero."""
     return tuple(
         (
             node.kind,
             sum(tensor.shape.count(1) for tensor in node.outputs),
-            sum(scalar(tensor) in (0, 1) for tensor in node.inputs),
             node.kind == "Arange" and node.arguments[0] == 0,
         )
         for node in graph.nodes

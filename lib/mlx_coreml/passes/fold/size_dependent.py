@@ -56,10 +56,14 @@ def _unfolded(each: Same, made: Made, lowered: Collection[str], tables: bool) ->
     """The nodes that make a constant in each graph, put back; none where it may stay a constant."""
     if any(t.value is None for t in each) or _cut_off(each, tables):
         return []
+    if _is_number(each, made):
+        for tensor in each:
+            tensor.sized = True
+        return []
     nodes = [own.get(t) for t, own in zip(each, made, strict=True)]
     if None in nodes or len({node.kind for node in nodes}) > 1 or nodes[0].kind not in lowered:
         return []
-    if len({(len(node.inputs), len(node.outputs)) for node in nodes}) > 1 or _is_number(each, made):
+    if len({(len(node.inputs), len(node.outputs)) for node in nodes}) > 1:
         return []
     for node in nodes:
         for output in node.outputs:

@@ -5,7 +5,6 @@ and their padding compute. The quotients that round down and up are tried before
 """
 
 import functools
-import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,6 @@ from coremltools.converters.mil.mil import Var
 Near = Sequence[tuple[Var, Sequence[tuple[int, ...]]]]  # a variable and its shape in every program
 Values = tuple[int, ...]  # one in every program
 LARGEST_DIVISOR, REMAINDERS = 64, 8
-STRIDES = (2, 3, 4, 7, 8, 14, 16, 32)
 ENOUGH = 6  # programs; fewer could fit a formula by chance
 OFFSETS = (0, 1, -1, 2, -2)  # of a product: a class token, a step left out
 CLOSE = {"float16": 2e-3, "float32": 2e-6, "float64": 1e-9}
@@ -222,22 +220,19 @@ def _arguments(known: Known, rich: bool) -> Iterator[tuple[Whole, Whole | None, 
         for offset in (0, -1, 1)
     ]
     yield from ((number, None, numbers) for number, numbers in moved if number.offset)
-    for size, values in known:
-        for by, up in itertools.product(STRIDES, (0, 1)):
-            part = (np.array(values) + up * (by - 1)) // by
-            if part.min() > 0:
-                whole, quotient = Whole((Quotient(size),)), Whole((Quotient(size, up * (by - 1), by),))
-                yield quotient, whole, part / np.array(values)
-                yield whole, quotient, np.array(values) / part
     for (one, a), (other, b) in ((x, y) for x in moved for y in moved if x is not y and y[1].min() > 0):
         yield one, other, a / b
     for size, values in known:
         parameters, rows = _divided(values, True)
-        for (plus, by, times), row in zip(parameters, rows, strict=True):
+        whole_size, numbers = Whole((Quotient(size),)), np.array(values, np.float64)
+        for (plus, by, times), row in zip(parameters, rows.astype(np.float64), strict=True):
             quotient = Quotient(size, plus, by, times)
-            yield Whole((quotient,)), None, row.astype(np.float64)
+            yield Whole((quotient,)), None, row
+            if row.min() > 0:
+                yield Whole((quotient,)), whole_size, row / numbers
+                yield whole_size, Whole((quotient,)), numbers / row
             if times == 1 and not plus and by <= REMAINDERS:
-                yield Whole((quotient,), -by, 0, 1), None, np.array(values, np.float64) - by * row
+                yield Whole((quotient,), -by, 0, 1), None, numbers - by * row
 
 
 def _scaled(row: np.ndarray, goal: np.ndarray, close: float) -> tuple[float, float] | None:
