@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import coremltools as ct
+import numpy as np
 from coremltools.converters.mil import mil
 from coremltools.converters.mil.mil import Builder as mb
 from coremltools.converters.mil.mil import Function, Var, types
@@ -18,11 +19,13 @@ from mlx_coreml.backends.mil.lowering.refused import REASONS
 from mlx_coreml.backends.mil.lowering.registry import RULES
 from mlx_coreml.backends.mil.lowering.wide_integers import warn_of_wide
 from mlx_coreml.backends.mil.precision import in_fp32
+from mlx_coreml.backends.mil.size_dependent import hide_value, of_sizes
 from mlx_coreml.ir.errors import ConversionError, UnsupportedError
 from mlx_coreml.ir.graph import Graph, Node, Tensor
 
 RANK_LIMIT = 5
 UNNAMED = ("const", "read_state", "coreml_update_state")  # what is made by these cannot be an output
+EXACT_LIMIT = 16  # numbers of a constant that a formula of sizes may stand for
 
 
 def build(
@@ -38,6 +41,7 @@ def build(
     half = precision != "float32" and target >= ct.target.iOS16  # earlier models take and return fp32
     lowered = Lowered(in_fp32(graph, precision), half, {t.name for t in graph.inputs} | set(graph.output_names))
     placeholders = {t.name: lowered.placeholder(t, i in states) for i, t in enumerate(graph.inputs)}
+    lowered.sized = of_sizes(graph)
     with Function(placeholders, opset_version=target) as function:
         for i, tensor in enumerate(graph.inputs):
             lowered.receive(tensor, function.inputs[tensor.name], i in states)
@@ -83,6 +87,7 @@ class Lowered:
         self.variables: dict[tuple[Tensor, str], Var] = {}
         self.made: dict[Tensor, Var] = {}
         self.taken: Counter = Counter(reserved)
+        self.sized: set[Node] = set()  # nodes that depend on sizes alone
         self.states: dict[Tensor, Var] = {}  # the state that each of these values is still to replace
 
     def placeholder(self, tensor: Tensor, is_state: bool):
@@ -115,21 +120,30 @@ class Lowered:
             if tensor.value is not None:
                 name = self.name(tensor.name)
                 self.variables[key] = mb.const(val=kinds.array(tensor, kind), name=name)
+                if tensor.size <= EXACT_LIMIT:
+                    self.variables[key].op.exact = tensor.numpy()  # for a formula of it (symbolic_sizes.py)
             else:
                 made = self.made[tensor]
                 same = types.builtin_to_string(made.dtype) == kind
+                if kind == "fp16" and tensor.node in self.sized and tensor.peak > kinds.FP16_LIMIT:
+                    made = mb.clip(
+                        x=made, alpha=np.float32(-kinds.FP16_LIMIT), beta=np.float32(kinds.FP16_LIMIT)
+                    )
                 self.variables[key] = made if same else mb.cast(x=made, dtype=kind)
         return self.variables[key]
 
     def lower(self, node: Node) -> None:
         """Make a node's outputs by its rule. Errors: ConversionError when one is not what MLX captured."""
-        computes = "fp32" if node in self.exact else "fp16"
+        sized = node in self.sized
+        computes = "fp32" if sized or node in self.exact else "fp16"
         inputs = [self.read(tensor, kinds.word(tensor, computes)) for tensor in node.inputs]
         made = _built(node, inputs)
         for tensor, variable in zip(node.outputs, made, strict=True):
             _check(node, tensor, variable)
             if variable.op is not None and variable not in inputs:
                 variable.set_name(self.name(".".join(filter(None, (node.path, node.kind)))))
+                if sized:
+                    hide_value(variable)
             self.made[tensor] = variable
         for tensor in node.outputs:
             self.keep(tensor)
