@@ -10,7 +10,7 @@ import mlx.core as mx
 import numpy as np
 
 from mlx_coreml.conversion.probes import Probe
-from mlx_coreml.conversion.source import Source, as_floats
+from mlx_coreml.conversion.source import Source, as_floats, relative_error
 from mlx_coreml.ir.errors import WrongModelError
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Trial:
         doubts = []
         for name, expected in wanted.items():
             self._check_finite(probe, name, found[name], expected)
-            error = _error(found[name], expected, self.sizes.get(name, 0.0))
+            error = relative_error(found[name], expected, SMALL * self.sizes.get(name, 0.0))
             if error > max(self.tolerance, LIMITS[self.precision]):
                 doubts.append(f"output '{name}' is {error:.1e} from MLX")
         return f"{probe.name} ({', '.join(doubts)})" if doubts else ""
@@ -88,13 +88,3 @@ def _given(value: Any) -> Any:
     if not isinstance(value, mx.array):
         return value
     return np.array(value.astype(mx.float32) if value.dtype == mx.bfloat16 else value)
-
-
-def _error(found: np.ndarray, expected: np.ndarray, size: float) -> float:
-    """The difference over the size of the output here or on the example, where MLX is finite."""
-    finite = np.isfinite(expected)
-    if not finite.any():
-        return 0.0
-    difference = np.where(finite, found, 0.0) - np.where(finite, expected, 0.0)
-    here = np.sqrt(np.mean(np.square(expected[finite])))
-    return float(np.sqrt(np.mean(np.square(difference[finite]))) / max(here, SMALL * size, 1e-30))

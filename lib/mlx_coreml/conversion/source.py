@@ -58,6 +58,16 @@ def as_floats(array: mx.array) -> np.ndarray:
     return np.array(array.astype(mx.float32) if array.dtype == mx.bfloat16 else array).astype(np.float64)
 
 
+def relative_error(found: np.ndarray, expected: np.ndarray, least: float = 0.0) -> float:
+    """RMS of the difference over that of the expected values, or over `least`, wherever these are finite."""
+    finite = np.isfinite(expected)
+    if not finite.any():
+        return 0.0
+    a, b = found[finite], expected[finite]
+    size = max(float(np.sqrt(np.mean(np.square(b)))), least, 1e-30)
+    return float(np.sqrt(np.mean(np.square(a - b)))) / size if np.isfinite(a).all() else np.inf
+
+
 def _picture(shape: Sequence[int], image: Image, rng: np.random.Generator, grey: int | None) -> Any:
     """A PIL image for an input of shape (1, height, width, channels), random or of one level of grey."""
     from PIL import Image as Picture
