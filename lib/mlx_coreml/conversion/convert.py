@@ -15,7 +15,7 @@ from mlx_coreml.backends.mil.flexible import axes as shapes
 from mlx_coreml.backends.mil.images import channels_first, read_images
 from mlx_coreml.backends.mil.lowering.registry import RULES
 from mlx_coreml.backends.mil.precision import PRECISIONS
-from mlx_coreml.backends.mil.program import build
+from mlx_coreml.backends.mil.program import build, wide_at_any_size
 from mlx_coreml.backends.mil.states import pair
 from mlx_coreml.capture.captured_state import held
 from mlx_coreml.capture.tracing import as_example, as_flat, capture, flat_inputs, function_name
@@ -159,7 +159,11 @@ def _programs(
         for graph in graphs:
             simplify(graph)
     precision = request.precision if is_program(request.target) else "float32"
-    return [build(graph, precision, request.target, source.states) for graph in graphs]
+    wide = wide_at_any_size(graphs, precision) if len(graphs) > 1 else [set()]
+    return [
+        build(graph, precision, request.target, source.states, nodes)
+        for graph, nodes in zip(graphs, wide, strict=True)
+    ]
 
 
 def verified(request: Request, lowered: Lowered, model: ct.models.MLModel) -> Report:
@@ -169,4 +173,8 @@ def verified(request: Request, lowered: Lowered, model: ct.models.MLModel) -> Re
         lowered = lower(request)
         model = assemble(lowered.program, request.target)
     with held(request.fn).kept():  # in evaluation mode, as it was captured
-        return check_model(lowered.source, model.package_path, lowered.examples, request.precision)
+        try:
+            return check_model(lowered.source, model.package_path, lowered.examples, request.precision)
+        except RuntimeError as error:  # of the reference runtime: an operation does not take its inputs
+            told = " ".join(str(error).split())
+            raise WrongModelError(f"the converted model does not run at one of its sizes: {told}") from error

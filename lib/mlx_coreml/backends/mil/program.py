@@ -29,9 +29,14 @@ EXACT_LIMIT = 16  # numbers of a constant that a formula of sizes may stand for
 
 
 def build(
-    graph: Graph, precision: str, target: ct.target, states: Mapping[int, int] | None = None
+    graph: Graph,
+    precision: str,
+    target: ct.target,
+    states: Mapping[int, int] | None = None,
+    wide: Collection[Node] = (),
 ) -> mil.Program:
-    """The MIL program of a graph; `states` says which output replaces which input, by index.
+    """The MIL program of a graph; `states` says which output replaces which input, by index, and `wide` which
+    nodes compute in fp32 besides those that have to.
 
     Errors: UnsupportedError for kinds without a rule; ConversionError.
     """
@@ -41,7 +46,7 @@ def build(
     half = precision != "float32" and target >= ct.target.iOS16  # earlier models take and return fp32
     lowered = Lowered(precision, half, {t.name for t in graph.inputs} | set(graph.output_names))
     placeholders = {t.name: lowered.placeholder(t, i in states) for i, t in enumerate(graph.inputs)}
-    lowered.exact = exact(graph) | beyond(graph)
+    lowered.exact = exact(graph) | beyond(graph) | set(wide)
     lowered.sized = of_sizes(graph)
     with Function(placeholders, opset_version=target) as function:
         for i, tensor in enumerate(graph.inputs):
@@ -55,6 +60,19 @@ def build(
     program = mil.Program()
     program.add_function("main", function)
     return program
+
+
+def wide_at_any_size(graphs: Sequence[Graph], precision: str) -> list[set[Node]]:
+    """The nodes of each graph, of one function at several sizes, that compute in fp32 at one of them."""
+    if len({tuple(node.kind for node in graph.nodes) for graph in graphs}) > 1:
+        return [set() for _ in graphs]
+    own = [exact(graph) | beyond(graph) for graph in graphs]
+    found: list[set[Node]] = [set() for _ in graphs]
+    for nodes in zip(*(graph.nodes for graph in graphs), strict=True):
+        if any(n in wide or floating(n, precision) == "fp32" for n, wide in zip(nodes, own, strict=True)):
+            for node, wide in zip(nodes, found, strict=True):
+                wide.add(node)
+    return found
 
 
 def check_supported(graph: Graph) -> None:

@@ -18,8 +18,8 @@ def merge_duplicates(graph: Graph) -> None:
 
 
 def merge_duplicates_of_all(graphs: Sequence[Graph]) -> None:
-    """As `merge_duplicates`, of one function captured at several sizes: only what is equal at all of them, since
-    two sizes may be equal by chance. Graphs that differ in their nodes stay as they are.
+    """As `merge_duplicates`, of one function captured at several sizes: only what is equal at all of them,
+    since two sizes may be equal by chance. Graphs that differ in their nodes stay as they are.
     """
     if len({tuple(node.kind for node in graph.nodes) for graph in graphs}) > 1:
         return
@@ -34,11 +34,11 @@ def _merge_constants(graphs: Sequence[Graph]) -> None:
         bits = [_bits(tensor.value) for tensor in tensors]
         key = tuple((t.shape, t.dtype, _sample(b)) for t, b in zip(tensors, bits, strict=True))
         alike = known.setdefault(key, [])
-        twins = next((other for other, theirs in alike if all(map(_equal, bits, theirs))), None)
-        if twins is None:
+        first = next((other for other, theirs in alike if all(map(_equal, bits, theirs))), None)
+        if first is None:
             alike.append((tensors, bits))
         else:
-            instead |= {a: b for a, b in zip(tensors, twins, strict=True) if a is not b}
+            instead |= {a: b for a, b in zip(tensors, first, strict=True) if a is not b}
     for graph in graphs:
         substitute(graph, instead)
 
