@@ -120,23 +120,28 @@ def _merged(subject: Subject, groups: Sequence[Sequence[shapes.Axis]], avoid: se
 
 
 def _cuts_elsewhere(subject: Subject, groups: Sequence[Sequence[shapes.Axis]], made: Merged) -> bool:
-    """Whether the function pads or cuts where it did not at the sizes that were looked at, or not where it did."""
+    """Whether the function pads or cuts at sizes unlike at those that were looked at."""
     sizes = [shapes.extremes(groups)[0], *unseen(groups, made.seen, ())]
     forms = [form for form in map(subject.form, sizes) if form is not None]
-    return any(_uncut(form) == _uncut(made.form) and len(form) != len(made.form) for form in forms)
+    return any(_uncut(form) == _uncut(made.form) and _cuts(form) != _cuts(made.form) for form in forms)
 
 
 def _uncut(form: Sequence[tuple]) -> list:
     return [part[0] for part in form if part[0] not in ("Pad", "Slice")]
 
 
+def _cuts(form: Sequence[tuple]) -> list:
+    return [(part[0], part[-1]) for part in form if part[0] in ("Pad", "Slice")]
+
+
 def _form(graph: Graph) -> tuple[Hashable, ...]:
-    """What the passes look at: kinds of nodes, how many sizes are one, and ranges that start at zero."""
+    """What the passes look at: kinds of nodes, how many sizes are one, ranges from zero, padding by nothing."""
     return tuple(
         (
             node.kind,
             sum(tensor.shape.count(1) for tensor in node.outputs),
             node.kind == "Arange" and node.arguments[0] == 0,
+            node.kind == "Pad" and tuple(n == 0 for widths in node.arguments[1:] for n in widths),
         )
         for node in graph.nodes
     )

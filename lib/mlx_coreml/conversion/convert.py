@@ -15,7 +15,7 @@ from mlx_coreml.backends.mil.assemble import assemble, describe, is_program, tar
 from mlx_coreml.backends.mil.flexible import axes as shapes
 from mlx_coreml.backends.mil.images import channels_first, read_images
 from mlx_coreml.backends.mil.lowering.registry import RULES
-from mlx_coreml.backends.mil.precision import PRECISIONS
+from mlx_coreml.backends.mil.precision import PRECISIONS, in_fp32_at_any_size
 from mlx_coreml.backends.mil.program import build
 from mlx_coreml.backends.mil.states import pair
 from mlx_coreml.capture.captured_state import held
@@ -34,7 +34,7 @@ from mlx_coreml.conversion.progress import Progress
 from mlx_coreml.conversion.source import Source
 from mlx_coreml.conversion.truth import half_types
 from mlx_coreml.conversion.work import half_seconds
-from mlx_coreml.ir.errors import ConversionError
+from mlx_coreml.ir.errors import ConversionError, WrongModelError
 from mlx_coreml.ir.graph import Graph
 from mlx_coreml.passes import simplify, simplify_at_sizes
 
@@ -177,7 +177,11 @@ def _programs(
         for graph in graphs:
             simplify(graph)
     precision = request.precision if is_program(request.target) else "float32"
-    return [build(graph, precision, request.target, source.states) for graph in graphs]
+    wide = in_fp32_at_any_size(graphs, precision)
+    return [
+        build(graph, precision, request.target, source.states, nodes)
+        for graph, nodes in zip(graphs, wide, strict=True)
+    ]
 
 
 def verified(
@@ -197,4 +201,8 @@ def verified(
         *(lowered.source, model.package_path, lowered.examples, request.precision, level, seconds),
     )
     with held(request.fn).kept():  # in evaluation mode, as it was captured
-        return check_model(check, progress)
+        try:
+            return check_model(check, progress)
+        except RuntimeError as error:  # of the reference runtime: an operation does not take its inputs
+            told = " ".join(str(error).split())
+            raise WrongModelError(f"the converted model does not run at one of its sizes: {told}") from error

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 
 from mlx_coreml.ir.graph import Graph
 from mlx_coreml.passes.canonicalize.complex_numbers import separate_spectra
-from mlx_coreml.passes.canonicalize.duplicates import merge_duplicates
+from mlx_coreml.passes.canonicalize.duplicates import merge_duplicates, merge_duplicates_of_all
 from mlx_coreml.passes.canonicalize.gathers import rewrite_gathers
 from mlx_coreml.passes.canonicalize.quantized_weights import rewrite_quantized
 from mlx_coreml.passes.canonicalize.rotary_embedding import rewrite_rotary
@@ -43,7 +43,9 @@ def simplify(graph: Graph) -> Graph:
     """Every pass once, in order; the graph is changed in place and returned."""
     drop_broadcasts(graph)
     fold(graph)
-    return _passed(graph)
+    for each in PASSES:
+        each(graph)
+    return graph
 
 
 def simplify_at_sizes(graphs: Sequence[Graph], lowered: Collection[str], tables: bool) -> None:
@@ -55,11 +57,9 @@ def simplify_at_sizes(graphs: Sequence[Graph], lowered: Collection[str], tables:
         drop_broadcasts(graph)
     made = [fold(graph) for graph in graphs]
     keep_size_dependent(graphs, made, lowered, tables)
-    for graph in graphs:
-        _passed(graph)
-
-
-def _passed(graph: Graph) -> Graph:
     for each in PASSES:
-        each(graph)
-    return graph
+        if each is merge_duplicates:
+            merge_duplicates_of_all(graphs)
+        else:
+            for graph in graphs:
+                each(graph)

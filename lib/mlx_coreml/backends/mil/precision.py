@@ -3,6 +3,8 @@
 The numbers between nodes are judged by their ranges; here are the nodes that overflow inside.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from mlx_coreml.backends.mil.ranges.islands import islands
@@ -24,6 +26,17 @@ def in_fp32(graph: Graph, precision: str) -> set[Node]:
         return set(graph.nodes)
     found = islands(graph) | {node for node in graph.nodes if _by_itself(node)} | _shown(graph)
     return found | {n for n in graph.nodes if precision == "mixed" and n.kind in STATISTICS}
+
+
+def in_fp32_at_any_size(graphs: Sequence[Graph], precision: str) -> list[set[Node]]:
+    """For graphs of one function at several sizes: the nodes that compute in fp32 at one of them, in each."""
+    found = [in_fp32(graph, precision) for graph in graphs]
+    if len({tuple(node.kind for node in graph.nodes) for graph in graphs}) == 1:
+        for nodes in zip(*(graph.nodes for graph in graphs), strict=True):
+            if any(node in wide for node, wide in zip(nodes, found, strict=True)):
+                for node, wide in zip(nodes, found, strict=True):
+                    wide.add(node)
+    return found
 
 
 def _by_itself(node: Node) -> bool:

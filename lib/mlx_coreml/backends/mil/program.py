@@ -29,9 +29,14 @@ EXACT_LIMIT = 16  # numbers of a constant that a formula of sizes may stand for
 
 
 def build(
-    graph: Graph, precision: str, target: ct.target, states: Mapping[int, int] | None = None
+    graph: Graph,
+    precision: str,
+    target: ct.target,
+    states: Mapping[int, int] | None = None,
+    wide: Collection[Node] | None = None,
 ) -> mil.Program:
-    """The MIL program of a graph; `states` says which output replaces which input, by index.
+    """The MIL program of a graph; `states` says which output replaces which input, by index, and `wide` which
+    nodes compute in fp32; by default those that have to.
 
     Errors: UnsupportedError for kinds without a rule; ConversionError.
     """
@@ -39,7 +44,8 @@ def build(
     warn_of_wide(graph)
     states = states or {}
     half = precision != "float32" and target >= ct.target.iOS16  # earlier models take and return fp32
-    lowered = Lowered(in_fp32(graph, precision), half, {t.name for t in graph.inputs} | set(graph.output_names))
+    wide = in_fp32(graph, precision) if wide is None else wide
+    lowered = Lowered(wide, half, {t.name for t in graph.inputs} | set(graph.output_names))
     placeholders = {t.name: lowered.placeholder(t, i in states) for i, t in enumerate(graph.inputs)}
     lowered.sized = of_sizes(graph)
     with Function(placeholders, opset_version=target) as function:

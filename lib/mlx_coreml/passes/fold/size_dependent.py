@@ -28,22 +28,19 @@ def keep_size_dependent(graphs: Sequence[Graph], made: Made, lowered: Collection
     alike = [[node for node in graph.nodes if node.kind not in LEFT_OUT] for graph in graphs]
     if len({tuple(node.kind for node in nodes) for nodes in alike}) > 1:
         return
-    waiting: list[Same] = []
-    for nodes in zip(*alike, strict=True):
-        waiting += zip(*(node.inputs for node in nodes), strict=False)
-    waiting += zip(*(graph.outputs for graph in graphs), strict=True)
+    waiting = [row for nodes in zip(*alike, strict=True) for row in _reads(nodes)]
+    waiting += [(None, 0, each) for each in zip(*(graph.outputs for graph in graphs), strict=True)]
     kept: dict[Node, None] = {}
-    seen: set[Tensor] = set()
+    seen: dict[Same, Same] = {}
     while waiting:
-        each = waiting.pop(0)
-        if each[0] in seen:
-            continue
-        seen.add(each[0])
-        nodes = _unfolded(each, made, lowered, tables)
-        for node in nodes:
-            kept[node] = None
-        if nodes:
-            waiting += zip(*(node.inputs for node in nodes), strict=True)
+        readers, place, each = waiting.pop(0)
+        if each not in seen and all(t.value is not None for t in each) and not _cut_off(each, tables):
+            seen[each] = _numbers(each) if _is_number(each, made) else each
+            nodes = _unfolded(each, made, lowered) if seen[each] is each else []
+            kept |= dict.fromkeys(nodes)
+            waiting += _reads(nodes) if nodes else []
+        for node, tensor in zip(readers or (), seen.get(each, each), strict=False):
+            node.inputs[place] = tensor
     for graph, own in zip(graphs, made, strict=True):
         graph.nodes += [
             node for node in kept if own.get(node.outputs[0]) is node
@@ -52,14 +49,18 @@ def keep_size_dependent(graphs: Sequence[Graph], made: Made, lowered: Collection
         graph.sweep()
 
 
-def _unfolded(each: Same, made: Made, lowered: Collection[str], tables: bool) -> list[Node]:
-    """The nodes that make a constant in each graph, put back; none where it may stay a constant."""
-    if any(t.value is None for t in each) or _cut_off(each, tables):
-        return []
-    if _is_number(each, made):
-        for tensor in each:
-            tensor.sized = True
-        return []
+def _reads(nodes: Sequence[Node]) -> list[tuple[Sequence[Node] | None, int, Same]]:
+    """What nodes, one in every graph, read at each place."""
+    return [(nodes, i, each) for i, each in enumerate(zip(*(node.inputs for node in nodes), strict=False))]
+
+
+def _numbers(each: Same) -> Same:
+    """Tensors of their own for numbers that depend on a size: MLX shares those that are equal by chance."""
+    return tuple(Tensor(t.name, t.shape, t.dtype, t.value, sized=True) for t in each)
+
+
+def _unfolded(each: Same, made: Made, lowered: Collection[str]) -> list[Node]:
+    """The nodes that make a constant in each graph, put back; none where it has to stay a constant."""
     nodes = [own.get(t) for t, own in zip(each, made, strict=True)]
     if None in nodes or len({node.kind for node in nodes}) > 1 or nodes[0].kind not in lowered:
         return []

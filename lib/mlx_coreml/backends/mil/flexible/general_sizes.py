@@ -48,10 +48,10 @@ def _spread(group: Sequence[Axis], number: int, avoid: set[int]) -> list[int]:
 def general_sizes(
     groups: Groups, avoid: set[int], form: Callable[[Sizes], Sequence | None]
 ) -> tuple[list[Sizes], list[Sizes]]:
-    """Sizes of the one form that has the most parts, the largest first, and the same with some of other forms.
+    """Sizes of the form that has the most parts, the largest first, and the same with some of other forms.
 
-    Either is empty where there are none. `form` gives the form of the function at sizes, a sequence of its
-    parts, or None where it has none.
+    Either is empty where there are none. `form` gives the form of the function at sizes, a sequence of parts
+    that begin with a kind, or None where it has none.
     """
     tried = candidates(groups, avoid)
     forms: dict[Hashable, list[Sizes]] = {}
@@ -63,6 +63,8 @@ def general_sizes(
     if not common:
         return [], []
     chosen = max(common, key=lambda each: (len(each), len(forms[each])))
+    if any(each and len(each) == len(chosen) and _kinds(each) != _kinds(chosen) for each in forms):
+        return [], []  # two ways to compute, of which neither is the other with something left out
     alike = forms[chosen]
     others = [sizes for sizes in tried if sizes not in alike and form(sizes) is not None]
     mixed = [tried[0], *alike[:CHOSEN], *others[:OTHERS]] if others else []
@@ -71,6 +73,10 @@ def general_sizes(
     first = max(alike, key=lambda sizes: sorted(sizes.values()))
     alike = [first, *(sizes for sizes in alike if sizes is not first)][:CHOSEN]
     return alike, [sizes for i, sizes in enumerate(mixed) if sizes not in mixed[:i]]
+
+
+def _kinds(form: Sequence[tuple]) -> list:
+    return [part[0] for part in form]
 
 
 def _largest(groups: Groups, wanted: Hashable, form: Callable) -> list[Sizes]:

@@ -49,7 +49,7 @@ class Step:
 def merge(
     programs: Sequence[mil.Program], listed: tuple[str, int] | None = None, tables: bool = True
 ) -> tuple[mil.Program, list[Step]]:
-    """The program of symbolic lengths that the programs agree with, and the divisions of the inputs' sizes in it.
+    """The program of symbolic lengths that the programs agree with, and the divisions of inputs' sizes in it.
 
     The first of the programs is the one at the largest lengths; without `tables` there may be larger ones.
 

@@ -63,7 +63,12 @@ def multiply(a: Range, b: Range, same: bool = False, known: bool = False) -> Ran
         low, high = 0.0, max(ends)
     elif _settled(a, b) and not known:
         (low, high), least = _within(low, high, a, b), max(least, min(a.least, b.least) ** 1.5)
-    flags = {"whole": a.whole and b.whole, "given": given, "inverse": a.inverse or b.inverse, "fine": a.fine or b.fine}
+    flags = {
+        "whole": a.whole and b.whole,
+        "given": given,
+        "inverse": a.inverse or b.inverse,
+        "fine": a.fine or b.fine,
+    }
     return between(low, high, least, hides=a.hides or b.hides, **flags)
 
 
@@ -72,7 +77,14 @@ def divide(a: Range, b: Range, known: bool = False, by_known: bool = False) -> R
     given, least = a.given and b.given, max(b.least, 1 / LARGEST)
     if by_known or known or given:
         most, low = a.most / least, a.least / max(b.most, least)
-        return between(-most if min(a.low, b.low) < 0 else 0, most, low, given=given, inverse=known, fine=by_known and a.fine)
+        return between(
+            -most if min(a.low, b.low) < 0 else 0,
+            most,
+            low,
+            given=given,
+            inverse=known,
+            fine=by_known and a.fine,
+        )
     return _quotient(a)
 
 
@@ -83,10 +95,16 @@ def _quotient(a: Range) -> Range:
 
 def total(x: Range, terms: int) -> Range:
     """A sum of numbers, not all of which are as large as the largest unless it is small."""
-    return scaled(x, terms) if x.most <= USUAL else scaled(x, max(1.0, terms * max(USUAL, x.most / USUAL) / x.most))
+    return (
+        scaled(x, terms)
+        if x.most <= USUAL
+        else scaled(x, max(1.0, terms * max(USUAL, x.most / USUAL) / x.most))
+    )
 
 
 def scaled(x: Range, factor: float) -> Range:
     """Larger by a factor."""
     low, high = (max(min(end * factor, LARGEST), -LARGEST) for end in (x.low, x.high))
-    return replace(x, low=low, high=high) if abs(low) < MASKED else replace(x, low=low, high=high, hides=False)
+    return (
+        replace(x, low=low, high=high) if abs(low) < MASKED else replace(x, low=low, high=high, hides=False)
+    )

@@ -78,4 +78,3 @@ def is_exact(tensor: Tensor, ranges: Mapping[Tensor, Range]) -> bool:
 def negligible(x: Range) -> bool:
     """Whether fp16 would round all numbers of a result, which are of no use then, not only its small ones."""
     return x.most < SMALLEST * 32
-

@@ -15,7 +15,16 @@ from mlx_coreml.backends.mil.ranges.arithmetic import (
     smaller,
     total,
 )
-from mlx_coreml.backends.mil.ranges.interval import BOOLEAN, LARGEST, ORDINARY, ZERO, Range, between, of_type, power
+from mlx_coreml.backends.mil.ranges.interval import (
+    BOOLEAN,
+    LARGEST,
+    ORDINARY,
+    ZERO,
+    Range,
+    between,
+    of_type,
+    power,
+)
 from mlx_coreml.ir.graph import Node, Tensor
 
 Rule = Callable[..., Range]
