@@ -211,7 +211,7 @@ def load(path: str | Path, function: str = "main", precision: str = "strict") ->
 def readings(
     path: str | Path, precisions: Sequence[str] = PRECISIONS, function: str = "main"
 ) -> dict[str, Model]:
-    """The models of one package by precision; they share what they keep of its weights. Errors as in `load`."""
+    """The models of one package by precision, sharing what they keep of its weights. Errors as in `load`."""
     opened = open_package(path)
     return {precision: Model(opened, function, precision) for precision in precisions}
 
