@@ -14,7 +14,8 @@ from coremltools.converters.mil import mil
 from mlx_coreml.backends.mil.flexible import axes as shapes
 from mlx_coreml.backends.mil.flexible.general_sizes import every, general_sizes, unseen
 from mlx_coreml.backends.mil.flexible.merge_lengths import Step, merge
-from mlx_coreml.conversion.check import like
+from mlx_coreml.conversion.input_roles import roles
+from mlx_coreml.conversion.probes import like
 from mlx_coreml.ir.errors import CaptureError, ConversionError
 from mlx_coreml.ir.graph import Graph
 
@@ -83,10 +84,11 @@ def any_size(
     merged = _merged(subject, groups, avoid)
     names = [tensor.name for tensor in graph.inputs]
     steps = [((names.index(step.name), step.axis), step) for step in merged.steps]
-    rng = np.random.default_rng(0)
+    rng, kinds = np.random.default_rng(0), roles(graph, arrays)
     more = [shapes.resized(arrays, sizes) for sizes in shapes.extremes(groups)]
     for sizes in unseen(groups, merged.seen, steps):
-        more.append([like(array, rng) for array in shapes.resized(arrays, sizes)])
+        resized = shapes.resized(arrays, sizes)
+        more.append([like(array, role, rng) for array, role in zip(resized, kinds, strict=True)])
     return merged.program, more
 
 
