@@ -7,7 +7,7 @@ import pytest
 from coreml_runtime import load
 from mlx_coreml import CaptureError, ConversionError, WrongModelError, convert
 from mlx_coreml.backends.mil.assemble import target_named
-from mlx_coreml.backends.mil.flexible_shapes import independent, probes, read_axes, tied
+from mlx_coreml.backends.mil.flexible.axes import independent, probes, read_axes, tied
 from mlx_coreml.capture.tracing import capture
 from twins.frameworks import mx
 from twins.models.transformer_lm import Config, MlxTransformerLM

@@ -8,7 +8,7 @@ compute in float32.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,6 +74,8 @@ class Model:
             prepare,  # imports torch, which importing this package must not
         )
 
+        if precision not in PRECISIONS:
+            raise ValueError(f"precision '{precision}' is not known; known are {', '.join(PRECISIONS)}")
         program = package.function(function)
         self.path, self.function, self.precision = package.path, function, precision
         description = package.specification.description
@@ -123,6 +125,17 @@ class Model:
             hook = _collecting(seen, hook)
         return seen | self.run(inputs, state, hook)
 
+    def predict_each(
+        self, calls: Sequence[Mapping[str, Any]], hooks: Sequence[Hook | None]
+    ) -> list[dict[str, Any]]:
+        """The outputs of independent calls, operation by operation, so that a weight is converted once for
+        all.
+
+        ValueError for a model with state, whose calls depend on each other.
+        """
+        frames = [self._frame(each, None, hook) for each, hook in zip(calls, hooks, strict=True)]
+        return self._computed(frames)
+
     def run(
         self,
         inputs: Mapping[str, Any],
@@ -131,16 +144,26 @@ class Model:
         rounded: Callable[[torch.Tensor, TensorType], torch.Tensor] | None = None,
     ) -> dict[str, Any]:
         """The outputs by name; `rounded(value, declared)` replaces each result of arithmetic in floats."""
-        import torch
+        return self._computed([self._frame(inputs, state, hook, rounded)])[0]
 
-        from coreml_runtime.execution.scope import Frame, run_steps
+    def _frame(
+        self, inputs: Mapping[str, Any], state: State | None, hook: Hook | None, rounded: Any = None
+    ) -> Frame:
+        from coreml_runtime.execution.scope import Frame
 
         frame = Frame([None] * self._program.size, self._tensors_of(state), hook, rounded)
+        for name, value in self._arguments(inputs).items():
+            frame.slots[self._program.inputs[name][0]] = value
+        return frame
+
+    def _computed(self, frames: list[Frame]) -> list[dict[str, Any]]:
+        import torch
+
         with torch.inference_mode():
-            for name, value in self._arguments(inputs).items():
-                frame.slots[self._program.inputs[name][0]] = value
-            run_steps(self._program.steps, frame)
-            return self._results(frame)
+            for step in self._program.steps:
+                for frame in frames:
+                    step(frame)
+            return [self._results(frame) for frame in frames]
 
     def _tensors_of(self, state: State | None) -> dict[str, torch.Tensor]:
         names = ", ".join(self.states)
@@ -182,9 +205,15 @@ def load(path: str | Path, function: str = "main", precision: str = "strict") ->
     Raises FileNotFoundError or ValueError for anything but an ML Program, and NotImplementedError with the
     list of operations that are not implemented.
     """
-    if precision not in PRECISIONS:
-        raise ValueError(f"precision '{precision}' is not known; known are {', '.join(PRECISIONS)}")
     return Model(open_package(path), function, precision)
+
+
+def readings(
+    path: str | Path, precisions: Sequence[str] = PRECISIONS, function: str = "main"
+) -> dict[str, Model]:
+    """The models of one package by precision; they share what they keep of its weights. Errors as in `load`."""
+    opened = open_package(path)
+    return {precision: Model(opened, function, precision) for precision in precisions}
 
 
 def _collecting(seen: dict[str, Any], hook: Hook | None) -> Hook:

@@ -13,12 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from coreml_runtime.execution.model import PRECISIONS, Model, load
+from coreml_runtime.execution.model import PRECISIONS, Model, readings
 from coreml_runtime.verification import native_core_ml
 from coreml_runtime.verification.failing_call import locate
 from coreml_runtime.verification.layouts import rms_relative
@@ -72,7 +73,7 @@ def verify(
     """
     calls = [inputs] if isinstance(inputs, Mapping) else list(inputs)
     framework = _framework(source, calls[0], framework)
-    models = models or {precision: load(package, function, precision) for precision in precisions}
+    models = models or readings(package, precisions, function)
     first = next(iter(models.values()))
     if tolerance is None:
         tolerance = TOLERANCE["fp16" if first.uses_fp16 else "fp32"]
@@ -214,27 +215,33 @@ def _predictions(model: Model, calls: Calls, expected: Expected, notes: list[str
     """The outputs of each call, those of an open order in that of the expected ones; `notes` tells of
     these.
     """
-    state = model.make_state() if model.states else None
-    operands: dict[str, np.ndarray] = {}
     wanted = {rule.operand for rule in model.unordered.values()}
-
-    def keep(_: Any, name: str, value: Any) -> None:
-        if name in wanted:
-            operands[name] = value.numpy().copy()
-
-    series = []
-    for i, each in enumerate(calls):
-        outputs = model.predict(each, state, hook=keep if wanted else None)
+    operands: list[dict[str, np.ndarray]] = [{} for _ in calls]
+    hooks = [partial(_keep, kept, wanted) if wanted else None for kept in operands]
+    if model.states:
+        state = model.make_state()
+        series = [model.predict(each, state, hook=hook) for each, hook in zip(calls, hooks, strict=True)]
+    else:
+        series = model.predict_each(calls, hooks)
+    for i, (given, outputs) in enumerate(zip(calls, series, strict=True)):
         for name, rule in model.unordered.items():
             if name not in expected or not isinstance(outputs.get(name), np.ndarray):
                 continue
-            operand = operands[rule.operand] if rule.operand in operands else np.asarray(each[rule.operand])
-            same = settled(outputs[name], expected[name][i], operand, rule, SPACING[model.uses_fp16])
-            if same is not outputs[name] and not np.array_equal(same, outputs[name]):
+            operand = operands[i].get(rule.operand, given.get(rule.operand))
+            if operand is None:
+                continue
+            spacing = SPACING[model.uses_fp16]
+            same = settled(outputs[name], expected[name][i], np.asarray(operand), rule, spacing)
+            if not np.array_equal(same, outputs[name]):
                 notes.append(told(name, rule))
                 outputs[name] = same
-        series.append(outputs)
     return series
+
+
+def _keep(kept: dict[str, np.ndarray], wanted: set[str], _: Any, name: str, value: Any) -> None:
+    """A hook that keeps the values of some names."""
+    if name in wanted:
+        kept[name] = value.numpy().copy()
 
 
 def _by_core_ml(

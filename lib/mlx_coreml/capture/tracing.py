@@ -16,6 +16,7 @@ from unittest import mock
 import mlx.core as mx
 
 from mlx_coreml.capture.captured_state import Held, held
+from mlx_coreml.capture.kept_state import address
 from mlx_coreml.capture.module_paths import Calls, attribute
 from mlx_coreml.capture.releases import settled
 from mlx_coreml.capture.stand_ins import STAND_INS
@@ -54,7 +55,7 @@ def capture(fn: Callable, *example: Any, outputs: Sequence[str] | None = None) -
     taken, arrays = zip(*flat_inputs(fn, example), strict=True)
     known = held(fn)
     keys: list[str] = []
-    calls = Calls(known.modules)
+    calls = Calls(known)
 
     def flat_fn(*arrays):
         made = fn(*as_example(example, arrays))
@@ -133,10 +134,15 @@ def as_example(example: Sequence[Any], arrays: Sequence[mx.array]) -> list:
 
 
 def as_flat(fn: Callable, example: Sequence[Any]) -> Callable:
-    """The function with the example's nested arguments laid out flat, and its outputs as a flat list."""
+    """The function with the example's nested arguments laid out flat, and its outputs as a flat list.
+
+    Each call begins with the state that everything the function reaches has now, and leaves it so.
+    """
+    known = held(fn)
 
     def flat(*arrays):
-        return [array for _, array in _flat_outputs(fn, fn(*as_example(example, arrays)))]
+        with known.kept():
+            return [array for _, array in _flat_outputs(fn, fn(*as_example(example, arrays)))]
 
     return flat
 
@@ -183,7 +189,6 @@ def _output_names(fn: Callable, keys: list[str], given: Sequence[str] | None) ->
 @contextmanager
 def _ready(known: Held) -> Iterator[None]:
     """The state a capture needs: evaluated arrays, evaluation mode, no compilation, the CPU stream."""
-    mx.eval(known.arrays)
     with ExitStack() as stack:
         stack.enter_context(known.kept())
         for target, name, stand_in in STAND_INS:
@@ -195,14 +200,28 @@ def _ready(known: Held) -> Iterator[None]:
 
 
 def _trace(fn: Callable, flat_fn: Callable, arrays: list[mx.array], calls: Calls) -> Events:
-    """One trace; the modules' calls are recorded, unless a transformation hides their arrays."""
+    """One trace, a second one when a module in training mode was met only while the function ran.
+
+    The modules' calls are recorded, unless a transformation made outside of the function hides their arrays.
+    """
+    events = _recorded(fn, flat_fn, arrays, calls)
+    if calls.late:
+        calls.known.restore()
+        calls.clear()
+        events = _recorded(fn, flat_fn, arrays, calls)
+    return events
+
+
+def _recorded(fn: Callable, flat_fn: Callable, arrays: list[mx.array], calls: Calls) -> Events:
     try:
         with calls.recorded():
             return _export(fn, flat_fn, arrays)
-    except ValueError as error:
+    except (ValueError, RuntimeError) as error:
         if "during function transformations" in str(error) or not calls.clear():
             raise
-    return _export(fn, flat_fn, arrays)
+    calls.known.restore()
+    with calls.recorded(arrays=False):
+        return _export(fn, flat_fn, arrays)
 
 
 def _export(fn: Callable, flat_fn: Callable, arrays: list[mx.array]) -> Events:
@@ -224,6 +243,7 @@ def _export(fn: Callable, flat_fn: Callable, arrays: list[mx.array]) -> Events:
                 f"which MLX {mx.__version__} cannot export{hint}"
             ) from error
         raise
+    mx.eval([value for _, value in events.constants])  # fails for an array that a transformation hides
     return events
 
 
@@ -239,9 +259,13 @@ def _graph(events: Events, input_names: list[str], count: int, calls: Calls, kno
         key: Tensor(name, tuple(shape), dtype_name(dtype))
         for name, (key, shape, dtype) in zip(input_names, events.inputs, strict=True)
     }
+    known_names = known.array_names()
     for key, value in events.constants:
         tensors[key] = Tensor(
-            known.name_of(value) or f"constant_{key}", tuple(value.shape), dtype_name(value.dtype), value
+            known_names.get(address(value)) or f"constant_{key}",
+            tuple(value.shape),
+            dtype_name(value.dtype),
+            value,
         )
     nodes = []
     for event in events.primitives:

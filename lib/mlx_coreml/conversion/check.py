@@ -105,7 +105,7 @@ def check_model(check: Check, progress: Progress) -> Checked:
     budget = Budget(check.seconds, weights_in(check.package))
     # What a large model computes exactly lies between its values in fp16 and the truth.
     precisions = ["strict"] if budget.is_limited else ["strict", "exact"]
-    models = {precision: load(check.package, precision=precision) for precision in precisions}
+    models = readings(check.package, precisions)
     calls = _calls(check, rng)
     limit, note = tolerance(check.source, calls[0][1], check.precision, check.seconds)
     report, compared = _compared(check, calls, models, limit, budget, progress)

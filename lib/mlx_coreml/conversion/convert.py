@@ -11,15 +11,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from mlx_coreml.backends.mil import flexible_shapes as shapes
 from mlx_coreml.backends.mil.assemble import assemble, describe, is_program, target_named
+from mlx_coreml.backends.mil.flexible import axes as shapes
 from mlx_coreml.backends.mil.images import channels_first, read_images
-from mlx_coreml.backends.mil.merge_lengths import merge
-from mlx_coreml.backends.mil.precision import PRECISIONS
+from mlx_coreml.backends.mil.lowering.registry import RULES
+from mlx_coreml.backends.mil.precision import PRECISIONS, in_fp32_at_any_size
 from mlx_coreml.backends.mil.program import build
 from mlx_coreml.backends.mil.states import pair
 from mlx_coreml.capture.captured_state import held
 from mlx_coreml.capture.tracing import as_example, as_flat, capture, flat_inputs, function_name
+from mlx_coreml.conversion.any_size import any_size
 from mlx_coreml.conversion.check import (
     Check,
     Checked,
@@ -33,9 +34,9 @@ from mlx_coreml.conversion.progress import Progress
 from mlx_coreml.conversion.source import Source
 from mlx_coreml.conversion.truth import half_types
 from mlx_coreml.conversion.work import half_seconds
-from mlx_coreml.ir.errors import CaptureError, ConversionError
+from mlx_coreml.ir.errors import ConversionError, WrongModelError
 from mlx_coreml.ir.graph import Graph
-from mlx_coreml.passes import simplify
+from mlx_coreml.passes import simplify, simplify_at_sizes
 
 if TYPE_CHECKING:
     import coremltools as ct
@@ -141,7 +142,11 @@ def lower(request: Request, progress: Progress | None = None) -> Lowered:
     features = shapes.features(axes, graph, images)
     progress.at("lowers", 0.1)
     if axes:
-        program, more = _any_size(request, axes, graph, source, examples[0])
+        program, more = any_size(
+            *(axes, graph, examples[0]),
+            lambda arrays: _captured(request, as_example(request.example, arrays)),
+            lambda *given: _programs(request, source, *given),
+        )
         examples += more
     else:
         program = _program(request, graph, source)
@@ -154,46 +159,29 @@ def _captured(request: Request, example: Sequence[Any]) -> Graph:
 
 
 def _program(request: Request, graph: Graph, source: Source) -> mil.Program:
-    """The program of a captured graph. The neural-network format has no fp16 program."""
-    channels_first(graph, source.images)
+    """The program of a captured graph."""
+    return _programs(request, source, [graph])[0]
+
+
+def _programs(
+    request: Request, source: Source, graphs: Sequence[Graph], kept: bool = False, tables: bool = True
+) -> list[mil.Program]:
+    """The programs of a function captured at several sizes, with what depends on them `kept` as nodes, or
+    folded. The neural-network format has no fp16 program.
+    """
+    for graph in graphs:
+        channels_first(graph, source.images)
+    if kept:
+        simplify_at_sizes(graphs, RULES, tables)
+    else:
+        for graph in graphs:
+            simplify(graph)
     precision = request.precision if is_program(request.target) else "float32"
-    return build(simplify(graph), precision, request.target, source.states)
-
-
-def _any_size(
-    request: Request, axes: Sequence[shapes.Axis], graph: Graph, source: Source, arrays: Sequence[mx.array]
-) -> tuple[mil.Program, list]:
-    """One program for all sizes, and the arrays at the least and greatest ones."""
-
-    def at(sizes: shapes.Sizes) -> list:
-        return as_example(request.example, shapes.resized(arrays, sizes))
-
-    groups = shapes.independent(axes)
-    try:
-        _captured(request, at(shapes.apart(groups)))
-    except CaptureError:
-        raise
-    except ValueError:  # MLX refuses sizes that differ: lengths with the same range are one length
-        groups = shapes.tied(axes)
-    avoid = {n for node in graph.nodes for tensor in (*node.inputs, *node.outputs) for n in tensor.shape}
-
-    def merged(beyond: int) -> mil.Program:
-        probes = shapes.probes(groups, avoid, beyond)
-        return merge([_program(request, _captured(request, at(sizes)), source) for sizes in probes])
-
-    try:
-        program = merged(0)
-    except ConversionError as first:
-        program = _merged_beyond(merged, first)
-    return program, [shapes.resized(arrays, sizes) for sizes in shapes.extremes(groups)]
-
-
-def _merged_beyond(merged: Callable, first: ConversionError) -> mil.Program:
-    """The program from sizes one beyond the ranges: at their ends, lengths may be equal by chance."""
-    try:
-        return merged(1)
-    except ValueError:  # MLX's own, or the same refusal
-        raise first from None
+    wide = in_fp32_at_any_size(graphs, precision)
+    return [
+        build(graph, precision, request.target, source.states, nodes)
+        for graph, nodes in zip(graphs, wide, strict=True)
+    ]
 
 
 def verified(
@@ -213,4 +201,8 @@ def verified(
         *(lowered.source, model.package_path, lowered.examples, request.precision, level, seconds),
     )
     with held(request.fn).kept():  # in evaluation mode, as it was captured
-        return check_model(check, progress)
+        try:
+            return check_model(check, progress)
+        except RuntimeError as error:  # of the reference runtime: an operation does not take its inputs
+            told = " ".join(str(error).split())
+            raise WrongModelError(f"the converted model does not run at one of its sizes: {told}") from error

@@ -24,6 +24,8 @@ class Tensor:
     dtype: str
     value: mx.array | None = None
     node: "Node | None" = None
+    sized: bool = False  # a number that depends on a size, of which the value is one example
+    peak: float = 0.0  # the largest magnitude seen, of what depends on sizes alone
 
     @property
     def rank(self) -> int:
