@@ -39,6 +39,7 @@ IN_PLACE = ("setitem", "iadd", "isub", "imul", "itruediv", "ifloordiv", "imod", 
 OPERATORS = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul")
 UNARY = ("getitem", "neg", "abs", "iter", "eq", "ne", "lt", "le", "gt", "ge")
 MANY_ROWS = 4  # from here on unpacking a weight and a dense product are faster than MLX's product on a CPU
+PART = 2**20  # numbers that are unpacked at once: memory of that size is used again, larger is asked for anew
 ASTYPE = mx.array.astype
 
 
@@ -131,5 +132,12 @@ def _quantized_matmul(
     x = wide(x)
     if w.ndim > 2 or x.size < MANY_ROWS * x.shape[-1]:
         return own(x, w, wide(scales), wide(biases), transpose, **options)
-    unpacked = mx.dequantize(w, scales, biases, **options)
-    return x @ (unpacked.T if transpose else unpacked)
+    if not transpose:
+        return x @ mx.dequantize(w, scales, biases, **options)
+    rows = max(PART // x.shape[-1], 1)  # unpacked together
+    parts = [
+        [None if each is None else each[start : start + rows] for each in (w, scales, biases)]
+        for start in range(0, w.shape[0], rows)
+    ]
+    made = [x @ mx.dequantize(*part, **options).T for part in parts]
+    return made[0] if len(made) == 1 else mx.concatenate(made, axis=-1)
