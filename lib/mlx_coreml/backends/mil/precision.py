@@ -3,6 +3,8 @@
 The numbers between nodes are judged by their ranges; here are the nodes that overflow inside.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from mlx_coreml.backends.mil.ranges.islands import islands
@@ -18,11 +20,23 @@ LONG = 2048  # terms of a mean or a softmax; with more of them, fp16 loses small
 COMPARISONS = ("Equal", "NotEqual", "Greater", "GreaterEqual", "Less", "LessEqual")
 
 
-def in_fp32(graph: Graph, precision: str) -> set[Node]:
-    """The nodes of a graph that compute in fp32 under a precision of a conversion."""
+def in_fp32(graphs: Sequence[Graph], precision: str) -> set[Node]:
+    """The nodes that compute in fp32 under a precision of a conversion, in graphs of one function.
+
+    Captured at several sizes, the function has the same nodes; one that needs fp32 at any size computes in it
+    at all of them.
+    """
+    found = {node for graph in graphs for node in _in_fp32(graph, precision)}
+    if len({tuple(node.kind for node in graph.nodes) for graph in graphs}) == 1:
+        alike = zip(*(graph.nodes for graph in graphs), strict=True)
+        found.update(*(nodes for nodes in alike if not found.isdisjoint(nodes)))
+    return found
+
+
+def _in_fp32(graph: Graph, precision: str) -> set[Node]:
     if precision == "float32":
         return set(graph.nodes)
-    found = islands(graph) | {node for node in graph.nodes if _by_itself(node)} | _shown(graph)
+    found = islands(graph) | _shown(graph) | {node for node in graph.nodes if _by_itself(node)}
     return found | {n for n in graph.nodes if precision == "mixed" and n.kind in STATISTICS}
 
 

@@ -25,9 +25,15 @@ RANK_LIMIT = 5
 
 
 def build(
-    graph: Graph, precision: str, target: ct.target, states: Mapping[int, int] | None = None
+    graph: Graph,
+    precision: str,
+    target: ct.target,
+    states: Mapping[int, int] | None = None,
+    exact: Collection[Node] | None = None,
 ) -> mil.Program:
     """The MIL program of a graph; `states` says which output replaces which input, by index.
+
+    `exact` nodes compute in fp32; by default, those that need it under the precision.
 
     Errors: UnsupportedError for kinds without a rule; ConversionError.
     """
@@ -35,8 +41,9 @@ def build(
     warn_of_wide(graph)
     states = states or {}
     half = precision != "float32" and target >= ct.target.iOS16  # earlier models take and return fp32
-    lowered = Lowered(in_fp32(graph, precision), half, {t.name for t in graph.inputs} | set(graph.output_names))
+    lowered = Lowered(half, {t.name for t in graph.inputs} | set(graph.output_names))
     placeholders = {t.name: lowered.placeholder(t, i in states) for i, t in enumerate(graph.inputs)}
+    lowered.exact = in_fp32([graph], precision) if exact is None else exact
     with Function(placeholders, opset_version=target) as function:
         for i, tensor in enumerate(graph.inputs):
             lowered.receive(tensor, function.inputs[tensor.name], i in states)
@@ -76,12 +83,12 @@ def _why(kind: str) -> str:
 class Lowered:
     """The MIL variables of a graph's tensors, made node by node."""
 
-    def __init__(self, exact: Collection[Node], half: bool, reserved: Iterable[str]):
-        self.exact = exact  # nodes that compute in fp32
+    def __init__(self, half: bool, reserved: Iterable[str]):
         self.half = half  # whether MLX's half types go in and out as fp16
         self.variables: dict[tuple[Tensor, str], Var] = {}
         self.made: dict[Tensor, Var] = {}
         self.taken: Counter = Counter(reserved)
+        self.exact: Collection[Node] = ()  # nodes that compute in fp32
 
     def placeholder(self, tensor: Tensor, is_state: bool):
         """An input's declaration, of rank 1 or more; fp16 for MLX's half types, int32 for its integers."""
