@@ -15,7 +15,7 @@ from mlx_coreml.backends.mil.assemble import assemble, describe, is_program, tar
 from mlx_coreml.backends.mil.flexible import axes as shapes
 from mlx_coreml.backends.mil.images import channels_first, read_images
 from mlx_coreml.backends.mil.lowering.registry import RULES
-from mlx_coreml.backends.mil.precision import PRECISIONS, in_fp32_at_any_size
+from mlx_coreml.backends.mil.precision import PRECISIONS, in_fp32
 from mlx_coreml.backends.mil.program import build
 from mlx_coreml.backends.mil.states import pair
 from mlx_coreml.capture.captured_state import held
@@ -177,11 +177,8 @@ def _programs(
         for graph in graphs:
             simplify(graph)
     precision = request.precision if is_program(request.target) else "float32"
-    wide = in_fp32_at_any_size(graphs, precision)
-    return [
-        build(graph, precision, request.target, source.states, nodes)
-        for graph, nodes in zip(graphs, wide, strict=True)
-    ]
+    exact = in_fp32(graphs, precision)
+    return [build(graph, precision, request.target, source.states, exact) for graph in graphs]
 
 
 def verified(

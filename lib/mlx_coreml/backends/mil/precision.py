@@ -20,23 +20,24 @@ LONG = 2048  # terms of a mean or a softmax; with more of them, fp16 loses small
 COMPARISONS = ("Equal", "NotEqual", "Greater", "GreaterEqual", "Less", "LessEqual")
 
 
-def in_fp32(graph: Graph, precision: str) -> set[Node]:
-    """The nodes of a graph that compute in fp32 under a precision of a conversion."""
+def in_fp32(graphs: Sequence[Graph], precision: str) -> set[Node]:
+    """The nodes that compute in fp32 under a precision of a conversion, in graphs of one function.
+
+    Captured at several sizes, the function has the same nodes; one that needs fp32 at any size computes in it
+    at all of them.
+    """
+    found = {node for graph in graphs for node in _in_fp32(graph, precision)}
+    if len({tuple(node.kind for node in graph.nodes) for graph in graphs}) == 1:
+        alike = zip(*(graph.nodes for graph in graphs), strict=True)
+        found.update(*(nodes for nodes in alike if not found.isdisjoint(nodes)))
+    return found
+
+
+def _in_fp32(graph: Graph, precision: str) -> set[Node]:
     if precision == "float32":
         return set(graph.nodes)
-    found = islands(graph) | {node for node in graph.nodes if _by_itself(node)} | _shown(graph)
+    found = islands(graph) | _shown(graph) | {node for node in graph.nodes if _by_itself(node)}
     return found | {n for n in graph.nodes if precision == "mixed" and n.kind in STATISTICS}
-
-
-def in_fp32_at_any_size(graphs: Sequence[Graph], precision: str) -> list[set[Node]]:
-    """For graphs of one function at several sizes: the nodes that compute in fp32 at one of them, in each."""
-    found = [in_fp32(graph, precision) for graph in graphs]
-    if len({tuple(node.kind for node in graph.nodes) for graph in graphs}) == 1:
-        for nodes in zip(*(graph.nodes for graph in graphs), strict=True):
-            if any(node in wide for node, wide in zip(nodes, found, strict=True)):
-                for node, wide in zip(nodes, found, strict=True):
-                    wide.add(node)
-    return found
 
 
 def _by_itself(node: Node) -> bool:

@@ -33,10 +33,11 @@ def build(
     precision: str,
     target: ct.target,
     states: Mapping[int, int] | None = None,
-    wide: Collection[Node] | None = None,
+    exact: Collection[Node] | None = None,
 ) -> mil.Program:
-    """The MIL program of a graph; `states` says which output replaces which input, by index, and `wide` which
-    nodes compute in fp32; by default those that have to.
+    """The MIL program of a graph; `states` says which output replaces which input, by index.
+
+    `exact` nodes compute in fp32; by default, those that need it under the precision.
 
     Errors: UnsupportedError for kinds without a rule; ConversionError.
     """
@@ -44,9 +45,9 @@ def build(
     warn_of_wide(graph)
     states = states or {}
     half = precision != "float32" and target >= ct.target.iOS16  # earlier models take and return fp32
-    wide = in_fp32(graph, precision) if wide is None else wide
-    lowered = Lowered(wide, half, {t.name for t in graph.inputs} | set(graph.output_names))
+    lowered = Lowered(half, {t.name for t in graph.inputs} | set(graph.output_names))
     placeholders = {t.name: lowered.placeholder(t, i in states) for i, t in enumerate(graph.inputs)}
+    lowered.exact = in_fp32([graph], precision) if exact is None else exact
     lowered.sized = of_sizes(graph)
     with Function(placeholders, opset_version=target) as function:
         for i, tensor in enumerate(graph.inputs):
@@ -87,12 +88,12 @@ def _why(kind: str) -> str:
 class Lowered:
     """The MIL variables of a graph's tensors, made node by node."""
 
-    def __init__(self, exact: Collection[Node], half: bool, reserved: Iterable[str]):
-        self.exact = exact  # nodes that compute in fp32
+    def __init__(self, half: bool, reserved: Iterable[str]):
         self.half = half  # whether MLX's half types go in and out as fp16
         self.variables: dict[tuple[Tensor, str], Var] = {}
         self.made: dict[Tensor, Var] = {}
         self.taken: Counter = Counter(reserved)
+        self.exact: Collection[Node] = ()  # nodes that compute in fp32
         self.sized: set[Node] = set()  # nodes that depend on sizes alone
         self.states: dict[Tensor, Var] = {}  # the state that each of these values is still to replace
 

@@ -55,7 +55,8 @@ def _within(low: float, high: float, a: Range, b: Range) -> tuple[float, float]:
 def multiply(a: Range, b: Range, same: bool = False, known: bool = False) -> Range:
     """A product, of one tensor with itself (`same`), or with a constant (`known`)."""
     given = a.given and b.given
-    if a.inverse != b.inverse and not (known or same or given):
+    divisor = a if a.inverse else b
+    if a.inverse != b.inverse and not (known or same or divisor.given):
         return _quotient(b if a.inverse else a)
     ends = [p * q for p in (a.low, a.high) for q in (b.low, b.high)]
     low, high, least = min(ends), max(ends), a.least * b.least
@@ -63,28 +64,17 @@ def multiply(a: Range, b: Range, same: bool = False, known: bool = False) -> Ran
         low, high = 0.0, max(ends)
     elif _settled(a, b) and not known:
         (low, high), least = _within(low, high, a, b), max(least, min(a.least, b.least) ** 1.5)
-    flags = {
-        "whole": a.whole and b.whole,
-        "given": given,
-        "inverse": a.inverse or b.inverse,
-        "fine": a.fine or b.fine,
-    }
-    return between(low, high, least, hides=a.hides or b.hides, **flags)
+    flags = {"inverse": a.inverse or b.inverse, "hides": a.hides or b.hides, "fine": a.fine or b.fine}
+    return between(low, high, least, whole=a.whole and b.whole, given=given, **flags)
 
 
 def divide(a: Range, b: Range, known: bool = False, by_known: bool = False) -> Range:
     """A quotient; `known` and `by_known` say that a or b is a constant."""
     given, least = a.given and b.given, max(b.least, 1 / LARGEST)
-    if by_known or known or given:
+    if b.given or known:
         most, low = a.most / least, a.least / max(b.most, least)
-        return between(
-            -most if min(a.low, b.low) < 0 else 0,
-            most,
-            low,
-            given=given,
-            inverse=known,
-            fine=by_known and a.fine,
-        )
+        flags = {"given": given, "inverse": known, "fine": by_known and a.fine}
+        return between(-most if min(a.low, b.low) < 0 else 0, most, low, **flags)
     return _quotient(a)
 
 
@@ -95,11 +85,8 @@ def _quotient(a: Range) -> Range:
 
 def total(x: Range, terms: int) -> Range:
     """A sum of numbers, not all of which are as large as the largest unless it is small."""
-    return (
-        scaled(x, terms)
-        if x.most <= USUAL
-        else scaled(x, max(1.0, terms * max(USUAL, x.most / USUAL) / x.most))
-    )
+    usual = x.most if x.most <= USUAL else max(USUAL, x.most / USUAL)
+    return scaled(x, terms * usual / x.most) if terms * usual > x.most else x
 
 
 def scaled(x: Range, factor: float) -> Range:

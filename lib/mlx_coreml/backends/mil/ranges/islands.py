@@ -9,7 +9,15 @@ need, unless only they lie between small numbers and such a node.
 import numpy as np
 
 from mlx_coreml.backends.mil.ranges.interval import FP16_LIMIT, Range, of_constant, of_input
-from mlx_coreml.backends.mil.ranges.needs import PRODUCTS, exact, is_exact, negligible, small
+from mlx_coreml.backends.mil.ranges.needs import (
+    PRODUCTS,
+    cancelling,
+    exact,
+    is_exact,
+    is_fraction,
+    negligible,
+    small,
+)
 from mlx_coreml.backends.mil.ranges.rules import MATRIX, contracted, outcome
 from mlx_coreml.ir.graph import Graph, Node, Tensor
 
@@ -72,14 +80,14 @@ def _needing(graph: Graph, ranges: Ranges) -> set[Node]:
     kept = {t for t in graph.outputs if ranges[t].hides}
     found: set[Node] = set()
     for node in reversed(graph.nodes):
+        needed = [t for t in node.outputs if t in careful and ranges[t].tiny]
         wanted = small(node, ranges, any(t in careful for t in node.outputs))
-        tiny = [t for t in wanted if t.is_float and ranges[t].tiny]
-        if tiny or any(t in careful and ranges[t].tiny for t in node.outputs):
+        read = exact(node, ranges) + (cancelling(node, ranges) if needed else [])
+        shown = any(t in kept for t in node.outputs)
+        if shown:
+            read += [t for t in node.inputs if is_exact(t, ranges) or is_fraction(t, ranges)]
+        if needed or shown or read or any(t.is_float and ranges[t].tiny for t in wanted):
             found.add(node)
         careful.update(wanted)
-        shown = any(t in kept for t in node.outputs)
-        read = exact(node, ranges) + ([t for t in node.inputs if is_exact(t, ranges)] if shown else [])
-        if shown or read:
-            found.add(node)
         kept.update(read)
     return found

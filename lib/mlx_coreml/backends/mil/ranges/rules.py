@@ -1,4 +1,4 @@
-"""The range that a node makes of its inputs' ranges, by kind of node. Kinds without a rule make ORDINARY numbers."""
+"""The range that a node makes of its inputs' ranges, by kind of node; the numbers of others are ORDINARY."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -32,7 +32,7 @@ RULES: dict[str, Rule] = {}  # rule(node, *ranges of the inputs) -> range of eve
 MOVING = (
     *("Reshape", "Flatten", "Unflatten", "ExpandDims", "Squeeze", "Transpose", "Broadcast", "Full", "Slice"),
     *("Split", "identity", "DynamicSlice", "GatherAxis", "Sort", "Partition", "max_pool"),
-    *("avg_pool", "upsample_nearest", "windows", "mean", "bounded", "top_k"),
+    *("avg_pool", "upsample_nearest", "windows", "mean", "bounded"),
 )
 JOINING = ("Concatenate", "SliceUpdate", "Pad", "Depends")
 BOUNDED = {"Sin": (-1, 1), "Cos": (-1, 1), "Tanh": (-1, 1), "Erf": (-1, 1), "Sign": (-1, 1)}
@@ -40,6 +40,7 @@ BOUNDED |= {"ArcTan": (-1.6, 1.6), "ArcTan2": (-3.2, 3.2), "ArcSin": (-1.6, 1.6)
 KEEPING_SMALL = ("Sin", "Tanh", "Erf", "ArcTan", "ArcSin")  # near zero, these are about their input
 MATRIX = ("linear", "matmul", "Matmul")
 NOTABLE = 1e-3  # a constant that is larger does not guard anything
+CANCELLED = 1e-7  # what is left of 1 - p in float32
 FEW = 4  # terms of a product with a matrix that is mere arithmetic: an outer product, coordinates in space
 WEIGHTS = ("Softmax", "masked_softmax")  # they add up to 1
 AND, OR, SUM, PRODUCT = range(4)  # mlx/primitives.h, Reduce::ReduceType
@@ -76,12 +77,22 @@ def _known(node: Node) -> bool:
 
 @rule("Add", "Subtract")
 def total_of_two(node: Node, a: Range, b: Range) -> Range:
-    """A sum. A bias, or a number that is not small, does not make a network's values small."""
-    if not (a.given and b.given):
-        for tensor, number in zip(node.inputs, (a, b), strict=True):
-            if tensor.value is not None and number.most > NOTABLE:
-                a, b = (replace(each, least=ORDINARY.least) for each in (a, b))
-    return add(a, b if node.kind == "Add" else negative(b))
+    """A sum. A bias, or a number that is not small, does not make a network's values small; it may cancel
+    what is as large as itself at most.
+    """
+    constants = [n for t, n in zip(node.inputs, (a, b), strict=True) if t.value is not None]
+    made = add(a, b if node.kind == "Add" else negative(b))
+    if (a.given and b.given) or not any(number.most > NOTABLE for number in constants):
+        return made
+    if made.low < 0 < made.high:
+        return replace(made, least=ORDINARY.least)
+    return replace(made, least=min(abs(made.low), abs(made.high)) or CANCELLED)
+
+
+@rule("batch_norm")
+def affine(node: Node, x: Range, scale: Range, shift: Range) -> Range:
+    """A product and a sum with constants."""
+    return add(multiply(x, scale, known=True), shift)
 
 
 @rule(*BOUNDED)
@@ -220,6 +231,27 @@ def scan(node: Node, x: Range) -> Range:
 def place(node: Node, x: Range, *rest: Range) -> Range:
     """A place along an axis."""
     return between(0, max(node.inputs[0].shape, default=1), 1, whole=True)
+
+
+@rule("top_k")
+def best(node: Node, x: Range) -> Range:
+    """Some of the numbers, or their places."""
+    return place(node, x) if node.arguments[3] else x
+
+
+@rule("Scatter", "scatter", "ScatterAxis")
+def scattered(node: Node, x: Range, *rest: Range) -> Range:
+    """Some numbers replaced, or added to; counts add up."""
+    made, updates = x | rest[-1], node.inputs[-1]
+    return total(made, updates.size) if made.whole else made
+
+
+@rule("Arange")
+def positions(node: Node) -> Range:
+    """Numbers from a start to before a stop."""
+    start, stop, step = node.unpack(3)
+    low, high = sorted((float(start), float(stop)))
+    return between(low, high, abs(step), whole=step == round(step), given=True)
 
 
 @rule(*MATRIX)
