@@ -137,7 +137,7 @@ def _cuts(form: Sequence[tuple]) -> list:
 
 
 def _form(graph: Graph) -> tuple[Hashable, ...]:
-    """What the passes look at: kinds of nodes, how many sizes are one, ranges from zero, padding by nothing."""
+    """What passes look at: kinds of nodes, how many sizes are one, ranges from zero, padding by nothing."""
     return tuple(
         (
             node.kind,

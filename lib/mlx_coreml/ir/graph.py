@@ -24,7 +24,7 @@ class Tensor:
     dtype: str
     value: mx.array | None = None
     node: "Node | None" = None
-    sized: bool = False  # a number that depends on a size, of which the value is one example
+    sized: bool = False  # whether it depends on a size: a number is one example, a node is computed
     peak: float = 0.0  # the largest magnitude seen, of what depends on sizes alone
 
     @property

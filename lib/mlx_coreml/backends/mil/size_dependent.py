@@ -10,11 +10,12 @@ from mlx_coreml.ir.graph import Graph, Node, Tensor
 
 
 def of_sizes(graph: Graph) -> set[Node]:
-    """The nodes whose results depend on no input."""
+    """The nodes whose results depend on sizes and on no input."""
     known: set[Tensor] = set()
     found: set[Node] = set()
     for node in graph.nodes:
-        if all(tensor.value is not None or tensor in known for tensor in node.inputs):
+        sized = any(tensor in known for tensor in node.inputs) or any(t.sized for t in node.outputs)
+        if sized and all(tensor.value is not None or tensor in known for tensor in node.inputs):
             found.add(node)
             known.update(node.outputs)
     return found

@@ -68,7 +68,7 @@ def _unfolded(each: Same, made: Made, lowered: Collection[str]) -> list[Node]:
         return []
     for node in nodes:
         for output in node.outputs:
-            output.peak = _peak(output)
+            output.peak, output.sized = _peak(output), True
             output.value, output.node = None, node
     return nodes
 
