@@ -22,7 +22,7 @@ import numpy as np
 
 from coreml_runtime import load
 from mlx_coreml.conversion.convert import convert
-from mlx_coreml.coverage.differences import TOLERANCES, difference
+from mlx_coreml.coverage.differences import STATE_TOLERANCE, TOLERANCES, difference
 from mlx_coreml.coverage.outcomes import Outcome
 from mlx_coreml.coverage.usage_cases.usage import Call, Made, Usage
 from mlx_coreml.coverage.user_objects import changes, evaluated, pictured, widened
@@ -77,7 +77,8 @@ def _judged(usage: Usage, precision: str) -> tuple[float, int]:
         raise Fault("wrong", f"the conversion printed {printed[:200]!r}")
     if len(caught) > 1:
         raise Fault("wrong", f"{len(caught)} warnings: {' | '.join(text[:150] for text in caught)}")
-    tolerance = made.tolerance or TOLERANCES[str(options["precision"])]
+    least = STATE_TOLERANCE if "states" in options else 0.0
+    tolerance = made.tolerance or max(TOLERANCES[str(options["precision"])], least)
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder, "usage.mlpackage"))
         model.save(path)
