@@ -1,0 +1,5 @@
+"""Models."""
+
+from mlx_coreml.coverage.usage_cases.usage import Kind
+
+models = Kind("sequence model")
