@@ -6,6 +6,7 @@ mlx_coreml.coverage.cases, mlx_coreml.coverage.operation_cases and mlx_coreml.ir
 
 from collections.abc import Iterable, Iterator
 
+from mlx_coreml.coverage import generation
 from mlx_coreml.coverage.cases import architectures, layers, losses, models
 from mlx_coreml.coverage.cases.case import Case
 from mlx_coreml.coverage.operation_cases import operations
@@ -17,6 +18,7 @@ GROUPS = {
     "operation": operations.cases,
     "architecture": architectures.cases,
     "model": models.cases,
+    generation.GENERATION: generation.cases,
 }
 
 

@@ -15,6 +15,7 @@ from coreml_runtime.verification.observation import as_numpy
 from mlx_coreml.capture.tracing import as_flat
 from mlx_coreml.conversion.convert import convert
 from mlx_coreml.coverage.cases.case import Case
+from mlx_coreml.coverage.generation import GENERATION, generated
 from mlx_coreml.coverage.outcomes import Outcome
 from mlx_coreml.ir.errors import MISTAKES, ConversionError, told
 
@@ -31,7 +32,8 @@ def judge(case: Case, precision: str = "float32") -> Outcome:
     cannot convert it. Wrong: the model computes something else. Crash: any other error.
     """
     start = time.perf_counter()
-    verdict, reason, error, operations = _judged(case, precision)
+    judged = generated if case.group == GENERATION else _judged
+    verdict, reason, error, operations = judged(case, precision)
     spent = time.perf_counter() - start
     return Outcome(case.group, case.name, verdict, reason, error, operations, round(spent, 3))
 
