@@ -7,7 +7,7 @@ mlx_coreml.coverage.usage_models and mlx_coreml.ir.
 
 from collections.abc import Iterable, Iterator
 
-from mlx_coreml.coverage import usages
+from mlx_coreml.coverage import generation, usages
 from mlx_coreml.coverage.cases import architectures, layers, losses, models
 from mlx_coreml.coverage.cases.case import Case
 from mlx_coreml.coverage.operation_cases import operations
@@ -21,6 +21,7 @@ GROUPS = {
     "architecture": architectures.cases,
     "model": models.cases,
     "usage": usages.cases,
+    generation.GENERATION: generation.cases,
 }
 
 
