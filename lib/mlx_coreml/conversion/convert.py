@@ -6,6 +6,7 @@ model.save("Network.mlpackage")
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -14,13 +15,15 @@ from mlx_coreml.backends.mil import flexible_shapes as shapes
 from mlx_coreml.backends.mil.assemble import assemble, describe, is_program, target_named
 from mlx_coreml.backends.mil.images import channels_first, read_images
 from mlx_coreml.backends.mil.merge_lengths import merge
-from mlx_coreml.backends.mil.precision import PRECISIONS
 from mlx_coreml.backends.mil.program import build
 from mlx_coreml.backends.mil.states import pair
+from mlx_coreml.capture.arguments import Bound, bind, function_name, options_like
 from mlx_coreml.capture.captured_state import held
-from mlx_coreml.capture.tracing import as_example, as_flat, capture, flat_inputs, function_name
+from mlx_coreml.capture.random_draws import mode
+from mlx_coreml.capture.tracing import as_example, as_flat, capture, flat_inputs
+from mlx_coreml.conversion import options
 from mlx_coreml.conversion.check import Source, check_is_installed, check_model, mlx_on_cpu
-from mlx_coreml.ir.errors import CaptureError, ConversionError, WrongModelError
+from mlx_coreml.ir.errors import CaptureError, ConversionError, WrongModelError, dictionary
 from mlx_coreml.ir.graph import Graph
 from mlx_coreml.passes import simplify
 
@@ -30,6 +33,9 @@ if TYPE_CHECKING:
     from coremltools.converters.mil import mil
 
     from coreml_runtime import Report
+
+
+FUNCTION = ("fn", "example", "named")  # the parameters of `convert` that are no options
 
 
 @dataclass(frozen=True)
@@ -59,16 +65,24 @@ class Lowered:
 def convert(
     fn: Callable,
     *example: Any,
-    outputs: Sequence[str] | None = None,
+    outputs: Sequence[str] | str | None = None,
     states: Mapping[str, int | str] | None = None,
     flexible: Mapping[str, Mapping] | None = None,
-    deployment_target: str = "iOS17",
-    precision: str = "float16",
+    deployment_target: str | ct.target = "iOS17",
+    precision: Any = "float16",
     image_inputs: Mapping[str, Mapping] | None = None,
     metadata: Mapping[str, Any] | None = None,
     check: bool = True,
+    random: str = "refuse",
+    **named: Any,
 ) -> ct.models.MLModel:
-    """The Core ML model of an MLX module or function on example arrays: `.save("Model.mlpackage")`.
+    """The Core ML model of an MLX module or function on an example call: `.save("Model.mlpackage")`.
+
+    `example` and `named` are the function's arguments. Arrays of MLX or NumPy, and `Spec((1, 16), "int32")`
+    in place of one, become inputs, also inside lists, dictionaries, tuples, dataclasses and objects; the rest
+    (None, numbers, texts, objects without arrays) is fixed, and listed in the metadata `fixed_arguments`.
+    Random numbers that the function draws without a key are refused; with `random="input"` each draw is an
+    input: random_0, random_1 ... (metadata `random_inputs`).
 
     `outputs` names the results. `states={"cache": 1}`: result 1 replaces input "cache", both nested alike
     (iOS 18). `flexible={"tokens": {1: (1, 512)}}`: axis 1 has any size in the range; `{1: [64, 128]}`: one
@@ -85,17 +99,17 @@ def convert(
     model, run by the reference runtime, and on macOS by Core ML's CPU as well, does not compute what MLX
     computes on the CPU. `check=False` skips that.
     """
+    target, precision = options.deployment_target(deployment_target), options.precision_named(precision)
+    bound = _bound(fn, example, named, random)
     request = Request(
-        *(fn, example, outputs, states or {}, flexible or {}, image_inputs or {}),
-        *(target_named(deployment_target), precision),
+        *(bound, bound.arrays, outputs, states or {}, flexible or {}, image_inputs or {}),
+        *(target, precision),
     )
-    if precision not in PRECISIONS:
-        raise ConversionError(f"precision {precision!r} is not known; known are {', '.join(PRECISIONS)}")
     if check:
         check_is_installed()
     lowered = lower(request)
     model = assemble(lowered.program, request.target)
-    describe(model, metadata or {})
+    describe(model, _told(bound) | dict(dictionary(metadata or {}, "metadata")))
     if check:
         report = verified(request, lowered, model)
         if not report.passed:
@@ -105,6 +119,23 @@ def convert(
             raise WrongModelError(f"the converted model is not what MLX computes: {report}{hint}")
         model.user_defined_metadata["verified"] = str(report)
     return model
+
+
+def _bound(fn: Callable, example: Sequence[Any], named: Mapping[str, Any], random: str) -> Bound:
+    """The function with its example, and with the random numbers it draws as inputs where they may be."""
+    if callable(fn):
+        options_like(fn, named, [p for p in inspect.signature(convert).parameters if p not in FUNCTION])
+    bound = bind(fn, example, named, mode(random))
+    if bound.draws.allowed:
+        capture(bound)
+    return bound
+
+
+def _told(bound: Bound) -> dict[str, str]:
+    """What the metadata say of the call: arguments that are constants, and random numbers that are inputs."""
+    draws = ", ".join(f"random_{i}: {kind}" for i, kind in enumerate(bound.draws.kinds))
+    found = {"fixed_arguments": bound.fixed, "random_inputs": draws}
+    return {key: text for key, text in found.items() if text}
 
 
 def lower(request: Request) -> Lowered:
