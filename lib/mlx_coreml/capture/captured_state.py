@@ -1,6 +1,6 @@
 """What a captured function can reach: its modules in evaluation mode, and everything given back as it was."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,8 +19,8 @@ class Held:
     by `meet`.
     """
 
-    def __init__(self, fn: Any):
-        self._things = reachable(fn)
+    def __init__(self, fn: Any, more: Sequence[tuple[str, Any]] = ()):
+        self._things = reachable(("", fn), *more)
         self._snapshot: Snapshot | None = None
         mx.eval([value for _, value in self._things.values() if isinstance(value, mx.array)])
 
@@ -59,8 +59,8 @@ class Held:
             self._snapshot.restore()
             self._snapshot = outer
 
-    def changed(self) -> dict[str, Any]:
-        """What is not as it was when the innermost block of `kept` began: contents now by path."""
+    def changed(self) -> dict[str, bool]:
+        """What is not as it was when the innermost block of `kept` began; whether arrays are new in it."""
         return self._snapshot.changed() if self._snapshot else {}
 
     def restore(self) -> None:
@@ -71,13 +71,13 @@ class Held:
             vars(module)["_training"] = False
 
     def meet(self, module: mnn.Module) -> bool:
-        """Add a module that runs, and what it reaches, in evaluation mode: whether it was in training mode."""
+        """Add a module that runs, with what it reaches, in evaluation mode; whether it was in training."""
         if id(module) in self._things:
             return False
         name, was = type(module).__name__, module.training
         found = {
             key: (".".join(filter(None, (name, path))), value)
-            for key, (path, value) in reachable(module).items()
+            for key, (path, value) in reachable(("", module)).items()
             if key not in self._things and not isinstance(value, type)
         }
         self._things |= found

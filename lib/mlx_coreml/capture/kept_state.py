@@ -4,7 +4,6 @@ A call may append to a list, count, fill a cache, store an array in a module, or
 stay the same objects; their contents become what they were.
 """
 
-import pickle
 import random
 import types
 from collections import OrderedDict, deque
@@ -14,8 +13,9 @@ from typing import Any
 
 import mlx.core as mx
 import numpy as np
+from mlx.core import eval as evaluate  # not its stand-in
 
-from mlx_coreml.capture.reachable import attributes, global_names, is_foreign, slots
+from mlx_coreml.capture.reachable import attributes, global_names, is_foreign, reachable, slots
 
 COPIED = 2**24  # bytes; a larger NumPy array is taken to be data that no call changes
 
@@ -28,6 +28,7 @@ class Place:
     read: Callable[[], Any]
     write: Callable[[Any], None]
     same: Callable[[Any, Any], bool]
+    is_array: bool = False
 
 
 class Snapshot:
@@ -41,13 +42,13 @@ class Snapshot:
         """Keep more objects, as they are now."""
         self.kept += [(place, place.read()) for path, value in things for place in _places(path, value)]
 
-    def changed(self) -> dict[str, Any]:
-        """The paths of what is not as it was, with its contents now."""
-        found = {}
+    def changed(self) -> dict[str, bool]:
+        """The paths of what is not as it was, and whether there are arrays that were not there before."""
+        found: dict[str, bool] = {}
         for place, before in self.kept:
             now = place.read()
             if not place.same(before, now):
-                found[place.path] = now
+                found[place.path] = found.get(place.path, False) or _has_new_arrays(place, before, now)
         return found
 
     def restore(self) -> None:
@@ -72,6 +73,15 @@ def _identical(before: Any, now: Any) -> bool:
     )
 
 
+def _has_new_arrays(place: Place, before: Any, now: Any) -> bool:
+    """Whether contents hold, at any depth, arrays that they did not hold before."""
+    if place.same is not _identical:
+        return place.is_array or (isinstance(now, set) and any(isinstance(each, mx.array) for each in now))
+    old = {id(value) for _, value in before}
+    new = [("", value) for _, value in now if id(value) not in old]
+    return any(isinstance(value, mx.array) for _, value in reachable(*new).values())
+
+
 def _places(path: str, value: Any) -> Iterator[Place]:
     """Where an object may change."""
     if isinstance(value, mx.array):
@@ -83,11 +93,11 @@ def _places(path: str, value: Any) -> Iterator[Place]:
     elif isinstance(value, np.random.Generator):
         yield from _places(path, value.bit_generator)
     elif isinstance(value, np.random.BitGenerator):
-        yield _pickled(path, lambda: value.state, lambda kept: setattr(value, "state", kept))
+        yield _generator(path, lambda: value.state, lambda kept: setattr(value, "state", kept))
     elif isinstance(value, np.random.RandomState):
-        yield _pickled(path, value.get_state, value.set_state)
+        yield _generator(path, value.get_state, value.set_state)
     elif isinstance(value, random.Random):
-        yield _pickled(path, value.getstate, value.setstate)
+        yield _generator(path, value.getstate, value.setstate)
     elif isinstance(value, types.FunctionType):
         yield from _of_function(path, value)
     elif hasattr(value, "cache_info") and hasattr(value, "cache_clear"):
@@ -111,13 +121,24 @@ def _array(path: str, array: mx.array) -> Place:
 
     def write(_: Any) -> None:
         array[...] = kept
-        mx.eval(array)
+        evaluate(array)
 
-    return Place(path, read, write, lambda a, b: a == b)
+    return Place(path, read, write, lambda a, b: a == b, is_array=True)
 
 
-def _pickled(path: str, read: Callable, write: Callable) -> Place:
-    return Place(path, read, write, lambda a, b: pickle.dumps(a) == pickle.dumps(b))
+def _generator(path: str, read: Callable, write: Callable) -> Place:
+    return Place(path, read, write, _same_state)
+
+
+def _same_state(before: Any, now: Any) -> bool:
+    """Whether two states of a generator are the same: nested numbers, texts and arrays."""
+    if isinstance(before, dict):
+        return before.keys() == now.keys() and all(_same_state(before[key], now[key]) for key in before)
+    if isinstance(before, np.ndarray):
+        return np.array_equal(before, now)
+    if isinstance(before, tuple) and any(isinstance(each, np.ndarray) for each in before):
+        return all(map(_same_state, before, now))
+    return bool(before == now)
 
 
 def _entries(path: str, found: dict) -> Place:
@@ -227,5 +248,5 @@ def _random_sources() -> Iterator[Place]:
         mx.random.seed(kept[0] << 32 | kept[1])  # a key is the two halves of its seed
 
     yield Place("mx.random.state", read, write, lambda a, b: a == b)
-    yield _pickled("random", random.getstate, random.setstate)
-    yield _pickled("numpy.random", np.random.get_state, np.random.set_state)
+    yield _generator("random", random.getstate, random.setstate)
+    yield _generator("numpy.random", np.random.get_state, np.random.set_state)

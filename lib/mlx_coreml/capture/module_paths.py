@@ -40,15 +40,18 @@ class Calls:
         self.late = False  # whether a module in training mode was met only while the function ran
         self.hidden = 0  # how many transformations hide the arrays of the calls inside them
 
+    @property
+    def path(self) -> str:
+        """The innermost module that runs."""
+        return self.running[-1] if self.running else ""
+
     def arrays(self) -> list[mx.array]:
         """The recorded arrays of every call, in order."""
         return [array for call in self.ended for array in (*call.taken, *call.made)]
 
-    def clear(self) -> bool:
-        """Forget every call, and return whether there was one."""
-        had = bool(self.ended)
+    def clear(self) -> None:
+        """Forget every call."""
         self.ended, self.running, self.failed, self.late, self.hidden = [], [], "", False, 0
-        return had
 
     @contextmanager
     def recorded(self, arrays: bool = True) -> Iterator[None]:
@@ -76,11 +79,10 @@ class Calls:
             self.late |= self.known.meet(module)
             path = self.known.path_of(module)
             self.running.append(path)
+            failed, self.failed = self.failed, path
             try:
                 made = original(module, *args, **kwargs)
-            except Exception:
-                self.failed = self.failed or path
-                raise
+                self.failed = failed
             finally:
                 self.running.pop()
             if path and not self.hidden:

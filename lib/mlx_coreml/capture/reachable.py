@@ -34,10 +34,10 @@ FOREIGN = {
 KNOWN_INSTANCES = {"mlx", "collections", "types", "functools", "weakref"}  # their instances are entered
 
 
-def reachable(fn: Any) -> dict[int, tuple[str, Any]]:
-    """Every object a callable can reach, by identity, with the shortest path to it; the nearest first."""
+def reachable(*roots: tuple[str, Any]) -> dict[int, tuple[str, Any]]:
+    """Every object that roots (path, object) reach, by identity, with its shortest path; nearest first."""
     found: dict[int, tuple[str, Any]] = {}
-    ahead = deque([("", fn)])
+    ahead = deque(roots)
     while ahead:
         path, value = ahead.popleft()
         if type(value) in weakref.ProxyTypes:  # which answers for its object

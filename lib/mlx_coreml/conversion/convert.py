@@ -6,6 +6,7 @@ model.save("Network.mlpackage")
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,11 +16,14 @@ from mlx_coreml.backends.mil.assemble import assemble, describe, is_program, tar
 from mlx_coreml.backends.mil.flexible import axes as shapes
 from mlx_coreml.backends.mil.images import channels_first, read_images
 from mlx_coreml.backends.mil.lowering.registry import RULES
-from mlx_coreml.backends.mil.precision import PRECISIONS, in_fp32
+from mlx_coreml.backends.mil.precision import in_fp32
 from mlx_coreml.backends.mil.program import build
 from mlx_coreml.backends.mil.states import pair
+from mlx_coreml.capture.arguments import Bound, bind, function_name, options_like
 from mlx_coreml.capture.captured_state import held
-from mlx_coreml.capture.tracing import as_example, as_flat, capture, flat_inputs, function_name
+from mlx_coreml.capture.random_draws import mode
+from mlx_coreml.capture.tracing import as_example, as_flat, capture, flat_inputs
+from mlx_coreml.conversion import options
 from mlx_coreml.conversion.any_size import any_size
 from mlx_coreml.conversion.check import (
     Check,
@@ -34,7 +38,7 @@ from mlx_coreml.conversion.progress import Progress
 from mlx_coreml.conversion.source import Source
 from mlx_coreml.conversion.truth import half_types
 from mlx_coreml.conversion.work import half_seconds
-from mlx_coreml.ir.errors import ConversionError, WrongModelError
+from mlx_coreml.ir.errors import ConversionError, WrongModelError, dictionary
 from mlx_coreml.ir.graph import Graph
 from mlx_coreml.passes import simplify, simplify_at_sizes
 
@@ -42,6 +46,9 @@ if TYPE_CHECKING:
     import coremltools as ct
     import mlx.core as mx
     from coremltools.converters.mil import mil
+
+
+FUNCTION = ("fn", "example", "named")  # the parameters of `convert` that are no options
 
 
 @dataclass(frozen=True)
@@ -71,16 +78,24 @@ class Lowered:
 def convert(
     fn: Callable,
     *example: Any,
-    outputs: Sequence[str] | None = None,
+    outputs: Sequence[str] | str | None = None,
     states: Mapping[str, int | str] | None = None,
     flexible: Mapping[str, Mapping] | None = None,
-    deployment_target: str = "iOS17",
-    precision: str = "float16",
+    deployment_target: str | ct.target = "iOS17",
+    precision: Any = "float16",
     image_inputs: Mapping[str, Mapping] | None = None,
     metadata: Mapping[str, Any] | None = None,
     check: bool | str = True,
+    random: str = "refuse",
+    **named: Any,
 ) -> ct.models.MLModel:
-    """The Core ML model of an MLX module or function on example arrays: `.save("Model.mlpackage")`.
+    """The Core ML model of an MLX module or function on an example call: `.save("Model.mlpackage")`.
+
+    `example` and `named` are the function's arguments. Arrays of MLX or NumPy, and `Spec((1, 16), "int32")`
+    in place of one, become inputs, also inside lists, dictionaries, tuples, dataclasses and objects; the rest
+    (None, numbers, texts, objects without arrays) is fixed, and listed in the metadata `fixed_arguments`.
+    Random numbers that the function draws without a key are refused; with `random="input"` each draw is an
+    input: random_0, random_1 ... (metadata `random_inputs`).
 
     `outputs` names the results. `states={"cache": 1}`: result 1 replaces input "cache", both nested alike
     (iOS 18). `flexible={"tokens": {1: (1, 512)}}`: axis 1 has any size in the range; `{1: [64, 128]}`: one
@@ -98,12 +113,12 @@ def convert(
     computes on the CPU, in float32. `check` is True or "full" (the example, other numbers and sizes, probes
     such as zeros and large positions), "quick" (the example alone), False or "off".
     """
+    target, precision = options.deployment_target(deployment_target), options.precision_named(precision)
+    bound = _bound(fn, example, named, random)
     request = Request(
-        *(fn, example, outputs, states or {}, flexible or {}, image_inputs or {}),
-        *(target_named(deployment_target), precision),
+        *(bound, bound.arrays, outputs, states or {}, flexible or {}, image_inputs or {}),
+        *(target, precision),
     )
-    if precision not in PRECISIONS:
-        raise ConversionError(f"precision {precision!r} is not known; known are {', '.join(PRECISIONS)}")
     level = level_of(check)
     if level != "off":
         check_is_installed()
@@ -112,12 +127,29 @@ def convert(
         lowered = lower(request, progress)
         progress.at("writes the package", 0.3)
         model = assemble(lowered.program, request.target)
-        describe(model, metadata or {})
+        describe(model, _told(bound) | dict(dictionary(metadata or {}, "metadata")))
         model.user_defined_metadata["check"] = level
         if level != "off":
             seconds = time.monotonic() - start
             verified(request, lowered, model, level, seconds, progress).describe(model)
     return model
+
+
+def _bound(fn: Callable, example: Sequence[Any], named: Mapping[str, Any], random: str) -> Bound:
+    """The function with its example, and with the random numbers it draws as inputs where they may be."""
+    if callable(fn):
+        options_like(fn, named, [p for p in inspect.signature(convert).parameters if p not in FUNCTION])
+    bound = bind(fn, example, named, mode(random))
+    if bound.draws.allowed:
+        capture(bound)
+    return bound
+
+
+def _told(bound: Bound) -> dict[str, str]:
+    """What the metadata say of the call: arguments that are constants, and random numbers that are inputs."""
+    draws = ", ".join(f"random_{i}: {kind}" for i, kind in enumerate(bound.draws.kinds))
+    found = {"fixed_arguments": bound.fixed, "random_inputs": draws}
+    return {key: text for key, text in found.items() if text}
 
 
 def lower(request: Request, progress: Progress | None = None) -> Lowered:
