@@ -99,7 +99,7 @@ def check_is_installed() -> None:
 @mlx_on_cpu()
 def check_model(check: Check, progress: Progress) -> Checked:
     """What the check of a package finds. Errors: WrongModelError where the model is not what MLX computes."""
-    from coreml_runtime import load
+    from coreml_runtime.execution.model import readings
 
     rng = np.random.default_rng(0)
     budget = Budget(check.seconds, weights_in(check.package))
