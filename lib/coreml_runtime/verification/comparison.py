@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 
 from coreml_runtime.execution.model import PRECISIONS, Model
-from coreml_runtime.format.package import open_package
+from coreml_runtime.execution.limits import Refused
+from coreml_runtime.format.package import Package, description_of, open_package
 from coreml_runtime.verification import native_core_ml
 from coreml_runtime.verification.failing_call import locate
 from coreml_runtime.verification.layouts import rms_relative
@@ -72,7 +73,24 @@ def verify(
     """
     calls = [inputs] if isinstance(inputs, Mapping) else list(inputs)
     framework = _framework(source, calls[0], framework)
-    opened = open_package(package)  # once: the readings share what they keep of the weights
+    opened = open_package(package)
+    try:
+        return _compared(source, opened, calls, framework, tolerance, precisions, compute_units, function)
+    except Refused as error:
+        return _refused(opened, function, precisions, tolerance, error)
+
+
+def _compared(
+    source: Source,
+    opened: Package,
+    calls: Calls,
+    framework: str | None,
+    tolerance: float | None,
+    precisions: Sequence[str],
+    compute_units: Sequence[str],
+    function: str,
+) -> Report:
+    """The report of a package, opened once so that the readings share what they keep of its weights."""
     models = {precision: Model(opened, function, precision) for precision in precisions}
     first = next(iter(models.values()))
     if tolerance is None:
@@ -82,13 +100,23 @@ def verify(
     notes = [training_mode(source)] if callable(source) else []
     found = {precision: _predictions(model, arrays, expected, notes) for precision, model in models.items()}
     rows = _rows({REFERENCE + name: each for name, each in found.items()}, expected, tolerance)
-    more, note = _by_core_ml(package, arrays, compute_units, function)
+    more, note = _by_core_ml(opened.path, arrays, compute_units, function)
     rows += _rows(more, expected, max(tolerance, CORE_ML_TOLERANCE))
     said = "; ".join(dict.fromkeys(filter(None, [*notes, note])))
-    report = Report(str(package), tolerance, rows, note=said)
+    report = Report(str(opened.path), tolerance, rows, note=said)
     if report.passed:
         return report
     return _explained(report, source, calls, framework, models, found, expected)
+
+
+def _refused(
+    opened: Package, function: str, precisions: Sequence[str], tolerance: float | None, error: Refused
+) -> Report:
+    """The report of a package that Core ML does not run, so that there is nothing to compare."""
+    outputs = description_of(opened.specification.description, function).output
+    limit = TOLERANCE["fp32"] if tolerance is None else tolerance
+    rows = [_failed_row(REFERENCE + name, each.name, (), limit) for name in precisions for each in outputs]
+    return Report(str(opened.path), limit, tuple(rows), reason=str(error))
 
 
 def _explained(
