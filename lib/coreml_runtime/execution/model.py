@@ -69,7 +69,8 @@ class State:
 class Model:
     """A prepared function of a package; made by `load`."""
 
-    def __init__(self, package: Package, function: str, precision: str):
+    def __init__(self, package: Package, function: str, precision: str, limits: bool = True):
+        from coreml_runtime.execution.limits import listed_shapes
         from coreml_runtime.execution.program import (
             prepare,  # imports torch, which importing this package must not
         )
@@ -83,7 +84,8 @@ class Model:
         self.inputs: dict[str, Feature] = read_features(shown.input)
         self.outputs: dict[str, Feature] = read_features(shown.output)
         self._classifier = (description.predictedFeatureName, description.predictedProbabilitiesName)
-        self._program = prepare(program, package, strict=precision == "strict")
+        self._program = prepare(program, package, precision == "strict", limits)
+        self._listed = listed_shapes(package, function) if limits else {}
 
     @property
     def uses_fp16(self) -> bool:
@@ -174,6 +176,8 @@ class Model:
         return state.tensors if state is not None else {}
 
     def _arguments(self, inputs: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+        from coreml_runtime.execution.limits import check_places
+
         features = {name: feature for name, feature in self.inputs.items() if feature.kind != "state"}
         takes = ", ".join(str(feature) for feature in features.values())
         for name in inputs:
@@ -187,6 +191,7 @@ class Model:
                 inputs[name] if name in inputs else np.full(feature.shapes[0], feature.default, feature.dtype)
             )
             arguments[name] = tensor_from(value, feature, self._program.inputs[name][1])
+        check_places(str(self.path), self._listed, {name: tuple(a.shape) for name, a in arguments.items()})
         return arguments
 
     def _results(self, frame: Frame) -> dict[str, Any]:
@@ -198,14 +203,17 @@ class Model:
         return {name: value_for(values[name], feature) for name, feature in self.outputs.items()}
 
 
-def load(path: str | Path, function: str = "main", precision: str = "strict") -> Model:
+def load(
+    path: str | Path, function: str = "main", precision: str = "strict", *, limits: bool = True
+) -> Model:
     """Read a saved ML Program and prepare one of its functions.
 
-    `precision` is `strict` (every fp16 value is rounded to fp16) or `exact` (fp16 values stay float32).
-    Raises FileNotFoundError or ValueError for anything but an ML Program, and NotImplementedError with the
-    list of operations that are not implemented.
+    `precision` is `strict` (every fp16 value is rounded to fp16) or `exact` (fp16 values stay float32). With
+    `limits=False` what Core ML refuses by public reports is computed as MIL's documentation says. Raises
+    FileNotFoundError or ValueError for anything but an ML Program that Core ML runs, and NotImplementedError
+    with the list of operations that are not implemented.
     """
-    return Model(open_package(path), function, precision)
+    return Model(open_package(path), function, precision, limits)
 
 
 def readings(

@@ -11,7 +11,9 @@ from functools import partial
 from typing import Any
 
 from coreml_runtime import operations  # noqa: F401  (registers the rules)
+from coreml_runtime.execution.constants import Constants
 from coreml_runtime.execution.control_flow import CONTROL
+from coreml_runtime.execution.limits import check_program
 from coreml_runtime.execution.scope import (
     Frame,
     Scope,
@@ -47,15 +49,18 @@ class Program:
     unordered: dict[str, Unordered]
 
 
-def prepare(function, package: Package, strict: bool) -> Program:
+def prepare(function, package: Package, strict: bool, limits: bool = True) -> Program:
     """Prepare a protobuf `Function`.
 
-    NotImplementedError lists every operation without a rule; ValueError for an unknown opset or bad weights.
+    NotImplementedError lists every operation without a rule; ValueError for an unknown opset or bad
+    weights, and, with `limits`, for what Core ML refuses.
     """
     if function.opset not in OPSETS:
         raise ValueError(f"opset {function.opset} of {package.path} is not known; known: {', '.join(OPSETS)}")
     block = function.block_specializations[function.opset]
     check_operations(block, package)
+    if limits:
+        check_program(function, block, package)
     scope = Scope(package, strict, OPSETS[function.opset])
     inputs = {}
     for declared in function.inputs:
@@ -67,7 +72,7 @@ def prepare(function, package: Package, strict: bool) -> Program:
     steps = prepare_block(block, scope)
     outputs = {name: getter(name, scope) for name in block.outputs}
     uses_fp16 = makes_fp16(every_operation(block))
-    unordered = unordered_outputs(block, lambda value: read_value(value, package))
+    unordered = unordered_outputs(block, Constants(block, package))
     return Program(steps, inputs, outputs, scope.states, scope.counter[0], uses_fp16, unordered)
 
 

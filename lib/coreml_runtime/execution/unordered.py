@@ -6,9 +6,10 @@ reduce_argmax and reduce_argmin MIL says so, for topk and argsort it says nothin
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+from coreml_runtime.execution.constants import Constants
 
 PASSING = ("cast", "identity")  # between the operation and the output
 SELECTING = ("topk", "argsort", "reduce_argmax", "reduce_argmin")
@@ -30,8 +31,8 @@ class Unordered:
     kept: bool
 
 
-def unordered_outputs(block: Any, read: Callable[[Any], Any]) -> dict[str, Unordered]:
-    """The outputs of a protobuf block that a selecting operation computes; `read` reads a constant."""
+def unordered_outputs(block: Any, constants: Constants) -> dict[str, Unordered]:
+    """The outputs of a protobuf block that a selecting operation computes."""
     made = {result.name: operation for operation in block.operations for result in operation.outputs}
     found = {}
     for output in block.outputs:
@@ -39,31 +40,23 @@ def unordered_outputs(block: Any, read: Callable[[Any], Any]) -> dict[str, Unord
         while name in made and made[name].type in PASSING:
             name = made[name].inputs["x"].arguments[0].name
         if name in made and made[name].type in SELECTING:
-            selected = _selected(made[name], name, made, read)
+            selected = _selected(made[name], name, constants)
             if selected is not None:
                 found[output] = selected
     return found
 
 
-def _selected(operation: Any, name: str, made: dict, read: Callable[[Any], Any]) -> Unordered | None:
-    def constant(parameter: str, default: Any) -> Any:
-        if parameter not in operation.inputs:
-            return default
-        binding = operation.inputs[parameter].arguments[0]
-        if binding.WhichOneof("binding") == "value":
-            return read(binding.value).item()
-        known = made.get(binding.name)
-        return read(known.attributes["val"]).item() if known is not None and known.type == "const" else None
-
-    axis, ordered = constant("axis", -1), constant("sort", True)
-    if axis is None or ordered is None:
+def _selected(operation: Any, name: str, constants: Constants) -> Unordered | None:
+    axis, ordered = constants.argument(operation, "axis", -1), constants.argument(operation, "sort", True)
+    operand = operation.inputs["x"].arguments[0]
+    if operand.WhichOneof("binding") != "name":
         return None
     is_top = operation.type == "topk"
     return Unordered(
         operation.type,
-        operation.inputs["x"].arguments[0].name,
+        operand.name,
         int(axis),
         indices=not is_top or name != operation.outputs[0].name,
         sorted=bool(ordered),
-        kept=is_top or operation.type == "argsort" or bool(constant("keep_dims", False)),
+        kept=is_top or operation.type == "argsort" or bool(constants.argument(operation, "keep_dims", False)),
     )

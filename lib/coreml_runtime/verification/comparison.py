@@ -19,7 +19,9 @@ from typing import Any
 
 import numpy as np
 
+from coreml_runtime.execution.limits import Refused
 from coreml_runtime.execution.model import PRECISIONS, Model, readings
+from coreml_runtime.format.package import description_of, open_package
 from coreml_runtime.verification import native_core_ml
 from coreml_runtime.verification.failing_call import locate
 from coreml_runtime.verification.layouts import rms_relative
@@ -73,7 +75,23 @@ def verify(
     """
     calls = [inputs] if isinstance(inputs, Mapping) else list(inputs)
     framework = _framework(source, calls[0], framework)
-    models = models or readings(package, precisions, function)
+    try:
+        models = models or readings(package, precisions, function)
+        return _compared(source, package, models, calls, framework, tolerance, compute_units, function)
+    except Refused as error:
+        return _refused(package, function, precisions, tolerance, error)
+
+
+def _compared(
+    source: Source,
+    package: str | Path,
+    models: Mapping[str, Model],
+    calls: Calls,
+    framework: str | None,
+    tolerance: float | None,
+    compute_units: Sequence[str],
+    function: str,
+) -> Report:
     first = next(iter(models.values()))
     if tolerance is None:
         tolerance = TOLERANCE["fp16" if first.uses_fp16 else "fp32"]
@@ -89,6 +107,20 @@ def verify(
     if report.passed:
         return report
     return _explained(report, source, calls, framework, models, found, expected)
+
+
+def _refused(
+    package: str | Path,
+    function: str,
+    precisions: Sequence[str],
+    tolerance: float | None,
+    error: Refused,
+) -> Report:
+    """The report of a package that Core ML does not run, so that there is nothing to compare."""
+    outputs = description_of(open_package(package).specification.description, function).output
+    limit = TOLERANCE["fp32"] if tolerance is None else tolerance
+    rows = [_failed_row(REFERENCE + name, each.name, (), limit) for name in precisions for each in outputs]
+    return Report(str(package), limit, tuple(rows), reason=str(error))
 
 
 def _explained(

@@ -109,7 +109,7 @@ def _keep(each: Any, stack: ExitStack) -> None:
         if each.flags.writeable and each.dtype != object:
             stack.callback(np.copyto, each, each.copy())
     elif _is_torch(each):
-        stack.callback(_put_back, each, each._version, _kept_tensor(each))
+        stack.callback(_put_back, each, _kept_tensor(each))
     else:
         if isinstance(each, CONTAINERS):
             stack.callback(_refill, each, _items(each))
@@ -146,11 +146,12 @@ def _kept_tensor(tensor: Any) -> Any:
             return tensor.detach().clone()
 
 
-def _put_back(tensor: Any, version: int, kept: Any) -> None:
+def _put_back(tensor: Any, kept: Any) -> None:
+    """Write the kept numbers back if others are there; a batch normalization does not count its writes."""
     import torch
 
-    if tensor._version != version:
-        with torch.no_grad():
+    with torch.no_grad():
+        if not torch.equal(tensor.detach(), kept):
             tensor.detach().copy_(kept)
 
 

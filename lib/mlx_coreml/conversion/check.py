@@ -99,13 +99,17 @@ def check_is_installed() -> None:
 @mlx_on_cpu()
 def check_model(check: Check, progress: Progress) -> Checked:
     """What the check of a package finds. Errors: WrongModelError where the model is not what MLX computes."""
+    from coreml_runtime.execution.limits import Refused
     from coreml_runtime.execution.model import readings
 
     rng = np.random.default_rng(0)
     budget = Budget(check.seconds, weights_in(check.package))
     # What a large model computes exactly lies between its values in fp16 and the truth.
     precisions = ["strict"] if budget.is_limited else ["strict", "exact"]
-    models = readings(check.package, precisions)
+    try:
+        models = readings(check.package, precisions)
+    except Refused as error:
+        raise WrongModelError(f"Core ML does not run the converted model: {error}") from error
     calls = _calls(check, rng)
     limit, note = tolerance(check.source, calls[0][1], check.precision, check.seconds)
     report, compared = _compared(check, calls, models, limit, budget, progress)
