@@ -91,7 +91,8 @@ def _converted(made: Made, options: Mapping[str, Any]) -> tuple[list[str], str, 
     """The warnings, what was printed, the error and the model of one conversion."""
     refusal = model = None
     with warnings.catch_warnings(record=True) as caught, _quiet() as printed:
-        warnings.simplefilter("always")
+        for category in (UserWarning, RuntimeWarning, FutureWarning):
+            warnings.simplefilter("always", category)
         try:
             model = convert(made.fn, *made.example.args, **made.example.named, **options)
         except MISTAKES as error:

@@ -17,7 +17,13 @@ from mlx_coreml.coverage.usage_cases import (
     transforms,
 )
 from mlx_coreml.coverage.usage_cases.usage import Kind, Usage
-from mlx_coreml.coverage.usage_models import image_models, sequence_models
+from mlx_coreml.coverage.usage_models import (
+    diffusion_models,
+    image_models,
+    science_models,
+    sequence_models,
+    speech_models,
+)
 
 KINDS: tuple[Kind, ...] = (
     calls.calls,
@@ -34,7 +40,10 @@ KINDS: tuple[Kind, ...] = (
     flexible_lengths.lengths,
     flexible_images.images,
     image_models.models,
+    diffusion_models.models,
     sequence_models.models,
+    speech_models.models,
+    science_models.models,
 )
 
 

@@ -28,26 +28,26 @@ def walk(value: Any, path: str = "", seen: dict | None = None) -> Iterator[tuple
 
 
 def _parts(value: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, mx.array | np.ndarray | types.ModuleType | str | bytes):
+    if _is(value, mx.array | np.ndarray | types.ModuleType | str | bytes):
         return
-    if isinstance(value, type):
+    if _is(value, type):
         yield from vars(value).items() if LOCAL in value.__qualname__ else ()
         return
     if LOCAL in type(value).__qualname__:
         yield "class", type(value)
-    if isinstance(value, types.FunctionType):
+    if _is(value, types.FunctionType):
         for name, cell in zip(value.__code__.co_freevars, value.__closure__ or (), strict=True):
             yield name, cell.cell_contents
         yield "defaults", (value.__defaults__, value.__kwdefaults__)
-    elif isinstance(value, types.MethodType):
+    elif _is(value, types.MethodType):
         yield "self", value.__self__
         yield "function", value.__func__
-    elif isinstance(value, functools.partial):
+    elif _is(value, functools.partial):
         yield "function", value.func
         yield "bound", (value.args, value.keywords)
-    if isinstance(value, dict):
+    if _is(value, dict):
         yield from ((str(key), each) for key, each in value.items())
-    elif isinstance(value, list | tuple | set | frozenset):
+    elif _is(value, list | tuple | set | frozenset):
         yield from ((str(i), each) for i, each in enumerate(value))
     for name in getattr(type(value), "__slots__", ()):
         if hasattr(value, name):
@@ -72,29 +72,34 @@ def changes(before: dict[str, str], after: dict[str, str]) -> list[str]:
 
 
 def _told(value: Any) -> str:
-    if isinstance(value, mx.array):
+    if _is(value, mx.array):
         try:
             mx.eval(value)
             numbers = np.array(value.astype(mx.float32) if value.dtype in HALF else value)
         except (RuntimeError, ValueError) as error:
             return f"an array that cannot be evaluated: {str(error)[:60]}"
         return f"{value.dtype} {value.shape} {hashlib.sha256(numbers.tobytes()).hexdigest()[:12]}"
-    if isinstance(value, np.ndarray):
+    if _is(value, np.ndarray):
         return f"{value.dtype} {value.shape} {hashlib.sha256(value.tobytes()).hexdigest()[:12]}"
-    if isinstance(value, bool | int | float | str | bytes | None):
+    if _is(value, bool | int | float | str | bytes | types.NoneType):
         return repr(value)[:80]
-    keys = list(map(str, value)) if isinstance(value, dict) else ""
-    size = len(value) if isinstance(value, list | tuple | dict) else ""
+    keys = list(map(str, value)) if _is(value, dict) else ""
+    size = len(value) if _is(value, list | tuple | dict) else ""
     return f"{type(value).__module__}.{type(value).__qualname__} {size} {keys}"
+
+
+def _is(value: Any, kinds: Any) -> bool:
+    """Whether a value is of a type, which MLX's wrappers of functions claim for what they wrap."""
+    return issubclass(type(value), kinds)
 
 
 def evaluated(value: Any) -> None:
     """Put every module that a value reaches in evaluation mode and its half-precision numbers in float32."""
-    for module in [each for _, each in walk(value) if isinstance(each, nn.Module)]:
+    for module in [each for _, each in walk(value) if _is(each, nn.Module)]:
         module.eval()
         module.update(tree_map(widened, module.parameters()))
 
 
 def widened(value: Any) -> Any:
     """A half-precision array in float32; anything else as it is."""
-    return value.astype(mx.float32) if isinstance(value, mx.array) and value.dtype in HALF else value
+    return value.astype(mx.float32) if _is(value, mx.array) and value.dtype in HALF else value

@@ -9,10 +9,10 @@ import mlx.nn as nn  # isort: skip
 lengths = Kind("flexible length")
 
 
-def of(fn, sizes=(8, 64), unseen=(9, 23, 50), width=4, example=10) -> Made:
+def of(fn, sizes=(8, 64), unseen=(9, 23, 50), width=4, example=10, **options) -> Made:
     """A function of x (1, T, C) whose length is in a range, at lengths that no conversion probes."""
     calls = [call(normal(1, n, width)) for n in unseen]
-    return Made(fn, call(normal(1, example, width)), calls, {"flexible": {"x": {1: sizes}}})
+    return Made(fn, call(normal(1, example, width)), calls, {"flexible": {"x": {1: sizes}}, **options})
 
 
 @lengths
@@ -50,9 +50,15 @@ def framing():
 def strided_convolutions():
     """Strided convolutions, a GRU, flattened after pooling"""
     a, b, gru = nn.Conv1d(4, 8, 5, stride=2, padding=2), nn.Conv1d(8, 8, 3, stride=3), nn.GRU(8, 6)
-    return of(
-        lambda x: gru(nn.relu(b(nn.relu(a(x))))).mean(1), sizes=(16, 96), unseen=(17, 50, 95), example=20
-    )
+    sizes = {"sizes": (16, 96), "unseen": (17, 50, 95), "example": 20}
+    return of(lambda x: gru(nn.relu(b(nn.relu(a(x))))).mean(1), **sizes, deployment_target="iOS18")
+
+
+@lengths.refused(r"from iOS18")
+def recurrent_on_old_system():
+    """A GRU over a length on a system whose loops have a fixed size"""
+    gru = nn.GRU(4, 6)
+    return of(gru)
 
 
 @lengths
@@ -123,7 +129,8 @@ def batch_and_length():
         return call(whole(0, 20, b, n), whole(0, 2, b, n))
 
     axes = {0: (1, 8), 1: (2, 40)}
-    return Made(fn, at(2, 6), [at(1, 2), at(3, 17), at(8, 39)], {"flexible": {"ids": axes, "mask": axes}})
+    options = {"flexible": {"ids": axes, "mask": axes}, "deployment_target": "iOS18"}
+    return Made(fn, at(2, 6), [at(1, 2), at(3, 17), at(8, 39)], options)
 
 
 @lengths
