@@ -1,7 +1,8 @@
 """How much of MLX converts: every case converted, run and compared, and the table of the outcome.
 
 It may import coreml_runtime, coreml_runtime.verification, mlx_coreml.capture, mlx_coreml.conversion,
-mlx_coreml.coverage.cases, mlx_coreml.coverage.operation_cases and mlx_coreml.ir.
+mlx_coreml.coverage.cases, mlx_coreml.coverage.operation_cases, mlx_coreml.ir and
+mlx_coreml.language_models.
 """
 
 from collections.abc import Iterable, Iterator
