@@ -2,7 +2,7 @@
 
 It may import coreml_runtime, coreml_runtime.verification, mlx_coreml.capture, mlx_coreml.conversion,
 mlx_coreml.coverage.cases, mlx_coreml.coverage.operation_cases, mlx_coreml.coverage.usage_cases,
-mlx_coreml.coverage.usage_models and mlx_coreml.ir.
+mlx_coreml.coverage.usage_models, mlx_coreml.ir and mlx_coreml.language_models.
 """
 
 from collections.abc import Iterable, Iterator
