@@ -23,6 +23,7 @@ from mlx_coreml.capture.random_draws import mode
 from mlx_coreml.capture.tracing import as_example, as_flat, capture, flat_inputs
 from mlx_coreml.conversion import options
 from mlx_coreml.conversion.check import Source, check_is_installed, check_model, mlx_on_cpu
+from mlx_coreml.conversion.quiet import one_warning_per_cause
 from mlx_coreml.ir.errors import CaptureError, ConversionError, WrongModelError, dictionary
 from mlx_coreml.ir.graph import Graph
 from mlx_coreml.passes import simplify
@@ -61,6 +62,7 @@ class Lowered:
     examples: Sequence[Sequence[mx.array]]
 
 
+@one_warning_per_cause()
 @mlx_on_cpu()
 def convert(
     fn: Callable,
