@@ -9,10 +9,14 @@ one of MLX's primitives. Errors are ConversionError and its subclasses.
 
 import contextlib
 import importlib
+import warnings
 from typing import TYPE_CHECKING, Any
 
-with contextlib.suppress(ModuleNotFoundError):  # comes with the report; without it MLX runs as its wheel does
-    import mlx_startup  # noqa: F401
+with contextlib.suppress(ModuleNotFoundError), warnings.catch_warnings():
+    warnings.simplefilter(
+        "ignore", RuntimeWarning
+    )  # any order of imports is right here
+    import mlx_startup  # noqa: F401 - comes with the report; without it MLX runs as its wheel does
 
 from mlx_coreml.ir.errors import (
     CaptureError,

@@ -11,6 +11,7 @@ import json
 import operator
 import re
 import sys
+import warnings
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -111,7 +112,11 @@ def _convert(options: argparse.Namespace) -> int:
     asked = {name: vars(options)[name] for name in ("outputs", "precision", "deployment_target")}
     asked |= {"flexible": _flexible(options.flexible), "check": not options.no_check}
     fn = _callable(vars(options)["module:callable"], options.weights)
-    model = convert(fn, *example, **asked)
+    with warnings.catch_warnings(record=True) as met:
+        warnings.simplefilter("always")
+        model = convert(fn, *example, **asked)
+    for each in met:
+        print(f"warning: {each.message}", file=sys.stderr)
     options.output.parent.mkdir(parents=True, exist_ok=True)
     model.save(str(options.output))
     summary = {"package": str(options.output), **_summary(model)}

@@ -37,7 +37,8 @@ def explained(name: str, error: BaseException, path: str) -> ConversionError:
         return CaptureError(
             f"{name} uses primitive '{primitive}'{where}, which MLX {mx.__version__} cannot export{hint}"
         )
-    return FunctionError(f"{name} fails on the example{where}: {type(error).__name__}: {text}")
+    told = f" [{place}]" if place else ""
+    return FunctionError(f"{name} fails on the example: {type(error).__name__}: {text}{told}")
 
 
 def _called(error: BaseException) -> str:

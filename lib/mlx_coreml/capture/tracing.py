@@ -62,7 +62,7 @@ def capture(
     Errors: CaptureError; FunctionError when the function fails on the example.
     """
     bound = bind(fn, example, named, mode(random))
-    return Tracing(bound).graph(outputs)
+    return Tracing(bound, list(example) if bound is fn and example else bound.arrays).graph(outputs)
 
 
 def flat_inputs(fn: Callable, example: Sequence[Any]) -> list[tuple[str, mx.array]]:
@@ -107,10 +107,10 @@ def _ready(known: Held) -> Iterator[None]:
 
 
 class Tracing:
-    """The traces of a bound function."""
+    """The traces of a bound function on flat arrays."""
 
-    def __init__(self, bound: Bound):
-        self.bound = bound
+    def __init__(self, bound: Bound, arrays: Sequence[mx.array]):
+        self.bound, self.arrays = bound, arrays
         self.calls = Calls(bound.held)
         self.made: list[Leaf] = []
 
@@ -137,6 +137,7 @@ class Tracing:
         if not draws.kinds:
             return events
         self.bound.note_draws()
+        self.arrays = self.bound.arrays
         self._clear()
         return self._trace()
 
@@ -172,7 +173,7 @@ class Tracing:
 
     def _export(self) -> Events:
         events = Events()
-        fed = [mx.zeros_like(array) for array in self.bound.arrays]  # the function may hold the very arrays
+        fed = [mx.zeros_like(array) for array in self.arrays]  # the function may hold the very arrays
         mx.export_function(events.add, self._flat, *fed)
         evaluate([value for _, value in events.constants])  # fails for what a transformation hides
         return events
