@@ -24,7 +24,6 @@ from mlx_coreml.capture.captured_state import held
 from mlx_coreml.capture.random_draws import mode
 from mlx_coreml.capture.tracing import as_example, as_flat, capture, flat_inputs
 from mlx_coreml.conversion import options
-<<<<<<< HEAD
 from mlx_coreml.conversion.any_size import any_size
 from mlx_coreml.conversion.check import (
     Check,
@@ -36,15 +35,11 @@ from mlx_coreml.conversion.check import (
 )
 from mlx_coreml.conversion.input_roles import roles
 from mlx_coreml.conversion.progress import Progress
+from mlx_coreml.conversion.quiet import one_warning_per_cause
 from mlx_coreml.conversion.source import Source
 from mlx_coreml.conversion.truth import half_types
 from mlx_coreml.conversion.work import half_seconds
 from mlx_coreml.ir.errors import ConversionError, WrongModelError, dictionary
-=======
-from mlx_coreml.conversion.check import Source, check_is_installed, check_model, mlx_on_cpu
-from mlx_coreml.conversion.quiet import one_warning_per_cause
-from mlx_coreml.ir.errors import CaptureError, ConversionError, WrongModelError, dictionary
->>>>>>> calls
 from mlx_coreml.ir.graph import Graph
 from mlx_coreml.passes import simplify, simplify_at_sizes
 
