@@ -16,7 +16,7 @@ from mlx_coreml.backends.mil.flexible.general_sizes import every, general_sizes,
 from mlx_coreml.backends.mil.flexible.merge_lengths import Step, merge
 from mlx_coreml.conversion.input_roles import roles
 from mlx_coreml.conversion.probes import like
-from mlx_coreml.ir.errors import CaptureError, ConversionError
+from mlx_coreml.ir.errors import ConversionError, FunctionError
 from mlx_coreml.ir.graph import Graph
 
 Capture = Callable[[Sequence[mx.array]], Graph]  # of flat arrays
@@ -46,16 +46,20 @@ class Subject:
     lower: Lower
 
     def at(self, sizes: shapes.Sizes) -> Graph:
-        """The graph at some sizes."""
-        return self.capture(shapes.resized(self.arrays, sizes))
+        """The graph at some sizes. Errors: FunctionError where the function does not take them."""
+        arrays = shapes.resized(self.arrays, sizes)
+        try:
+            return self.capture(arrays)
+        except FunctionError as error:
+            named = zip(self.graph.inputs, arrays, strict=True)
+            shown = ", ".join(f"{tensor.name} {tuple(array.shape)}" for tensor, array in named)
+            raise FunctionError(str(error).replace("on the example", f"at {shown}", 1)) from error
 
     def form(self, sizes: shapes.Sizes) -> tuple[Hashable, ...] | None:
-        """The form of the function at some sizes; None where MLX refuses them."""
+        """The form of the function at some sizes; None where it does not take them."""
         try:
             return _form(self.at(sizes))
-        except ConversionError:
-            raise
-        except ValueError:
+        except FunctionError:
             return None
 
     def merged(self, sizes: Sequence[shapes.Sizes], kept: bool, listed: bool = False) -> Merged:
@@ -76,9 +80,7 @@ def any_size(
     groups = shapes.independent(axes)
     try:
         subject.at(shapes.apart(groups))
-    except CaptureError:
-        raise
-    except ValueError:  # MLX refuses sizes that differ: lengths with the same range are one length
+    except FunctionError:  # it takes no sizes that differ: lengths with the same range are one length
         groups = shapes.tied(axes)
     avoid = {n for node in graph.nodes for tensor in (*node.inputs, *node.outputs) for n in tensor.shape}
     merged = _merged(subject, groups, avoid)
@@ -99,11 +101,11 @@ def _merged(subject: Subject, groups: Sequence[Sequence[shapes.Axis]], avoid: se
     def attempt(sizes: Sequence[shapes.Sizes], kept: bool, listed: bool = False) -> Merged | None:
         try:
             return subject.merged(sizes, kept, listed) if sizes else None
-        except ConversionError as error:
-            told.append(error)
-        except ValueError:  # MLX's own, of a size beyond the range
+        except FunctionError:  # of a size beyond the range
             if not told:
                 raise
+        except ConversionError as error:
+            told.append(error)
         return None
 
     plain = attempt(shapes.probes(groups, avoid), False) or attempt(shapes.probes(groups, avoid, 1), False)
