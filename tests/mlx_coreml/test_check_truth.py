@@ -85,6 +85,21 @@ def test_constants_keep_the_rounding_that_the_graph_has():
     assert filled.tolist() == given.tolist() == mx.array([0.1, 0.1], dtype=BF16).astype(FP32).tolist()
 
 
+def test_rows_of_a_table_are_widened_and_not_the_table():
+    table, widths = mx.ones((8, 2), dtype=BF16), []
+    kept = mx.array.__getitem__
+
+    def seen(self, index):
+        widths.append(self.dtype)
+        return kept(self, index)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mx.array, "__getitem__", seen)
+        with widened():
+            assert table[mx.array([1, 2])].dtype == mx.take(table, mx.array([0]), 0).dtype == FP32
+    assert widths == [BF16]
+
+
 def test_an_array_is_changed_in_place():
     with widened():
         x = mx.zeros((3,), dtype=FP16)

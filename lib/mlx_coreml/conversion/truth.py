@@ -21,6 +21,18 @@ HALF = (mx.bfloat16, mx.float16)
 NAMES = ("bfloat16", "float16")
 # They make constants: rounded to the type that is asked for, as in the captured graph, and widened then.
 FACTORIES = ("arange", "asarray", "eye", "full", "identity", "linspace", "ones", "tri", "zeros")
+# They move numbers: what they give is widened, which may be few rows of a large table.
+MOVING = (
+    "getitem",
+    "take",
+    "take_along_axis",
+    "split",
+    "reshape",
+    "transpose",
+    "swapaxes",
+    "squeeze",
+    "flatten",
+)
 # Bits, files, types and evaluation: they must see the arrays as they are. Compiled functions run as they are.
 KEPT = ("async_eval", "can_cast", "compile", "depends", "disable_compile", "enable_compile", "eval")
 KEPT += (
@@ -110,7 +122,7 @@ def _places() -> Iterator[tuple[Any, str]]:
 
 def _widening(name: str, function: Callable, is_method: bool) -> Callable:
     """The function with widened arguments; a plain function, which can stand for a method."""
-    if name in FACTORIES and not is_method:
+    if name.strip("_") in MOVING or (name in FACTORIES and not is_method):
         return lambda *args, **kwargs: wide(function(*args, **kwargs))
     if name == "dequantize":
         return lambda *args, **kwargs: function(*wide(args), **{"dtype": mx.float32} | wide(kwargs))
