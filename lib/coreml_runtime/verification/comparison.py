@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from coreml_runtime.execution.model import PRECISIONS, Model
 from coreml_runtime.execution.limits import Refused
+from coreml_runtime.execution.model import PRECISIONS, Model
 from coreml_runtime.format.package import Package, description_of, open_package
 from coreml_runtime.verification import native_core_ml
 from coreml_runtime.verification.failing_call import locate
