@@ -76,7 +76,7 @@ def test_what_is_kept_has_a_limit(packages, all_large):
     model = load(packages / "int4.mlpackage")
     model.predict({"x": floats(2, 96)})
     kept = [each for made in model._weights._kept.values() for each in made]
-    assert sum(each.nbytes for each in kept) == memory.KEPT
+    assert 0 < sum(each.nbytes for each in kept) <= memory.KEPT
 
 
 def test_a_weight_is_converted_once_for_all_calls_of_a_comparison(monkeypatch):
