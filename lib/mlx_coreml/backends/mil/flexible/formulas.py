@@ -157,15 +157,19 @@ def _sum(wanted: Values, known: Known) -> Whole | None:
 
 
 def _quotient(wanted: Values, known: Known) -> Whole | None:
-    """One quotient, plus or minus the size itself: such is the padding to a multiple."""
-    goal = np.array(wanted)
+    """One quotient, plus or minus the size itself: such is the padding to a multiple. The smallest divisor is
+    taken: large ones fit a few small numbers by chance.
+    """
+    goal, found = np.array(wanted), []
     for natural in (True, False):
         for slope in (0, -1, 1):
             for size, values in known:
                 parameters, rows = _divided(values, natural)
                 fit = _affine(rows, goal - slope * np.array(values))
                 if fit:
-                    return Whole((Quotient(size, *parameters[fit[0]]),), *fit[1:], slope)
+                    found.append(Whole((Quotient(size, *parameters[fit[0]]),), *fit[1:], slope))
+        if found:
+            return min(found, key=lambda number: number.quotients[0].by)
     return None
 
 
