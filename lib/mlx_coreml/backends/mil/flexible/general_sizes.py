@@ -59,7 +59,7 @@ def general_sizes(
     for sizes in tried:
         forms.setdefault(form(sizes), []).append(sizes)
     ranged = all(group[0].is_range for group in groups)
-    fewest = min(FEWEST, len(tried)) if ranged else len(tried) // 2
+    fewest = min(FEWEST, len(tried)) if ranged else max(2, len(tried) // 2)
     common = [each for each, of in forms.items() if each is not None and len(of) >= fewest]
     if not common:
         return [], []
