@@ -54,7 +54,7 @@ def numpy_double():
 @arguments
 def spec():
     """Shapes in place of arrays"""
-    from mlx_coreml import Spec
+    from mlx_coreml.capture.structures import Spec
 
     lin, unseen = linear()
     return Made(lin, call(Spec((2, 4))), unseen)
@@ -63,7 +63,7 @@ def spec():
 @arguments
 def spec_of_ids():
     """A shape of whole numbers by keyword"""
-    from mlx_coreml import Spec
+    from mlx_coreml.capture.structures import Spec
 
     table, lin = nn.Embedding(5000, 8), nn.Linear(8, 3)
     unseen = [call(ids=whole(0, 5000, 1, 6)), call(ids=mx.array([[4999, 0, 2049, 4097, 4999, 1]]))]
