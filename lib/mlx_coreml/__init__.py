@@ -3,27 +3,50 @@
     from mlx_coreml import convert
     convert(network, mx.zeros((1, 28, 28, 1))).save("Network.mlpackage")
 
-`@lowering("Name")` adds or replaces the conversion of one of MLX's primitives. Errors are
-ConversionError and its subclasses.
+`Spec((1, 16), "int32")` stands for an example array. `@lowering("Name")` adds or replaces the conversion of
+one of MLX's primitives. Errors are ConversionError and its subclasses.
 """
 
 import contextlib
 import importlib
+import warnings
 from typing import TYPE_CHECKING, Any
 
-with contextlib.suppress(ModuleNotFoundError):  # comes with the report; without it MLX runs as its wheel does
-    import mlx_startup  # noqa: F401
+with contextlib.suppress(ModuleNotFoundError), warnings.catch_warnings():
+    warnings.simplefilter(
+        "ignore", RuntimeWarning
+    )  # any order of imports is right here
+    import mlx_startup  # noqa: F401 - comes with the report; without it MLX runs as its wheel does
 
-from mlx_coreml.ir.errors import CaptureError, ConversionError, UnsupportedError, WrongModelError
+from mlx_coreml.ir.errors import (
+    CaptureError,
+    ConversionError,
+    FunctionError,
+    NotRepeatableError,
+    UnsupportedError,
+    WrongModelError,
+)
 
 if TYPE_CHECKING:
     from mlx_coreml.backends.mil.lowering.registry import lowering
+    from mlx_coreml.capture.structures import Spec
     from mlx_coreml.conversion.convert import convert
 
 __version__ = "0.1.0"
-__all__ = ["CaptureError", "ConversionError", "UnsupportedError", "WrongModelError", "convert", "lowering"]
+__all__ = [
+    "CaptureError",
+    "ConversionError",
+    "FunctionError",
+    "NotRepeatableError",
+    "Spec",
+    "UnsupportedError",
+    "WrongModelError",
+    "convert",
+    "lowering",
+]
 _LATER = {  # coremltools takes seconds to import
     "convert": "mlx_coreml.conversion.convert",
+    "Spec": "mlx_coreml.capture.structures",
     "lowering": "mlx_coreml.backends.mil.lowering.registry",
 }
 

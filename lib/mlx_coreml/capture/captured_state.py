@@ -1,140 +1,95 @@
-"""Finds the modules and arrays that a captured function refers to, through closures and globals."""
+"""What a captured function can reach: its modules in evaluation mode, and everything given back as it was."""
 
-import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import mlx.core as mx
-import numpy as np
+
+from mlx_coreml.capture.kept_state import Snapshot, address
+from mlx_coreml.capture.reachable import reachable
 
 import mlx.nn as mnn  # isort: skip
-from mlx.utils import tree_flatten  # isort: skip
 
 
-@dataclass
 class Held:
-    """Modules and arrays of a function by their path, such as encoder.layers.0.weight."""
+    """The objects that a function can reach, with their paths, such as encoder.layers.0.weight.
 
-    modules: dict[str, mnn.Module]
-    arrays: dict[str, mx.array]
+    `modules` has the path of every MLX module. A module that is met only while the function runs is added
+    by `meet`.
+    """
 
-    def __post_init__(self):
-        self._names = {_address(array): path for path, array in self.arrays.items() if array.size > 1}
+    def __init__(self, fn: Any, more: Sequence[tuple[str, Any]] = ()):
+        self._things = reachable(("", fn), *more)
+        self._snapshot: Snapshot | None = None
+        mx.eval([value for _, value in self._things.values() if isinstance(value, mx.array)])
 
-    def name_of(self, array: mx.array) -> str | None:
-        """The path of the parameter whose memory an array is."""
-        return self._names.get(_address(array))
+    @property
+    def modules(self) -> list[tuple[str, mnn.Module]]:
+        """The modules with their paths."""
+        return [(path, value) for path, value in self._things.values() if isinstance(value, mnn.Module)]
+
+    def path_of(self, module: mnn.Module) -> str:
+        """The path of a module; its class for one that is not known."""
+        return self._things.get(id(module), (type(module).__name__, module))[0]
+
+    def array_names(self) -> dict[tuple, str]:
+        """The path of each array by its address; arrays of one number are not told apart."""
+        found: dict[tuple, str] = {}
+        for path, value in self._things.values():
+            if isinstance(value, mx.array) and value.size > 1:
+                try:
+                    found.setdefault(address(value), path)
+                except (RuntimeError, ValueError, TypeError):  # made while the function ran
+                    continue
+        return found
 
     @contextmanager
     def kept(self) -> Iterator[None]:
-        """Modules in evaluation mode inside the block; their modes and arrays are put back after it.
+        """Modules in evaluation mode inside the block; after it, or an error, every object is as it was.
 
-        Otherwise BatchNorm, and any module that stores an array while it is called, would keep a tracer.
+        Otherwise BatchNorm, a cache, and all that stores an array while it is called, would keep a tracer.
         """
-        before = [(module, dict(vars(module)), dict(module)) for module in self.modules.values()]
-        for module in self.modules.values():
-            module._training = False
+        outer, self._snapshot = self._snapshot, Snapshot(self._things.values())
+        for _, module in self.modules:
+            vars(module)["_training"] = False
         try:
             yield
         finally:
-            for module, attributes, entries in before:
-                vars(module).clear()
-                vars(module).update(attributes)
-                dict.clear(module)
-                dict.update(module, entries)
+            self._snapshot.restore()
+            self._snapshot = outer
 
+    def changed(self) -> dict[str, bool]:
+        """What is not as it was when the innermost block of `kept` began; whether arrays are new in it."""
+        return self._snapshot.changed() if self._snapshot else {}
 
-def _address(array: mx.array) -> tuple:
-    """The address and shape of an array's memory, which identify it."""
-    if array.dtype == mx.bfloat16:
-        array = array.view(mx.uint16)
-    return np.array(array, copy=False).__array_interface__["data"][0], tuple(array.shape)
+    def restore(self) -> None:
+        """Put everything back inside a block of `kept`, in evaluation mode."""
+        if self._snapshot:
+            self._snapshot.restore()
+        for _, module in self.modules:
+            vars(module)["_training"] = False
+
+    def meet(self, module: mnn.Module) -> bool:
+        """Add a module that runs, with what it reaches, in evaluation mode; whether it was in training."""
+        if id(module) in self._things:
+            return False
+        name, was = type(module).__name__, module.training
+        found = {
+            key: (".".join(filter(None, (name, path))), value)
+            for key, (path, value) in reachable(("", module)).items()
+            if key not in self._things and not isinstance(value, type)
+        }
+        self._things |= found
+        if self._snapshot:
+            self._snapshot.add(found.values())
+        for _, each in found.values():
+            if isinstance(each, mnn.Module):
+                vars(each)["_training"] = False
+        return was
 
 
 def held(fn: Callable) -> Held:
-    """The modules and arrays that a module or function can reach."""
-    modules: dict[str, mnn.Module] = {}
-    arrays: dict[str, mx.array] = {}
-    for name, value in _variables(fn, set()):
-        _collect(name, value, modules, arrays)
-    mx.eval(arrays)
-    return Held(modules, arrays)
-
-
-def _collect(name: str, value: Any, modules: dict, arrays: dict) -> None:
-    if isinstance(value, mnn.Module):
-        if not any(known is value for known in modules.values()):
-            named = sorted(value.named_modules(), key=lambda pair: pair[0])
-            modules |= {".".join(filter(None, (name, path))): module for path, module in named}
-            found = tree_flatten(value.parameters()) + _private(named)
-            arrays |= {".".join(filter(None, (name, path))): array for path, array in found}
-    elif isinstance(value, mx.array):
-        arrays[name] = value
-
-
-def _private(named: list[tuple[str, mnn.Module]]) -> list[tuple[str, mx.array]]:
-    """Arrays that modules hold under a name with an underscore, which are no parameters."""
-    leaves = [
-        (".".join(filter(None, (path, key))), leaf)
-        for path, module in named
-        for key, leaf in tree_flatten({k: v for k, v in module.items() if k.startswith("_")})
-    ]
-    return [(path, leaf) for path, leaf in leaves if isinstance(leaf, mx.array)]
-
-
-def _variables(fn: Any, seen: set[int]) -> Iterator[tuple[str, Any]]:
-    """Names and values of what a callable refers to, functions inside replaced by what they refer to."""
-    if id(fn) in seen:
-        return
-    seen.add(id(fn))
-    if isinstance(fn, mnn.Module):
-        yield "", fn
-        return
-    for name, value in _direct(fn):
-        yield from _leaves(name, value, seen)
-
-
-def _leaves(name: str, value: Any, seen: set[int]) -> Iterator[tuple[str, Any]]:
-    """A variable's modules and arrays, through containers and functions."""
-    if isinstance(value, mnn.Module):  # a dictionary, too
-        yield name, value
-    elif isinstance(value, list | tuple | dict):
-        if id(value) not in seen:
-            seen.add(id(value))
-            for key, item in value.items() if isinstance(value, dict) else enumerate(value):
-                yield from _leaves(f"{name}.{key}" if name else str(key), item, seen)
-    elif hasattr(value, "__code__") or hasattr(value, "__func__") or isinstance(value, functools.partial):
-        yield from _variables(value, seen)
-    else:
-        yield name, value
-
-
-def _direct(fn: Any) -> Iterator[tuple[str, Any]]:
-    """What a function, partial, method or callable object holds itself."""
-    if isinstance(fn, functools.partial):
-        yield "", fn.func
-        yield from [(f"argument_{i}", value) for i, value in enumerate(fn.args)]
-        yield from fn.keywords.items()
-    elif hasattr(fn, "__func__"):
-        owner = fn.__self__
-        yield "", owner if isinstance(owner, mnn.Module) else dict(getattr(owner, "__dict__", {}))
-        yield "", fn.__func__
-    elif hasattr(fn, "__code__"):
-        yield from _referred(fn)
-    elif callable(fn) and hasattr(fn, "__dict__"):
-        yield from vars(fn).items()
-        yield "", type(fn).__call__
-
-
-def _referred(fn: Callable) -> Iterator[tuple[str, Any]]:
-    """Closed-over variables, globals and defaults of a Python function."""
-    for name, cell in zip(fn.__code__.co_freevars, fn.__closure__ or (), strict=True):
-        if cell != type(cell)():
-            yield name, cell.cell_contents
-    for name in fn.__code__.co_names:
-        if name in fn.__globals__:
-            yield name, fn.__globals__[name]
-    for i, value in enumerate(fn.__defaults__ or ()):
-        yield f"default_{i}", value
+    """What a module or function can reach; for an example bound to a function, what its capture found."""
+    known = getattr(fn, "held", None)
+    return known if isinstance(known, Held) else Held(fn)

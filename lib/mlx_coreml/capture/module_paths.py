@@ -5,14 +5,15 @@ as outputs beside the function's own. What lies between them belongs to the modu
 first, so walking back from a call's outputs to its inputs meets its own nodes and those of calls inside it.
 """
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
-from unittest import mock
 
 import mlx.core as mx
 
+from mlx_coreml.capture.captured_state import Held
 from mlx_coreml.ir.graph import Tensor
 
 import mlx.nn as mnn  # isort: skip
@@ -31,42 +32,97 @@ class Call:
 class Calls:
     """The calls of a function's modules, in the order in which they ended."""
 
-    def __init__(self, modules: dict[str, mnn.Module]):
-        self.paths = {id(module): path for path, module in modules.items()}
-        self.owners = {owner for module in modules.values() for owner in _owners(type(module))}
+    def __init__(self, known: Held):
+        self.known = known
         self.ended: list[Call] = []
+        self.running: list[str] = []
+        self.failed = ""  # the innermost module that an error left
+        self.late = False  # whether a module in training mode was met only while the function ran
+        self.hidden = 0  # how many transformations hide the arrays of the calls inside them
+
+    @property
+    def path(self) -> str:
+        """The innermost module that runs."""
+        return self.running[-1] if self.running else ""
 
     def arrays(self) -> list[mx.array]:
         """The recorded arrays of every call, in order."""
         return [array for call in self.ended for array in (*call.taken, *call.made)]
 
-    def clear(self) -> bool:
-        """Forget every call, and return whether there was one."""
-        had, self.ended = bool(self.ended), []
-        return had
+    def clear(self) -> None:
+        """Forget every call."""
+        self.ended, self.running, self.failed, self.late, self.hidden = [], [], "", False, 0
 
     @contextmanager
-    def recorded(self) -> Iterator[None]:
-        """Record calls inside the block."""
-        with ExitStack() as stack:
-            for owner in self.owners:
-                stack.enter_context(mock.patch.object(owner, "__call__", self._recording(owner.__call__)))
-            yield
+    def recorded(self, arrays: bool = True) -> Iterator[None]:
+        """Record calls inside the block; without `arrays` only which modules run.
 
-    def _recording(self, original):
+        Any module may run: those that no walk finds are met at their first call, or when they are read.
+        """
+        self.hidden = 0 if arrays else 1
+        before = [(kind, kind.__dict__["__call__"]) for kind in _kinds(mnn.Module)]
+        read, vmap = mnn.Module.__getattr__, mx.vmap
+        for kind, original in before:
+            kind.__call__ = self._recording(original)
+        mnn.Module.__getattr__ = self._meeting(read)
+        mx.vmap = self._hiding(vmap)
+        try:
+            yield
+        finally:
+            mx.vmap, mnn.Module.__getattr__ = vmap, read
+            for kind, original in before:
+                kind.__call__ = original
+
+    def _recording(self, original: Callable) -> Callable:
+        @functools.wraps(original)
         def call(module, *args, **kwargs):
-            made = original(module, *args, **kwargs)
-            path = self.paths.get(id(module))
-            if path:
+            self.late |= self.known.meet(module)
+            path = self.known.path_of(module)
+            self.running.append(path)
+            failed, self.failed = self.failed, path
+            try:
+                made = original(module, *args, **kwargs)
+                self.failed = failed
+            finally:
+                self.running.pop()
+            if path and not self.hidden:
                 self.ended.append(Call(path, _arrays([args, kwargs]), _arrays(made)))
             return made
 
         return call
 
+    def _meeting(self, original: Callable) -> Callable:
+        def read(module, key):
+            self.late |= self.known.meet(module)
+            return original(module, key)
 
-def _owners(kind: type) -> list[type]:
-    """The class that defines a module's __call__; none for a module that only holds others."""
-    return [each for each in kind.__mro__ if "__call__" in each.__dict__][:1]
+        return read
+
+    def _hiding(self, original: Callable) -> Callable:
+        """`mx.vmap` whose function's calls are not recorded: their arrays lack the mapped axis."""
+
+        def vmap(fun, *args, **kwargs):
+            def inside(*arrays, **named):
+                self.hidden += 1
+                try:
+                    return fun(*arrays, **named)
+                finally:
+                    self.hidden -= 1
+
+            return original(inside, *args, **kwargs)
+
+        return vmap
+
+
+def _kinds(kind: type) -> list[type]:
+    """Every class of modules that defines __call__."""
+    found, ahead = {}, [kind]
+    while ahead:
+        each = ahead.pop()
+        if each not in found:
+            found[each] = "__call__" in each.__dict__
+            ahead += each.__subclasses__()
+    return [each for each, own in found.items() if own]
 
 
 def _arrays(value: Any) -> list[mx.array]:

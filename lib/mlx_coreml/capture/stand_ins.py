@@ -1,8 +1,14 @@
-"""Replacements, while a capture runs, for functions of MLX that its exporter cannot export."""
+"""Replacements, while a capture runs, for functions of MLX that its exporter cannot export.
+
+Among them are those that read the numbers in an array, which say what array is read, and how.
+"""
 
 from collections.abc import Callable
+from typing import Any
 
 import mlx.core as mx
+
+from mlx_coreml.ir.errors import CaptureError
 
 
 def contiguous(a: mx.array, allow_col_major: bool = False, *, stream=None) -> mx.array:
@@ -70,6 +76,65 @@ def checkpoint(fun: Callable) -> Callable:
     return fun
 
 
+HOW = {
+    "item": "by .item()",
+    "tolist": "by .tolist()",
+    "__bool__": "as a truth value (if, while, and, not)",
+    "__int__": "by int()",
+    "__float__": "by float()",
+    "__complex__": "by complex()",
+    "__index__": "as an index, a size or a range",
+}
+TRACED = (
+    "during function transformations",
+    "without a primitive",
+)  # what MLX says of an array without numbers
+
+
+class ReadError(CaptureError):
+    """The function reads numbers that are not known until the model runs."""
+
+
+def is_reading(error: BaseException) -> bool:
+    """Whether an error is MLX's refusal to compute a traced array."""
+    return TRACED[0] in str(error)
+
+
+def _reading(method: str) -> Callable:
+    original = getattr(mx.array, method)
+
+    def read(array: mx.array, *args: Any) -> Any:
+        try:
+            return original(array, *args)
+        except (ValueError, RuntimeError) as error:
+            if not any(text in str(error) for text in TRACED):
+                raise
+            raise ReadError(f": {described(array)} {HOW[method]}") from error
+
+    return read
+
+
+def described(array: mx.array) -> str:
+    """An array whose numbers are not known, as text."""
+    return f"array({str(array.dtype).rpartition('.')[2]}{list(array.shape)})"
+
+
+def _shown(method: str) -> Callable:
+    original = getattr(mx.array, method)
+
+    def show(array: mx.array, *args: Any) -> str:
+        try:
+            return original(array, *args)
+        except (ValueError, RuntimeError):
+            return described(array)
+
+    return show
+
+
+def evaluated(*arrays: Any) -> None:
+    """`mx.eval` changes no number, and a traced array has none yet."""
+
+
 STAND_INS = [
     (mx, "contiguous", contiguous),
     (mx, "checkpoint", checkpoint),
@@ -78,4 +143,8 @@ STAND_INS = [
     (mx, "logcumsumexp", logcumsumexp),
     (mx.array, "logcumsumexp", logcumsumexp),
     (mx, "dequantize", dequantize),
+    *((mx.array, method, _reading(method)) for method in HOW),
+    *((mx.array, method, _shown(method)) for method in ("__repr__", "__str__", "__format__")),
+    (mx, "eval", evaluated),
+    (mx, "async_eval", evaluated),
 ]

@@ -5,8 +5,6 @@ off, modules in evaluation mode, and every array they hold put back afterwards.
 https://ml-explore.github.io/mlx/build/html/usage/export.html
 """
 
-import inspect
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -14,17 +12,22 @@ from typing import Any
 from unittest import mock
 
 import mlx.core as mx
+from mlx.core import eval as evaluate  # not its stand-in
 
-from mlx_coreml.capture.captured_state import Held, held
+from mlx_coreml.capture.arguments import Bound, bind
+from mlx_coreml.capture.captured_state import Held
+from mlx_coreml.capture.kept_state import address
 from mlx_coreml.capture.module_paths import Calls, attribute
+from mlx_coreml.capture.random_draws import mode
+from mlx_coreml.capture.refusals import explained
 from mlx_coreml.capture.releases import settled
+from mlx_coreml.capture.repeats import difference, source_of
+from mlx_coreml.capture.results import output_names, returned
 from mlx_coreml.capture.stand_ins import STAND_INS
-from mlx_coreml.ir.errors import CaptureError
+from mlx_coreml.capture.structures import Leaf, replaced
+from mlx_coreml.ir.errors import MISTAKES, NotRepeatableError
 from mlx_coreml.ir.graph import Graph, Node, Tensor, dtype_name
 from mlx_coreml.ir.names import identifiers
-
-import mlx.nn as mnn  # isort: skip
-from mlx.utils import tree_flatten, tree_map  # isort: skip
 
 
 @dataclass
@@ -44,193 +47,165 @@ class Events:
             setattr(self, event["type"], event[event["type"]])
 
 
-def capture(fn: Callable, *example: Any, outputs: Sequence[str] | None = None) -> Graph:
-    """The graph of an MLX module or function on example inputs.
+def capture(
+    fn: Callable,
+    *example: Any,
+    outputs: Sequence[str] | str | None = None,
+    random: str = "refuse",
+    **named: Any,
+) -> Graph:
+    """The graph of an MLX module or function on example arguments.
 
-    `example` holds arrays, or lists and dictionaries of arrays; only shapes and types matter. Inputs are
-    named after the function's parameters, outputs after `outputs`, after the keys when the function returns
-    a dictionary, else output_0, output_1 ... Errors: CaptureError.
+    Arrays, of MLX or NumPy, in lists, dictionaries, tuples, dataclasses and objects are inputs, named after
+    the function's parameters; only their shapes and types matter. Anything else stays as it is. Outputs are
+    named after `outputs`, after keys and fields where the function returns them, else output_0, output_1 ...
+    Errors: CaptureError; FunctionError when the function fails on the example.
     """
-    taken, arrays = zip(*flat_inputs(fn, example), strict=True)
-    known = held(fn)
-    keys: list[str] = []
-    calls = Calls(known.modules)
-
-    def flat_fn(*arrays):
-        made = fn(*as_example(example, arrays))
-        leaves = _flat_outputs(fn, made)
-        keys[:] = [key for key, _ in leaves]
-        return [array for _, array in leaves] + calls.arrays()
-
-    with _ready(known):
-        inputs = [mx.zeros_like(array) for array in arrays]  # the function may hold the very arrays itself
-        events = _trace(fn, flat_fn, inputs, calls)
-    names = identifiers([key.replace(".", "_") for key in taken])
-    graph = _graph(events, names, len(keys), calls, known)
-    graph.input_keys, graph.output_keys = list(taken), keys
-    graph.output_names = identifiers(_output_names(fn, keys, outputs), taken=names)
-    return graph
-
-
-def signature_names(fn: Callable, count: int) -> list[str]:
-    """Names for the first `count` positional arguments, from the function's signature where it has them."""
-    target = type(fn).__call__ if isinstance(fn, mnn.Module) else fn
-    try:
-        parameters = list(inspect.signature(target).parameters.values())
-    except (TypeError, ValueError):  # built-in functions have none
-        parameters = []
-    if isinstance(fn, mnn.Module):
-        parameters = parameters[1:]
-    places = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    names = [p.name for p in parameters if p.kind in places][:count]
-    return names + [f"input_{i}" for i in range(len(names), count)]
+    bound = bind(fn, example, named, mode(random))
+    return Tracing(bound, list(example) if bound is fn and example else bound.arrays).graph(outputs)
 
 
 def flat_inputs(fn: Callable, example: Sequence[Any]) -> list[tuple[str, mx.array]]:
     """The example's arrays by argument and place in it: "x", "cache.0.1". Errors: CaptureError."""
-    if not callable(fn) or any(kind.__module__.startswith("torch.") for kind in type(fn).__mro__):
-        raise CaptureError(
-            f"the function to capture is {type(fn).__name__}; allowed are MLX modules and functions of arrays"
-        )
-    if not example:
-        raise CaptureError(f"{function_name(fn)} has no example; pass one array per argument")
-    _check_count(fn, example)
-    flat = []
-    for name, value in zip(signature_names(fn, len(example)), example, strict=True):
-        for key, leaf in tree_flatten(value) if isinstance(value, list | tuple | dict) else [("", value)]:
-            if not isinstance(leaf, mx.array):
-                raise CaptureError(
-                    f"input '{name}' of {function_name(fn)} is {type(leaf).__name__}; "
-                    "allowed are mlx.core.array and lists, tuples and dictionaries of them"
-                )
-            if not leaf.size:
-                raise CaptureError(
-                    f"input '{name}' of {function_name(fn)} has shape {leaf.shape}; "
-                    "Core ML has no empty arrays"
-                )
-            flat.append((f"{name}.{key}" if key else name, leaf))
-    return flat
-
-
-def _check_count(fn: Callable, example: Sequence[Any]) -> None:
-    """Errors: CaptureError when the function cannot be called with as many positional arguments."""
-    try:
-        signature = inspect.signature(fn)
-    except (TypeError, ValueError):  # built-in functions have none
-        return
-    try:
-        signature.bind(*example)
-    except TypeError as error:
-        raise CaptureError(
-            f"{function_name(fn)}{signature} cannot be called with {len(example)} arrays: {error}"
-        ) from error
+    bound = bind(fn, example)
+    return list(zip(bound.keys, example if bound is fn else bound.arrays, strict=True))
 
 
 def as_example(example: Sequence[Any], arrays: Sequence[mx.array]) -> list:
     """Flat arrays in the structure of the example."""
     places = iter(arrays)
-    return [tree_map(lambda _: next(places), value) for value in example]
+    return [replaced(value, lambda _: next(places), {}) for value in example]
 
 
 def as_flat(fn: Callable, example: Sequence[Any]) -> Callable:
-    """The function with the example's nested arguments laid out flat, and its outputs as a flat list."""
+    """The function on flat arrays, with its outputs as a flat list.
+
+    Each call begins with the state that everything the function reaches has now, and leaves it so.
+    """
+    bound = bind(fn, example)
 
     def flat(*arrays):
-        return [array for _, array in _flat_outputs(fn, fn(*as_example(example, arrays)))]
+        with bound.held.kept():
+            return [leaf.value for leaf in returned(bound, bound(*arrays))]
 
     return flat
 
 
-def _flat_outputs(fn: Callable, made: Any) -> list[tuple[str, mx.array]]:
-    """Every array a function returned, with its place in the structure."""
-    nested = isinstance(made, list | tuple | dict)
-    leaves = [
-        (key, leaf) for key, leaf in (tree_flatten(made) if nested else [("", made)]) if leaf is not None
-    ]
-    for key, leaf in leaves:
-        where = f" at '{key}'" if key else ""
-        if not isinstance(leaf, mx.array):
-            raise CaptureError(
-                f"{function_name(fn)} returns {type(leaf).__name__}{where}; "
-                "allowed are mlx.core.array and lists, tuples and dictionaries of them"
-            )
-        if not leaf.size:
-            raise CaptureError(
-                f"{function_name(fn)} returns an array of shape {leaf.shape}{where}; "
-                "Core ML has no empty arrays"
-            )
-    if not leaves:
-        raise CaptureError(f"{function_name(fn)} returns no array; at least one is needed")
-    return leaves
-
-
-def _output_names(fn: Callable, keys: list[str], given: Sequence[str] | None) -> list[str]:
-    if given is not None:
-        if not isinstance(given, list | tuple) or not all(isinstance(n, str) and n for n in given):
-            raise CaptureError(f"outputs={given!r}; allowed is a list of names, one per returned array")
-        if len(given) != len(keys) or len(set(given)) != len(given):
-            raise CaptureError(
-                f"{function_name(fn)} returns {len(keys)} arrays and outputs={list(given)} "
-                f"names {len(set(given))}; "
-                "one different name per array is needed"
-            )
-        return list(given)
-    if keys == [""]:
-        return ["output"]
-    return [("output_" if key[0].isdigit() else "") + key.replace(".", "_") for key in keys]
-
-
 @contextmanager
 def _ready(known: Held) -> Iterator[None]:
-    """The state a capture needs: evaluated arrays, evaluation mode, no compilation, the CPU stream."""
-    mx.eval(known.arrays)
+    """The state a capture needs: evaluation mode, no compilation, no GPU, the CPU stream."""
     with ExitStack() as stack:
         stack.enter_context(known.kept())
         for target, name, stand_in in STAND_INS:
             stack.enter_context(mock.patch.object(target, name, stand_in))
+        stack.callback(mx.set_default_device, mx.default_device())
+        mx.set_default_device(mx.cpu)
         stack.enter_context(mx.stream(mx.cpu))
         mx.disable_compile()
         stack.callback(mx.enable_compile)
         yield
 
 
-def _trace(fn: Callable, flat_fn: Callable, arrays: list[mx.array], calls: Calls) -> Events:
-    """One trace; the modules' calls are recorded, unless a transformation hides their arrays."""
-    try:
-        with calls.recorded():
-            return _export(fn, flat_fn, arrays)
-    except ValueError as error:
-        if "during function transformations" in str(error) or not calls.clear():
-            raise
-    return _export(fn, flat_fn, arrays)
+class Tracing:
+    """The traces of a bound function on flat arrays."""
 
+    def __init__(self, bound: Bound, arrays: Sequence[mx.array]):
+        self.bound, self.arrays = bound, arrays
+        self.calls = Calls(bound.held)
+        self.made: list[Leaf] = []
 
-def _export(fn: Callable, flat_fn: Callable, arrays: list[mx.array]) -> Events:
-    events = Events()
-    try:
-        mx.export_function(events.add, flat_fn, *arrays)
-    except ValueError as error:
-        told = str(error)
-        if "during function transformations" in told:
-            raise CaptureError(
-                f"{function_name(fn)} reads the numbers in an array{_line(error)}; a captured function "
-                "may read only shapes and types: use mx.where in place of if, and no .item() or .tolist()"
-            ) from error
-        if "Unable to get state for primitive" in told:
-            primitive = told.rpartition("primitive ")[2].strip()
-            hint = "; mx.eval what mx.load gave before" if primitive == "Load" else ""
-            raise CaptureError(
-                f"{function_name(fn)} uses primitive '{primitive}', "
-                f"which MLX {mx.__version__} cannot export{hint}"
-            ) from error
-        raise
-    return events
+    def graph(self, outputs: Sequence[str] | str | None) -> Graph:
+        """The graph of the function, which is seen to do the same twice."""
+        bound = self.bound
+        with _ready(bound.held):
+            events = self._drawn()
+            if not bound.repeats:
+                self._check_repeats(events)
+        names = identifiers([name.replace(".", "_") for name in bound.names])
+        graph = _graph(events, names, len(self.made), self.calls, bound.held)
+        graph.input_keys, graph.output_keys = list(bound.keys), [leaf.key for leaf in self.made]
+        graph.output_names = identifiers(output_names(bound, self.made, outputs), taken=names)
+        return graph
 
+    def _drawn(self) -> Events:
+        """The events of a trace in which random numbers are refused, or inputs."""
+        draws = self.bound.draws
+        if draws.allowed and self.bound.repeats:
+            return self._trace()
+        with draws.noted(self.bound.__name__, lambda: self.calls.path):
+            events = self._trace()
+        if not draws.kinds:
+            return events
+        self.bound.note_draws()
+        self.arrays = self.bound.arrays
+        self._clear()
+        return self._trace()
 
-def _line(error: Exception) -> str:
-    """Where in the user's code an error came from."""
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename != __file__]
-    return f" (line {frames[-1].lineno} of {frames[-1].name})" if frames else ""
+    def _trace(self) -> Events:
+        """One trace; a second one when a module in training mode was met only while the function ran.
+
+        The modules' calls are recorded, unless a transformation made outside of the function hides their
+        arrays: MLX then cannot compute them.
+        """
+        try:
+            events = self._recorded()
+            if self.calls.late:
+                self._clear()
+                events = self._recorded()
+        except MISTAKES as error:
+            raise explained(self.bound.__name__, error, self.calls.failed) from error
+        return events
+
+    def _recorded(self) -> Events:
+        try:
+            with self.calls.recorded():
+                return self._export()
+        except (ValueError, RuntimeError) as error:
+            if "without a primitive" not in str(error):
+                raise
+        self._clear()
+        with self.calls.recorded(arrays=False):
+            return self._export()
+
+    def _clear(self) -> None:
+        self.bound.held.restore()
+        self.calls.clear()
+
+    def _export(self) -> Events:
+        events = Events()
+        fed = [mx.zeros_like(array) for array in self.arrays]  # the function may hold the very arrays
+        mx.export_function(events.add, self._flat, *fed)
+        evaluate([value for _, value in events.constants])  # fails for what a transformation hides
+        return events
+
+    def _flat(self, *arrays: mx.array) -> list[mx.array]:
+        self.made = returned(self.bound, self.bound(*arrays))
+        return [leaf.value for leaf in self.made] + self.calls.arrays()
+
+    def _check_repeats(self, events: Events) -> None:
+        """Errors: NotRepeatableError when a second trace differs from the first."""
+        bound, changed, recorded = self.bound, self.bound.held.changed(), self.calls.ended
+        if "mx.random.state" in changed:
+            raise NotRepeatableError(
+                f"{bound.__name__} draws random numbers of MLX, and a package draws none: pass the noise as "
+                "an argument, or give key=mx.random.key(0) for fixed numbers"
+            )
+        if any(changed.values()):
+            bound.held.restore()
+        made, self.calls.ended = self.made, []
+        found = difference(events, self._trace())
+        if found:
+            raise NotRepeatableError(self._told(found, list(changed)))
+        bound.repeats, self.made, self.calls.ended = True, made, recorded
+
+    def _told(self, found: str, changed: list[str]) -> str:
+        self.bound.held.restore()
+        source = source_of(self._trace)
+        cause = f", by {source}" if source else f"; it changes {', '.join(changed)}" if changed else ""
+        return (
+            f"{self.bound.__name__} does not repeat itself{cause}: one call has {found}, and a package does "
+            "the same at each call; pass what changes as an argument"
+        )
 
 
 def _graph(events: Events, input_names: list[str], count: int, calls: Calls, known: Held) -> Graph:
@@ -239,9 +214,13 @@ def _graph(events: Events, input_names: list[str], count: int, calls: Calls, kno
         key: Tensor(name, tuple(shape), dtype_name(dtype))
         for name, (key, shape, dtype) in zip(input_names, events.inputs, strict=True)
     }
+    known_names = known.array_names()
     for key, value in events.constants:
         tensors[key] = Tensor(
-            known.name_of(value) or f"constant_{key}", tuple(value.shape), dtype_name(value.dtype), value
+            known_names.get(address(value)) or f"constant_{key}",
+            tuple(value.shape),
+            dtype_name(value.dtype),
+            value,
         )
     nodes = []
     for event in events.primitives:
@@ -254,8 +233,3 @@ def _graph(events: Events, input_names: list[str], count: int, calls: Calls, kno
     graph = Graph([tensors[key] for key, *_ in events.inputs], made[:count], nodes)
     graph.sweep()
     return graph
-
-
-def function_name(fn: Callable) -> str:
-    """The name of a function or module, for messages."""
-    return getattr(fn, "__name__", type(fn).__name__)

@@ -2,12 +2,12 @@
 
 It may import coreml_runtime, coreml_runtime.verification, mlx_coreml.capture, mlx_coreml.conversion,
 mlx_coreml.coverage.cases, mlx_coreml.coverage.operation_cases, mlx_coreml.coverage.usage_cases,
-mlx_coreml.coverage.usage_models and mlx_coreml.ir.
+mlx_coreml.coverage.usage_models, mlx_coreml.ir and mlx_coreml.language_models.
 """
 
 from collections.abc import Iterable, Iterator
 
-from mlx_coreml.coverage import usages
+from mlx_coreml.coverage import generation, usages
 from mlx_coreml.coverage.cases import architectures, layers, losses, models
 from mlx_coreml.coverage.cases.case import Case
 from mlx_coreml.coverage.operation_cases import operations
@@ -21,6 +21,7 @@ GROUPS = {
     "architecture": architectures.cases,
     "model": models.cases,
     "usage": usages.cases,
+    generation.GENERATION: generation.cases,
 }
 
 

@@ -15,6 +15,7 @@ from mlx_coreml.capture.tracing import as_flat
 from mlx_coreml.conversion.convert import convert
 from mlx_coreml.coverage.cases.case import Case
 from mlx_coreml.coverage.differences import HALF_TOLERANCE, difference
+from mlx_coreml.coverage.generation import GENERATION, generated
 from mlx_coreml.coverage.outcomes import Outcome
 from mlx_coreml.coverage.usage_cases.usage import Usage
 from mlx_coreml.coverage.usage_judge import judge_usage
@@ -34,7 +35,8 @@ def judge(case: Case | Usage, precision: str = "float32") -> Outcome:
     if isinstance(case, Usage):
         return judge_usage(case, precision)
     start = time.perf_counter()
-    verdict, reason, error, operations = _judged(case, precision)
+    judged = generated if case.group == GENERATION else _judged
+    verdict, reason, error, operations = judged(case, precision)
     spent = time.perf_counter() - start
     return Outcome(case.group, case.name, verdict, reason, error, operations, round(spent, 3))
 

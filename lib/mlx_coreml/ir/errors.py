@@ -25,6 +25,14 @@ class WrongModelError(ConversionError):
     """The converted model does not compute what MLX computes."""
 
 
+class FunctionError(ConversionError):
+    """The function itself fails on the example, whatever converts it."""
+
+
+class NotRepeatableError(CaptureError, WrongModelError):
+    """The function computes something else at each call, so no model computes what it computes."""
+
+
 def dictionary(value: Any, where: str) -> Mapping:
     """The value of an option that must be a dictionary. Errors: ConversionError for anything else."""
     if not isinstance(value, Mapping):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import mlx.core as mx
 import numpy as np
 
+from mlx_coreml.capture.structures import Spec
 from mlx_coreml.coverage.usage_cases.calls import linear
 from mlx_coreml.coverage.usage_cases.usage import Kind, Made, call, normal, whole
 
@@ -54,8 +55,6 @@ def numpy_double():
 @arguments
 def spec():
     """Shapes in place of arrays"""
-    from mlx_coreml.capture.structures import Spec
-
     lin, unseen = linear()
     return Made(lin, call(Spec((2, 4))), unseen)
 
@@ -63,8 +62,6 @@ def spec():
 @arguments
 def spec_of_ids():
     """A shape of whole numbers by keyword"""
-    from mlx_coreml.capture.structures import Spec
-
     table, lin = nn.Embedding(5000, 8), nn.Linear(8, 3)
     unseen = [call(ids=whole(0, 5000, 1, 6)), call(ids=mx.array([[4999, 0, 2049, 4097, 4999, 1]]))]
     return Made(lambda ids: lin(table(ids)), call(ids=Spec((1, 6), "int32")), unseen)
