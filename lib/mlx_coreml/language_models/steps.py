@@ -7,7 +7,7 @@ from typing import Any
 
 import mlx.core as mx
 
-from mlx_coreml.language_models.fixed_caches import Sizes, arrays_of, fixed, kept_by
+from mlx_coreml.language_models.fixed_caches import Sizes, arrays_of, fixed, kept_by, unpacked
 from mlx_coreml.language_models.positions import Position, positions_are_arrays
 
 import mlx.nn as nn  # isort: skip
@@ -37,7 +37,7 @@ def layout_of(model: nn.Module, sizes: Sizes) -> Layout:
     from mlx_lm.models.cache import make_prompt_cache
 
     with mx.stream(mx.cpu):
-        used = make_prompt_cache(model)
+        used = [unpacked(each) for each in make_prompt_cache(model)]
         model(mx.ones((1, PROBE), mx.int32), cache=used)
     kept = {f"layer_{i}": arrays_of(each, sizes) for i, each in enumerate(used)}
     return Layout(used, {name: parts for name, parts in kept.items() if parts}, sizes)
