@@ -24,6 +24,12 @@ class Layout:
     kept: dict[str, dict[str, tuple[tuple[int, ...], mx.Dtype]]]
     sizes: Sizes
 
+    @property
+    def has_rings(self) -> bool:
+        """Whether a window is a ring, with fewer slots than the context has tokens."""
+        shapes = [kept["keys"][0] for kept in self.kept.values() if "keys" in kept]
+        return any(shape[2] < self.sizes.context for shape in shapes)
+
     def empty(self) -> dict[str, dict[str, mx.array]]:
         """The arrays of all caches before the first token."""
         return {
