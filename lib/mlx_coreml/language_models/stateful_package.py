@@ -117,9 +117,8 @@ def export(
 
 def _fitting(longest: int | None, given: dict[str, Any]) -> Options:
     """The options; sizes that are not given are at most what the model was made for."""
-    plain = Options()
-    context = given.get("context") or min(plain.context, longest or plain.context)
-    return Options(**{"prefill": min(plain.prefill, context)} | given | {"context": context})
+    context = given.get("context", min(Options.context, longest or Options.context))
+    return Options(**{"context": context, "prefill": max(1, min(Options.prefill, context))} | given)
 
 
 def write(

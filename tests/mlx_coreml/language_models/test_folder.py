@@ -55,7 +55,7 @@ def test_a_folder_that_is_not_there(tmp_path, capsys):
 
 SIZES = {
     "prefill=64 tokens at once do not fit in context=32": {"context": 32, "prefill": 64},
-    "context=-1, prefill=64; both must be 1 or more": {"context": -1, "prefill": 64},
+    "context=0, prefill=1; both must be 1 or more": {"context": 0},
     "output='text'; allowed are logits, token": {"output": "text"},
     "precision='int8'; allowed are float16, mixed, float32": {"precision": "int8"},
 }
