@@ -189,8 +189,8 @@ class Tracing:
         bound, changes, recorded = self.bound, self.bound.held.changes(), self.calls.ended
         if any(change.place.path == "mx.random.state" for change in changes):
             raise NotRepeatableError(
-                f"{bound.__name__} ({places.of_function(bound.fn)}) draws random numbers of MLX and a package "
-                "draws none: pass the noise as an argument, or give key=mx.random.key(0) for fixed ones"
+                f"{bound.__name__} ({places.of_function(bound.fn)}) draws random numbers of MLX, and a "
+                "package draws none: pass the noise as an argument, or give key=mx.random.key(0)"
             )
         if any(change.has_new_arrays for change in changes):
             bound.held.restore()
