@@ -83,6 +83,7 @@ bench: setup ## our steps against their peers as interleaved ratios, and Core ML
 	@$(AWAKE) $(RUN) -m twins.timing.peers.bench
 	@export TQDM_DISABLE=1; $(AWAKE) $(RUN) -W ignore -m twins.export.bench
 	@export TQDM_DISABLE=1; $(AWAKE) $(RUN) -W ignore -m twins.export.bench.conversion
+	@export TQDM_DISABLE=1; $(AWAKE) $(RUN) -W ignore -m twins.export.bench.checking
 
 bench-diagnosis: setup ## what the gate and the diagnosis say of every mistake planted in a corpus of correct pairs
 	@PYTHONPATH=tests/twins/parity TWINS_DEVICE=cpu $(RUN) -W ignore -m pair_corpus.table

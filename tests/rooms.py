@@ -27,7 +27,10 @@ FACES = {
     ),
     "mlx_coreml": (
         "The public names and the command line.",
-        ("backends.mil.lowering", "capture", "conversion", "coverage", "ir", "mlx_startup", "swift"),
+        (
+            *("backends.mil.lowering", "capture", "conversion", "coverage", "ir", "language_models"),
+            *("mlx_startup", "swift"),
+        ),
     ),
     "twins": ("Nothing: everything lies in the rooms.", ()),
     "twins.frameworks": (

@@ -15,8 +15,9 @@ from coreml_runtime.execution.model import Model, State, load
 from coreml_runtime.execution.scope import Operation
 from coreml_runtime.format.contents import Contents, inspect
 from coreml_runtime.format.features import Feature
-from coreml_runtime.verification.comparison import Report, Row, verify
+from coreml_runtime.verification.comparison import verify
 from coreml_runtime.verification.divergence import Divergence
+from coreml_runtime.verification.report import Report, Row
 
 __version__ = "0.1.0"
 __all__ = [

@@ -27,6 +27,11 @@ from coreml_runtime.verification.observation import FRAMEWORKS
 IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 # What a wrong argument, file, package or source raises; anything else is a fault of this program.
 USER_ERRORS = (OSError, ValueError, TypeError, LookupError, RuntimeError, ImportError)
+HEADINGS = {
+    "refused": "Refused here as by Core ML:",
+    "computed": "Computed here as Core ML does:",
+    "told": "Not imitated here:",
+}
 PREDICT = """predict Classifier.mlpackage --input image=cat.png --output outputs.npz
 
 A file is .npy, .npz (its array of the input's name), or an image for an image input. An --output that ends in
@@ -60,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
         made = commands.add_parser(name, help=text, description=text, epilog=more, formatter_class=layout)
         made.set_defaults(run=run)
         made.add_argument("--json", action="store_true", help="print JSON")
-        if run is not _coverage:
+        if run not in (_coverage, _limits):
             made.add_argument("package", metavar="PACKAGE", help="a saved .mlpackage")
             made.add_argument("--function", default="main", help="the function to use (default: main)")
         return made
@@ -79,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     against.add_argument("--expected", type=Path, metavar="NPZ", help="the expected outputs by name")
     check.add_argument("--framework", choices=FRAMEWORKS, help="needed for a plain function")
     check.add_argument("--tolerance", type=float, help="rms-relative (default: 1e-5, or 5e-3 for fp16)")
+    command(_limits, "List what Core ML refuses or computes otherwise, by public reports.", "limits --json")
     covered = command(_coverage, "List the MIL operations and the file of each.", "coverage --json")
     covered.add_argument("--tests", type=Path, help="the folder tests/coreml_runtime: name a test of each")
     return parser
@@ -123,6 +129,20 @@ def _coverage(options: argparse.Namespace) -> int:
     records = coverage.coverage(options.tests)
     print(_json(records) if options.json else coverage.table(records))
     return int(bool(coverage.uncovered(records, options.tests)))
+
+
+def _limits(options: argparse.Namespace) -> int:
+    from coreml_runtime.execution.limits import LIMITS
+
+    if options.json:
+        print(_json(list(LIMITS.values())))
+        return 0
+    for here, heading in HEADINGS.items():
+        print(heading)
+        for limit in LIMITS.values():
+            if limit.here == here:
+                print(f"  {limit.case}: Core ML {limit.core_ml}\n    {limit.source}")
+    return 0
 
 
 def _inputs(options: argparse.Namespace) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The command line: converts a model, measures the coverage, and writes a Swift package.
+"""The command line: converts models and language models, measures the coverage, writes a Swift package.
 
 Exit codes: 0 success; 1 the model has operations that cannot be converted, or differs from MLX, or a case of
 coverage is neither right nor refused; 2 an error in what was given, in one sentence.
@@ -52,6 +52,20 @@ OPTIONS: dict[str, dict[str, dict]] = {
         "package": {"type": Path, "help": "the .mlpackage"},
         "folder": {"type": Path, "help": "where the Swift package is written"},
     },
+    "llm Qwen3-0.6B-4bit -o build/qwen": {
+        "folder": {"type": Path, "help": "config.json, model*.safetensors and a tokenizer, as mlx-lm reads"},
+        "--output-folder -o": {"type": Path, "required": True, "help": "where everything is written"},
+        "--name": {"default": "Model", "help": "the name of the .mlpackage (default: Model)"},
+        "--bits": {"type": int, "help": "quantize weights that are not yet: 4 or 8"},
+        "--group-size": {"type": int, "default": 64, "help": "numbers that share a scale (default: 64)"},
+        "--context": {"type": int, "default": 2048, "help": "tokens the caches hold (default: 2048)"},
+        "--prefill": {"type": int, "default": 64, "help": "tokens of a prompt at once (default: 64)"},
+        "--output": {"default": "logits", "help": "logits (the default), or token: the likeliest one"},
+        "--precision": {"default": "float16", "help": "float16 (the default), mixed or float32"},
+        "--check": {"type": int, "default": 8, "help": "greedy tokens to compare with mlx-lm (default: 8)"},
+        "--no-check": {"action": "store_true", "help": "compare none; the check needs torch"},
+        "--json": {"action": "store_true", "help": "print what was written as JSON"},
+    },
 }
 
 
@@ -75,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="mlx-coreml", description="Converts MLX models to Core ML.")
     commands = parser.add_subparsers(required=True)
-    for run, (example, options) in zip((_convert, _coverage, _swift), OPTIONS.items(), strict=True):
+    for run, (example, options) in zip((_convert, _coverage, _swift, _llm), OPTIONS.items(), strict=True):
         summary = run.__doc__
         command = commands.add_parser(example.split()[0], help=summary, description=summary)
         command.epilog = f"Example: mlx-coreml {example}"
@@ -122,6 +136,24 @@ def _swift(options: argparse.Namespace) -> int:
     from mlx_coreml.swift.swift_package import check, write
 
     print(f"{write(options.package, options.folder)}: {check(options.folder)}")
+    return 0
+
+
+def _llm(options: argparse.Namespace) -> int:
+    """Convert a folder of mlx-lm to a stateful package with a tokenizer and a Swift text generator."""
+    from mlx_coreml.language_models.export import export
+
+    asked = {name: vars(options)[name] for name in ("bits", "group_size", "name", "context", "prefill")}
+    asked |= {"output": options.output, "precision": options.precision}
+    made = export(
+        options.folder,
+        options.output_folder,
+        check=0 if options.no_check else options.check,
+        say=lambda line: print(line, file=sys.stderr),
+        **asked,
+    )
+    shown = {name: str(value) if isinstance(value, Path) else value for name, value in vars(made).items()}
+    print(json.dumps(shown) if options.json else "\n".join(f"{k}: {v}" for k, v in shown.items()))
     return 0
 
 

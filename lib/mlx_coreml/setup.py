@@ -17,5 +17,6 @@ setup(
     extras_require={
         "check": [RUNTIME],  # runs what was converted, with torch, and compares it with MLX
         "coverage": [RUNTIME, "mlx-lm>=0.32", "pandas>=2.2"],  # architectures that are converted; the table
+        "llm": [RUNTIME, "mlx-lm>=0.32"],  # `mlx-coreml llm`
     },
 )

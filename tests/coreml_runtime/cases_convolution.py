@@ -183,17 +183,25 @@ for ceil_mode in (False, True):
         **padded,
         expected=lambda x, options=options: F.max_pool2d(*tensors(x), 3, 2, **options).numpy(),
     )
-    for excluded in (False, True):
-        add(
-            "avg_pool",
-            f"padded-{ceil_mode}-{excluded}",
-            x=SIGNALS[2],
-            **padded,
-            exclude_padding_from_average=excluded,
-            expected=lambda x, options=options, excluded=excluded: F.avg_pool2d(
-                *tensors(x), 3, 2, **options, count_include_pad=not excluded
-            ).numpy(),
-        )
+    add(
+        "avg_pool",
+        f"padded-{ceil_mode}-True",
+        x=SIGNALS[2],
+        **padded,
+        exclude_padding_from_average=True,
+        expected=lambda x, options=options: F.avg_pool2d(
+            *tensors(x), 3, 2, **options, count_include_pad=False
+        ).numpy(),
+    )
+    add(  # what ceil_mode adds counts as padding: coreml_runtime.execution.limits
+        "avg_pool",
+        f"padded-{ceil_mode}-False",
+        x=SIGNALS[2],
+        **padded,
+        expected=lambda x, more=int(ceil_mode): F.avg_pool2d(
+            F.pad(*tensors(x), [1, 1 + more, 1, 1]), 3, 2
+        ).numpy(),
+    )
 add(
     "max_pool",
     "same",

@@ -142,7 +142,7 @@ def test_no_fp16_constant_is_beyond_fp16(half):
     operations = half[0]._mil_program.functions["main"].operations
     values = [op.outputs[0].val for op in operations if op.op_type == "const"]
     halves = [v for v in values if getattr(v, "dtype", None) == np.float16]
-    assert len(halves) > 10 and all(np.isfinite(v).all() for v in halves)
+    assert len(halves) > 4 and all(np.isfinite(v).all() for v in halves)
 
 
 def types_of(fn, *example, precision="float16"):
@@ -169,6 +169,7 @@ def test_only_what_overflows_is_fp32():
 
 
 def test_what_fp16_cannot_hold_is_refused_with_the_cause():
+    many = 300 * uniform(64, 8)
     with pytest.raises(WrongModelError, match="precision='float32' shows whether float16 is the cause"):
-        convert(lambda x: x * 300 * 300, 1 + uniform(4))
-    assert convert(lambda x: x * 300 * 300, 1 + uniform(4), precision="float32") is not None
+        convert(lambda x: (300 * x) @ many, 1 + uniform(4, 64))  # a product with weights stays in fp16
+    assert convert(lambda x: (300 * x) @ many, 1 + uniform(4, 64), precision="float32") is not None

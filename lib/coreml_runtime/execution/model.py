@@ -7,7 +7,8 @@ compute in float32.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
     from coreml_runtime.execution.program import Program
     from coreml_runtime.execution.scope import Frame, Hook, Operation
+    from coreml_runtime.execution.unordered import Unordered
+    from coreml_runtime.format.dtypes import TensorType
 
 PRECISIONS = ("strict", "exact")
 
@@ -36,6 +39,12 @@ class State:
             name: torch.zeros(declared.shape, dtype=declared.dtype.carrier)  # type: ignore[arg-type]
             for name, declared in program.states.items()
         }
+
+    def copy(self) -> State:
+        """Another state with the same contents; predictions replace tensors and never write into them."""
+        other = copy.copy(self)
+        other.tensors = dict(self.tensors)
+        return other
 
     def read_state(self, name: str) -> np.ndarray:
         """A copy of a state, in its declared type; KeyError lists the states."""
@@ -60,11 +69,14 @@ class State:
 class Model:
     """A prepared function of a package; made by `load`."""
 
-    def __init__(self, package: Package, function: str, precision: str):
+    def __init__(self, package: Package, function: str, precision: str, limits: bool = True):
+        from coreml_runtime.execution.limits import listed_shapes
         from coreml_runtime.execution.program import (
             prepare,  # imports torch, which importing this package must not
         )
 
+        if precision not in PRECISIONS:
+            raise ValueError(f"precision '{precision}' is not known; known are {', '.join(PRECISIONS)}")
         program = package.function(function)
         self.path, self.function, self.precision = package.path, function, precision
         description = package.specification.description
@@ -72,12 +84,18 @@ class Model:
         self.inputs: dict[str, Feature] = read_features(shown.input)
         self.outputs: dict[str, Feature] = read_features(shown.output)
         self._classifier = (description.predictedFeatureName, description.predictedProbabilitiesName)
-        self._program = prepare(program, package, strict=precision == "strict")
+        self._program = prepare(program, package, precision == "strict", limits)
+        self._listed = listed_shapes(package, function) if limits else {}
 
     @property
     def uses_fp16(self) -> bool:
         """Whether any operation of the program results in fp16."""
         return self._program.uses_fp16
+
+    @property
+    def unordered(self) -> dict[str, Unordered]:
+        """The outputs whose order MIL leaves open."""
+        return self._program.unordered
 
     @property
     def states(self) -> tuple[str, ...]:
@@ -104,19 +122,50 @@ class Model:
         `hook(operation, name, value)` is called with each value as it is computed. A wrong input raises one
         ValueError or TypeError that names the input and what is allowed.
         """
+        seen: dict[str, Any] = {}
+        if intermediates:
+            hook = _collecting(seen, hook)
+        return seen | self.run(inputs, state, hook)
+
+    def predict_each(
+        self, calls: Sequence[Mapping[str, Any]], hooks: Sequence[Hook | None]
+    ) -> list[dict[str, Any]]:
+        """The outputs of independent calls, operation by operation, so that a weight is converted once for
+        all.
+
+        ValueError for a model with state, whose calls depend on each other.
+        """
+        frames = [self._frame(each, None, hook) for each, hook in zip(calls, hooks, strict=True)]
+        return self._computed(frames)
+
+    def run(
+        self,
+        inputs: Mapping[str, Any],
+        state: State | None,
+        hook: Hook | None = None,
+        rounded: Callable[[torch.Tensor, TensorType], torch.Tensor] | None = None,
+    ) -> dict[str, Any]:
+        """The outputs by name; `rounded(value, declared)` replaces each result of arithmetic in floats."""
+        return self._computed([self._frame(inputs, state, hook, rounded)])[0]
+
+    def _frame(
+        self, inputs: Mapping[str, Any], state: State | None, hook: Hook | None, rounded: Any = None
+    ) -> Frame:
+        from coreml_runtime.execution.scope import Frame
+
+        frame = Frame([None] * self._program.size, self._tensors_of(state), hook, rounded)
+        for name, value in self._arguments(inputs).items():
+            frame.slots[self._program.inputs[name][0]] = value
+        return frame
+
+    def _computed(self, frames: list[Frame]) -> list[dict[str, Any]]:
         import torch
 
-        from coreml_runtime.execution.scope import Frame, run_steps
-
-        seen: dict[str, Any] = {}
-        frame = Frame([None] * self._program.size, self._tensors_of(state), hook)
-        if intermediates:
-            frame.hook = _collecting(seen, hook)
         with torch.inference_mode():
-            for name, value in self._arguments(inputs).items():
-                frame.slots[self._program.inputs[name][0]] = value
-            run_steps(self._program.steps, frame)
-            return seen | self._results(frame)
+            for step in self._program.steps:
+                for frame in frames:
+                    step(frame)
+            return [self._results(frame) for frame in frames]
 
     def _tensors_of(self, state: State | None) -> dict[str, torch.Tensor]:
         names = ", ".join(self.states)
@@ -127,6 +176,8 @@ class Model:
         return state.tensors if state is not None else {}
 
     def _arguments(self, inputs: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+        from coreml_runtime.execution.limits import check_places
+
         features = {name: feature for name, feature in self.inputs.items() if feature.kind != "state"}
         takes = ", ".join(str(feature) for feature in features.values())
         for name in inputs:
@@ -140,6 +191,7 @@ class Model:
                 inputs[name] if name in inputs else np.full(feature.shapes[0], feature.default, feature.dtype)
             )
             arguments[name] = tensor_from(value, feature, self._program.inputs[name][1])
+        check_places(str(self.path), self._listed, {name: tuple(a.shape) for name, a in arguments.items()})
         return arguments
 
     def _results(self, frame: Frame) -> dict[str, Any]:
@@ -151,16 +203,25 @@ class Model:
         return {name: value_for(values[name], feature) for name, feature in self.outputs.items()}
 
 
-def load(path: str | Path, function: str = "main", precision: str = "strict") -> Model:
+def load(
+    path: str | Path, function: str = "main", precision: str = "strict", *, limits: bool = True
+) -> Model:
     """Read a saved ML Program and prepare one of its functions.
 
-    `precision` is `strict` (every fp16 value is rounded to fp16) or `exact` (fp16 values stay float32).
-    Raises FileNotFoundError or ValueError for anything but an ML Program, and NotImplementedError with the
-    list of operations that are not implemented.
+    `precision` is `strict` (every fp16 value is rounded to fp16) or `exact` (fp16 values stay float32). With
+    `limits=False` what Core ML refuses by public reports is computed as MIL's documentation says. Raises
+    FileNotFoundError or ValueError for anything but an ML Program that Core ML runs, and NotImplementedError
+    with the list of operations that are not implemented.
     """
-    if precision not in PRECISIONS:
-        raise ValueError(f"precision '{precision}' is not known; known are {', '.join(PRECISIONS)}")
-    return Model(open_package(path), function, precision)
+    return Model(open_package(path), function, precision, limits)
+
+
+def readings(
+    path: str | Path, precisions: Sequence[str] = PRECISIONS, function: str = "main"
+) -> dict[str, Model]:
+    """The models of one package by precision, sharing what they keep of its weights. Errors as in `load`."""
+    opened = open_package(path)
+    return {precision: Model(opened, function, precision) for precision in precisions}
 
 
 def _collecting(seen: dict[str, Any], hook: Hook | None) -> Hook:

@@ -11,7 +11,9 @@ from functools import partial
 from typing import Any
 
 from coreml_runtime import operations  # noqa: F401  (registers the rules)
+from coreml_runtime.execution.constants import Constants
 from coreml_runtime.execution.control_flow import CONTROL
+from coreml_runtime.execution.limits import check_program
 from coreml_runtime.execution.scope import (
     Frame,
     Scope,
@@ -23,11 +25,14 @@ from coreml_runtime.execution.scope import (
     run_steps,
     store_results,
 )
+from coreml_runtime.execution.unordered import Unordered, unordered_outputs
 from coreml_runtime.format.dtypes import TensorType, makes_fp16, result_check, tensor_type
+from coreml_runtime.format.memory import LARGE
 from coreml_runtime.format.package import Package, every_operation
-from coreml_runtime.format.values import check_value, read_value
+from coreml_runtime.format.values import check_value, is_large, read_value
 from coreml_runtime.operations.registry import RULES, Rule, rule_of
 
+COMPRESSED = "constexpr_"  # the names of operations that make a weight of what is stored
 OPSETS = {"CoreML5": 15, "CoreML6": 16, "CoreML7": 17, "CoreML8": 18, "CoreML9": 26}
 
 
@@ -41,17 +46,21 @@ class Program:
     states: dict[str, TensorType]
     size: int
     uses_fp16: bool
+    unordered: dict[str, Unordered]
 
 
-def prepare(function, package: Package, strict: bool) -> Program:
+def prepare(function, package: Package, strict: bool, limits: bool = True) -> Program:
     """Prepare a protobuf `Function`.
 
-    NotImplementedError lists every operation without a rule; ValueError for an unknown opset or bad weights.
+    NotImplementedError lists every operation without a rule; ValueError for an unknown opset or bad
+    weights, and, with `limits`, for what Core ML refuses.
     """
     if function.opset not in OPSETS:
         raise ValueError(f"opset {function.opset} of {package.path} is not known; known: {', '.join(OPSETS)}")
     block = function.block_specializations[function.opset]
     check_operations(block, package)
+    if limits:
+        check_program(function, block, package)
     scope = Scope(package, strict, OPSETS[function.opset])
     inputs = {}
     for declared in function.inputs:
@@ -63,7 +72,8 @@ def prepare(function, package: Package, strict: bool) -> Program:
     steps = prepare_block(block, scope)
     outputs = {name: getter(name, scope) for name in block.outputs}
     uses_fp16 = makes_fp16(every_operation(block))
-    return Program(steps, inputs, outputs, scope.states, scope.counter[0], uses_fp16)
+    unordered = unordered_outputs(block, Constants(block, package))
+    return Program(steps, inputs, outputs, scope.states, scope.counter[0], uses_fp16, unordered)
 
 
 def check_operations(block, package: Package) -> None:
@@ -150,25 +160,50 @@ def prepare_nested(block, outer: Scope) -> Callable[[Frame, tuple], tuple]:
 def prepare_operation(operation, scope: Scope) -> Step | None:
     """The step of one operation; None for constants, which are only added to the scope."""
     if operation.type == "const":
-        constant = operation.attributes["val"]
-        scope.constants[operation.outputs[0].name] = memoized(lambda: read_value(constant, scope.package))
+        constant, name = operation.attributes["val"], operation.outputs[0].name
+        scope.constants[name], large = _constant(constant, scope)
+        scope.large.update([name] if large else [])
         return None
     if operation.type in CONTROL:
         return CONTROL[operation.type](operation, [prepare_nested(b, scope) for b in operation.blocks], scope)
     call = prepare_call(operation, rule_of(operation.type), scope)
-    if operation.type.startswith("constexpr_"):
-        results = memoized(lambda: call(None))
-        for index, result in enumerate(operation.outputs):
-            scope.constants[result.name] = lambda index=index: results()[index]
+    if operation.type.startswith(COMPRESSED):
+        _define_compressed(operation, call, scope)
         return None
     return store_results(operation, call, scope)
 
 
+def _define_compressed(operation, call: Callable[[Frame | None], tuple], scope: Scope) -> None:
+    """Add the results of a constexpr operation to the constants; large ones are computed for each reader."""
+    names = [result.name for result in operation.outputs]
+    kinds = [tensor_type(result.type) for result in operation.outputs]
+    if any(kind is None or kind.shape is None or None in kind.shape or kind.size >= LARGE for kind in kinds):
+        key = (*names, scope.strict)
+        scope.large.update(names)
+
+        def results(*_: Any) -> tuple:
+            return scope.package.weights.get(key, lambda: call(None))
+    else:
+        results = memoized(lambda: call(None))
+    for index, name in enumerate(names):
+        scope.constants[name] = lambda index=index: results()[index]
+
+
+def _constant(value, scope: Scope) -> tuple[Callable, bool]:
+    """A function that reads a constant, and whether it is large, so that it must not be kept."""
+    read = partial(read_value, value, scope.package)
+    if is_large(value):
+        return lambda *_: read(), True
+    return memoized(read), False
+
+
 def prepare_call(operation, rule: Rule, scope: Scope) -> Callable[[Frame | None], tuple]:
     """A function of the frame that gathers the arguments, applies the rule and checks types and shapes."""
-    types = tuple(tensor_type(result.type) for result in operation.outputs)
+    types: Any = tuple(tensor_type(result.type) for result in operation.outputs)
     gather = prepare_arguments(operation, rule, scope, types)
-    checks = [result_check(kind, scope.strict, rule.arithmetic) for kind in types]
+    owned = operation.type.startswith(COMPRESSED)
+    checks = [result_check(kind, scope.strict, rule.arithmetic, owned) for kind in types]
+    rounds = [rule.arithmetic and kind is not None and kind.dtype.is_float for kind in types]
     function, label = rule.function, operation_record(operation)
 
     def call(frame: Frame | None) -> tuple:
@@ -177,7 +212,12 @@ def prepare_call(operation, rule: Rule, scope: Scope) -> Callable[[Frame | None]
             results = function(**arguments)
             if not isinstance(results, tuple):
                 results = (results,)
-            return tuple([check(result) for check, result in zip(checks, results, strict=True)])
+            results = tuple([check(result) for check, result in zip(checks, results, strict=True)])
+            if frame is None or frame.rounded is None:
+                return results
+            return tuple(
+                [frame.rounded(r, t) if f else r for r, t, f in zip(results, types, rounds, strict=True)]
+            )
         except (RuntimeError, ValueError, IndexError, TypeError) as error:
             raise RuntimeError(f"{label} failed on {_shapes(arguments)}: {error}") from error
 
@@ -190,7 +230,8 @@ def prepare_arguments(operation, rule: Rule, scope: Scope, types) -> Callable[[F
     dynamic: dict[str, Callable] = {}
     for name, value in operation.attributes.items():
         if name != "name":
-            constant[name] = memoized(partial(read_value, value, scope.package))
+            read, large = _constant(value, scope)
+            (dynamic if large else constant)[name] = read
     for name, argument in operation.inputs.items():
         getters = [_binding(binding, scope) for binding in argument.arguments]
         is_constant = all(fixed for fixed, _ in getters)
@@ -222,8 +263,10 @@ def _converted(value, convert: Callable | None):
 
 def _binding(binding, scope: Scope) -> tuple[bool, Callable]:
     if binding.WhichOneof("binding") == "value":
-        return True, memoized(lambda: read_value(binding.value, scope.package))
-    return binding.name in scope.constants, getter(binding.name, scope)
+        read, large = _constant(binding.value, scope)
+        return not large, read
+    fixed = binding.name in scope.constants and binding.name not in scope.large
+    return fixed, getter(binding.name, scope)
 
 
 def _together(getters: list[Callable], is_tuple: bool) -> Callable:

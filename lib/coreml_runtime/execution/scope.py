@@ -26,11 +26,14 @@ Hook = Callable[[Operation, str, Any], None]
 
 @dataclass
 class Frame:
-    """The data of one prediction: a value for each slot, the state by name, and the hook."""
+    """The data of one prediction: a value for each slot, the state by name, the hook, and how to round
+    anew.
+    """
 
     slots: list
     state: dict
     hook: Hook | None
+    rounded: Callable[[Any, TensorType], Any] | None = None
 
 
 Step = Callable[[Frame], None]
@@ -38,7 +41,10 @@ Step = Callable[[Frame], None]
 
 @dataclass
 class Scope:
-    """The names visible in a block and those around it: slots of values, functions that read constants."""
+    """The names visible in a block and those around it: slots of values, functions that read constants.
+
+    `large` has the names of constants that are read anew for each operation that takes them.
+    """
 
     package: Package
     strict: bool
@@ -46,11 +52,12 @@ class Scope:
     slots: dict[str, int] = field(default_factory=dict)
     constants: dict[str, Callable] = field(default_factory=dict)
     states: dict[str, TensorType] = field(default_factory=dict)
+    large: set[str] = field(default_factory=set)
     counter: list[int] = field(default_factory=lambda: [0])
 
     def inner(self) -> "Scope":
         """The scope of a nested block, which numbers its slots after the ones in use."""
-        names = (dict(self.slots), dict(self.constants), self.states, self.counter)
+        names = (dict(self.slots), dict(self.constants), self.states, set(self.large), self.counter)
         return Scope(self.package, self.strict, self.opset, *names)
 
     def define(self, name: str) -> int:

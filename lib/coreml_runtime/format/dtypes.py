@@ -33,6 +33,11 @@ class DType:
 
         return getattr(torch, self.carried)
 
+    @property
+    def is_float(self) -> bool:
+        """Whether its values are floating-point numbers."""
+        return self.name.startswith("FLOAT")
+
 
 _CARRIERS = {
     "BOOL": "bool",
@@ -131,10 +136,13 @@ def makes_fp16(operations: Iterable[Any]) -> bool:
     return any(kind is not None and kind.dtype.name == "FLOAT16" for kind in kinds)
 
 
-def result_check(declared: TensorType | None, strict: bool, arithmetic: bool) -> Callable:
+def result_check(
+    declared: TensorType | None, strict: bool, arithmetic: bool, owned: bool = False
+) -> Callable:
     """A function that converts one result to its declared type and checks its shape (ValueError).
 
-    With `arithmetic` and `strict` it rounds fp16 results to fp16.
+    With `arithmetic` and `strict` it rounds fp16 results to fp16, in place if nothing else refers to them
+    (`owned`).
     """
     if declared is None or not declared.dtype.carried:
         return lambda value: value
@@ -146,9 +154,18 @@ def result_check(declared: TensorType | None, strict: bool, arithmetic: bool) ->
         if value.dtype != carrier:
             value = value.to(carrier)
         if rounds:
-            value = value.half().float()
+            value = _rounded_in_place(value) if owned else value.half().float()
         if value.shape != exact_shape and not declared.matches(value.shape):
             raise ValueError(f"the result has shape {tuple(value.shape)}, the program declares {declared}")
         return value
 
     return check
+
+
+def _rounded_in_place(value: torch.Tensor) -> torch.Tensor:
+    value = value.contiguous()
+    for part in value.view(-1).split(
+        2**15
+    ):  # torch shares out longer ones among threads, which wait each time
+        part.copy_(part.half())
+    return value

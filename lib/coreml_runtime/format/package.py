@@ -4,6 +4,7 @@ Weight files hold little-endian records. They are memory-mapped, so nothing is c
 """
 
 import json
+import math
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 from google.protobuf.message import DecodeError
 
+from coreml_runtime.format.memory import BUFFER, Weights
 from coreml_runtime.format.specification import Model_pb2
 
 # iOS15 introduced ML Programs with version 6; iOS26 writes 10.
@@ -54,11 +56,21 @@ class WeightFile:
 
 def unpack_bits(packed: np.ndarray, count: int, bits: int, signed: bool) -> np.ndarray:
     """`count` integers of `bits` bits each, stored lowest bit first, as int8 or uint8."""
-    digits = np.unpackbits(packed, count=count * bits, bitorder="little").reshape(count, bits)
-    values = digits @ (1 << np.arange(bits, dtype=np.uint8))
+    width = math.lcm(bits, 8) // 8  # bytes that hold a whole number of values
+    words = packed[: -(-count * bits // 8)]
+    words = np.pad(words, (0, -words.size % width)).reshape(-1, width) if width > 1 else words[:, None]
+    places = np.array([1 << 8 * i for i in range(width)], np.uint64)
+    word = words.astype(np.uint64) @ places if width > 1 else words[:, 0]
+    each = 8 * width // bits
+    values = BUFFER.take(word.size * each, np.uint8).reshape(-1, each)
+    for i in range(each):
+        np.bitwise_and(word >> bits * i, (1 << bits) - 1, out=values[:, i], casting="unsafe")
+    flat = values.reshape(-1)[:count]
     if not signed:
-        return values.astype(np.uint8)
-    return np.where(values >= 1 << (bits - 1), values.astype(np.int16) - (1 << bits), values).astype(np.int8)
+        return flat
+    sign = 1 << (bits - 1)  # flipping the sign bit and taking it away again extends it
+    np.bitwise_xor(flat, sign, out=flat)
+    return np.subtract(flat, sign, out=flat).view(np.int8)
 
 
 @dataclass(frozen=True)
@@ -69,6 +81,7 @@ class Package:
     folder: Path
     specification: Any  # a protobuf Model
     opened: dict[str, WeightFile] = field(default_factory=dict)
+    weights: Weights = field(default_factory=Weights)
 
     def function(self, name: str) -> Any:
         """The protobuf message of one function; ValueError lists the functions."""

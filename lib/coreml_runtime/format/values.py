@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from coreml_runtime.format.dtypes import TensorType, tensor_type
+from coreml_runtime.format.memory import BUFFER, LARGE
 from coreml_runtime.format.package import Package, unpack_bits
 
 if TYPE_CHECKING:
@@ -20,6 +21,10 @@ def read_value(value, package: Package):
         declared: Any = tensor_type(value.type)
         if declared.dtype.name == "STRING":
             return _strings(value, declared)
+        if is_large(value):
+            stored = value.blobFileValue
+            key = (stored.fileName, stored.offset)
+            return package.weights.get(key, lambda: carry(_from_file(value, declared, package), declared))
         array = _from_file(value, declared, package) if _in_file(value) else _immediate(value, declared)
         return carry(array, declared)
     if kind == "listType":
@@ -30,6 +35,15 @@ def read_value(value, package: Package):
         pairs = value.immediateValue.dictionary.values
         return {read_value(pair.key, package): read_value(pair.value, package) for pair in pairs}
     raise ValueError(f"a constant is of type {kind}; supported are tensors, lists, tuples and dictionaries")
+
+
+def is_large(value) -> bool:
+    """Whether a protobuf `Value` is a large tensor in a file that is converted when it is read."""
+    if not _in_file(value) or value.type.WhichOneof("type") != "tensorType":
+        return False
+    declared: Any = tensor_type(value.type)
+    converted = declared.dtype.stored is None or declared.dtype.stored != _numpy_carrier(declared)
+    return bool(declared.size >= LARGE and converted)
 
 
 def check_value(value, package: Package) -> None:
@@ -44,7 +58,12 @@ def carry(array: np.ndarray, declared: TensorType) -> torch.Tensor:
     """`array` as a tensor of the declared shape and carrier type, sharing memory when it can."""
     import torch
 
-    tensor = torch.from_numpy(array.astype(_numpy_carrier(declared), copy=False))
+    carrier = _numpy_carrier(declared)
+    if array.dtype != carrier and array.size >= LARGE:
+        converted = BUFFER.take(array.size, carrier)
+        np.copyto(converted, array.reshape(-1))
+        array = converted
+    tensor = torch.from_numpy(array.astype(carrier, copy=False))
     return tensor if declared.shape is None else tensor.reshape(declared.shape)  # type: ignore[arg-type]
 
 

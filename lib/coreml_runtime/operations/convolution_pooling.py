@@ -167,12 +167,14 @@ def avg_pool(
     ceil_mode: bool = False,
 ):
     strides, pads, overhang = _pads(x, kernel_sizes, pad_type, strides, pad, ceil_mode)
-    if not any(overhang) and not (exclude_padding_from_average and any(pads)):
-        return AVG_POOL[len(kernel_sizes)](_pad(x, pads, 0.0), kernel_sizes, strides)
-    sums = _window_sum(_pad(x, _sum(pads, overhang), 0.0), kernel_sizes, strides)
-    # Padding counts unless excluded; what ceil_mode adds beyond it never does.
-    counted = _pad(torch.ones_like(x[:1, :1]), pads, 0.0 if exclude_padding_from_average else 1.0)
-    return sums / _window_sum(_pad(counted, overhang, 0.0), kernel_sizes, strides)
+    every = _sum(pads, overhang)
+    if not exclude_padding_from_average or not any(every):
+        # Core ML divides by the whole window: what ceil_mode adds counts as padding, and padding counts. See
+        # "avg_pool" in coreml_runtime.execution.limits.
+        return AVG_POOL[len(kernel_sizes)](_pad(x, every, 0.0), kernel_sizes, strides)
+    sums = _window_sum(_pad(x, every, 0.0), kernel_sizes, strides)
+    inside = _pad(torch.ones_like(x[:1, :1]), every, 0.0)
+    return sums / _window_sum(inside, kernel_sizes, strides)
 
 
 def _window_sum(x: Tensor, kernel_sizes: Ints, strides: Ints) -> Tensor:

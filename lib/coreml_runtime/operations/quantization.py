@@ -8,8 +8,11 @@ import math
 import torch
 
 from coreml_runtime.format.dtypes import dtype_named
+from coreml_runtime.format.memory import new_tensor
 from coreml_runtime.format.package import unpack_bits
 from coreml_runtime.operations.registry import Ints, Tensor, operation
+
+PART = 2**15  # elements that are looked up at once
 
 
 @operation("quantize")
@@ -43,16 +46,32 @@ def constexpr_cast(source_val: Tensor, output_dtype: str):
 
 @operation("constexpr_affine_dequantize")
 def constexpr_affine_dequantize(quantized_data: Tensor, zero_point: Tensor, scale: Tensor, axis: int):
-    shifted = quantized_data.float() - along_axis(zero_point, quantized_data, axis)
-    return along_axis(scale, quantized_data, axis) * shifted
+    dense = new_tensor(quantized_data.shape).copy_(quantized_data)
+    dense.sub_(along_axis(zero_point, quantized_data, axis))
+    return dense.mul_(along_axis(scale, quantized_data, axis))
 
 
 @operation("constexpr_blockwise_shift_scale")
 def constexpr_blockwise_shift_scale(data: Tensor, scale: Tensor, offset: Tensor | None = None):
-    shifted = data.float()
-    if offset is not None:
-        shifted = shifted - _repeated(offset, data.shape).float()
-    return _repeated(scale, data.shape) * shifted
+    dense = new_tensor(data.shape).copy_(data)
+    blocks, small = _blocks(dense, scale.shape)
+    if offset is not None and offset.shape == scale.shape:
+        blocks.sub_(offset.float().reshape(small))
+    elif offset is not None:
+        dense.sub_(_repeated(offset, data.shape).float())
+    blocks.mul_(scale.reshape(small))
+    return dense
+
+
+def _blocks(dense: Tensor, blocks: Ints) -> tuple[Tensor, list[int]]:
+    """A view in which each axis is split into blocks and their elements, and the shape of one value
+    per block.
+    """
+    split, small = [], []
+    for size, count in zip(dense.shape, blocks, strict=True):
+        split += [count, size // count]
+        small += [count, 1]
+    return dense.view(split), small
 
 
 @operation("constexpr_lut_to_dense", arithmetic=False)
@@ -63,7 +82,10 @@ def constexpr_lut_to_dense(
         return _looked_up(indices, lut, vector_axis)
     bits = int(math.log2(lut.numel()))
     unpacked = unpack_bits(indices.numpy().reshape(-1), math.prod(shape), bits, signed=False)
-    return lut[torch.from_numpy(unpacked).to(torch.int64)].reshape(shape)
+    dense = new_tensor(shape, lut.dtype)
+    for part, index in zip(dense.view(-1).split(PART), torch.from_numpy(unpacked).split(PART), strict=True):
+        torch.index_select(lut, 0, index.int(), out=part)
+    return dense
 
 
 @operation("constexpr_sparse_to_dense", arithmetic=False)
@@ -108,15 +130,23 @@ def _dense(mask: Tensor, nonzero: Tensor) -> Tensor:
 
 def _looked_up(indices: Tensor, lut: Tensor, vector_axis: int | None) -> Tensor:
     """Entries of the tables `lut` (blocks..., palettes, width); a vector of width > 1 unfolds along
-    `vector_axis`.
+    `vector_axis`. Row by row in parts, because the places of all elements need more memory than they do.
     """
-    rank = indices.dim()
-    place = torch.zeros((), dtype=torch.int64)
-    for axis, size in enumerate(indices.shape):  # the number of the block each element is in
-        block = torch.arange(size) // (size // lut.shape[axis])
-        place = place * lut.shape[axis] + block.reshape([-1 if i == axis else 1 for i in range(rank)])
-    found = lut.reshape(-1, *lut.shape[-2:])[place.expand(indices.shape), indices.to(torch.int64)]
-    if lut.shape[-1] == 1:
-        return found.squeeze(-1)
-    vector_axis %= rank
-    return found.movedim(-1, vector_axis + 1).flatten(vector_axis, vector_axis + 1)
+    rank, width = indices.dim(), lut.shape[-1]
+    flat = lut.reshape(-1, *lut.shape[-2:])
+    axis = None if vector_axis is None else vector_axis % rank
+    shape = [size * (width if i == axis else 1) for i, size in enumerate(indices.shape)]
+    dense = new_tensor(shape, lut.dtype)
+    rows = max(1, PART // max(1, indices.numel() // max(1, indices.shape[0])))
+    for start in range(0, indices.shape[0], rows):
+        part = indices[start : start + rows]
+        place = torch.zeros((), dtype=torch.int64)
+        for i, size in enumerate(indices.shape):  # the number of the block each element is in
+            at = torch.arange(start, start + part.shape[0]) if i == 0 else torch.arange(size)
+            block = at // (size // lut.shape[i])
+            place = place * lut.shape[i] + block.reshape([-1 if k == i else 1 for k in range(rank)])
+        found = flat[place.expand(part.shape), part.to(torch.int64)]
+        found = found.squeeze(-1) if width == 1 else found.movedim(-1, axis + 1).flatten(axis, axis + 1)
+        first = start * (width if axis == 0 else 1)
+        dense[first : first + found.shape[0]] = found
+    return dense

@@ -11,22 +11,26 @@ report.table()           # one row per runtime and output
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from coreml_runtime.execution.model import PRECISIONS, Model, load
+from coreml_runtime.execution.limits import Refused
+from coreml_runtime.execution.model import PRECISIONS, Model, readings
+from coreml_runtime.format.package import description_of, open_package
 from coreml_runtime.verification import native_core_ml
-from coreml_runtime.verification.divergence import Divergence, find_divergence, rms_relative
-from coreml_runtime.verification.observation import FRAMEWORKS, as_numpy, call, framework_of, intermediates
+from coreml_runtime.verification.failing_call import locate
+from coreml_runtime.verification.layouts import rms_relative
+from coreml_runtime.verification.modes import training_mode
+from coreml_runtime.verification.observation import FRAMEWORKS, as_numpy, call, framework_of
+from coreml_runtime.verification.open_order import settled, told
+from coreml_runtime.verification.report import Report, Row
 from coreml_runtime.verification.source_on_cpu import on_cpu
-
-if TYPE_CHECKING:
-    import pandas as pd
+from coreml_runtime.verification.unchanged import unchanged
 
 # rms-relative. fp16 has 11 significant bits; tens of layers stay within ten units in the last place.
 TOLERANCE = {"fp32": 1e-5, "fp16": 5e-3}
@@ -35,6 +39,8 @@ COMPARED = ("array", "image", "dictionary")
 COMPUTE_UNITS = ("CPU_ONLY", "CPU_AND_GPU", "CPU_AND_NE", "ALL")
 DECIDING = COMPUTE_UNITS[:1]
 CORE_ML = "Core ML "
+REFERENCE = "reference "
+SPACING = {True: 2.0**-10, False: 2.0**-23}  # of fp16 and of float32
 # Core ML has its own kernels; for outputs of about one, coremltools allows them this error in float32
 # (coremltools.converters.mil.frontend.torch.test.testing_utils, convert_and_compare: atol 1e-4).
 CORE_ML_TOLERANCE = 1e-4
@@ -42,70 +48,6 @@ Source = Callable[..., Any] | Mapping[str, Any]
 Calls = Sequence[Mapping[str, Any]]
 Outputs = list[dict[str, Any]]
 Expected = dict[str, list[np.ndarray]]
-
-
-@dataclass(frozen=True)
-class Row:
-    """The errors of one output on one runtime.
-
-    If the shapes differ or the runtime refused the package, the errors are inf and the cosine is nan.
-    `tolerance` limits `rms_relative`. A row with `decides=False` is for information only.
-    """
-
-    runtime: str
-    output: str
-    shape: tuple[int, ...]
-    max_absolute: float
-    max_relative: float
-    rms_relative: float
-    cosine: float
-    passed: bool
-    tolerance: float
-    decides: bool = True
-
-
-@dataclass(frozen=True)
-class Report:
-    """The result of a comparison: its rows, the rms-relative tolerance, and where a failing package diverges.
-
-    `note` says why Core ML could not run the package: what is missing, or its error message.
-    """
-
-    package: str
-    tolerance: float
-    rows: tuple[Row, ...]
-    divergence: Divergence | None = None
-    note: str = ""
-
-    @property
-    def passed(self) -> bool:
-        """Whether every output is within the tolerance on every runtime that decides."""
-        return all(row.passed for row in self.rows if row.decides)
-
-    @property
-    def worst(self) -> Row:
-        """The largest rms-relative error among the failed rows that decide, or else all that decide."""
-        return max((row for row in self.rows if row.decides), key=lambda r: (not r.passed, r.rms_relative))
-
-    def __str__(self) -> str:
-        worst = self.worst
-        verdict = "passes" if self.passed else "FAILS"
-        text = (
-            f"{self.package} {verdict}: worst rms-relative error {worst.rms_relative:.1e} "
-            f"(output '{worst.output}', {worst.runtime}), tolerance {worst.tolerance:.0e}"
-        )
-        parts = [text, f"diverges at {self.divergence}" if self.divergence else "", self.note]
-        return "; ".join(filter(None, parts))
-
-    def table(self) -> pd.DataFrame:
-        """One row for each runtime and output, with whether it decides."""
-        import pandas as pd
-
-        decides = {True: "yes", False: "for information"}
-        return pd.DataFrame([asdict(row) | {"decides": decides[row.decides]} for row in self.rows])
-
-    def _repr_html_(self) -> str:
-        return f"<p>{self}</p>{self.table().to_html(index=False)}"
 
 
 def verify(
@@ -118,37 +60,102 @@ def verify(
     precisions: Sequence[str] = PRECISIONS,
     compute_units: Sequence[str] = DECIDING,
     function: str = "main",
+    models: Mapping[str, Model] | None = None,
 ) -> Report:
     """Compare what `source` and `package` compute on the same inputs, given by the package's input names.
 
     `source` is a torch or MLX callable that takes the inputs in order (an image as an array); its outputs
-    are matched to the package's by name if it returns a dictionary with those names, and by order otherwise.
-    It may also be a dictionary of the expected outputs of one call. A sequence of inputs is a series of calls
-    that share a state. `tolerance` is rms-relative: 1e-5, or 5e-3 for a package that computes in fp16. On
-    macOS, Core ML runs the package with each of `compute_units`, of which only CPU_ONLY decides. ValueError
-    when the framework is not known or the outputs do not match.
+    are matched to the package's by name if it returns a dictionary with those names, and by order
+    otherwise. It may also be a dictionary of the expected outputs of one call. A sequence of inputs is a
+    series of calls that share a state. A source is given back as it was, and computes in its mode; the
+    report says so when it is in training mode. `tolerance` is rms-relative: 1e-5, or 5e-3 for a package
+    that computes in fp16. On macOS, Core ML runs the package with each of `compute_units`, of which only
+    CPU_ONLY decides. `models` has the package as loaded before, by precision. ValueError when the
+    framework is not known or the outputs do not match.
     """
     calls = [inputs] if isinstance(inputs, Mapping) else list(inputs)
-    if callable(source):
-        framework = framework or framework_of(source, calls[0])
-        if framework not in FRAMEWORKS:
-            raise ValueError(f"framework '{framework}' is not known; known are {', '.join(FRAMEWORKS)}")
-    models = {precision: load(package, function, precision) for precision in precisions}
+    framework = _framework(source, calls[0], framework)
+    try:
+        models = models or readings(package, precisions, function)
+        return _compared(source, package, models, calls, framework, tolerance, compute_units, function)
+    except Refused as error:
+        return _refused(package, function, precisions, tolerance, error)
+
+
+def _compared(
+    source: Source,
+    package: str | Path,
+    models: Mapping[str, Model],
+    calls: Calls,
+    framework: str | None,
+    tolerance: float | None,
+    compute_units: Sequence[str],
+    function: str,
+) -> Report:
     first = next(iter(models.values()))
     if tolerance is None:
         tolerance = TOLERANCE["fp16" if first.uses_fp16 else "fp32"]
-    fresh = copy.deepcopy(source) if len(calls) > 1 else source  # a series of calls may change it
     arrays = [{name: as_numpy(value) for name, value in each.items()} for each in calls]
     expected = _expected_outputs(source, calls, framework, first)
-    found = {f"reference {precision}": _predictions(model, arrays) for precision, model in models.items()}
-    rows = _rows(found, expected, tolerance)
+    notes = [training_mode(source)] if callable(source) else []
+    found = {precision: _predictions(model, arrays, expected, notes) for precision, model in models.items()}
+    rows = _rows({REFERENCE + name: each for name, each in found.items()}, expected, tolerance)
     more, note = _by_core_ml(package, arrays, compute_units, function)
     rows += _rows(more, expected, max(tolerance, CORE_ML_TOLERANCE))
-    report = Report(str(package), tolerance, rows, note=note)
-    if report.passed or not callable(fresh):
+    said = "; ".join(dict.fromkeys(filter(None, [*notes, note])))
+    report = Report(str(package), tolerance, rows, note=said)
+    if report.passed:
         return report
-    divergence = _divergence(fresh, calls[0], framework, models, report)
-    return replace(report, divergence=divergence)
+    return _explained(report, source, calls, framework, models, found, expected)
+
+
+def _refused(
+    package: str | Path,
+    function: str,
+    precisions: Sequence[str],
+    tolerance: float | None,
+    error: Refused,
+) -> Report:
+    """The report of a package that Core ML does not run, so that there is nothing to compare."""
+    outputs = description_of(open_package(package).specification.description, function).output
+    limit = TOLERANCE["fp32"] if tolerance is None else tolerance
+    rows = [_failed_row(REFERENCE + name, each.name, (), limit) for name in precisions for each in outputs]
+    return Report(str(package), limit, tuple(rows), reason=str(error))
+
+
+def _explained(
+    report: Report,
+    source: Source,
+    calls: Calls,
+    framework: str | None,
+    models: Mapping[str, Model],
+    found: Mapping[str, Outputs],
+    expected: Expected,
+) -> Report:
+    """The report of a failing package with the operation that diverges, or with why none is named."""
+    failed = {row.runtime.removeprefix(REFERENCE) for row in report.rows if not row.passed}
+    failing = next((precision for precision in models if precision in failed), None)
+    if failing is None:
+        reason = "no operation: this runtime agrees, and Core ML shows no values inside a package"
+        return replace(report, reason=reason)
+    if not callable(source):
+        return replace(report, reason="no operation: of the source only the outputs are given")
+    if training_mode(source):
+        reason = "no operation: the source computes in training mode, a package does not"
+        return replace(report, reason=reason)
+    made = [{name: as_array(each[name]) for name in expected} for each in found[failing]]
+    by_call = [{name: values[i] for name, values in expected.items()} for i in range(len(calls))]
+    place = locate(source, framework, models[failing], calls, (made, by_call), report.tolerance)
+    return replace(report, reason=place) if isinstance(place, str) else replace(report, divergence=place)
+
+
+def _framework(source: Source, inputs: Mapping[str, Any], given: str | None) -> str | None:
+    if not callable(source):
+        return given
+    framework = given or framework_of(source, inputs)
+    if framework not in FRAMEWORKS:
+        raise ValueError(f"framework '{framework}' is not known; known are {', '.join(FRAMEWORKS)}")
+    return framework
 
 
 def _rows(found: Mapping[str, Outputs | None], expected: Expected, tolerance: float) -> tuple[Row, ...]:
@@ -228,7 +235,7 @@ def _expected_outputs(source: Source, calls: Calls, framework: str | None, model
 
 def _source_outputs(source: Callable[..., Any], calls: Calls, framework: str | None) -> Outputs:
     try:
-        with on_cpu(source, framework):  # one block for all calls, so that a state lasts
+        with unchanged(source), on_cpu(source, framework):  # one block for all calls, so that a state lasts
             return [call(source, each, framework) for each in calls]
     except (RuntimeError, ValueError, TypeError) as error:
         shapes = ", ".join(f"{name} {np.shape(value)}" for name, value in calls[0].items())
@@ -236,9 +243,37 @@ def _source_outputs(source: Callable[..., Any], calls: Calls, framework: str | N
         raise
 
 
-def _predictions(model: Model, calls: Calls) -> Outputs:
-    state = model.make_state() if model.states else None
-    return [model.predict(each, state) for each in calls]
+def _predictions(model: Model, calls: Calls, expected: Expected, notes: list[str]) -> Outputs:
+    """The outputs of each call, those of an open order in that of the expected ones; `notes` tells of
+    these.
+    """
+    wanted = {rule.operand for rule in model.unordered.values()}
+    operands: list[dict[str, np.ndarray]] = [{} for _ in calls]
+    hooks = [partial(_keep, kept, wanted) if wanted else None for kept in operands]
+    if model.states:
+        state = model.make_state()
+        series = [model.predict(each, state, hook=hook) for each, hook in zip(calls, hooks, strict=True)]
+    else:
+        series = model.predict_each(calls, hooks)
+    for i, (given, outputs) in enumerate(zip(calls, series, strict=True)):
+        for name, rule in model.unordered.items():
+            if name not in expected or not isinstance(outputs.get(name), np.ndarray):
+                continue
+            operand = operands[i].get(rule.operand, given.get(rule.operand))
+            if operand is None:
+                continue
+            spacing = SPACING[model.uses_fp16]
+            same = settled(outputs[name], expected[name][i], np.asarray(operand), rule, spacing)
+            if not np.array_equal(same, outputs[name]):
+                notes.append(told(name, rule))
+                outputs[name] = same
+    return series
+
+
+def _keep(kept: dict[str, np.ndarray], wanted: set[str], _: Any, name: str, value: Any) -> None:
+    """A hook that keeps the values of some names."""
+    if name in wanted:
+        kept[name] = value.numpy().copy()
 
 
 def _by_core_ml(
@@ -265,17 +300,3 @@ def _core_ml(package: str | Path, calls: Calls, unit: str, function: str) -> Out
     model = native_core_ml.model(package, unit, function)
     state = model.make_state() if model.get_spec().description.state else None
     return [model.predict(dict(each), state=state) for each in calls]
-
-
-def _divergence(
-    source: Callable, inputs: Mapping, framework: str | None, models: dict[str, Model], report: Report
-) -> Divergence | None:
-    """Where the first failing precision diverges, on the first call; Core ML has no intermediate values."""
-    failing = [p for p in models if any(r.runtime == f"reference {p}" and not r.passed for r in report.rows)]
-    if not failing:
-        return None
-    model = models[failing[0]]
-    arrays = {name: as_numpy(value) for name, value in inputs.items()}
-    known = [*arrays.values(), *intermediates(source, inputs, framework)]
-    state = model.make_state() if model.states else None
-    return find_divergence(model, arrays, known, report.tolerance, state)

@@ -1,25 +1,38 @@
 """Finds the first operation of a package whose value diverges from the source it was converted from.
 
-A value of the program agrees if the source computed one with the same elements, in any layout. Converters
-split and merge operations, so not every value has a counterpart: an operation diverges if neither its value
-nor any value computed from it agrees. The one that is named is the first on which a failing output depends.
+A value of the program agrees if the source computed one with the same elements in a plausible layout.
+Converters split and merge operations, so not every value has a counterpart: an operation diverges if
+neither its value nor any value computed from it agrees. The one that is named is the first on which a
+failing output depends.
+
+A value also agrees if rounding explains its error. What rounding changes is measured: the program runs once
+more with each result changed by the spacing of its type at random (the discrete stochastic arithmetic of J.
+Vignes, "A stochastic arithmetic for reliable scientific computation", 1993). So a failure that only
+rounding causes names no operation, and says so.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from coreml_runtime.execution.model import Model
+from coreml_runtime.execution.model import Model, State
+from coreml_runtime.verification.layouts import SAMPLE, flattened, positions, rms_relative
+from coreml_runtime.verification.matching import NEAR, Matcher, Value, value_of
 
 if TYPE_CHECKING:
-    from coreml_runtime.execution.scope import Operation
+    import torch
 
-    Steps = list[tuple[Operation, str, np.ndarray]]
+    from coreml_runtime.execution.scope import Operation
+    from coreml_runtime.format.dtypes import TensorType
+
+EXPLAINED = 10  # errors up to so many times what rounding changed once are rounding
+JUMP = 4  # an operation that only passes on the error of its arguments makes it at most so much larger
+SPACING = {"FLOAT16": 2.0**-10, "FLOAT32": 2.0**-23}
+Observe = Callable[[Callable[[np.ndarray, float], None]], None]
 
 
 @dataclass(frozen=True)
@@ -42,60 +55,159 @@ class Divergence:
         return f"{self.type} '{self.name}' {self.shape}{value}: rms-relative error {self.error:.1e}"
 
 
-def find_divergence(
-    model: Model, inputs: dict[str, Any], known: Iterable[np.ndarray], tolerance: float, state: Any = None
-) -> Divergence | None:
-    """The first operation of `model` that diverges from the `known` values of the source, or None."""
-    steps: Steps = []
+@dataclass(frozen=True)
+class Call:
+    """One call of a model that went wrong: its inputs, the state before it, and what was expected of it.
+
+    `errors` has the rms-relative error of each failing output.
+    """
+
+    inputs: Mapping[str, Any]
+    state: State | None
+    expected: Mapping[str, np.ndarray]
+    errors: Mapping[str, float]
+
+
+def find_divergence(model: Model, call: Call, observe: Observe, tolerance: float) -> Divergence | str:
+    """The first operation of `model` that diverges, or one sentence that says why none can be named.
+
+    `observe` calls its argument with every value that the source computes and the spacing of its type.
+    """
+    values: list[Value] = []
 
     def record(operation: Operation, name: str, value: Any) -> None:
         if hasattr(value, "numpy"):
-            steps.append((operation, name, np.array(value.numpy(), np.float64)))
+            values.append(value_of(operation, name, value.numpy()))
 
-    model.predict(inputs, state, hook=record)
-    by_size = defaultdict(list)
-    for value in known:
-        flat = np.asarray(value, np.float64).reshape(-1)
-        by_size[flat.size].append(flat)
-    errors = {name: least_error(value, by_size[value.size], tolerance) for _, name, value in steps}
-    operation_of = {name: (operation, value) for operation, name, value in steps}
-    for name in _diverging(model, steps, errors, tolerance):
-        operation, value = operation_of[name]
-        return Divergence(operation.type, name, value.shape, errors[name], bool(np.isfinite(value).all()))
-    return None
-
-
-def least_error(value: np.ndarray, candidates: Sequence[np.ndarray], tolerance: float) -> float:
-    """The least rms-relative error to a candidate, in order or sorted; inf without candidates."""
-    flat = value.reshape(-1)
-    errors = [rms_relative(flat, candidate) for candidate in candidates]
-    least = min(errors, default=np.inf)
-    if least <= tolerance:
-        return least
-    ordered = np.sort(flat)
-    return min([least, *(rms_relative(ordered, np.sort(candidate)) for candidate in candidates)])
+    model.predict(call.inputs, _copied(call.state), hook=record)
+    matcher = Matcher(values, tolerance)
+    for given in call.inputs.values():
+        matcher.see(np.asarray(given))
+    observe(matcher.see)
+    _measure_rounding(model, call, values, matcher.rounding)
+    roots = [value for value in values if value.name in call.errors]
+    if not roots:  # `classify` renames its results
+        roots = values[-1:]
+    swapped = [root for root in roots if _is_elsewhere(root, call, tolerance)]
+    for root in roots:
+        if root not in swapped:
+            root.error = call.errors.get(root.name, root.error)
+    return _verdict(values, {root.name for root in roots}, tolerance, matcher.rounding)
 
 
-def rms_relative(found: np.ndarray, expected: np.ndarray) -> float:
-    """RMS of the difference over RMS of the expected values; inf if only one of the two is finite."""
-    same = (found == expected) | (np.isnan(found) & np.isnan(expected))
-    if same.all():
-        return 0.0
-    difference = np.where(same, 0.0, found.astype(np.float64) - np.where(same, 0.0, expected))
-    if not np.isfinite(difference).all():
-        return np.inf
-    size = np.sqrt(np.mean(np.square(np.where(np.isfinite(expected), expected, 0.0), dtype=np.float64)))
-    return float(np.sqrt(np.mean(np.square(difference))) / max(size, 1e-30))
+def _copied(state: State | None) -> State | None:
+    return None if state is None else state.copy()
 
 
-def _diverging(model: Model, steps: Steps, errors: dict[str, float], tolerance: float) -> Iterable[str]:
-    """The values on which a failing output depends but no agreeing value does, in program order."""
-    reaches = {name for name, error in errors.items() if error <= tolerance}
-    failing = {name for name in model.outputs if errors.get(name, np.inf) > tolerance}
+def _is_elsewhere(root: Value, call: Call, tolerance: float) -> bool:
+    """Whether a failing output is a value of the source, but not the one that the source returns there."""
+    expected = flattened(call.expected[root.name]) if root.name in call.expected else np.zeros(0)
+    if expected.size != np.prod(root.shape) or root.error > tolerance or root.moved:
+        return False
+    return rms_relative(root.sample, expected[positions(expected.size)]) > tolerance
+
+
+def _measure_rounding(model: Model, call: Call, values: list[Value], spacing: float) -> None:
+    """Set what rounding alone changes of each value, by one run with random rounding."""
+    import torch
+
+    generator = torch.Generator().manual_seed(0)
+    strict = model.precision == "strict"
+    left = iter(values)
+
+    def rounded(value: torch.Tensor, declared: TensorType) -> torch.Tensor:
+        own = SPACING["FLOAT16" if strict and declared.dtype.name == "FLOAT16" else "FLOAT32"]
+        change = torch.rand(value.shape, generator=generator).mul_(2).sub_(1).mul_(max(own, spacing))
+        return value * change.add_(1)
+
+    def compare(operation: Operation, name: str, value: Any) -> None:
+        known = next(left, None) if hasattr(value, "numpy") else None
+        if known is not None and known.name == name and known.shape == tuple(value.shape):
+            flat = flattened(value.numpy())
+            changed = rms_relative(flat[positions(flat.size)][:SAMPLE], known.sample)
+            known.noise = changed if np.isfinite(changed) else 0.0
+
+    model.run(call.inputs, _copied(call.state), hook=compare, rounded=rounded)
+
+
+def _verdict(values: list[Value], failing: set[str], tolerance: float, spacing: float) -> Divergence | str:
+    first = _first(values, failing, tolerance)
+    if first is None:
+        return _no_operation(values, failing, tolerance, spacing)
+    inherited = _inherited(values, first)
+    if inherited is not None and first.error <= JUMP * inherited.error:
+        # It only passes an error on: look for where that begins, though it is within the tolerance there.
+        source = _first(values, failing, 0.0)
+        if source is None or source is first or source.error > NEAR:
+            return _gradual(values, failing, first)
+        first = source
+    return Divergence(first.operation.type, first.name, first.shape, first.error, first.mark.finite)
+
+
+def _agrees(value: Value, tolerance: float) -> bool:
+    return value.error <= max(tolerance, EXPLAINED * value.noise)
+
+
+def _first(values: list[Value], failing: set[str], tolerance: float) -> Value | None:
+    """The first value on which a failing output depends, but no agreeing value does."""
+    worst: dict[str, Value] = {}
+    for value in values:  # a loop computes a name several times
+        if value.name not in worst or value.error > worst[value.name].error:
+            worst[value.name] = value
+    reaches = {name for name, value in worst.items() if _agrees(value, tolerance)}
     needed = set(failing)
-    for operation, name, _ in reversed(steps):
-        if name in reaches:
-            reaches.update(operation.inputs)
-        if name in needed:
-            needed.update(operation.inputs)
-    return [name for _, name, _ in steps if name in needed and name not in reaches]
+    for value in reversed(values):
+        if value.name in reaches:
+            reaches.update(value.operation.inputs)
+        if value.name in needed:
+            needed.update(value.operation.inputs)
+    found = [value for value in worst.values() if value.name in needed and value.name not in reaches]
+    # A single number that the source does not have, such as a loop's condition, is named only for want of
+    # more.
+    return next((v for v in found if v.sample.size > 1 or np.isfinite(v.error)), next(iter(found), None))
+
+
+def _inherited(values: list[Value], first: Value) -> Value | None:
+    """The argument of an operation, or what that was computed from, with the largest error to a
+    counterpart.
+    """
+    known = {value.name: value for value in values}
+    waiting, seen, found = list(first.operation.inputs), set(), []
+    while waiting:
+        name = waiting.pop()
+        if name in seen or name not in known:
+            continue
+        seen.add(name)
+        value = known[name]
+        if value.error <= NEAR:
+            found.append(value)
+        else:
+            waiting += value.operation.inputs
+    return max(found, key=lambda value: value.error, default=None)
+
+
+def _gradual(values: list[Value], failing: set[str], first: Value) -> str:
+    counted = [value for value in values if 0 < value.error <= NEAR]
+    start = counted[0] if counted else first
+    return (
+        f"no operation: the error grows gradually, from {start.error:.1e} at {start.operation.type} "
+        f"'{start.name}' past the tolerance at {first.operation.type} '{first.name}' ({first.error:.1e}), "
+        "so it is accumulated and no single operation makes it"
+    )
+
+
+def _no_operation(values: list[Value], failing: set[str], tolerance: float, spacing: float) -> str:
+    """Why every value on which a failing output depends agrees."""
+    roots = [value for value in values if value.name in failing]
+    elsewhere = [value for value in roots if value.error <= tolerance]
+    if elsewhere:
+        return (
+            f"no operation: output '{elsewhere[0].name}' is a value that the source computes, "
+            "but not the one that it returns there"
+        )
+    worst = max(roots, key=lambda value: value.error)
+    cause = "the half precision in which the source computes" if spacing > SPACING["FLOAT32"] else "rounding"
+    return (
+        f"no operation: {cause} alone explains the error; rounding every result anew changes "
+        f"'{worst.name}' by {worst.noise:.1e}"
+    )

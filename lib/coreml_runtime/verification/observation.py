@@ -4,7 +4,7 @@ A package is compared with these values, so they are computed on the CPU: a GPU 
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest import mock
 
@@ -37,12 +37,18 @@ def call(source: Callable, inputs: Mapping[str, Any], framework: str | None) -> 
     return {str(i): _numpy(value) for i, value in enumerate(_leaves(result))}
 
 
-def intermediates(source: Callable, inputs: Mapping[str, Any], framework: str | None) -> list[np.ndarray]:
-    """Every value that `source` computes on the inputs, in order of creation."""
+def observe(
+    source: Callable,
+    inputs: Mapping[str, Any],
+    framework: str | None,
+    see: Callable[[np.ndarray, float], None],
+) -> None:
+    """Call `see` with every value that `source` computes and the spacing of its type, in order of
+    creation.
+    """
     recording = _torch_recording if framework == "torch" else _mlx_recording
-    with recording() as made:
+    with recording(see):
         _run(source, inputs, framework)
-    return [_numpy(value) for value in made]
 
 
 def as_numpy(value: Any) -> Any:
@@ -89,50 +95,80 @@ def _numpy(value: Any) -> np.ndarray:
     return np.array(value)
 
 
+# The spacing of the types of two bytes next to one; others are as fine as this runtime or finer.
+SPACING = {"float16": 2.0**-10, "bfloat16": 2.0**-7}
+PENDING = 2**26  # bytes of MLX values that wait to be computed together
+
+
+def _spacing(value: Any) -> float:
+    return SPACING.get(str(value.dtype).rpartition(".")[2], 0.0)
+
+
 @contextmanager
-def _torch_recording() -> Iterator[list]:
+def _torch_recording(see: Callable[[np.ndarray, float], None]) -> Iterator[None]:
     import torch
     from torch.utils._python_dispatch import TorchDispatchMode
-
-    made: list = []
 
     class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             result = function(*args, **(kwargs or {}))
-            # A clone, because a later operation may write into it.
-            made.extend(value.clone() for value in _leaves(result) if isinstance(value, torch.Tensor))
+            for value in _leaves(result):  # seen at once, because a later operation may write into it
+                if isinstance(value, torch.Tensor):
+                    see(_numpy(value), _spacing(value))
             return result
 
     with Recorder():  # type: ignore[no-untyped-call]
-        yield made
+        yield
 
 
 @contextmanager
-def _mlx_recording() -> Iterator[list]:
+def _mlx_recording(see: Callable[[np.ndarray, float], None]) -> Iterator[None]:
     """Wraps MLX's functions and the methods of its arrays, because MLX has no dispatch hook."""
     mx = mlx()
+    waiting: list = []
+    inside = [0]  # functions of MLX that run
 
-    made: list = []
+    def flush() -> None:
+        inside[0] += 1
+        for value in waiting:
+            if (array := _evaluated(value)) is not None:
+                see(array, _spacing(value))
+        waiting.clear()
+        inside[0] -= 1
 
-    def recorded(function: Callable) -> Callable:
+    def recorded(function: Callable, writes: bool) -> Callable:
         def wrapper(*args: Any, **kwargs: Any) -> Any:
+            if inside[0]:
+                return function(*args, **kwargs)
+            if writes:
+                flush()
             result = function(*args, **kwargs)
-            made.extend(value for value in _leaves(result) if isinstance(value, mx.array))
+            made = args[0] if writes else result
+            waiting.extend(value for value in _leaves(made) if isinstance(value, mx.array))
+            if sum(value.nbytes for value in waiting) > PENDING:
+                flush()
             return result
 
         return wrapper
 
     places = [(mx, _functions(mx)), (mx.fast, _functions(mx.fast)), (mx.array, _methods(mx.array))]
-    patches = [mock.patch.object(p, n, recorded(getattr(p, n))) for p, names in places for n in names]
-    mx.disable_compile()
+    wrapped = [(place, name, getattr(place, name)) for place, names in places for name in names]
+    with ExitStack() as stack:
+        mx.disable_compile()
+        stack.callback(mx.enable_compile)
+        for place, name, function in wrapped:
+            new = recorded(function, writes=name == "__setitem__")
+            stack.enter_context(mock.patch.object(place, name, new))
+        yield
+        flush()
+
+
+def _evaluated(value: Any) -> np.ndarray | None:
+    """The numbers of an MLX array; None inside a transformation such as vmap, where it has none."""
     try:
-        for patch in patches:
-            patch.start()
-        yield made
-    finally:
-        for patch in reversed(patches):
-            patch.stop()
-        mx.enable_compile()
+        return _numpy(value)
+    except (RuntimeError, ValueError):
+        return None
 
 
 _NOT_VALUES = {"array", "eval", "async_eval", "compile", "disable_compile", "enable_compile", "synchronize"}
@@ -144,7 +180,20 @@ def _functions(module: Any) -> list[str]:
 
 
 def _methods(kind: type) -> list[str]:
-    operators = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "getitem", "neg", "abs")
-    names = [f"__{prefix}{name}__" for name in operators for prefix in ("", "r")]
+    operators = [
+        "add",
+        "sub",
+        "mul",
+        "truediv",
+        "floordiv",
+        "mod",
+        "pow",
+        "matmul",
+        "getitem",
+        "setitem",
+        "neg",
+        "abs",
+    ]
+    names = [f"__{prefix}{name}__" for name in operators for prefix in ("", "r", "i")]
     plain = [name for name in dir(kind) if not name.startswith("_") and callable(getattr(kind, name))]
     return [name for name in names + [n for n in plain if n not in ("item", "tolist")] if name in dir(kind)]

@@ -31,6 +31,7 @@ FOREIGN = {
     *("mlx", "numpy", "torch", "scipy", "coremltools", "transformers", "tokenizers", "sentencepiece", "PIL"),
     *("mlx_coreml", "coreml_runtime", "mlx_startup", "nanobind", "pytest", "_pytest", "IPython", "ipykernel"),
 }
+CASES = "mlx_coreml.coverage."  # which play the user's code
 KNOWN_INSTANCES = {"mlx", "collections", "types", "functools", "weakref"}  # their instances are entered
 
 
@@ -82,7 +83,8 @@ def is_kind(value: Any, kinds: type | tuple[type, ...]) -> bool:
 
 def is_foreign(thing: Any) -> bool:
     """Whether a class or function belongs to Python or to a package without state of the user."""
-    return str(getattr(thing, "__module__", "")).partition(".")[0] in FOREIGN
+    module = str(getattr(thing, "__module__", ""))
+    return module.partition(".")[0] in FOREIGN and not module.startswith(CASES)
 
 
 def attributes(value: Any) -> dict[str, Any]:

@@ -1,51 +1,73 @@
-"""Checks a converted model against MLX: on the example, other numbers, other sizes, over several calls."""
+"""Checks a converted model against MLX: on the example, other numbers, other sizes, over several calls.
+
+What the model must compute is the function in float32 (truth.py). Inputs beyond the example's numbers are
+tried as well (probes.py): there a model must stay finite, and is said not to be vouched for if it is wrong.
+"""
 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import mlx.core as mx
 import numpy as np
 
-from mlx_coreml.backends.mil.images import CHANNELS, Image, from_pixels
-from mlx_coreml.backends.mil.states import Stateful
-from mlx_coreml.ir.errors import ConversionError
-from mlx_coreml.ir.graph import Tensor
+from mlx_coreml.conversion.budget import Budget, weights_in
+from mlx_coreml.conversion.probes import like, probes
+from mlx_coreml.conversion.probing import Trial, hint
+from mlx_coreml.conversion.progress import Progress
+from mlx_coreml.conversion.source import Source
+from mlx_coreml.conversion.tolerance import tolerance
+from mlx_coreml.ir.errors import ConversionError, WrongModelError
 
 if TYPE_CHECKING:
-    from coreml_runtime import Report
+    import coremltools as ct
 
-TOLERANCE = {"float32": 1e-4, "float16": 2e-2, "mixed": 2e-2}  # rms-relative
-MASKING = 1e30  # numbers this large, or infinite, say only that something is left out
-STATE_TOLERANCE = 2e-2  # a state is fp16, whatever the model computes in
+    from coreml_runtime import Model, Report
+
+LEVELS = {True: "full", "full": "full", "quick": "quick", False: "off", "off": "off"}
 
 
 @dataclass(frozen=True)
-class Source:
-    """The flat MLX function of a captured graph, and the inputs that its model takes as images or states."""
+class Check:
+    """What is to be checked: a package, the flat arrays of its calls, its precision, the level, the time.
 
-    name: str
-    flat: Callable
-    inputs: Sequence[Tensor]
-    images: Mapping[str, Image] = field(default_factory=dict)
-    states: Mapping[int, int] = field(default_factory=dict)
+    `seconds` is what the conversion took, and what the check may take.
+    """
 
-    def callable(self) -> Callable:
-        """The function that the model must agree with."""
-        fed = from_pixels(self.flat, [t.name for t in self.inputs], self.images) if self.images else self.flat
-        return Stateful(fed, self.inputs, self.states) if self.states else fed
+    source: Source
+    package: str | Path
+    examples: Sequence[Sequence[mx.array]]
+    precision: str
+    level: str = "full"
+    seconds: float = 0.0
 
-    def feed(self, arrays: Sequence[mx.array], rng: np.random.Generator) -> dict:
-        """The model's inputs: states left out, random pictures for images."""
-        named = zip(self.inputs, arrays, strict=True)
-        kept = [pair for i, pair in enumerate(named) if i not in self.states]
-        fed = {t.name: a if a.ndim else a.reshape(1) for t, a in kept}
-        return fed | {n: _picture(fed[n].shape, image, rng) for n, image in self.images.items()}
+
+@dataclass(frozen=True)
+class Checked:
+    """What a check found: the report, the calls that were made, and a line on what it does not vouch for."""
+
+    report: Report
+    calls: Sequence[str]
+    not_vouched_for: str = ""
+
+    def describe(self, model: ct.models.MLModel) -> None:
+        """Write it into the model's metadata; one warning for what is not vouched for."""
+        found = {"verified": str(self.report), "check_calls": ", ".join(self.calls)}
+        if self.not_vouched_for:
+            found["not_vouched_for"] = self.not_vouched_for
+            warnings.warn(
+                f"{self.report.package}: the check does not vouch for {found['not_vouched_for']}",
+                stacklevel=4,
+            )
+        for key, value in found.items():
+            model.user_defined_metadata[key] = value
 
 
 @contextmanager
@@ -53,6 +75,15 @@ def mlx_on_cpu() -> Iterator[None]:
     """Run MLX's operations on its CPU stream (context or decorator); evaluated arrays stay where they are."""
     with mx.stream(mx.cpu):
         yield
+
+
+def level_of(check: bool | str) -> str:
+    """The level that `convert(check=...)` means: full, quick or off. Errors: ConversionError lists them."""
+    if isinstance(check, bool | str) and check in LEVELS:
+        return LEVELS[check]
+    close = get_close_matches(str(check), ["full", "quick", "off"], 1)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    raise ConversionError(f"check={check!r}; allowed are True or 'full', 'quick', and False or 'off'{hint}")
 
 
 def check_is_installed() -> None:
@@ -66,49 +97,91 @@ def check_is_installed() -> None:
 
 
 @mlx_on_cpu()
-def check_model(
-    source: Source, package: str | Path, examples: Sequence[Sequence[mx.array]], precision: str
-) -> Report:
-    """The report of `verify` for a package on each example (flat arrays), and on random numbers like them.
-
-    A result that was computed from the example and stored as a constant differs on the others. A model with
-    states is called several times in a row.
-    """
-    from coreml_runtime import verify
+def check_model(check: Check, progress: Progress) -> Checked:
+    """What the check of a package finds. Errors: WrongModelError where the model is not what MLX computes."""
+    from coreml_runtime.execution.limits import Refused
+    from coreml_runtime.execution.model import readings
 
     rng = np.random.default_rng(0)
-    series = [*examples, [like(array, rng) for array in examples[0]]]
-    if source.states:
-        series.append([like(array, rng) for array in examples[0]])
-    tolerance = max(TOLERANCE[precision], STATE_TOLERANCE if source.states else 0.0)
-    calls = [source.feed(arrays, rng) for arrays in series]
-    report = verify(source.callable(), package, calls, framework="mlx", tolerance=tolerance)
-    return replace(report, package=source.name)
+    budget = Budget(check.seconds, weights_in(check.package))
+    # What a large model computes exactly lies between its values in fp16 and the truth.
+    precisions = ["strict"] if budget.is_limited else ["strict", "exact"]
+    try:
+        models = readings(check.package, precisions)
+    except Refused as error:
+        raise WrongModelError(f"Core ML does not run the converted model: {error}") from error
+    calls = _calls(check, rng)
+    limit, note = tolerance(check.source, calls[0][1], check.precision, check.seconds)
+    report, compared = _compared(check, calls, models, limit, budget, progress)
+    report = replace(report, package=check.source.name, note="; ".join(filter(None, [report.note, note])))
+    if not report.passed:
+        raise WrongModelError(
+            f"the converted model is not what MLX computes: {report}{hint(check.precision)}"
+        )
+    if check.level == "quick":
+        return Checked(report, compared)
+    trial = Trial(check.source, models["strict"], _sizes(report), check.precision, limit)
+    tried, doubts = [], []
+    for probe in probes(check.examples[0], check.source.roles, rng):
+        if not budget.allows_another():
+            break
+        progress.at(f"checks {probe.name}", budget.share)
+        with budget.spent():
+            doubt = trial.doubt(probe, rng)
+        tried.append(probe.name)
+        doubts += [doubt] if doubt else []
+    return Checked(report, [*compared, *tried], "; ".join(doubts))
 
 
-def like(array: mx.array, rng: np.random.Generator) -> mx.array:
-    """Random numbers within an array's range; standard normal ones when all its floats are equal."""
-    if array.dtype == mx.bool_:
-        return mx.array(rng.integers(0, 2, array.shape).astype(bool))
-    values = np.array(array.astype(mx.float32) if array.dtype == mx.bfloat16 else array)
-    if not values.size:
-        return array
-    low, high = (float(end) for end in (values.min(), values.max()))
-    if values.dtype.kind in "iu":
-        drawn = rng.integers(values.min(), values.max(), values.shape, values.dtype, endpoint=True)
-    elif low == high and np.isfinite(low):
-        drawn = rng.standard_normal(values.shape)
-    elif max(-low, high) < MASKING:
-        drawn = rng.uniform(low, high, values.shape)
-    else:  # a mask: other rows of it, so that no row is masked as a whole
-        drawn = rng.permutation(values, axis=max(values.ndim - 2, 0))
-    return mx.array(np.asarray(drawn, values.dtype)).astype(array.dtype)
+def _calls(check: Check, rng: np.random.Generator) -> list[tuple[str, dict]]:
+    """Names and inputs of the calls that must agree: the example, other numbers, other sizes."""
+    source, first = check.source, check.examples[0]
+    series = [("the example", first), *[("other sizes", arrays) for arrays in check.examples[1:]]]
+    for _ in range(2 if source.states else 1):
+        drawn = [like(array, role, rng) for array, role in zip(first, source.roles, strict=True)]
+        series.append(("other numbers", drawn))
+    kept = series[:1] if check.level == "quick" else series
+    return [(name, source.feed(arrays, rng)) for name, arrays in kept]
 
 
-def _picture(shape: Sequence[int], image: Image, rng: np.random.Generator) -> Any:
-    """A random PIL image for an input of shape (1, height, width, channels)."""
-    from PIL import Image as Picture
+def _compared(
+    check: Check,
+    calls: Sequence[tuple[str, dict]],
+    models: Mapping[str, Model],
+    tolerance: float,
+    budget: Budget,
+    progress: Progress,
+) -> tuple[Report, list[str]]:
+    """The report on the calls and the names of those that were made; a large model's follow from the time."""
+    from coreml_runtime import verify
 
-    _, height, width, _ = shape
-    pixels = rng.integers(0, 256, (height, width, CHANNELS[image.color]), np.uint8)
-    return Picture.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels)
+    together = bool(check.source.states) or not budget.is_limited
+    groups = [calls] if together else [[call] for call in calls]
+    source = check.source.callable()
+    report, names = None, []
+    for group in groups:
+        if report is not None and not (report.passed and budget.allows_another()):
+            break
+        progress.at(f"checks {group[0][0]}", budget.share)
+        with budget.spent():
+            fed = [inputs for _, inputs in group]
+            found = verify(source, check.package, fed, framework="mlx", tolerance=tolerance, models=models)
+        report = found if report is None else _worse(report, found)
+        names += [name for name, _ in group]
+    assert report is not None  # there is an example
+    return report, list(dict.fromkeys(names))
+
+
+def _worse(first: Report, second: Report) -> Report:
+    """Two reports as one: each output's worse row."""
+    rows = {(row.runtime, row.output): row for row in first.rows}
+    for row in second.rows:
+        known = rows.get((row.runtime, row.output))
+        if known is None or not row.rms_relative <= known.rms_relative:
+            rows[row.runtime, row.output] = row
+    return replace(first, rows=tuple(rows.values()), divergence=second.divergence)
+
+
+def _sizes(report: Report) -> dict[str, float]:
+    """The largest number of each output on the calls of a report; without an output that is exactly right."""
+    return {row.output: row.max_absolute / row.max_relative for row in report.rows if row.max_relative > 0}

@@ -7,14 +7,16 @@ model.save("Network.mlpackage")
 from __future__ import annotations
 
 import inspect
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from mlx_coreml.backends.mil import flexible_shapes as shapes
 from mlx_coreml.backends.mil.assemble import assemble, describe, is_program, target_named
+from mlx_coreml.backends.mil.flexible import axes as shapes
 from mlx_coreml.backends.mil.images import channels_first, read_images
-from mlx_coreml.backends.mil.merge_lengths import merge
+from mlx_coreml.backends.mil.lowering.registry import RULES
+from mlx_coreml.backends.mil.precision import in_fp32
 from mlx_coreml.backends.mil.program import build
 from mlx_coreml.backends.mil.states import pair
 from mlx_coreml.capture.arguments import Bound, bind, function_name, options_like
@@ -22,18 +24,29 @@ from mlx_coreml.capture.captured_state import held
 from mlx_coreml.capture.random_draws import mode
 from mlx_coreml.capture.tracing import as_example, as_flat, capture, flat_inputs
 from mlx_coreml.conversion import options
-from mlx_coreml.conversion.check import Source, check_is_installed, check_model, mlx_on_cpu
+from mlx_coreml.conversion.any_size import any_size
+from mlx_coreml.conversion.check import (
+    Check,
+    Checked,
+    check_is_installed,
+    check_model,
+    level_of,
+    mlx_on_cpu,
+)
+from mlx_coreml.conversion.input_roles import roles
+from mlx_coreml.conversion.progress import Progress
 from mlx_coreml.conversion.quiet import one_warning_per_cause
-from mlx_coreml.ir.errors import CaptureError, ConversionError, WrongModelError, dictionary
+from mlx_coreml.conversion.source import Source
+from mlx_coreml.conversion.truth import half_types
+from mlx_coreml.conversion.work import half_seconds
+from mlx_coreml.ir.errors import ConversionError, WrongModelError, dictionary
 from mlx_coreml.ir.graph import Graph
-from mlx_coreml.passes import simplify
+from mlx_coreml.passes import simplify, simplify_at_sizes
 
 if TYPE_CHECKING:
     import coremltools as ct
     import mlx.core as mx
     from coremltools.converters.mil import mil
-
-    from coreml_runtime import Report
 
 
 FUNCTION = ("fn", "example", "named")  # the parameters of `convert` that are no options
@@ -74,7 +87,7 @@ def convert(
     precision: Any = "float16",
     image_inputs: Mapping[str, Mapping] | None = None,
     metadata: Mapping[str, Any] | None = None,
-    check: bool = True,
+    check: bool | str = True,
     random: str = "refuse",
     **named: Any,
 ) -> ct.models.MLModel:
@@ -99,7 +112,8 @@ def convert(
 
     Errors: ConversionError saying what cannot be converted; WrongModelError when `check` finds that the
     model, run by the reference runtime, and on macOS by Core ML's CPU as well, does not compute what MLX
-    computes on the CPU. `check=False` skips that.
+    computes on the CPU, in float32. `check` is True or "full" (the example, other numbers and sizes, probes
+    such as zeros and large positions), "quick" (the example alone), False or "off".
     """
     target, precision = options.deployment_target(deployment_target), options.precision_named(precision)
     bound = _bound(fn, example, named, random)
@@ -107,19 +121,19 @@ def convert(
         *(bound, bound.arrays, outputs, states or {}, flexible or {}, image_inputs or {}),
         *(target, precision),
     )
-    if check:
+    level = level_of(check)
+    if level != "off":
         check_is_installed()
-    lowered = lower(request)
-    model = assemble(lowered.program, request.target)
-    describe(model, _told(bound) | dict(dictionary(metadata or {}, "metadata")))
-    if check:
-        report = verified(request, lowered, model)
-        if not report.passed:
-            hint = (
-                "" if precision == "float32" else "; precision='float32' shows whether float16 is the cause"
-            )
-            raise WrongModelError(f"the converted model is not what MLX computes: {report}{hint}")
-        model.user_defined_metadata["verified"] = str(report)
+    start = time.monotonic()
+    with Progress(function_name(fn)).shown_while() as progress:
+        lowered = lower(request, progress)
+        progress.at("writes the package", 0.3)
+        model = assemble(lowered.program, request.target)
+        describe(model, _told(bound) | dict(dictionary(metadata or {}, "metadata")))
+        model.user_defined_metadata["check"] = level
+        if level != "off":
+            seconds = time.monotonic() - start
+            verified(request, lowered, model, level, seconds, progress).describe(model)
     return model
 
 
@@ -140,8 +154,10 @@ def _told(bound: Bound) -> dict[str, str]:
     return {key: text for key, text in found.items() if text}
 
 
-def lower(request: Request) -> Lowered:
+def lower(request: Request, progress: Progress | None = None) -> Lowered:
     """Capture, clean up and lower a function, at several sizes where shapes are flexible."""
+    progress = progress or Progress(function_name(request.fn))
+    progress.at("traces", 0.0)
     graph = _captured(request, request.example)
     images = read_images(request.image_inputs, graph)
     states = pair(graph, request.states, request.target, request.outputs)
@@ -152,11 +168,19 @@ def lower(request: Request) -> Lowered:
             )
     axes = shapes.read_axes(request.flexible, graph, request.target)
     flat = as_flat(request.fn, request.example)
-    source = Source(function_name(request.fn), flat, tuple(graph.inputs), images, states)
-    features = shapes.features(axes, graph, images)
     examples = [[array for _, array in flat_inputs(request.fn, request.example)]]
+    source = Source(
+        *(function_name(request.fn), flat, tuple(graph.inputs), images, states),
+        *(roles(graph, examples[0]), half_types(graph), half_seconds(graph)),
+    )
+    features = shapes.features(axes, graph, images)
+    progress.at("lowers", 0.1)
     if axes:
-        program, more = _any_size(request, axes, graph, source, examples[0])
+        program, more = any_size(
+            *(axes, graph, examples[0]),
+            lambda arrays: _captured(request, as_example(request.example, arrays)),
+            lambda *given: _programs(request, source, *given),
+        )
         examples += more
     else:
         program = _program(request, graph, source)
@@ -169,53 +193,47 @@ def _captured(request: Request, example: Sequence[Any]) -> Graph:
 
 
 def _program(request: Request, graph: Graph, source: Source) -> mil.Program:
-    """The program of a captured graph. The neural-network format has no fp16 program."""
-    channels_first(graph, source.images)
+    """The program of a captured graph."""
+    return _programs(request, source, [graph])[0]
+
+
+def _programs(
+    request: Request, source: Source, graphs: Sequence[Graph], kept: bool = False, tables: bool = True
+) -> list[mil.Program]:
+    """The programs of a function captured at several sizes, with what depends on them `kept` as nodes, or
+    folded. The neural-network format has no fp16 program.
+    """
+    for graph in graphs:
+        channels_first(graph, source.images)
+    if kept:
+        simplify_at_sizes(graphs, RULES, tables)
+    else:
+        for graph in graphs:
+            simplify(graph)
     precision = request.precision if is_program(request.target) else "float32"
-    return build(simplify(graph), precision, request.target, source.states)
+    exact = in_fp32(graphs, precision)
+    return [build(graph, precision, request.target, source.states, exact) for graph in graphs]
 
 
-def _any_size(
-    request: Request, axes: Sequence[shapes.Axis], graph: Graph, source: Source, arrays: Sequence[mx.array]
-) -> tuple[mil.Program, list]:
-    """One program for all sizes, and the arrays at the least and greatest ones."""
-
-    def at(sizes: shapes.Sizes) -> list:
-        return as_example(request.example, shapes.resized(arrays, sizes))
-
-    groups = shapes.independent(axes)
-    try:
-        _captured(request, at(shapes.apart(groups)))
-    except CaptureError:
-        raise
-    except ValueError:  # MLX refuses sizes that differ: lengths with the same range are one length
-        groups = shapes.tied(axes)
-    avoid = {n for node in graph.nodes for tensor in (*node.inputs, *node.outputs) for n in tensor.shape}
-
-    def merged(beyond: int) -> mil.Program:
-        probes = shapes.probes(groups, avoid, beyond)
-        return merge([_program(request, _captured(request, at(sizes)), source) for sizes in probes])
-
-    try:
-        program = merged(0)
-    except ConversionError as first:
-        program = _merged_beyond(merged, first)
-    return program, [shapes.resized(arrays, sizes) for sizes in shapes.extremes(groups)]
-
-
-def _merged_beyond(merged: Callable, first: ConversionError) -> mil.Program:
-    """The program from sizes one beyond the ranges: at their ends, lengths may be equal by chance."""
-    try:
-        return merged(1)
-    except ValueError:  # MLX's own, or the same refusal
-        raise first from None
-
-
-def verified(request: Request, lowered: Lowered, model: ct.models.MLModel) -> Report:
-    """The reference runtime's report on a model; a neural network's program is run as an ML Program."""
+def verified(
+    request: Request,
+    lowered: Lowered,
+    model: ct.models.MLModel,
+    level: str,
+    seconds: float,
+    progress: Progress,
+) -> Checked:
+    """What the check finds of a model; a neural network's program is run as an ML Program."""
     if not is_program(request.target):
         request = replace(request, target=target_named("iOS15"), precision="float32")
         lowered = lower(request)
         model = assemble(lowered.program, request.target)
+    check = Check(
+        *(lowered.source, model.package_path, lowered.examples, request.precision, level, seconds),
+    )
     with held(request.fn).kept():  # in evaluation mode, as it was captured
-        return check_model(lowered.source, model.package_path, lowered.examples, request.precision)
+        try:
+            return check_model(check, progress)
+        except RuntimeError as error:  # of the reference runtime: an operation does not take its inputs
+            told = " ".join(str(error).split())
+            raise WrongModelError(f"the converted model does not run at one of its sizes: {told}") from error

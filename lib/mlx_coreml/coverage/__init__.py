@@ -1,14 +1,17 @@
 """How much of MLX converts: every case converted, run and compared, and the table of the outcome.
 
 It may import coreml_runtime, coreml_runtime.verification, mlx_coreml.capture, mlx_coreml.conversion,
-mlx_coreml.coverage.cases, mlx_coreml.coverage.operation_cases and mlx_coreml.ir.
+mlx_coreml.coverage.cases, mlx_coreml.coverage.operation_cases, mlx_coreml.coverage.usage_cases,
+mlx_coreml.coverage.usage_models, mlx_coreml.ir and mlx_coreml.language_models.
 """
 
 from collections.abc import Iterable, Iterator
 
+from mlx_coreml.coverage import generation, usages
 from mlx_coreml.coverage.cases import architectures, layers, losses, models
 from mlx_coreml.coverage.cases.case import Case
 from mlx_coreml.coverage.operation_cases import operations
+from mlx_coreml.coverage.usage_cases.usage import Usage
 from mlx_coreml.ir.errors import ConversionError
 
 GROUPS = {
@@ -17,10 +20,12 @@ GROUPS = {
     "operation": operations.cases,
     "architecture": architectures.cases,
     "model": models.cases,
+    "usage": usages.cases,
+    generation.GENERATION: generation.cases,
 }
 
 
-def find(groups: Iterable[str] = GROUPS, part: str = "") -> Iterator[Case]:
+def find(groups: Iterable[str] = GROUPS, part: str = "") -> Iterator[Case | Usage]:
     """The cases of some groups whose name contains `part`. Errors: ConversionError lists the groups."""
     for group in groups:
         if group not in GROUPS:

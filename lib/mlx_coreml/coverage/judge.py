@@ -10,28 +10,33 @@ import numpy as np
 from coremltools.models import MLModel
 
 from coreml_runtime import Model, load
-from coreml_runtime.verification.divergence import rms_relative
 from coreml_runtime.verification.observation import as_numpy
 from mlx_coreml.capture.tracing import as_flat
 from mlx_coreml.conversion.convert import convert
 from mlx_coreml.coverage.cases.case import Case
+from mlx_coreml.coverage.differences import HALF_TOLERANCE, difference
+from mlx_coreml.coverage.generation import GENERATION, generated
 from mlx_coreml.coverage.outcomes import Outcome
+from mlx_coreml.coverage.usage_cases.usage import Usage
+from mlx_coreml.coverage.usage_judge import judge_usage
 from mlx_coreml.ir.errors import MISTAKES, ConversionError, told
 
 from mlx.utils import tree_flatten  # isort: skip
 
-HALF_TOLERANCE = 5e-2  # rms-relative, in fp16
 DRAWS = (0, 1)  # the example, and numbers the converter has not seen
 
 
-def judge(case: Case, precision: str = "float32") -> Outcome:
-    """Convert and run one case.
+def judge(case: Case | Usage, precision: str = "float32") -> Outcome:
+    """Convert and run one case; a usage as `judge_usage` says.
 
     Right: every output of both draws agrees. Refused: the converter says in one sentence of its own why it
     cannot convert it. Wrong: the model computes something else. Crash: any other error.
     """
+    if isinstance(case, Usage):
+        return judge_usage(case, precision)
     start = time.perf_counter()
-    verdict, reason, error, operations = _judged(case, precision)
+    judged = generated if case.group == GENERATION else _judged
+    verdict, reason, error, operations = judged(case, precision)
     spent = time.perf_counter() - start
     return Outcome(case.group, case.name, verdict, reason, error, operations, round(spent, 3))
 
@@ -87,20 +92,3 @@ def _faults(
     checked = [difference(found[name], array, tolerance) for name, array in zip(found, wanted, strict=True)]
     told = [f"{name}: {text}" for name, (text, _) in zip(found, checked, strict=True) if text]
     return "; ".join(told), max(error for _, error in checked)
-
-
-def difference(found: np.ndarray, wanted: np.ndarray, tolerance: float) -> tuple[str, float]:
-    """What is wrong with one output (nothing: ""), and its rms-relative error.
-
-    Whole numbers and truth values must be equal; NaN and infinities must be where MLX has them.
-    """
-    wanted = np.atleast_1d(wanted)
-    if found.shape != wanted.shape:
-        return f"shape {found.shape}, MLX's is {wanted.shape}", float("inf")
-    whole = wanted.dtype.kind in "biu"
-    if whole != (found.dtype.kind in "biu"):
-        return f"type {found.dtype}, MLX's is {wanted.dtype}", float("inf")
-    error = rms_relative(found.astype(np.float64), wanted.astype(np.float64))
-    if whole:
-        return f"{(found != wanted).sum()} of {wanted.size} numbers differ" if error else "", error
-    return f"rms-relative error {error:.1e}" if error > tolerance else "", error

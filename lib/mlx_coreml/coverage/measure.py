@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from mlx_coreml import coverage
 from mlx_coreml.coverage.cases.case import Case
 from mlx_coreml.coverage.outcomes import Outcome, causes, shares, write
+from mlx_coreml.coverage.usage_cases.usage import Usage
 from mlx_coreml.coverage.worker_processes import judge_all
 from mlx_coreml.ir.errors import ConversionError
 
@@ -26,7 +27,7 @@ def measure(options: argparse.Namespace) -> bool:
     return all(outcome.verdict in ("right", "refused") for outcome in outcomes)
 
 
-def run(cases: Sequence[Case], options: argparse.Namespace) -> list[Outcome]:
+def run(cases: Sequence[Case | Usage], options: argparse.Namespace) -> list[Outcome]:
     """The outcomes; every 15 seconds the rows so far are written and a line says how many there are."""
     log, outcomes = options.results.with_suffix(".log"), []
     start = said = time.monotonic()

@@ -14,6 +14,7 @@ from queue import SimpleQueue
 
 from mlx_coreml.coverage.cases.case import Case
 from mlx_coreml.coverage.outcomes import Outcome
+from mlx_coreml.coverage.usage_cases.usage import Usage
 
 START = 120.0  # seconds a worker may take to begin
 
@@ -35,7 +36,7 @@ class Worker:
             self.process.kill()
             raise RuntimeError(f"a worker process did not start; its output is in {log}")
 
-    def judge(self, case: Case, limit: float) -> Outcome | None:
+    def judge(self, case: Case | Usage, limit: float) -> Outcome | None:
         """The outcome, a timeout after `limit` seconds; None when the worker is gone."""
         try:
             self.pipe.send((case.group, case.name))
@@ -55,7 +56,9 @@ class Worker:
         self.process.kill()
 
 
-def judge_all(cases: Sequence[Case], jobs: int, precision: str, limit: float, log: Path) -> Iterator[Outcome]:
+def judge_all(
+    cases: Sequence[Case | Usage], jobs: int, precision: str, limit: float, log: Path
+) -> Iterator[Outcome]:
     """The outcomes in order, from `jobs` workers at once; `limit` is in seconds per case."""
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_text("")
@@ -63,7 +66,7 @@ def judge_all(cases: Sequence[Case], jobs: int, precision: str, limit: float, lo
     for _ in range(jobs):
         free.put(None)
 
-    def one(case: Case) -> Outcome:
+    def one(case: Case | Usage) -> Outcome:
         worker = free.get()
         try:
             worker = worker or Worker(precision, log)

@@ -24,6 +24,8 @@ class Tensor:
     dtype: str
     value: mx.array | None = None
     node: "Node | None" = None
+    sized: bool = False  # whether it depends on a size: a number is one example, a node is computed
+    peak: float = 0.0  # the largest magnitude seen, of what depends on sizes alone
 
     @property
     def rank(self) -> int:

@@ -4,6 +4,6 @@ It may import mlx_coreml.ir, mlx_coreml.passes.canonicalize, mlx_coreml.passes.f
 and mlx_coreml.passes.layout.
 """
 
-from mlx_coreml.passes.simplify import simplify
+from mlx_coreml.passes.simplify import simplify, simplify_at_sizes
 
-__all__ = ["simplify"]
+__all__ = ["simplify", "simplify_at_sizes"]

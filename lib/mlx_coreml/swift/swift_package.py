@@ -69,7 +69,7 @@ def write(
         "Sources/Demo/Demo.swift": "Demo.swift",
         f"Tests/{kind}Tests/ParityTests.swift": "Tests.swift",
     }
-    texts = {place: _filled((TEMPLATES / template).read_text(), words) for place, template in files.items()}
+    texts = {place: filled((TEMPLATES / template).read_text(), words) for place, template in files.items()}
     texts[f"Tests/{kind}Tests/Resources/example.json"] = json.dumps(example, allow_nan=False)
     _replace(folder, texts)
     target = folder / "Sources" / kind / "Resources" / "Model.mlpackage"
@@ -193,7 +193,7 @@ def _method(arguments: str, result: str, body: str) -> str:
     )
 
 
-def _filled(text: str, words: Mapping[str, str]) -> str:
+def filled(text: str, words: Mapping[str, str]) -> str:
     """A template with its placeholders replaced."""
     return re.sub(r"__([A-Z]+(?:_[A-Z]+)*)__", lambda found: words[found[1]], text)
 

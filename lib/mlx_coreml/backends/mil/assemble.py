@@ -23,8 +23,6 @@ PASSES = [
     "common::const_deduplication",
     "common::remove_redundant_ops",
     "common::dedup_op_and_var_names",
-    "common::canonicalize_inplace_pattern",
-    "common::prefer_state_in_downstream",
     "common::dead_code_elimination",
 ]
 FIELDS = ("author", "license", "version", "short_description")

@@ -8,27 +8,36 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import coremltools as ct
+import numpy as np
 from coremltools.converters.mil import mil
 from coremltools.converters.mil.mil import Builder as mb
 from coremltools.converters.mil.mil import Function, Var, types
 
-from mlx_coreml.backends.mil.half_range import beyond
 from mlx_coreml.backends.mil.lowering import arithmetic, layers, tensors  # noqa: F401  (file their rules)
 from mlx_coreml.backends.mil.lowering import types as kinds
 from mlx_coreml.backends.mil.lowering.refused import REASONS
 from mlx_coreml.backends.mil.lowering.registry import RULES
 from mlx_coreml.backends.mil.lowering.wide_integers import warn_of_wide
-from mlx_coreml.backends.mil.precision import exact, floating
+from mlx_coreml.backends.mil.precision import in_fp32
+from mlx_coreml.backends.mil.size_dependent import hide_value, of_sizes
 from mlx_coreml.ir.errors import ConversionError, UnsupportedError
 from mlx_coreml.ir.graph import Graph, Node, Tensor
 
 RANK_LIMIT = 5
+UNNAMED = ("const", "read_state", "coreml_update_state")  # what is made by these cannot be an output
+EXACT_LIMIT = 16  # numbers of a constant that a formula of sizes may stand for
 
 
 def build(
-    graph: Graph, precision: str, target: ct.target, states: Mapping[int, int] | None = None
+    graph: Graph,
+    precision: str,
+    target: ct.target,
+    states: Mapping[int, int] | None = None,
+    exact: Collection[Node] | None = None,
 ) -> mil.Program:
     """The MIL program of a graph; `states` says which output replaces which input, by index.
+
+    `exact` nodes compute in fp32; by default, those that need it under the precision.
 
     Errors: UnsupportedError for kinds without a rule; ConversionError.
     """
@@ -36,17 +45,18 @@ def build(
     warn_of_wide(graph)
     states = states or {}
     half = precision != "float32" and target >= ct.target.iOS16  # earlier models take and return fp32
-    lowered = Lowered(precision, half, {t.name for t in graph.inputs} | set(graph.output_names))
+    lowered = Lowered(half, {t.name for t in graph.inputs} | set(graph.output_names))
     placeholders = {t.name: lowered.placeholder(t, i in states) for i, t in enumerate(graph.inputs)}
-    lowered.exact = exact(graph) | beyond(graph)
+    lowered.exact = in_fp32([graph], precision) if exact is None else exact
+    lowered.sized = of_sizes(graph)
     with Function(placeholders, opset_version=target) as function:
         for i, tensor in enumerate(graph.inputs):
             lowered.receive(tensor, function.inputs[tensor.name], i in states)
+        lowered.states = {graph.outputs[o]: function.inputs[graph.inputs[i].name] for i, o in states.items()}
         for node in graph.nodes:
             lowered.lower(node)
-        for i, o in states.items():
-            value = lowered.lifted(graph.outputs[o], "fp16")
-            mb.coreml_update_state(state=function.inputs[graph.inputs[i].name], value=value)
+        for tensor in list(lowered.states):  # inputs and constants, which no node makes
+            lowered.keep(tensor)
         function.set_outputs(lowered.results(graph, set(states.values())))
     program = mil.Program()
     program.add_function("main", function)
@@ -78,13 +88,14 @@ def _why(kind: str) -> str:
 class Lowered:
     """The MIL variables of a graph's tensors, made node by node."""
 
-    def __init__(self, precision: str, half: bool, reserved: Iterable[str]):
-        self.precision = precision
+    def __init__(self, half: bool, reserved: Iterable[str]):
         self.half = half  # whether MLX's half types go in and out as fp16
         self.variables: dict[tuple[Tensor, str], Var] = {}
         self.made: dict[Tensor, Var] = {}
         self.taken: Counter = Counter(reserved)
-        self.exact: set[Node] = set()  # nodes that compute in fp32 for what comes after them
+        self.exact: Collection[Node] = ()  # nodes that compute in fp32
+        self.sized: set[Node] = set()  # nodes that depend on sizes alone
+        self.states: dict[Tensor, Var] = {}  # the state that each of these values is still to replace
 
     def placeholder(self, tensor: Tensor, is_state: bool):
         """An input's declaration, of rank 1 or more; fp16 for MLX's half types, int32 for its integers."""
@@ -116,22 +127,46 @@ class Lowered:
             if tensor.value is not None:
                 name = self.name(tensor.name)
                 self.variables[key] = mb.const(val=kinds.array(tensor, kind), name=name)
+                if tensor.size <= EXACT_LIMIT:
+                    self.variables[key].op.exact = tensor.numpy()  # for a formula of it (symbolic_sizes.py)
             else:
                 made = self.made[tensor]
                 same = types.builtin_to_string(made.dtype) == kind
+                if kind == "fp16" and tensor.node in self.sized and tensor.peak > kinds.FP16_LIMIT:
+                    made = mb.clip(
+                        x=made, alpha=np.float32(-kinds.FP16_LIMIT), beta=np.float32(kinds.FP16_LIMIT)
+                    )
                 self.variables[key] = made if same else mb.cast(x=made, dtype=kind)
         return self.variables[key]
 
     def lower(self, node: Node) -> None:
         """Make a node's outputs by its rule. Errors: ConversionError when one is not what MLX captured."""
-        computes = "fp32" if node in self.exact else floating(node, self.precision)
+        sized = node in self.sized
+        computes = "fp32" if sized or node in self.exact else "fp16"
         inputs = [self.read(tensor, kinds.word(tensor, computes)) for tensor in node.inputs]
         made = _built(node, inputs)
         for tensor, variable in zip(node.outputs, made, strict=True):
             _check(node, tensor, variable)
             if variable.op is not None and variable not in inputs:
                 variable.set_name(self.name(".".join(filter(None, (node.path, node.kind)))))
+                if sized:
+                    hide_value(variable)
             self.made[tensor] = variable
+        for tensor in node.outputs:
+            self.keep(tensor)
+
+    def keep(self, tensor: Tensor) -> None:
+        """Write a value into the state that it replaces; what comes after reads it from the state.
+
+        Right after the operation that makes the value, as Core ML's in-place pattern has it: coremltools'
+        own passes for this order fail with two states.
+        """
+        if tensor not in self.states:
+            return
+        value = self.lifted(tensor, "fp16")
+        updated = mb.coreml_update_state(state=self.states.pop(tensor), value=value)
+        if value is self.made.get(tensor) and value.op.op_type != "read_state":
+            self.made[tensor] = self.variables[tensor, "fp16"] = updated
 
     def name(self, wanted: str) -> str:
         """A new variable name of letters, digits and underscores."""
@@ -150,7 +185,7 @@ class Lowered:
         for i, (tensor, name) in enumerate(zip(graph.outputs, graph.output_names, strict=True)):
             if i not in left_out:
                 variable = self.lifted(tensor, self._outside(tensor))
-                own = variable.op is not None and variable.op.op_type not in ("const", "read_state")
+                own = variable.op is not None and variable.op.op_type not in UNNAMED
                 if own and variable not in results:
                     variable.set_name(name)
                 else:

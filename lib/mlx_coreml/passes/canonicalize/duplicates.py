@@ -1,6 +1,6 @@
 """Merges duplicates: constants with the same numbers, and nodes that compute the same."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping, Sequence
 
 import mlx.core as mx
 import numpy as np
@@ -8,27 +8,45 @@ import numpy as np
 from mlx_coreml.ir.graph import Graph, Node, Tensor
 from mlx_coreml.passes.rewriting.rewrite import substitute
 
+Series = tuple[Tensor, ...]  # one tensor, in every graph
 SAMPLES = 64  # numbers that tell most constants apart before they are compared in full
 
 
 def merge_duplicates(graph: Graph) -> None:
     """Let readers of equal constants, and of equal results, share one of them."""
-    _merge_constants(graph)
-    _merge_nodes(graph)
+    merge_duplicates_of_all([graph])
 
 
-def _merge_constants(graph: Graph) -> None:
-    known: dict[Hashable, list[tuple[Tensor, np.ndarray]]] = {}
+def merge_duplicates_of_all(graphs: Sequence[Graph]) -> None:
+    """As `merge_duplicates`, of one function captured at several sizes: only what is equal at all of them,
+    since two sizes may be equal by chance. Graphs that differ in their nodes stay as they are.
+    """
+    if len({tuple(node.kind for node in graph.nodes) for graph in graphs}) > 1:
+        return
+    _merge_constants(graphs)
+    _merge_nodes(graphs)
+
+
+def _merge_constants(graphs: Sequence[Graph]) -> None:
+    known: dict[Hashable, list[tuple[Series, list[np.ndarray]]]] = {}
     instead = {}
-    for tensor in graph.constants():
-        bits = _bits(tensor.value)
-        alike = known.setdefault((tensor.shape, tensor.dtype, _sample(bits)), [])
-        twin = next((other for other, theirs in alike if _equal(bits, theirs)), None)
-        if twin is None:
-            alike.append((tensor, bits))
+    for tensors in _constants(graphs):
+        bits = [_bits(tensor.value) for tensor in tensors]
+        key = tuple((t.shape, t.dtype, _sample(b)) for t, b in zip(tensors, bits, strict=True))
+        alike = known.setdefault(key, [])
+        first = next((other for other, theirs in alike if all(map(_equal, bits, theirs))), None)
+        if first is None:
+            alike.append((tensors, bits))
         else:
-            instead[tensor] = twin
-    substitute(graph, instead)
+            instead |= {a: b for a, b in zip(tensors, first, strict=True) if a is not b}
+    for graph in graphs:
+        substitute(graph, instead)
+
+
+def _constants(graphs: Sequence[Graph]) -> list[Series]:
+    """The constants that nodes read, each once, in order of use, in every graph."""
+    rows = zip(*([t for node in graph.nodes for t in node.inputs] for graph in graphs), strict=True)
+    return [each for each in dict.fromkeys(rows) if all(t.value is not None for t in each)]
 
 
 def _bits(value: mx.array) -> np.ndarray:
@@ -50,14 +68,21 @@ def _equal(a: np.ndarray, b: np.ndarray) -> bool:
     return same_memory or bool(np.array_equal(a, b))
 
 
-def _merge_nodes(graph: Graph) -> None:
-    known: dict[Hashable, Node] = {}
+def _merge_nodes(graphs: Sequence[Graph]) -> None:
+    known: dict[Hashable, Sequence[Node]] = {}
     instead: dict[Tensor, Tensor] = {}
-    for node in graph.nodes:
-        inputs = tuple(instead.get(tensor, tensor) for tensor in node.inputs)
-        promised = tuple((tensor.shape, tensor.dtype) for tensor in node.outputs)
-        key = (node.kind, inputs, repr(node.arguments), promised)
-        first = known.setdefault(key, node)
-        if first is not node:
-            instead |= dict(zip(node.outputs, first.outputs, strict=True))
-    substitute(graph, instead)
+    for nodes in zip(*(graph.nodes for graph in graphs), strict=True):
+        key = tuple(_key(node, instead) for node in nodes)
+        first = known.setdefault(key, nodes)
+        if first is not nodes:
+            for node, other in zip(nodes, first, strict=True):
+                instead |= dict(zip(node.outputs, other.outputs, strict=True))
+    for graph in graphs:
+        substitute(graph, instead)
+
+
+def _key(node: Node, instead: Mapping[Tensor, Tensor]) -> Hashable:
+    """What two nodes that compute the same have in common."""
+    inputs = tuple(instead.get(tensor, tensor) for tensor in node.inputs)
+    promised = tuple((tensor.shape, tensor.dtype) for tensor in node.outputs)
+    return node.kind, inputs, repr(node.arguments), promised

@@ -1,4 +1,4 @@
 """Passes that compute what depends on constants alone, with MLX's own arithmetic.
 
-It may import mlx_coreml.ir.
+It may import mlx_coreml.ir and mlx_coreml.passes.rewriting.
 """

@@ -5,7 +5,7 @@ These are a third of the primitives in MLX's graphs, because its exporter folds 
 
 import mlx.core as mx
 
-from mlx_coreml.ir.graph import Graph, Node
+from mlx_coreml.ir.graph import Graph, Node, Tensor
 from mlx_coreml.passes.fold import evaluate_indexing, evaluate_products  # noqa: F401 - file their rules
 from mlx_coreml.passes.fold.evaluate import EVALUATE
 
@@ -13,15 +13,18 @@ LIMIT = 2**26  # elements; a larger result stays an operation of the model
 PACKED = ("QuantizedMatmul", "GatherQMM")  # folding would unpack their weights
 
 
-def fold(graph: Graph) -> None:
-    """Replace every node whose inputs are all constants by constants."""
-    kept = []
+def fold(graph: Graph) -> dict[Tensor, Node]:
+    """Replace every node whose inputs are all constants by constants; the nodes that made them."""
+    kept, made = [], {}
     with mx.stream(mx.cpu):
         for node in graph.nodes:
-            if not _fold(node):
+            if _fold(node):
+                made |= dict.fromkeys(node.outputs, node)
+            else:
                 kept.append(node)
     graph.nodes = kept
     graph.sweep()
+    return made
 
 
 def _fold(node: Node) -> bool:

@@ -3,7 +3,15 @@
 from collections.abc import Sequence
 
 from mlx_coreml.ir.graph import Graph, Node, Tensor
-from mlx_coreml.passes.rewriting.rewrite import RESHAPES, made_by, replaced, rewrite, scalar, substitute
+from mlx_coreml.passes.rewriting.rewrite import (
+    RESHAPES,
+    made_by,
+    replaced,
+    rewrite,
+    scalar,
+    substitute,
+    through,
+)
 
 NEUTRAL = {"Add": 0.0, "Subtract": 0.0, "Multiply": 1.0, "Divide": 1.0, "Power": 1.0}
 
@@ -35,7 +43,7 @@ def _neutral(node: Node) -> Tensor | None:
     either = node.kind in ("Add", "Multiply")
     for x, number in (node.inputs, node.inputs[::-1]) if either else (node.inputs,):
         same = (x.shape, x.dtype) == (node.output.shape, node.output.dtype)
-        if same and scalar(number) == NEUTRAL[node.kind]:
+        if same and scalar(number) == NEUTRAL[node.kind] and not through(number, "Broadcast").sized:
             return x
     return None
 

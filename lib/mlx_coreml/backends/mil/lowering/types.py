@@ -9,10 +9,10 @@ import numpy as np
 from coremltools.converters.mil.mil import types
 from coremltools.converters.mil.mil.block import curr_opset_version
 
+from mlx_coreml.backends.mil.ranges.interval import FP16_LIMIT
 from mlx_coreml.ir.errors import ConversionError
 from mlx_coreml.ir.graph import Tensor
 
-FP16_LIMIT = float(np.finfo(np.float16).max)
 NUMPY = {"fp16": np.float16, "fp32": np.float32, "int32": np.int32, "bool": np.bool_}
 MIL = {"fp16": types.fp16, "fp32": types.fp32, "int32": types.int32, "bool": types.bool}
 INTEGERS = tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))

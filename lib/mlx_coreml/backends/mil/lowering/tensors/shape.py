@@ -82,4 +82,18 @@ def broadcast(node: Node, x, *_):
     return mb.tile(x=lifted, reps=np.array(repeats, np.int32))
 
 
+@lowering("Arange")
+def arange(node: Node):
+    """Whole steps from a start; those of a size-dependent range change with the size (merge_lengths.py)."""
+    start, _, step = node.unpack(3)
+    (count,) = node.output.shape
+    made = mb.range_1d(start=np.int32(0), end=np.int32(count), step=np.int32(1))
+    if not node.output.is_float:
+        made = made if step == 1 else mb.mul(x=made, y=np.int32(step))
+        return made if start == 0 else mb.add(x=made, y=np.int32(start))
+    made = mb.cast(x=made, dtype="fp32")
+    made = made if step == 1 else mb.mul(x=made, y=np.float32(step))
+    return made if start == 0 else mb.add(x=made, y=np.float32(start))
+
+
 RULES["Full"] = lambda node, x: x

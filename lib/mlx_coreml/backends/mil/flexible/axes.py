@@ -140,8 +140,9 @@ def _ranged(
 ) -> list[Sizes]:
     low, high = group[0].sizes
     chosen = [high + beyond]
-    for fraction in FRACTIONS[: count - 1]:
-        start = low + int((fraction - 0.04 * number) * (high - low))
+    used = FRACTIONS[: count - 1]
+    for k in range(len(used)):  # in another order for each range: sizes that vary alike are taken for one
+        start = low + int((used[(k + number) % len(used)] - 0.04 * number) * (high - low))
         free = [n for n in [*range(start, high), *range(start, low - 1, -1)] if n not in chosen]
         good = [n for n in free if n > 1 and n not in avoid] or free
         chosen += good[:1]

@@ -1,0 +1,101 @@
+"""Which inputs a node needs accurately: small ones before a division, exact ones before a comparison."""
+
+import math
+from collections.abc import Mapping
+
+from mlx_coreml.backends.mil.ranges.interval import SMALLEST, Range
+from mlx_coreml.backends.mil.ranges.rules import JOINING, KEEPING_SMALL, MATRIX, MOVING, NOTABLE
+from mlx_coreml.ir.graph import Node, Tensor
+
+# small results are made of small inputs
+PASSING = (
+    *MOVING,
+    *JOINING,
+    *("Gather", "gather", "top_k", "Scatter", "scatter", "ScatterAxis"),
+    *("Add", "Subtract", "Multiply", "Negative", "Abs", "Square", "Sqrt", "Maximum", "Minimum", "Select"),
+    *("clip", "relu", "AsType", "Reduce", "reduce", "Scan", "Divide", "Expm1", "Log1p", "Sinh", "Tan"),
+    *KEEPING_SMALL,
+)
+PRODUCTS = (*MATRIX, "conv", "conv_transpose")
+# an input that is rounded by a small part of itself may give another result altogether
+DECIDING = (
+    *("Equal", "NotEqual", "Greater", "GreaterEqual", "Less", "LessEqual", "Floor", "Ceil", "Round"),
+    *("FloorDivide", "DivMod", "Remainder", "ArgReduce", "ArgSort", "ArgPartition", "SearchSorted"),
+    *("Sin", "Cos", "Tan", "Exp", "Softmax", "top_k", "layer_norm", "group_norm", "instance_norm"),
+)
+VANISHING = 1e-9  # what fp16 rounds to 0, with a margin for how many of it a product adds up
+NEAR_ONE = ("ArcTanh", "ArcCos", "ArcSin", "ArcCosh", "ErfInv")  # a little below 1 is not 1
+LARGE_FACTOR = 100.0  # what is multiplied by more had better not be small
+
+
+def small(node: Node, ranges: Mapping[Tensor, Range], needed: bool) -> list[Tensor]:
+    """The inputs whose small numbers matter, when those of its outputs do (`needed`), or in any case."""
+    inputs = node.inputs
+    if node.kind == "Log" or (node.kind == "ArcTan2") or (node.kind == "Sqrt" and inputs[0].is_float):
+        return list(inputs)
+    if node.kind == "Divide":
+        both = needed or ranges[inputs[1]].tiny
+        return list(inputs) if both else [inputs[1]]
+    if node.kind == "batch_norm":
+        return inputs[:1] if needed or ranges[inputs[1]].most >= LARGE_FACTOR else []
+    if node.kind == "Power":
+        return inputs[:1] if needed or not _grows(ranges[inputs[1]]) else []
+    if node.kind == "Multiply" and not needed:
+        return [t for t, by in zip(inputs, inputs[::-1], strict=True) if ranges[by].least >= LARGE_FACTOR]
+    if needed and node.kind in PRODUCTS:
+        made = [t for t in inputs if t.value is None]
+        return made if math.prod(ranges[t].least for t in made) < VANISHING else []
+    return list(inputs) if needed and node.kind in PASSING else []
+
+
+def _grows(exponent: Range) -> bool:
+    """Whether a power makes large numbers of large ones: a whole exponent above 0."""
+    return exponent.low >= 1
+
+
+def exact(node: Node, ranges: Mapping[Tensor, Range]) -> list[Tensor]:
+    """The inputs that decide, or are angles or masks, and are made of the model's inputs by arithmetic alone;
+    those that are next to 1, whatever made them.
+    """
+    if node.kind in NEAR_ONE:
+        return list(node.inputs)
+    made = [t for t in node.inputs if is_exact(t, ranges)]
+    given = [t for t in made if ranges[t].given]
+    if node.kind in DECIDING or (node.kind == "AsType" and not node.output.is_float):
+        return given or _biased(node, ranges)
+    if node.kind == "masked_softmax":
+        return [t for t in made if t is node.inputs[1]]
+    if node.kind == "Subtract" and len(given) == len(node.inputs):  # a difference of what is about equal
+        return given
+    return [t for t in made if ranges[t].hides] if node.kind in ("Add", "Subtract", "Multiply") else []
+
+
+def _biased(softmax: Node, ranges: Mapping[Tensor, Range]) -> list[Tensor]:
+    """The scores of a softmax, when what is made of inputs is added to them: it may be a mask."""
+    node = softmax.inputs[0].node
+    added = softmax.kind == "Softmax" and node is not None and node.kind in ("Add", "Subtract")
+    return softmax.inputs if added and any(is_exact(t, ranges) for t in node.inputs) else []
+
+
+def cancelling(node: Node, ranges: Mapping[Tensor, Range]) -> list[Tensor]:
+    """What a node takes from a constant that it is at most as large as: 1 - p."""
+    known = [t.value is not None and ranges[t].most > NOTABLE for t in node.inputs]
+    if node.kind not in ("Add", "Subtract") or not any(known):
+        return []
+    made = ranges[node.output]
+    return [t for t in node.inputs if t.value is None] if not made.low < 0 < made.high else []
+
+
+def is_fraction(tensor: Tensor, ranges: Mapping[Tensor, Range]) -> bool:
+    """Whether a tensor that is computed lies between -1 and 1."""
+    return tensor.is_float and tensor.value is None and ranges[tensor].most <= 1
+
+
+def is_exact(tensor: Tensor, ranges: Mapping[Tensor, Range]) -> bool:
+    """Whether exact numbers are known where a tensor is made: those of inputs, or of a mask."""
+    return tensor.is_float and tensor.value is None and (ranges[tensor].given or ranges[tensor].hides)
+
+
+def negligible(x: Range) -> bool:
+    """Whether fp16 would round all numbers of a result, which are of no use then, not only its small ones."""
+    return x.most < SMALLEST * 32
