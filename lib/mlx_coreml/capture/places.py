@@ -10,6 +10,7 @@ from types import FrameType
 import mlx.core as mx
 
 OWN = (f"{Path(__file__).resolve().parents[1]}/", f"{Path(mx.__file__).resolve().parent}/")  # and MLX's
+CASES = (f"{OWN[0]}coverage/usage_cases/", f"{OWN[0]}coverage/usage_models/")  # they play the user's code
 PYTHON = f"{Path(traceback.__file__).resolve().parent}/"
 
 
@@ -21,7 +22,7 @@ def place(file: str, line: int, function: str, path: str = "") -> str:
 def is_library(file: str) -> bool:
     """Whether a file belongs to this package, MLX or Python itself."""
     own = file.startswith(PYTHON) and "site-packages" not in file
-    return own or file.startswith((*OWN, "<frozen"))
+    return own or (file.startswith((*OWN, "<frozen")) and not file.startswith(CASES))
 
 
 def of_error(error: BaseException, path: str = "") -> str:
@@ -45,6 +46,20 @@ def of_call(path: str = "", frame: FrameType | None = None) -> str:
     while frame is not None and is_library(frame.f_code.co_filename):
         frame = frame.f_back
     return place(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name, path) if frame else ""
+
+
+def of_caller(frame: FrameType | None) -> str:
+    """Where the user's code calls something, directly or through Python's own library; else ""."""
+    while frame is not None and frame.f_code.co_filename.startswith(PYTHON):
+        frame = frame.f_back
+    return "" if frame is None or is_library(frame.f_code.co_filename) else of_call(frame=frame)
+
+
+def of_function(fn: object) -> str:
+    """Where a function, or the call of an object's class, is written; "" for one that is not in Python."""
+    fn = getattr(fn, "__func__", fn)
+    code = getattr(fn if hasattr(fn, "__code__") else type(fn).__call__, "__code__", None)
+    return place(code.co_filename, code.co_firstlineno, code.co_name) if code else ""
 
 
 def called_at(error: BaseException) -> str:
