@@ -111,11 +111,7 @@ def _compared(
 
 
 def _refused(
-    package: str | Path,
-    function: str,
-    precisions: Sequence[str],
-    tolerance: float | None,
-    error: Refused,
+    package: str | Path, function: str, precisions: Sequence[str], tolerance: float | None, error: Refused
 ) -> Report:
     """The report of a package that Core ML does not run, so that there is nothing to compare."""
     outputs = description_of(open_package(package).specification.description, function).output

@@ -20,7 +20,7 @@ LARGEST = float(np.finfo(np.float32).max)
 MASKED = 1e30  # a number this large, or infinite, only hides others
 LARGE = 1e3  # what fp16 networks and their inputs stay below
 USUAL = 32.0  # what many numbers together stay below on average, when some may be LARGE
-MANY = 2**20  # elements of a constant whose least number is not looked for
+MANY = 2**20  # elements of a constant that are looked at
 
 
 @dataclass(frozen=True)
@@ -93,24 +93,19 @@ def of_input(tensor: Tensor) -> Range:
 
 
 def of_constant(tensor: Tensor) -> Range:
-    """What a constant holds."""
-    if not tensor.size:
-        return replace(BOOLEAN, given=True)
-    if tensor.size > MANY:
-        low, high = (float(f(tensor.value).item()) for f in (mx.min, mx.max))
-        hides = not max(-low, high) < MASKED
-        low, high = (min(max(end, -LARGE), LARGE) if hides else end for end in (low, high))
-        return between(low, high, given=True, hides=hides, whole=not tensor.is_float)
-    value = tensor.numpy().astype(np.float64).reshape(-1)
-    size = np.abs(value)
-    seen = value[size < MASKED]
+    """What a constant holds; of a large one, evenly spaced numbers are looked at."""
+    if tensor.value is None or not tensor.size:
+        return ZERO
+    value = tensor.value.reshape(-1)[:: tensor.size // MANY + 1]
+    value = np.array(value.astype(mx.float32) if tensor.is_float else value).astype(np.float64)
+    seen = value[np.abs(value) < MASKED]
     hides = len(seen) < len(value)
     if not len(seen):
         return replace(ZERO, hides=True)
     size = np.abs(seen)
-    least = size[size > 0].min() if size.any() else 1.0
+    least = float(size[size > 0].min()) if size.any() else 1.0
     whole = not tensor.is_float or bool((seen == np.round(seen)).all())
-    return between(float(seen.min()), float(seen.max()), float(least), given=True, hides=hides, whole=whole)
+    return between(float(seen.min()), float(seen.max()), least, given=True, hides=hides, whole=whole)
 
 
 def power(base: float, exponent: float) -> float:

@@ -64,9 +64,17 @@ def exact(node: Node, ranges: Mapping[Tensor, Range]) -> list[Tensor]:
         return [t for t in made if t is node.inputs[1]]
     if node.kind == "Subtract" and len(given) == len(node.inputs):  # a difference of what is about equal
         return given
-    if node.kind in SCALING and any(t.node is None for t in given) and len(given) < len(node.inputs):
-        return given  # an input that is brought into range may be beyond it
+    if node.kind in SCALING and _scales_input(node):  # an input that is brought into range may be beyond it
+        return given
     return [t for t in made if ranges[t].hides] if node.kind in SCALING else []
+
+
+def _scales_input(node: Node) -> bool:
+    """Whether an input of the model, perhaps in another layout, meets constants alone."""
+    (moved, *others) = [t for t in node.inputs if t.value is None] or node.inputs
+    while moved.node is not None and moved.node.kind in MOVING:
+        moved = moved.node.inputs[0]
+    return moved.node is None and moved.value is None and not others
 
 
 def _biased(softmax: Node, ranges: Mapping[Tensor, Range]) -> list[Tensor]:
