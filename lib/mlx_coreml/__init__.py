@@ -13,9 +13,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 with contextlib.suppress(ModuleNotFoundError), warnings.catch_warnings():
-    warnings.simplefilter(
-        "ignore", RuntimeWarning
-    )  # any order of imports is right here
+    warnings.simplefilter("ignore", RuntimeWarning)  # any order of imports is right here
     import mlx_startup  # noqa: F401 - comes with the report; without it MLX runs as its wheel does
 
 from mlx_coreml.ir.errors import (

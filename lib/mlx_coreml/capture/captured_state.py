@@ -6,8 +6,8 @@ from typing import Any
 
 import mlx.core as mx
 
-from mlx_coreml.capture.kept_state import Snapshot, address
-from mlx_coreml.capture.reachable import reachable
+from mlx_coreml.capture.kept_state import Change, Snapshot, address
+from mlx_coreml.capture.reachable import is_kind, reachable
 
 import mlx.nn as mnn  # isort: skip
 
@@ -22,12 +22,17 @@ class Held:
     def __init__(self, fn: Any, more: Sequence[tuple[str, Any]] = ()):
         self._things = reachable(("", fn), *more)
         self._snapshot: Snapshot | None = None
+        self._modes: list[tuple[mnn.Module, bool]] = []
         mx.eval([value for _, value in self._things.values() if isinstance(value, mx.array)])
+
+    def things(self) -> list[tuple[str, Any]]:
+        """Every object with its path."""
+        return list(self._things.values())
 
     @property
     def modules(self) -> list[tuple[str, mnn.Module]]:
         """The modules with their paths."""
-        return [(path, value) for path, value in self._things.values() if isinstance(value, mnn.Module)]
+        return [(path, value) for path, value in self._things.values() if is_kind(value, mnn.Module)]
 
     def path_of(self, module: mnn.Module) -> str:
         """The path of a module; its class for one that is not known."""
@@ -50,25 +55,26 @@ class Held:
 
         Otherwise BatchNorm, a cache, and all that stores an array while it is called, would keep a tracer.
         """
-        outer, self._snapshot = self._snapshot, Snapshot(self._things.values())
-        for _, module in self.modules:
-            vars(module)["_training"] = False
+        outer, modes = self._snapshot, self._modes
+        self._modes = [(module, module._training) for _, module in self.modules]
+        _evaluating(self.modules)
+        self._snapshot = Snapshot(self._things.values())
         try:
             yield
         finally:
             self._snapshot.restore()
-            self._snapshot = outer
+            for module, mode in self._modes:
+                vars(module)["_training"] = mode
+            self._snapshot, self._modes = outer, modes
 
-    def changed(self) -> dict[str, bool]:
-        """What is not as it was when the innermost block of `kept` began; whether arrays are new in it."""
-        return self._snapshot.changed() if self._snapshot else {}
+    def changes(self) -> list[Change]:
+        """What is not as it was when the innermost block of `kept` began."""
+        return self._snapshot.changes() if self._snapshot else []
 
     def restore(self) -> None:
-        """Put everything back inside a block of `kept`, in evaluation mode."""
+        """Put everything back inside a block of `kept`, where modules are in evaluation mode."""
         if self._snapshot:
             self._snapshot.restore()
-        for _, module in self.modules:
-            vars(module)["_training"] = False
 
     def meet(self, module: mnn.Module) -> bool:
         """Add a module that runs, with what it reaches, in evaluation mode; whether it was in training."""
@@ -81,12 +87,17 @@ class Held:
             if key not in self._things and not isinstance(value, type)
         }
         self._things |= found
+        modules = [(path, value) for path, value in found.values() if is_kind(value, mnn.Module)]
+        self._modes += [(each, each._training) for _, each in modules]
+        _evaluating(modules)
         if self._snapshot:
             self._snapshot.add(found.values())
-        for _, each in found.values():
-            if isinstance(each, mnn.Module):
-                vars(each)["_training"] = False
         return was
+
+
+def _evaluating(modules: Sequence[tuple[str, mnn.Module]]) -> None:
+    for _, module in modules:
+        vars(module)["_training"] = False
 
 
 def held(fn: Callable) -> Held:

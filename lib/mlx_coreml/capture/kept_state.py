@@ -15,7 +15,7 @@ import mlx.core as mx
 import numpy as np
 from mlx.core import eval as evaluate  # not its stand-in
 
-from mlx_coreml.capture.reachable import attributes, global_names, is_foreign, reachable, slots
+from mlx_coreml.capture.reachable import attributes, global_names, is_foreign, is_kind, reachable, slots
 
 COPIED = 2**24  # bytes; a larger NumPy array is taken to be data that no call changes
 
@@ -31,6 +31,19 @@ class Place:
     is_array: bool = False
 
 
+@dataclass(frozen=True)
+class Change:
+    """A place that was changed, its contents before, and whether arrays are new in it."""
+
+    place: Place
+    before: Any
+    has_new_arrays: bool
+
+    def is_there(self) -> bool:
+        """Whether the place still differs from what it was."""
+        return not self.place.same(self.before, self.place.read())
+
+
 class Snapshot:
     """The contents of objects at one time."""
 
@@ -42,13 +55,13 @@ class Snapshot:
         """Keep more objects, as they are now."""
         self.kept += [(place, place.read()) for path, value in things for place in _places(path, value)]
 
-    def changed(self) -> dict[str, bool]:
-        """The paths of what is not as it was, and whether there are arrays that were not there before."""
-        found: dict[str, bool] = {}
+    def changes(self) -> list[Change]:
+        """What is not as it was."""
+        found = []
         for place, before in self.kept:
             now = place.read()
             if not place.same(before, now):
-                found[place.path] = found.get(place.path, False) or _has_new_arrays(place, before, now)
+                found.append(Change(place, before, _has_new_arrays(place, before, now)))
         return found
 
     def restore(self) -> None:
@@ -84,25 +97,25 @@ def _has_new_arrays(place: Place, before: Any, now: Any) -> bool:
 
 def _places(path: str, value: Any) -> Iterator[Place]:
     """Where an object may change."""
-    if isinstance(value, mx.array):
+    if is_kind(value, mx.array):
         yield _array(path, value)
-    elif isinstance(value, np.ndarray):
+    elif is_kind(value, np.ndarray):
         if value.nbytes <= COPIED and value.flags.writeable and not value.dtype.hasobject:
             same = lambda a, b: a.tobytes() == b.tobytes()  # noqa: E731
             yield Place(path, value.copy, lambda kept: np.copyto(value, kept), same)
-    elif isinstance(value, np.random.Generator):
+    elif is_kind(value, np.random.Generator):
         yield from _places(path, value.bit_generator)
-    elif isinstance(value, np.random.BitGenerator):
+    elif is_kind(value, np.random.BitGenerator):
         yield _generator(path, lambda: value.state, lambda kept: setattr(value, "state", kept))
-    elif isinstance(value, np.random.RandomState):
+    elif is_kind(value, np.random.RandomState):
         yield _generator(path, value.get_state, value.set_state)
-    elif isinstance(value, random.Random):
+    elif is_kind(value, random.Random):
         yield _generator(path, value.getstate, value.setstate)
-    elif isinstance(value, types.FunctionType):
+    elif is_kind(value, types.FunctionType):
         yield from _of_function(path, value)
     elif hasattr(value, "cache_info") and hasattr(value, "cache_clear"):
         yield Place(path, value.cache_info, lambda kept: value.cache_clear(), lambda a, b: a[1] == b[1])
-    elif isinstance(value, type):
+    elif is_kind(value, type):
         if not is_foreign(value):
             yield _class(path, value)
     else:
@@ -215,11 +228,11 @@ def _class(path: str, kind: type) -> Place:
 
 
 def _of_instance(path: str, value: Any) -> Iterator[Place]:
-    if isinstance(value, dict):
+    if is_kind(value, dict):
         yield _entries(path, value)
-    elif isinstance(value, list | deque):
+    elif is_kind(value, (list, deque)):
         yield _items(path, value)
-    elif isinstance(value, set):
+    elif is_kind(value, set):
         yield _members(path, value)
     own = attributes(value)
     if own or hasattr(value, "__dict__"):

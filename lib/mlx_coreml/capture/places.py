@@ -48,6 +48,20 @@ def of_call(path: str = "", frame: FrameType | None = None) -> str:
     return place(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name, path) if frame else ""
 
 
+def of_caller(frame: FrameType | None) -> str:
+    """Where the user's code calls something, directly or through Python's own library; else ""."""
+    while frame is not None and frame.f_code.co_filename.startswith(PYTHON):
+        frame = frame.f_back
+    return "" if frame is None or is_library(frame.f_code.co_filename) else of_call(frame=frame)
+
+
+def of_function(fn: object) -> str:
+    """Where a function, or the call of an object's class, is written; "" for one that is not in Python."""
+    fn = getattr(fn, "__func__", fn)
+    code = getattr(fn if hasattr(fn, "__code__") else type(fn).__call__, "__code__", None)
+    return place(code.co_filename, code.co_firstlineno, code.co_name) if code else ""
+
+
 def called_at(error: BaseException) -> str:
     """The name that is called at the user's line an error came from: kernel in `y = self.kernel(x)`."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not is_library(f.filename)]

@@ -54,26 +54,31 @@ def reachable(*roots: tuple[str, Any]) -> dict[int, tuple[str, Any]]:
 
 def children(value: Any) -> Iterator[Child]:
     """What an object refers to."""
-    if isinstance(value, (mx.array, np.ndarray, *GENERATORS, types.ModuleType)):
+    if is_kind(value, (mx.array, np.ndarray, *GENERATORS, types.ModuleType)):
         return
-    if isinstance(value, types.FunctionType):
+    if is_kind(value, types.FunctionType):
         yield from _of_function(value)
-    elif isinstance(value, METHODS):
+    elif is_kind(value, METHODS):
         yield "", value.__self__, True
         yield "", getattr(value, "__func__", None), False
-    elif isinstance(value, functools.partial):
+    elif is_kind(value, functools.partial):
         yield "", value.func, False
         yield from ((f"argument_{i}", each, False) for i, each in enumerate(value.args))
         yield from ((name, each, False) for name, each in value.keywords.items())
-    elif isinstance(value, weakref.ref):
+    elif is_kind(value, weakref.ref):
         yield "", value(), True
-    elif isinstance(value, WRAPPERS):
+    elif is_kind(value, WRAPPERS):
         kept = ("fget", "fset", "__func__", "func")
         yield from (("", getattr(value, name, None), False) for name in kept)
-    elif isinstance(value, type):
+    elif is_kind(value, type):
         yield from _of_class(value)
     else:
         yield from _of_instance(value)
+
+
+def is_kind(value: Any, kinds: type | tuple[type, ...]) -> bool:
+    """Whether an object is of a class itself: a function that MLX transforms answers for what it wraps."""
+    return issubclass(type(value), kinds)
 
 
 def is_foreign(thing: Any) -> bool:
@@ -143,9 +148,9 @@ def _of_class(kind: type) -> Iterator[Child]:
 
 
 def _of_instance(value: Any) -> Iterator[Child]:
-    if isinstance(value, dict):
+    if is_kind(value, dict):
         yield from ((str(key), each, True) for key, each in list(value.items()))
-    elif isinstance(value, CONTAINERS):
+    elif is_kind(value, CONTAINERS):
         yield from ((str(i), each, True) for i, each in enumerate(value))
     kind = type(value)
     if is_foreign(kind) and kind.__module__.partition(".")[0] not in KNOWN_INSTANCES:

@@ -6,7 +6,7 @@ left changed between the two traces, unless arrays of the first trace are in it.
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any
 
@@ -14,7 +14,7 @@ import mlx.core as mx
 import numpy as np
 
 from mlx_coreml.capture import places
-from mlx_coreml.capture.kept_state import address
+from mlx_coreml.capture.kept_state import Change, address
 
 SOURCES = ("random", "_random", "time", "secrets", "uuid", "posix", "numpy.random")
 
@@ -57,7 +57,7 @@ def source_of(call: Callable[[], Any]) -> str:
 
     def seen(frame: FrameType, event: str, called: Any) -> None:
         if event == "c_call" and not found and (name := _source(called)):
-            place = places.of_call(frame=frame)
+            place = places.of_caller(frame)
             if place:
                 found.append(f"{name} ({place})")
 
@@ -66,6 +66,30 @@ def source_of(call: Callable[[], Any]) -> str:
         call()
     finally:
         sys.setprofile(before)
+    return found[0] if found else ""
+
+
+def change_of(call: Callable[[], Any], changes: Sequence[Change]) -> str:
+    """The line of the user's code at which a call makes the first of some changes."""
+    found: list[str] = []
+    last: list[tuple] = []
+    before = sys.gettrace()
+
+    def seen(frame: FrameType, event: str, _: Any) -> Callable | None:
+        code = frame.f_code
+        made_here = str(frame.f_globals.get("__name__")).startswith("mlx_coreml.")  # a dataclass's methods
+        if found or made_here or places.is_library(code.co_filename):
+            return None
+        if last and any(change.is_there() for change in changes):
+            found.append(places.place(*last[-1]))
+        last[:] = [(code.co_filename, frame.f_lineno, code.co_name)]
+        return seen
+
+    sys.settrace(seen)
+    try:
+        call()
+    finally:
+        sys.settrace(before)
     return found[0] if found else ""
 
 

@@ -14,14 +14,15 @@ from unittest import mock
 import mlx.core as mx
 from mlx.core import eval as evaluate  # not its stand-in
 
+from mlx_coreml.capture import places
 from mlx_coreml.capture.arguments import Bound, bind
 from mlx_coreml.capture.captured_state import Held
-from mlx_coreml.capture.kept_state import address
+from mlx_coreml.capture.kept_state import Change, address
 from mlx_coreml.capture.module_paths import Calls, attribute
 from mlx_coreml.capture.random_draws import mode
-from mlx_coreml.capture.refusals import explained
+from mlx_coreml.capture.refusals import check_kernels, explained
 from mlx_coreml.capture.releases import settled
-from mlx_coreml.capture.repeats import difference, source_of
+from mlx_coreml.capture.repeats import change_of, difference, source_of
 from mlx_coreml.capture.results import output_names, returned
 from mlx_coreml.capture.stand_ins import STAND_INS
 from mlx_coreml.capture.structures import Leaf, replaced
@@ -85,7 +86,7 @@ def as_flat(fn: Callable, example: Sequence[Any]) -> Callable:
     bound = bind(fn, example)
 
     def flat(*arrays):
-        with bound.held.kept():
+        with bound.held.kept(), Calls(bound.held).recorded(arrays=False):
             return [leaf.value for leaf in returned(bound, bound(*arrays))]
 
     return flat
@@ -123,6 +124,7 @@ class Tracing:
                 self._check_repeats(events)
         names = identifiers([name.replace(".", "_") for name in bound.names])
         graph = _graph(events, names, len(self.made), self.calls, bound.held)
+        check_kernels(bound.__name__, graph, bound.held)
         graph.input_keys, graph.output_keys = list(bound.keys), [leaf.key for leaf in self.made]
         graph.output_names = identifiers(output_names(bound, self.made, outputs), taken=names)
         return graph
@@ -184,26 +186,31 @@ class Tracing:
 
     def _check_repeats(self, events: Events) -> None:
         """Errors: NotRepeatableError when a second trace differs from the first."""
-        bound, changed, recorded = self.bound, self.bound.held.changed(), self.calls.ended
-        if "mx.random.state" in changed:
+        bound, changes, recorded = self.bound, self.bound.held.changes(), self.calls.ended
+        if any(change.place.path == "mx.random.state" for change in changes):
             raise NotRepeatableError(
-                f"{bound.__name__} draws random numbers of MLX, and a package draws none: pass the noise as "
-                "an argument, or give key=mx.random.key(0) for fixed numbers"
+                f"{bound.__name__} ({places.of_function(bound.fn)}) draws random numbers of MLX, and a "
+                "package draws none: pass the noise as an argument, or give key=mx.random.key(0)"
             )
-        if any(changed.values()):
+        if any(change.has_new_arrays for change in changes):
             bound.held.restore()
         made, self.calls.ended = self.made, []
         found = difference(events, self._trace())
         if found:
-            raise NotRepeatableError(self._told(found, list(changed)))
+            raise NotRepeatableError(self._told(found, changes))
         bound.repeats, self.made, self.calls.ended = True, made, recorded
 
-    def _told(self, found: str, changed: list[str]) -> str:
-        self.bound.held.restore()
+    def _told(self, found: str, changes: Sequence[Change]) -> str:
+        """What a function that does not repeat itself does, and where, from two more traces of it."""
+        bound = self.bound
+        bound.held.restore()
         source = source_of(self._trace)
-        cause = f", by {source}" if source else f"; it changes {', '.join(changed)}" if changed else ""
+        bound.held.restore()
+        line = "" if source else change_of(self._trace, changes) or places.of_function(bound.fn)
+        names = ", ".join(dict.fromkeys(c.place.path or "its own attributes" for c in changes))
+        cause = f", by {source}" if source else f"; it changes {names} ({line})" if names else f" ({line})"
         return (
-            f"{self.bound.__name__} does not repeat itself{cause}: one call has {found}, and a package does "
+            f"{bound.__name__} does not repeat itself{cause}: one call has {found}, and a package does "
             "the same at each call; pass what changes as an argument"
         )
 
