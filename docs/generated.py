@@ -67,6 +67,23 @@ def refused() -> str:
     return table(pd.DataFrame(sorted(REASONS.items()), columns=["primitive", "why it is refused"]))
 
 
+def usages() -> str:
+    """The usages that are converted and run, by kind, and how many of them must be refused."""
+    from mlx_coreml.coverage.usages import KINDS
+
+    rows = [
+        {
+            "kind": kind.name,
+            "usages": len(own := list(kind)),
+            "refused": sum(bool(each.refused) for each in own),
+            "which": "; ".join(each.name.partition(": ")[2] for each in own),
+        }
+        for kind in KINDS
+    ]
+    count = sum(row["usages"] for row in rows)
+    return f"{count} usages ({made_with('mlx-coreml', 'mlx')}).\n\n{table(pd.DataFrame(rows))}"
+
+
 def converted() -> str:
     """What the newest recorded run converted directly from MLX."""
     from twins.figures.conversion_figures import coverage_table
@@ -97,7 +114,7 @@ class Generated(SphinxDirective):
 
     def run(self):
         name, *given = self.arguments
-        makers = (mil_operations, limits, lowered, refused, converted, command)
+        makers = (mil_operations, limits, lowered, refused, converted, usages, command)
         return self.parse_text_to_nodes({each.__name__: each for each in makers}[name](*given))
 
 

@@ -98,6 +98,7 @@ def test_generated_parts_say_what_code_and_records_hold(made):
     assert all(f"{why}</td>" in refused for why in REASONS.values())
     converted = (made / "mlx_coreml" / "coverage.html").read_text()
     assert re.search(r"From the records of the run of \d{4}-\d\d-\d\d on", converted)
+    assert re.search(r">flexible position</t[dh]>.*The beginning of a table", converted, re.DOTALL)
     for library in ("coreml_runtime", "mlx_coreml"):
         assert "usage: " + library.replace("_", "-") in (made / library / "command_line.html").read_text()
 
@@ -142,3 +143,4 @@ def test_the_coverage_page_names_the_shares_that_the_long_tests_demand():
     assert LEAST["layer"] == LEAST["loss"] == LEAST["architecture"] and LEAST["model"] == 100
     assert f"{LEAST['layer']} of 100 layers, losses and architectures" in text
     assert f"{LEAST['operation']} of 100 operations and every whole model" in text
+    assert f"at least {LEAST['usage']} of 100 are right" in text

@@ -19,7 +19,7 @@ SHAPES = [
     ((2, 4, 1, 5), (4, 3, 5)),
 ]
 FLEXIBLE = [{"a": 1}, {"a": 0, "b": 1}, {"a": 1}, {"b": 0}, {"a": 0}]  # an axis by input, for each of SHAPES
-RANGE, SIZES = (2, 12), (3, 11)  # sizes of it, and those that are tried
+RANGE, SIZES = (2, 12), (2, 3, 11)  # sizes of it, and those that are tried
 BATCH = 20  # compositions in one program
 
 

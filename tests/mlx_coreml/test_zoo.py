@@ -21,7 +21,15 @@ import mlx.nn as nn  # isort: skip
 
 CASES = list(coverage.find())
 # The shares of cases that must convert and agree; no case may be wrong or crash.
-LEAST = {"layer": 95, "loss": 95, "operation": 90, "architecture": 95, "model": 100, "generation": 90}
+LEAST = {
+    "layer": 95,
+    "loss": 95,
+    "operation": 90,
+    "architecture": 95,
+    "model": 100,
+    "generation": 90,
+    "usage": 80,
+}
 
 
 def case(name: str, group: str = "operation") -> Case:
@@ -165,7 +173,7 @@ def test_shares_and_causes(tmp_path):
     assert (tmp_path / "deep" / "mlx.csv").read_text().splitlines()[1] == "layer,a,right,,,0,1.0"
 
 
-SAMPLE = CASES[::37]
+SAMPLE = [case for case in CASES if case.group != "usage"][::37]  # usages have a test of their own
 
 
 def judged(cases: list[Case], jobs: int, folder: Path) -> list[Outcome]:
