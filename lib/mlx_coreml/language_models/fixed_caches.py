@@ -16,7 +16,7 @@ import mlx.core as mx
 from mlx_lm.models import cache as caches
 
 from mlx_coreml.ir.errors import ConversionError
-from mlx_coreml.language_models.positions import Position
+from mlx_coreml.language_models.positions import Position, Rows
 
 KEYED = (caches.KVCache, caches.RotatingKVCache, caches.ChunkedKVCache)
 DIGITS = 2048  # whole numbers up to here are exact in fp16: larger ones are kept as two digits
@@ -55,8 +55,8 @@ class SlotCache(caches._BaseCache):
         return self.keys, self.values
 
     def keys_and_values(self) -> tuple[mx.array, mx.array]:
-        """All slots."""
-        return self.keys, self.values
+        """All slots, for layers that share them."""
+        return Rows(self.keys, self.offset), Rows(self.values, self.offset)
 
     def make_mask(self, N: int, window_size: int | None = None, return_array: bool = False) -> mx.array:
         """Which slots each of the N new tokens sees: (N, slots); one token's (1, 1, 1, slots)."""

@@ -41,6 +41,20 @@ class Position(mx.array):
     __int__ = __index__
 
 
+class Rows(mx.array):
+    """All slots of a cache, whose length a model reads as the position where its tokens end."""
+
+    def __init__(self, slots: mx.array, end: Position):
+        super().__init__(slots)
+        self.end = end
+
+    @property
+    def shape(self) -> tuple:
+        """The shape with the end on the axis of the slots, which is the last but one."""
+        *heads, _, size = super().shape
+        return (*heads, self.end, size)
+
+
 @contextmanager
 def positions_are_arrays(slots: int) -> Iterator[None]:
     """Lets ranges and slices begin and end at a Position; a range from 0 to one is over all `slots`."""

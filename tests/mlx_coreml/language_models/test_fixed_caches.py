@@ -82,6 +82,19 @@ def test_an_unknown_cache_is_told():
         arrays_of(object(), Sizes(8, 1))
 
 
+def test_layers_that_share_rows_read_where_they_end():
+    """AFM 7 takes the position of its queries from the length of the keys that it shares."""
+    cache = caches.KVCache()
+    cache.update_and_fetch(mx.ones((1, 2, 1, 4)), mx.ones((1, 2, 1, 4)))
+    kept = {name: mx.zeros((1, 2, 8, 4)) for name in ("keys", "values")}
+    made = fixed(cache, kept, Position(mx.array(3)), 8)
+    made.update_and_fetch(mx.ones((1, 2, 2, 4)), mx.ones((1, 2, 2, 4)))
+    keys, _ = made.keys_and_values()
+    assert (keys.shape[2] - 2).tolist() == 3 and mx.sum(keys, (0, 1, 3)).tolist() == [0] * 3 + [8] * 2 + [
+        0
+    ] * 3
+
+
 def test_a_position_is_a_number_wherever_a_model_needs_one():
     where, table = Position(mx.array(3)), mx.arange(10)
     with positions_are_arrays(12):
