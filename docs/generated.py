@@ -42,6 +42,15 @@ def mil_operations() -> str:
     return f"{count} of {len(found)} operations are implemented ({how}).\n\n{table(pd.DataFrame(found))}"
 
 
+def limits() -> str:
+    """What Core ML refuses or computes otherwise, and what the runtime does then."""
+    from coreml_runtime.execution.limits import LIMITS
+
+    columns = ["case", "Core ML", "here", "source"]
+    rows = [[each.case, each.core_ml, each.here, each.source] for each in LIMITS.values()]
+    return table(pd.DataFrame(rows, columns=columns))
+
+
 def lowered() -> str:
     """The kinds of nodes that have a lowering."""
     import mlx_coreml.backends.mil.program  # noqa: F401  (files every lowering)
@@ -88,7 +97,7 @@ class Generated(SphinxDirective):
 
     def run(self):
         name, *given = self.arguments
-        makers = (mil_operations, lowered, refused, converted, command)
+        makers = (mil_operations, limits, lowered, refused, converted, command)
         return self.parse_text_to_nodes({each.__name__: each for each in makers}[name](*given))
 
 

@@ -11,6 +11,7 @@ format (https://github.com/apple/coremltools/tree/main/mlmodel/format). It share
 """
 
 from coreml_runtime.execution.emulation import reference_predictions
+from coreml_runtime.execution.limits import Refused
 from coreml_runtime.execution.model import Model, State, load
 from coreml_runtime.execution.scope import Operation
 from coreml_runtime.format.contents import Contents, inspect
@@ -26,6 +27,7 @@ __all__ = [
     "Feature",
     "Model",
     "Operation",
+    "Refused",
     "Report",
     "Row",
     "State",

@@ -59,8 +59,8 @@ OPTIONS: dict[str, dict[str, dict]] = {
         "--name": {"default": "Model", "help": "the name of the .mlpackage (default: Model)"},
         "--bits": {"type": int, "help": "quantize weights that are not yet: 4 or 8"},
         "--group-size": {"type": int, "default": 64, "help": "numbers that share a scale (default: 64)"},
-        "--context": {"type": int, "default": 2048, "help": "tokens the caches hold (default: 2048)"},
-        "--prefill": {"type": int, "default": 64, "help": "tokens of a prompt at once (default: 64)"},
+        "--context": {"type": int, "help": "tokens the caches hold (default: 2048, or all the model can)"},
+        "--prefill": {"type": int, "help": "tokens of a prompt taken at once (default: 64)"},
         "--output": {"default": "logits", "help": "logits (the default), or token: the likeliest one"},
         "--precision": {"default": "float16", "help": "float16 (the default), mixed or float32"},
         "--check": {"type": int, "default": 8, "help": "greedy tokens to compare with mlx-lm (default: 8)"},
@@ -142,10 +142,10 @@ def _swift(options: argparse.Namespace) -> int:
 
 def _llm(options: argparse.Namespace) -> int:
     """Convert a folder of mlx-lm to a stateful package with a tokenizer and a Swift text generator."""
-    from mlx_coreml.language_models.export import export
+    from mlx_coreml.language_models import export
 
-    asked = {name: vars(options)[name] for name in ("bits", "group_size", "name", "context", "prefill")}
-    asked |= {"output": options.output, "precision": options.precision}
+    names = ("bits", "group_size", "name", "context", "prefill", "output", "precision")
+    asked = {name: vars(options)[name] for name in names if vars(options)[name] is not None}
     made = export(
         options.folder,
         options.output_folder,

@@ -180,7 +180,7 @@ def test_a_name_that_leaves_the_folder_is_not_written(tmp_path, monkeypatch, run
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("command", ["inspect", "predict", "verify", "coverage"])
+@pytest.mark.parametrize("command", ["inspect", "predict", "verify", "limits", "coverage"])
 def test_help_has_an_example(command, capsys):
     with pytest.raises(SystemExit) as ended:
         main([command, "--help"])

@@ -198,48 +198,58 @@ def spatial(rng, values) -> Step:
     return f"conv{rank}d(v{i}, {layer.weight.shape}, {options})", lambda v: layer(v[i])
 
 
+def flatten(rng, values) -> Step:
+    """Two axes beside each other become one, whatever their sizes."""
+    i = int(rng.choice([k for k, v in enumerate(values) if v.ndim > 1]))
+    axis = int(rng.integers(0, values[i].ndim - 1))
+    return f"flatten(v{i}, {axis}, {axis + 1})", lambda v: mx.flatten(v[i], axis, axis + 1)
+
+
 MAKERS = [
-    unary,
-    unary,
-    binary,
-    binary,
-    reduction,
-    along,
-    along,
-    transpose,
-    reshape,
-    cut,
-    product,
-    norm,
-    spatial,
+    *(unary, unary, binary, binary, reduction, along, along),
+    *(transpose, reshape, flatten, cut, product, norm, spatial),
 ]
 
 
-def compose(rng: np.random.Generator, inputs: Sequence[mx.array], length: int = 5) -> Composition:
-    """A composition of `length` steps on these inputs."""
-    nudged = [x * (1 + NUDGE * mx.array(rng.standard_normal(x.shape).astype(np.float32))) for x in inputs]
-    values, moved, steps = list(inputs), nudged, []
+def compose(
+    rng: np.random.Generator,
+    inputs: Sequence[mx.array],
+    others: Sequence[Sequence[mx.array]] = (),
+    rounding: float = NUDGE,
+    length: int = 5,
+) -> Composition:
+    """A composition of `length` steps on these inputs, as good on other numbers and sizes of them.
+
+    `rounding` is the relative error of one number in the type that the composition is to be computed in.
+    """
+    runs = [list(each) for each in (inputs, *others)]
+    moved = [[x * (1 + rounding * mx.array(_normal(rng, x.shape))) for x in each] for each in runs]
+    steps: list[Step] = []
     while len(steps) < length:
         try:
-            text, compute = MAKERS[int(rng.integers(len(MAKERS)))](rng, values)
-            made, also = compute(values), compute(moved)
+            text, compute = MAKERS[int(rng.integers(len(MAKERS)))](rng, runs[0])
+            made, also = ([compute(values) for values in each] for each in (runs, moved))
             mx.eval(made, also)
         except (ValueError, IndexError, RuntimeError):  # a step that MLX does not do on these values
             continue
-        if _kept(made, also):
-            steps.append((f"v{len(values)} = {text}", compute))
-            values.append(made)
-            moved = [*moved, also]
+        if all(_kept(a, b, MOVED / NUDGE * rounding) for a, b in zip(made, also, strict=True)):
+            steps.append((f"v{len(runs[0])} = {text}", compute))
+            for values, value in zip(runs + moved, made + also, strict=True):
+                values.append(value)
     return Composition(tuple(steps))
 
 
-def _kept(made: mx.array, moved: mx.array) -> bool:
-    if made.ndim > 5 or not 0 < made.size <= ELEMENTS:
+def _normal(rng, shape) -> np.ndarray:
+    return rng.standard_normal(shape).astype(np.float32)
+
+
+def _kept(made: mx.array, moved: mx.array, most: float) -> bool:
+    if made.ndim > 5 or not 0 < made.size <= ELEMENTS or made.shape != moved.shape:
         return False
     a, b = np.array(made, np.float64), np.array(moved, np.float64)
     if not np.isfinite(a).all() or not 1e-2 < np.sqrt(np.mean(a**2)) < LARGEST:
         return False
-    return bool(np.sqrt(np.mean((a - b) ** 2)) <= MOVED * np.sqrt(np.mean(a**2)))
+    return bool(np.sqrt(np.mean((a - b) ** 2)) <= most * np.sqrt(np.mean(a**2)))
 
 
 def _recent(rng, values) -> int:

@@ -71,11 +71,12 @@ def test_a_large_model_is_called_again_only_while_there_is_time(monkeypatch, tmp
     monkeypatch.setattr(budget.time, "monotonic", lambda: now[0])
     (tmp_path / "weight.bin").write_bytes(b"12345")
     assert weights_in(tmp_path) == 5
-    large, small = Budget(10.0, budget.LARGE), Budget(10.0, 5)
+    large, small = Budget(10.0, budget.LARGE, 4), Budget(10.0, 5, 4)
     for limits in (large, small):
         with limits.spent():
             now[0] += 4
     now[0] = 6.0
     assert large.allows_another() and small.allows_another() and large.share == 0.6
+    assert small.share == 0.25
     now[0] = 6.5
     assert not large.allows_another() and small.allows_another()

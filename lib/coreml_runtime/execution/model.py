@@ -85,6 +85,7 @@ class Model:
         self.outputs: dict[str, Feature] = read_features(shown.output)
         self._classifier = (description.predictedFeatureName, description.predictedProbabilitiesName)
         self._program = prepare(program, package, precision == "strict", limits)
+        self._weights = package.weights
         self._listed = listed_shapes(package, function) if limits else {}
 
     @property

@@ -21,7 +21,8 @@ def read_value(value, package: Package):
         declared: Any = tensor_type(value.type)
         if declared.dtype.name == "STRING":
             return _strings(value, declared)
-        if is_large(value):
+        # What is packed in bits is not kept: it only serves to make a weight, which is.
+        if is_large(value) and declared.dtype.stored is not None:
             stored = value.blobFileValue
             key = (stored.fileName, stored.offset)
             return package.weights.get(key, lambda: carry(_from_file(value, declared, package), declared))

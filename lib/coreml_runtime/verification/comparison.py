@@ -92,6 +92,7 @@ def _compared(
     compute_units: Sequence[str],
     function: str,
 ) -> Report:
+    """The report of a package whose readings are loaded."""
     first = next(iter(models.values()))
     if tolerance is None:
         tolerance = TOLERANCE["fp16" if first.uses_fp16 else "fp32"]

@@ -117,8 +117,11 @@ def _measure_rounding(model: Model, call: Call, values: list[Value], spacing: fl
 
     def rounded(value: torch.Tensor, declared: TensorType) -> torch.Tensor:
         own = SPACING["FLOAT16" if strict and declared.dtype.name == "FLOAT16" else "FLOAT32"]
-        change = torch.rand(value.shape, generator=generator).mul_(2).sub_(1).mul_(max(own, spacing))
-        return value * change.add_(1)
+        own = max(own, spacing)
+        change = torch.rand(value.shape, generator=generator).mul_(2).sub_(1).mul_(own).mul_(value)
+        # A small whole number, such as a mask's or a rounded one, is exact.
+        exact = (value == value.round()) & (value.abs() <= 1 / (8 * own))
+        return torch.where(exact, value, value + change)
 
     def compare(operation: Operation, name: str, value: Any) -> None:
         known = next(left, None) if hasattr(value, "numpy") else None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from coreml_runtime.verification.unchanged import reachable
@@ -22,23 +23,20 @@ def training_mode(source: Callable[..., Any]) -> str:
     found = [each for each in modules if each.training and _depends_on_mode(each)]
     if not found:
         return ""
-    # The names that the outermost module gives win; it is found first.
-    named = {id(m): name for each in reversed(modules) for name, m in each.named_modules() if name}
+    named: dict[int, str] = {}
+    for each in modules:  # the outermost first, whose names win
+        for name, part in each.named_modules() if id(each) not in named else ():
+            named.setdefault(id(part), name)
     listed = ", ".join(
         f"{type(each).__name__} '{named[id(each)]}'" if named.get(id(each)) else type(each).__name__
         for each in found[:3]
     )
     more = f" and {len(found) - 3} more" if len(found) > 3 else ""
-    leaves = sum(not any(isinstance(part, _kinds()) for part in _parts(each)) for each in modules)
+    leaves = sum(len(list(each.named_modules())) == 1 for each in modules)
     return (
         f"the source is in training mode: call .eval() first; found are {len(found)} of "
         f"{max(leaves, len(found))} modules, {listed}{more}"
     )
-
-
-def _parts(module: Any) -> list[Any]:
-    """The modules inside a module, not itself."""
-    return [part for _, part in module.named_modules() if part is not module]
 
 
 def _kinds() -> tuple[type, ...]:
@@ -51,7 +49,7 @@ def _depends_on_mode(module: Any) -> bool:
     name = type(module).__name__
     library = type(module).__module__.split(".")[:2]
     if library not in (["torch", "nn"], ["mlx", "nn"]):
-        return _reads_training(type(module))
+        return _reads_training(type(module))  # type: ignore[arg-type]
     if "Dropout" in name:
         kept = getattr(module, "_p_1", None)
         return bool(module.p > 0 if kept is None else kept < 1)
@@ -68,6 +66,7 @@ def _drops(module: Any) -> bool:
     return isinstance(dropout, float) and dropout > 0 and getattr(module, "num_layers", 2) > 1
 
 
+@cache
 def _reads_training(kind: type) -> bool:
     """Whether the code of a class reads `training`; one whose code cannot be read is taken not to."""
     for each in kind.__mro__:

@@ -45,7 +45,7 @@ def reachable(source: Any) -> list[Any]:
         if id(each) in found or isinstance(each, CLOSED) or _is_transformed(each):
             continue
         found[id(each)] = each
-        waiting += _held(each)
+        waiting += reversed(_held(each))
     return list(found.values())
 
 

@@ -10,7 +10,7 @@ from types import FrameType
 import mlx.core as mx
 
 OWN = (f"{Path(__file__).resolve().parents[1]}/", f"{Path(mx.__file__).resolve().parent}/")  # and MLX's
-CASES = f"{Path(__file__).resolve().parents[1]}/coverage/"  # which play the user's code
+CASES = (f"{OWN[0]}coverage/usage_cases/", f"{OWN[0]}coverage/usage_models/")  # they play the user's code
 PYTHON = f"{Path(traceback.__file__).resolve().parent}/"
 
 
@@ -21,10 +21,8 @@ def place(file: str, line: int, function: str, path: str = "") -> str:
 
 def is_library(file: str) -> bool:
     """Whether a file belongs to this package, MLX or Python itself."""
-    if file.startswith(CASES):
-        return False
     own = file.startswith(PYTHON) and "site-packages" not in file
-    return own or file.startswith((*OWN, "<frozen"))
+    return own or (file.startswith((*OWN, "<frozen")) and not file.startswith(CASES))
 
 
 def of_error(error: BaseException, path: str = "") -> str:

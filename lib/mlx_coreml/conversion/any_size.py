@@ -119,8 +119,19 @@ def _merged(subject: Subject, groups: Sequence[Sequence[shapes.Axis]], avoid: se
     last = len(told)
     made = made or attempt(every(groups), False, True) or attempt(every(groups), True, True)
     if made is None:
-        raise told[last - 1]
+        raise _with_alternative(told[last - 1], subject)
     return made
+
+
+def _with_alternative(error: ConversionError, subject: Subject) -> ConversionError:
+    """The error with the other way to say which sizes there are, where that may help."""
+    ranged = next((axis for axis in subject.axes if axis.is_range), None)
+    if ranged is None or "has a constant that is" not in str(error):
+        return error
+    name = subject.graph.inputs[ranged.input].name
+    return ConversionError(
+        f"{error}; a list of sizes, flexible={{'{name}': {{{ranged.axis}: [...]}}}}, takes any"
+    )
 
 
 def _cuts_elsewhere(subject: Subject, groups: Sequence[Sequence[shapes.Axis]], made: Merged) -> bool:

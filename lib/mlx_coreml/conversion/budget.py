@@ -19,22 +19,26 @@ def weights_in(package: str | Path) -> int:
 class Budget:
     """Whether there is time for another call, which is taken to last as long as the longest so far."""
 
-    def __init__(self, seconds: float, weights: int):
+    def __init__(self, seconds: float, weights: int, planned: int):
         self.is_limited = weights >= LARGE
+        self.planned, self.made = planned, 0  # calls
         self.seconds = max(seconds, LEAST)
         self.longest = 0.0
         self._start = time.monotonic()
 
     @property
     def share(self) -> float:
-        """How much of the time is spent, from 0 to 1."""
+        """How much of the check lies behind, from 0 to 1: of the calls, or of the time if limited."""
+        if not self.is_limited:
+            return min(self.made / self.planned, 1.0)
         return min((time.monotonic() - self._start) / self.seconds, 1.0)
 
     @contextmanager
-    def spent(self) -> Iterator[None]:
-        """One call, in the block."""
+    def spent(self, calls: int = 1) -> Iterator[None]:
+        """One call in the block, or several together."""
         start = time.monotonic()
         yield
+        self.made += calls
         self.longest = max(self.longest, time.monotonic() - start)
 
     def allows_another(self) -> bool:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from coreml_runtime import Model, Report
 
 LEVELS = {True: "full", "full": "full", "quick": "quick", False: "off", "off": "off"}
+HALF = 0.5  # of the whole time, which the check may take
 
 
 @dataclass(frozen=True)
@@ -103,14 +104,15 @@ def check_model(check: Check, progress: Progress) -> Checked:
     from coreml_runtime.execution.model import readings
 
     rng = np.random.default_rng(0)
-    budget = Budget(check.seconds, weights_in(check.package))
+    calls = _calls(check, rng)
+    tries = probes(check.examples[0], check.source.roles, rng) if check.level == "full" else []
+    budget = Budget(check.seconds, weights_in(check.package), len(calls) + len(tries))
     # What a large model computes exactly lies between its values in fp16 and the truth.
     precisions = ["strict"] if budget.is_limited else ["strict", "exact"]
     try:
         models = readings(check.package, precisions)
     except Refused as error:
         raise WrongModelError(f"Core ML does not run the converted model: {error}") from error
-    calls = _calls(check, rng)
     limit, note = tolerance(check.source, calls[0][1], check.precision, check.seconds)
     report, compared = _compared(check, calls, models, limit, budget, progress)
     report = replace(report, package=check.source.name, note="; ".join(filter(None, [report.note, note])))
@@ -118,14 +120,12 @@ def check_model(check: Check, progress: Progress) -> Checked:
         raise WrongModelError(
             f"the converted model is not what MLX computes: {report}{hint(check.precision)}"
         )
-    if check.level == "quick":
-        return Checked(report, compared)
     trial = Trial(check.source, models["strict"], _sizes(report), check.precision, limit)
     tried, doubts = [], []
-    for probe in probes(check.examples[0], check.source.roles, rng):
+    for probe in tries:
         if not budget.allows_another():
             break
-        progress.at(f"checks {probe.name}", budget.share)
+        progress.at(f"checks {probe.name}", HALF + HALF * budget.share)
         with budget.spent():
             doubt = trial.doubt(probe, rng)
         tried.append(probe.name)
@@ -162,8 +162,8 @@ def _compared(
     for group in groups:
         if report is not None and not (report.passed and budget.allows_another()):
             break
-        progress.at(f"checks {group[0][0]}", budget.share)
-        with budget.spent():
+        progress.at(f"checks {group[0][0]}", HALF + HALF * budget.share)
+        with budget.spent(len(group)):
             fed = [inputs for _, inputs in group]
             found = verify(source, check.package, fed, framework="mlx", tolerance=tolerance, models=models)
         report = found if report is None else _worse(report, found)

@@ -127,7 +127,7 @@ def convert(
     start = time.monotonic()
     with Progress(function_name(fn)).shown_while() as progress:
         lowered = lower(request, progress)
-        progress.at("writes the package", 0.3)
+        progress.at("writes the package", 0.2)
         model = assemble(lowered.program, request.target)
         describe(model, _told(bound) | dict(dictionary(metadata or {}, "metadata")))
         model.user_defined_metadata["check"] = level
@@ -174,7 +174,7 @@ def lower(request: Request, progress: Progress | None = None) -> Lowered:
         *(roles(graph, examples[0]), half_types(graph), half_seconds(graph)),
     )
     features = shapes.features(axes, graph, images)
-    progress.at("lowers", 0.1)
+    progress.at("lowers", 0.05)
     if axes:
         program, more = any_size(
             *(axes, graph, examples[0]),

@@ -39,7 +39,7 @@ def probes(example: Sequence[mx.array], roles: Sequence[Role], rng: np.random.Ge
     if "mask" in kinds:
         makers["all-masked rows"] = _masked
     makers["numbers of another seed"] = like
-    if "number" in kinds:
+    if any(role.kind == "number" and _varies(array) for array, role in zip(example, roles, strict=True)):
         makers |= {"the least numbers": _filled(lambda low, high: low)}
         makers |= {"the greatest numbers": _filled(lambda low, high: high)}
     grey = {"zeros": 0, "the least numbers": 0, "ones": 255, "the greatest numbers": 255}
@@ -69,6 +69,11 @@ def like(array: mx.array, role: Role, rng: np.random.Generator) -> mx.array:
     else:  # a mask: other rows of it, so that no row is masked as a whole
         drawn = rng.permutation(values, axis=max(values.ndim - 2, 0))
     return _as(array, drawn)
+
+
+def _varies(array: mx.array) -> bool:
+    values = _numpy(array)
+    return bool(values.size) and bool(values.min() != values.max())
 
 
 def _numpy(array: mx.array) -> np.ndarray:

@@ -26,7 +26,7 @@ def generated(case: Case, precision: str) -> tuple[str, str, float, int]:
     Right: all tokens after a prompt are those of mlx-lm. Refused: the export or its check says why not.
     """
     from mlx_coreml.language_models.check import agreement
-    from mlx_coreml.language_models.export import Options, write
+    from mlx_coreml.language_models.stateful_package import Options, write
 
     try:
         model, _ = case.make()

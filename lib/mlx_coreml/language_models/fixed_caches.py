@@ -18,7 +18,7 @@ from mlx_lm.models import cache as caches
 from mlx_coreml.ir.errors import ConversionError
 from mlx_coreml.language_models.positions import Position
 
-KEYED = (caches.KVCache, caches.RotatingKVCache, caches.ChunkedKVCache, caches.QuantizedKVCache)
+KEYED = (caches.KVCache, caches.RotatingKVCache, caches.ChunkedKVCache)
 DIGITS = 2048  # whole numbers up to here are exact in fp16: larger ones are kept as two digits
 
 
@@ -68,7 +68,7 @@ class SlotCache(caches._BaseCache):
         seen = slots <= rows
         if self.is_ring:
             seen = seen & (slots >= 0)
-        limits = [size for size in (window_size, self.max_size) if size]
+        limits = [size for size in (window_size, self.max_size and self.max_size - self.keep) if size]
         if limits:
             near = slots > rows - min(limits)
             seen = seen & (near | (slots < self.keep) if self.keep else near)
@@ -80,6 +80,13 @@ class SlotCache(caches._BaseCache):
     def empty(self) -> bool:
         """False: it may hold something."""
         return False
+
+
+def unpacked(cache: Any) -> Any:
+    """The cache, or in the place of one with quantized rows one with plain ones: a state holds fp16 only."""
+    if isinstance(cache, caches.CacheList):
+        return caches.CacheList(*map(unpacked, cache.caches))
+    return caches.KVCache() if isinstance(cache, caches.QuantizedKVCache) else cache
 
 
 def arrays_of(cache: Any, sizes: Sizes) -> dict[str, tuple[tuple[int, ...], mx.Dtype]]:

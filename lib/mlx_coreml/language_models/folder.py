@@ -5,7 +5,7 @@ https://github.com/ml-explore/mlx-lm/blob/main/mlx_lm/utils.py
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import json
 import math
 from dataclasses import dataclass
@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
+import mlx_lm
+from mlx_lm import utils
 
 from mlx_coreml.ir.errors import ConversionError, told
 
@@ -66,7 +68,6 @@ def load(folder: str | Path) -> Checkpoint:
         raise ConversionError(
             f"{folder} holds no weights (model*.safetensors); pickled ones (.bin, .pt) are not read"
         )
-    utils = _mlx_lm("utils")
     try:
         model, config = utils.load_model(folder, lazy=True)
     except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, IndexError) as error:
@@ -96,23 +97,10 @@ def _config(folder: Path) -> dict[str, Any]:
         )
     if kind in ENCODERS or config.get("is_encoder_decoder"):
         raise ConversionError(f"{path} describes '{kind}', an encoder: mlx-coreml llm takes decoders only")
-    known = _mlx_lm("utils").MODEL_REMAPPING.get(kind, kind)
+    known = utils.MODEL_REMAPPING.get(kind, kind)
     if importlib.util.find_spec(f"mlx_lm.models.{known}") is None:
-        raise ConversionError(
-            f"{path} describes '{kind}', which mlx-lm {_mlx_lm('_version').__version__} does not know"
-        )
+        raise ConversionError(f"{path} describes '{kind}', which mlx-lm {mlx_lm.__version__} does not know")
     return config
-
-
-def _mlx_lm(name: str) -> Any:
-    """A module of mlx-lm. Errors: ImportError that says what brings it."""
-    try:
-        return importlib.import_module(f"mlx_lm.{name}")
-    except ModuleNotFoundError as error:
-        raise ImportError(
-            f"language models need mlx-lm ({error}); in a checkout, "
-            "`pip install './lib/mlx_coreml[llm]'` brings it"
-        ) from error
 
 
 def _first(error: Exception) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import mlx.core as mx
 
-from mlx_coreml.language_models.fixed_caches import Sizes, arrays_of, fixed, kept_by
+from mlx_coreml.language_models.fixed_caches import Sizes, arrays_of, fixed, kept_by, unpacked
 from mlx_coreml.language_models.positions import Position, positions_are_arrays
 
 import mlx.nn as nn  # isort: skip
@@ -24,6 +24,12 @@ class Layout:
     kept: dict[str, dict[str, tuple[tuple[int, ...], mx.Dtype]]]
     sizes: Sizes
 
+    @property
+    def has_rings(self) -> bool:
+        """Whether a window is a ring, with fewer slots than the context has tokens."""
+        shapes = [kept["keys"][0] for kept in self.kept.values() if "keys" in kept]
+        return any(shape[2] < self.sizes.context for shape in shapes)
+
     def empty(self) -> dict[str, dict[str, mx.array]]:
         """The arrays of all caches before the first token."""
         return {
@@ -37,7 +43,7 @@ def layout_of(model: nn.Module, sizes: Sizes) -> Layout:
     from mlx_lm.models.cache import make_prompt_cache
 
     with mx.stream(mx.cpu):
-        used = make_prompt_cache(model)
+        used = [unpacked(each) for each in make_prompt_cache(model)]
         model(mx.ones((1, PROBE), mx.int32), cache=used)
     kept = {f"layer_{i}": arrays_of(each, sizes) for i, each in enumerate(used)}
     return Layout(used, {name: parts for name, parts in kept.items() if parts}, sizes)

@@ -6,8 +6,9 @@ import pytest
 
 from mlx_coreml import ConversionError
 from mlx_coreml.__main__ import main
-from mlx_coreml.language_models.export import export
 from mlx_coreml.language_models.folder import load
+from mlx_coreml.language_models.generation import facts
+from mlx_coreml.language_models.stateful_package import export
 from twins.frameworks import mx
 
 CONFIG = {
@@ -53,8 +54,8 @@ def test_a_folder_that_is_not_there(tmp_path, capsys):
 
 
 SIZES = {
-    "prefill=64 tokens at once do not fit in context=32": {"context": 32},
-    "context=0, prefill=64; both must be 1 or more": {"context": 0},
+    "prefill=64 tokens at once do not fit in context=32": {"context": 32, "prefill": 64},
+    "context=0, prefill=1; both must be 1 or more": {"context": 0},
     "output='text'; allowed are logits, token": {"output": "text"},
     "precision='int8'; allowed are float16, mixed, float32": {"precision": "int8"},
 }
@@ -76,6 +77,12 @@ def whole(path):
 def test_a_context_longer_than_the_model_was_made_for(tmp_path):
     with pytest.raises(ConversionError, match=r"context=128, but .*config.json says .* for 64 positions"):
         export(whole(tmp_path), tmp_path / "out", context=128)
+
+
+def test_sizes_that_are_not_given_fit_the_model(tmp_path):
+    made = export(whole(tmp_path), tmp_path / "out", output="token")
+    told = facts(made.package)
+    assert (told["context"], told["prefill"]) == (64, 64) and made.checked.startswith("8 of 8")
 
 
 def test_bits_and_groups_that_do_not_fit(tmp_path):

@@ -13,9 +13,9 @@ from mlx_coreml.__main__ import main
 from mlx_coreml.coverage import generation
 from mlx_coreml.coverage.cases.architectures import tiny
 from mlx_coreml.language_models.check import compare, widened
-from mlx_coreml.language_models.export import export
 from mlx_coreml.language_models.folder import load
 from mlx_coreml.language_models.generation import Generator, by_mlx, facts
+from mlx_coreml.language_models.stateful_package import export
 from mlx_coreml.swift import swift_package
 from twins.frameworks import mx
 

@@ -11,11 +11,12 @@ from mlx_coreml.backends.mil.flexible.merge_lengths import Step
 
 Groups = Sequence[Sequence[Axis]]
 GOLDEN = 0.6180339887  # its multiples are spread evenly, with all remainders
-CANDIDATES, CHOSEN, OTHERS = 20, 9, 4
+CANDIDATES, CHOSEN, OTHERS = 24, 9, 4
+SMALL, MORE = 300, 16  # nodes of a function that is looked at at so many sizes
 FEWEST = 5  # sizes of one form
 BEYOND = (0, 1, 2, 3)  # past the end of a range
 LISTED_MOST = 24  # sizes that are all looked at
-UNSEEN, AT_STEPS = 2, 4  # more sizes for the check
+UNSEEN, AT_STEPS = 2, 6  # more sizes for the check
 
 
 def candidates(groups: Groups, avoid: set[int]) -> list[Sizes]:
@@ -58,20 +59,21 @@ def general_sizes(
     for sizes in tried:
         forms.setdefault(form(sizes), []).append(sizes)
     ranged = all(group[0].is_range for group in groups)
-    fewest = min(FEWEST, len(tried)) if ranged else len(tried) // 2
+    fewest = min(FEWEST, len(tried)) if ranged else max(2, len(tried) // 2)
     common = [each for each, of in forms.items() if each is not None and len(of) >= fewest]
     if not common:
         return [], []
+    count = MORE if max(map(len, common)) <= SMALL else CHOSEN
     chosen = max(common, key=lambda each: (len(each), len(forms[each])))
     if any(each and len(each) == len(chosen) and _kinds(each) != _kinds(chosen) for each in forms):
         return [], []  # two ways to compute, of which neither is the other with something left out
     alike = forms[chosen]
     others = [sizes for sizes in tried if sizes not in alike and form(sizes) is not None]
-    mixed = [tried[0], *alike[:CHOSEN], *others[:OTHERS]] if others else []
+    mixed = [tried[0], *alike[:count], *others[:OTHERS]] if others else []
     if alike[0] is not tried[0]:
         alike = [*_largest(groups, chosen, form), *alike]
     first = max(alike, key=lambda sizes: sorted(sizes.values()))
-    alike = [first, *(sizes for sizes in alike if sizes is not first)][:CHOSEN]
+    alike = [first, *(sizes for sizes in alike if sizes is not first)][:count]
     return alike, [sizes for i, sizes in enumerate(mixed) if sizes not in mixed[:i]]
 
 
@@ -138,6 +140,7 @@ def _at_steps(group: Sequence[Axis], steps: Sequence, fresh: Sequence[int]) -> l
     own = {axis.place for axis in group}
     for place, step in steps:
         if place in own:
-            jumps = [n for n in fresh if (step.times * n + step.plus) % step.by == 0][:1]
+            places = [n for n in fresh if (step.times * n + step.plus) % step.by == 0]
+            jumps = places[:1] + places[len(places) // 2 :][:1]
             found |= dict.fromkeys(n for jump in jumps for n in (jump, jump - 1) if n in fresh)
     return list(found)[:AT_STEPS]

@@ -32,6 +32,7 @@ from mlx_coreml.backends.mil.flexible.normal_forms import (
 )
 from mlx_coreml.backends.mil.flexible.symbolic_sizes import Listed, Series, Sizes
 from mlx_coreml.backends.mil.lowering.types import at_least
+from mlx_coreml.backends.mil.size_dependent import hide_value
 from mlx_coreml.ir.errors import ConversionError
 
 
@@ -187,6 +188,8 @@ class Merged:
                     f"has a constant that is {one} at one size and {other} at another; allowed are "
                     "functions of the size (affine, quotients, products, roots) and parts of one table",
                 )
+            if open_shape:
+                hide_value(made)  # from sizes with names coremltools solves equations, which may take minutes
             return made
         first = each[0]
         if not isinstance(first, Var):

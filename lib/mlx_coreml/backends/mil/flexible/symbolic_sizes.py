@@ -7,16 +7,8 @@ import numpy as np
 from coremltools.converters.mil.mil import Builder as mb
 from coremltools.converters.mil.mil import Var, types
 
-from mlx_coreml.backends.mil.flexible.formulas import (
-    Near,
-    Quotient,
-    Real,
-    Size,
-    Whole,
-    known_sizes,
-    real,
-    whole,
-)
+from mlx_coreml.backends.mil.flexible.formulas import Near, Quotient, Size, Whole, known_sizes, whole
+from mlx_coreml.backends.mil.flexible.real_formulas import Real, real
 from mlx_coreml.backends.mil.flexible.sequences import Run, runs
 
 Series = tuple[Var, ...]  # one variable in every program
@@ -174,6 +166,9 @@ class Sizes:
         made = FUNCTIONS[number.function](made)
         if number.factor != 1:
             made = mb.mul(x=made, y=np.float32(number.factor))
+        if number.beside:
+            other = mb.cast(x=self._run(number.beside), dtype="fp32")
+            made = mb.add(x=made, y=mb.mul(x=other, y=np.float32(number.slope)))
         return mb.add(x=made, y=np.float32(number.offset)) if number.offset else made
 
     def _sequence(self, arrays: Sequence[np.ndarray], near: Near) -> Var | None:

@@ -10,7 +10,6 @@ import numpy as np
 
 from mlx_coreml.backends.mil.ranges.interval import FP16_LIMIT, Range, of_constant, of_input
 from mlx_coreml.backends.mil.ranges.needs import (
-    PRODUCTS,
     cancelling,
     exact,
     is_exact,
@@ -18,7 +17,7 @@ from mlx_coreml.backends.mil.ranges.needs import (
     negligible,
     small,
 )
-from mlx_coreml.backends.mil.ranges.rules import MATRIX, contracted, outcome
+from mlx_coreml.backends.mil.ranges.rules import MATRIX, PRODUCTS, contracted, outcome
 from mlx_coreml.ir.graph import Graph, Node, Tensor
 
 NARROW = 16  # terms of a product that costs little in fp32

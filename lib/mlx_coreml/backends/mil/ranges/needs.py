@@ -1,10 +1,9 @@
 """Which inputs a node needs accurately: small ones before a division, exact ones before a comparison."""
 
-import math
 from collections.abc import Mapping
 
 from mlx_coreml.backends.mil.ranges.interval import SMALLEST, Range
-from mlx_coreml.backends.mil.ranges.rules import JOINING, KEEPING_SMALL, MATRIX, MOVING, NOTABLE
+from mlx_coreml.backends.mil.ranges.rules import JOINING, KEEPING_SMALL, MOVING, NOTABLE, PRODUCTS
 from mlx_coreml.ir.graph import Node, Tensor
 
 # small results are made of small inputs
@@ -16,14 +15,13 @@ PASSING = (
     *("clip", "relu", "AsType", "Reduce", "reduce", "Scan", "Divide", "Expm1", "Log1p", "Sinh", "Tan"),
     *KEEPING_SMALL,
 )
-PRODUCTS = (*MATRIX, "conv", "conv_transpose")
 # an input that is rounded by a small part of itself may give another result altogether
 DECIDING = (
     *("Equal", "NotEqual", "Greater", "GreaterEqual", "Less", "LessEqual", "Floor", "Ceil", "Round"),
     *("FloorDivide", "DivMod", "Remainder", "ArgReduce", "ArgSort", "ArgPartition", "SearchSorted"),
     *("Sin", "Cos", "Tan", "Exp", "Softmax", "top_k", "layer_norm", "group_norm", "instance_norm"),
 )
-VANISHING = 1e-9  # what fp16 rounds to 0, with a margin for how many of it a product adds up
+SCALING = ("Add", "Subtract", "Multiply", "Divide", "batch_norm")
 NEAR_ONE = ("ArcTanh", "ArcCos", "ArcSin", "ArcCosh", "ErfInv")  # a little below 1 is not 1
 LARGE_FACTOR = 100.0  # what is multiplied by more had better not be small
 
@@ -43,8 +41,7 @@ def small(node: Node, ranges: Mapping[Tensor, Range], needed: bool) -> list[Tens
     if node.kind == "Multiply" and not needed:
         return [t for t, by in zip(inputs, inputs[::-1], strict=True) if ranges[by].least >= LARGE_FACTOR]
     if needed and node.kind in PRODUCTS:
-        made = [t for t in inputs if t.value is None]
-        return made if math.prod(ranges[t].least for t in made) < VANISHING else []
+        return [t for t in inputs if t.value is None] if ranges[node.output].tiny else []
     return list(inputs) if needed and node.kind in PASSING else []
 
 
@@ -67,7 +64,9 @@ def exact(node: Node, ranges: Mapping[Tensor, Range]) -> list[Tensor]:
         return [t for t in made if t is node.inputs[1]]
     if node.kind == "Subtract" and len(given) == len(node.inputs):  # a difference of what is about equal
         return given
-    return [t for t in made if ranges[t].hides] if node.kind in ("Add", "Subtract", "Multiply") else []
+    if node.kind in SCALING and any(t.node is None for t in given) and len(given) < len(node.inputs):
+        return given  # an input that is brought into range may be beyond it
+    return [t for t in made if ranges[t].hides] if node.kind in SCALING else []
 
 
 def _biased(softmax: Node, ranges: Mapping[Tensor, Range]) -> list[Tensor]:

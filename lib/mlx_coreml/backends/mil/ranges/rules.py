@@ -39,7 +39,10 @@ BOUNDED = {"Sin": (-1, 1), "Cos": (-1, 1), "Tanh": (-1, 1), "Erf": (-1, 1), "Sig
 BOUNDED |= {"ArcTan": (-1.6, 1.6), "ArcTan2": (-3.2, 3.2), "ArcSin": (-1.6, 1.6), "ArcCos": (0, 3.2)}
 KEEPING_SMALL = ("Sin", "Tanh", "Erf", "ArcTan", "ArcSin")  # near zero, these are about their input
 MATRIX = ("linear", "matmul", "Matmul")
+PRODUCTS = (*MATRIX, "conv", "conv_transpose")
+VANISHING = 1e-9  # what fp16 rounds to 0, with a margin for how many of it a product adds up
 NOTABLE = 1e-3  # a constant that is larger does not guard anything
+TAIL = 1e-8  # the least number of an exponential that may matter
 CANCELLED = 1e-7  # what is left of 1 - p in float32
 FEW = 4  # terms of a product with a matrix that is mere arithmetic: an outer product, coordinates in space
 WEIGHTS = ("Softmax", "masked_softmax")  # they add up to 1
@@ -60,7 +63,7 @@ def rule(*kinds: str) -> Callable[[Rule], Rule]:
 
 RULES |= {kind: lambda node, x, *rest: x for kind in MOVING}
 RULES |= {kind: lambda node, *inputs: joined(inputs) for kind in JOINING}
-RULES |= {kind: lambda node, *inputs: between(0, 1, 0.0) for kind in WEIGHTS}
+RULES |= {kind: lambda node, *inputs: between(0, 1, TAIL) for kind in WEIGHTS}
 RULES["DynamicSliceUpdate"] = lambda node, x, update, start: x | update
 RULES["Maximum"] = lambda node, a, b: larger(a, b)
 RULES["Minimum"] = lambda node, a, b: smaller(a, b)
@@ -177,15 +180,20 @@ def exponential(node: Node, x: Range) -> Range:
         return between(-LARGEST, LARGEST, x.least, given=x.given)
     high = math.exp(min(max(x.high, x.most if node.kind != "Exp" else x.high), 88.72))
     if node.kind == "Exp":
-        return between(0, high, math.exp(max(x.low, -700.0)), given=x.given, fine=True)
+        return between(0, high, _tail(x), given=x.given, fine=True)
     return between(-high if node.kind == "Sinh" else -1, high, x.least, given=x.given)
 
 
 @rule("Sigmoid", "softplus")
 def sigmoid(node: Node, x: Range) -> Range:
     """Small where the input is far below zero."""
-    least = min(0.5, math.exp(max(x.low, -700.0)))
-    return between(0, 1 if node.kind == "Sigmoid" else max(x.high, 1.0), least, given=x.given)
+    high = 1.0 if node.kind == "Sigmoid" else max(x.high, 1.0)
+    return between(0, high, min(0.5, _tail(x)), given=x.given)
+
+
+def _tail(x: Range) -> float:
+    """The least exponential of a range."""
+    return max(math.exp(max(x.low, -700.0)), TAIL)
 
 
 @rule("Log", "Log1p")
@@ -202,8 +210,7 @@ def logarithm(node: Node, x: Range) -> Range:
 def log_of_sum(node: Node, x: Range, *other: Range) -> Range:
     """Little above the largest."""
     made = joined((x, *other))
-    low = math.exp(max(x.low, -700.0)) if other else 1e-2
-    return between(made.low, made.high + 20, min(low, 1e-2), given=made.given)
+    return between(made.low, made.high + 20, TAIL if other else 1e-2, given=made.given)
 
 
 @rule("Reduce", "reduce")
@@ -271,8 +278,10 @@ def contracted(node: Node) -> int:
 
 def outcome(node: Node, ranges: Mapping[Tensor, Range]) -> Range:
     """The range of a node's outputs; the weights of large products are not looked at."""
-    if node.kind not in RULES or (node.kind in MATRIX and contracted(node) > FEW):
+    if node.kind in PRODUCTS and not (node.kind in MATRIX and contracted(node) <= FEW):
+        least = math.prod(ranges[t].least for t in node.inputs if t.value is None)
+        return replace(of_type(node.output.dtype), least=least if least < VANISHING else ORDINARY.least)
+    if node.kind not in RULES:
         return of_type(node.outputs[0].dtype)
-    inputs = [ranges[tensor] for tensor in node.inputs]
-    made = RULES[node.kind](node, *inputs)
+    made = RULES[node.kind](node, *(ranges[tensor] for tensor in node.inputs))
     return made if node.outputs[0].dtype != "bool" else replace(BOOLEAN, given=made.given)
