@@ -34,6 +34,7 @@ OPTIONS: dict[str, dict[str, dict]] = {
         "--outputs": {"type": lambda text: text.split(","), "help": "names of the outputs: logits,features"},
         "--flexible": {"action": "append", "default": [], "help": "a range of sizes: name:axis=low..high"},
         "--precision": {"default": "float16", "help": "float16 (the default), mixed or float32"},
+        "--random": {"default": "refuse", "help": "what is drawn at random: refuse (the default) or input"},
         "--deployment-target --target": {"default": "iOS17", "help": "the oldest system (default: iOS17)"},
         "--no-check": {"action": "store_true", "help": "do not compare with MLX, which needs torch"},
         "--json": {"action": "store_true", "help": "print what was written as JSON"},
@@ -109,7 +110,7 @@ def _convert(options: argparse.Namespace) -> int:
 
     rng = np.random.default_rng(0)
     example = [array for text in options.example for array in _arrays(text, rng)]
-    asked = {name: vars(options)[name] for name in ("outputs", "precision", "deployment_target")}
+    asked = {name: vars(options)[name] for name in ("outputs", "precision", "deployment_target", "random")}
     asked |= {"flexible": _flexible(options.flexible), "check": not options.no_check}
     fn = _callable(vars(options)["module:callable"], options.weights)
     with warnings.catch_warnings(record=True) as met:

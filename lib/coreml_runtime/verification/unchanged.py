@@ -42,7 +42,7 @@ def reachable(source: Any) -> list[Any]:
     waiting = [source]
     while waiting:
         each = waiting.pop()
-        if id(each) in found or isinstance(each, CLOSED):
+        if id(each) in found or isinstance(each, CLOSED) or _is_transformed(each):
             continue
         found[id(each)] = each
         waiting += reversed(_held(each))
@@ -88,6 +88,11 @@ def _is_torch(each: Any) -> bool:
 
 def _is_mlx(each: Any) -> bool:
     return type(each).__module__ == "mlx.core" and type(each).__name__ == "array"
+
+
+def _is_transformed(each: Any) -> bool:
+    """Whether a value is a function that MLX maps or compiles: it answers for the class of what it wraps."""
+    return type(each).__module__ == "mlx.core" and not _is_mlx(each)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from mlx.core import eval as evaluate  # not its stand-in
 
 from mlx_coreml.capture.reachable import attributes, global_names, is_foreign, is_kind, reachable, slots
 
+READ, WRITE = mx.array.__getitem__, mx.array.__setitem__  # not what replaces them while the truth is computed
 COPIED = 2**24  # bytes; a larger NumPy array is taken to be data that no call changes
 
 
@@ -124,7 +125,7 @@ def _places(path: str, value: Any) -> Iterator[Place]:
 
 def _array(path: str, array: mx.array) -> Place:
     """An array, which `a[0] = 1` and `a += 1` change in place. The slice shares its memory."""
-    kept = array[...]
+    kept = READ(array, ...)
 
     def read() -> Any:
         try:
@@ -133,7 +134,7 @@ def _array(path: str, array: mx.array) -> Place:
             return None
 
     def write(_: Any) -> None:
-        array[...] = kept
+        WRITE(array, ..., kept)
         evaluate(array)
 
     return Place(path, read, write, lambda a, b: a == b, is_array=True)
