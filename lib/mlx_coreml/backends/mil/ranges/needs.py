@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from mlx_coreml.backends.mil.ranges.interval import SMALLEST, Range
+from mlx_coreml.backends.mil.ranges.interval import SMALLEST, USUAL, Range
 from mlx_coreml.backends.mil.ranges.rules import JOINING, KEEPING_SMALL, MOVING, NOTABLE, PRODUCTS
 from mlx_coreml.ir.graph import Node, Tensor
 
@@ -32,7 +32,7 @@ def small(node: Node, ranges: Mapping[Tensor, Range], needed: bool) -> list[Tens
     if node.kind == "Log" or (node.kind == "ArcTan2") or (node.kind == "Sqrt" and inputs[0].is_float):
         return list(inputs)
     if node.kind == "Divide":
-        both = needed or ranges[inputs[1]].tiny
+        both = needed or ranges[inputs[1]].tiny or ranges[inputs[1]].most < 1 / LARGE_FACTOR
         return list(inputs) if both else [inputs[1]]
     if node.kind == "batch_norm":
         return inputs[:1] if needed or ranges[inputs[1]].most >= LARGE_FACTOR else []
@@ -64,17 +64,22 @@ def exact(node: Node, ranges: Mapping[Tensor, Range]) -> list[Tensor]:
         return [t for t in made if t is node.inputs[1]]
     if node.kind == "Subtract" and len(given) == len(node.inputs):  # a difference of what is about equal
         return given
-    if node.kind in SCALING and _scales_input(node):  # an input that is brought into range may be beyond it
+    if node.kind in SCALING and _scales_input(node, ranges):  # the input may be beyond fp16
         return given
     return [t for t in made if ranges[t].hides] if node.kind in SCALING else []
 
 
-def _scales_input(node: Node) -> bool:
-    """Whether an input of the model, perhaps in another layout, meets constants alone."""
+def _scales_input(node: Node, ranges: Mapping[Tensor, Range]) -> bool:
+    """Whether an input of the model, perhaps in another layout, meets constants alone: factors, or a number
+    that it is about as large as.
+    """
     (moved, *others) = [t for t in node.inputs if t.value is None] or node.inputs
     while moved.node is not None and moved.node.kind in MOVING:
         moved = moved.node.inputs[0]
-    return moved.node is None and moved.value is None and not others
+    if moved.node is not None or moved.value is not None or others:
+        return False
+    shifted = node.kind in ("Add", "Subtract")
+    return not shifted or any(t.value is not None and ranges[t].most > USUAL for t in node.inputs)
 
 
 def _biased(softmax: Node, ranges: Mapping[Tensor, Range]) -> list[Tensor]:
