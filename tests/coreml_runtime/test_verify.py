@@ -344,3 +344,16 @@ VERSIONS = {
 @pytest.mark.parametrize("told", VERSIONS)
 def test_a_version_told_for_compatibility_is_another(told):
     assert native_core_ml.true_version(told) == VERSIONS[told]
+
+
+def test_a_grid_that_rounds_in_fp16_is_located_though_the_values_are_alike_when_sorted(tmp_path):
+    x, grid = T(floats(1, 3, 512, 512, low=0, high=1)), T(floats(1, 64, 64, 2, low=-1, high=1))
+    sample = Function(lambda x, g: nn.functional.grid_sample(x, g, align_corners=False))
+    report = report_of(tmp_path, sample, x, grid, precision="FLOAT16", opset=17)
+    assert not report.passed and report.divergence and report.divergence.type == "resample", str(report)
+
+
+def test_an_integer_product_is_refused_with_its_source(tmp_path):
+    product = Function(lambda x: torch.mm(x, torch.arange(32, dtype=torch.int32).reshape(8, 4)))
+    report = report_of(tmp_path, product, torch.arange(24, dtype=torch.int32).reshape(3, 8), opset=17)
+    assert not report.passed and "https://github.com/apple/coremltools/issues/2575" in report.reason

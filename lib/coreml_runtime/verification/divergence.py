@@ -92,7 +92,13 @@ def find_divergence(model: Model, call: Call, observe: Observe, tolerance: float
     for root in roots:
         if root not in swapped:
             root.error = call.errors.get(root.name, root.error)
-    return _verdict(values, {root.name for root in roots}, tolerance, matcher.rounding)
+    half = model.precision == "strict" and model.uses_fp16
+    spacing = max(matcher.rounding, SPACING["FLOAT16" if half else "FLOAT32"])
+    failing = {root.name for root in roots}
+    first = _first(values, failing, tolerance) or _sensitive(values, failing, tolerance, spacing)
+    if first is None:
+        return _no_operation(values, failing, tolerance, matcher.rounding)
+    return _verdict(values, failing, first)
 
 
 def _copied(state: State | None) -> State | None:
@@ -133,10 +139,7 @@ def _measure_rounding(model: Model, call: Call, values: list[Value], spacing: fl
     model.run(call.inputs, _copied(call.state), hook=compare, rounded=rounded)
 
 
-def _verdict(values: list[Value], failing: set[str], tolerance: float, spacing: float) -> Divergence | str:
-    first = _first(values, failing, tolerance)
-    if first is None:
-        return _no_operation(values, failing, tolerance, spacing)
+def _verdict(values: list[Value], failing: set[str], first: Value) -> Divergence | str:
     inherited = _inherited(values, first)
     if inherited is not None and first.error <= JUMP * inherited.error:
         # It only passes an error on: look for where that begins, though it is within the tolerance there.
@@ -158,16 +161,39 @@ def _first(values: list[Value], failing: set[str], tolerance: float) -> Value | 
         if value.name not in worst or value.error > worst[value.name].error:
             worst[value.name] = value
     reaches = {name for name, value in worst.items() if _agrees(value, tolerance)}
-    needed = set(failing)
+    needed = _needed(values, failing)
     for value in reversed(values):
         if value.name in reaches:
             reaches.update(value.operation.inputs)
-        if value.name in needed:
-            needed.update(value.operation.inputs)
     found = [value for value in worst.values() if value.name in needed and value.name not in reaches]
     # A single number that the source does not have, such as a loop's condition, is named only for want of
     # more.
     return next((v for v in found if v.sample.size > 1 or np.isfinite(v.error)), next(iter(found), None))
+
+
+def _sensitive(values: list[Value], failing: set[str], tolerance: float, spacing: float) -> Value | None:
+    """The first value whose error rounding explains, but which is much larger than that and its arguments'
+    errors.
+
+    There an operation makes of the rounding of its arguments what no tolerance allows, as sampling at
+    coordinates in half precision does.
+    """
+    needed = _needed(values, failing)
+    for value in values:
+        if value.name in needed and max(tolerance, EXPLAINED * spacing) < value.error < np.inf:
+            inherited = _inherited(values, value)
+            if inherited is not None and value.error > EXPLAINED * inherited.error and not value.moved:
+                return value
+    return None
+
+
+def _needed(values: list[Value], failing: set[str]) -> set[str]:
+    """The names on which failing outputs depend."""
+    needed = set(failing)
+    for value in reversed(values):
+        if value.name in needed:
+            needed.update(value.operation.inputs)
+    return needed
 
 
 def _inherited(values: list[Value], first: Value) -> Value | None:
