@@ -161,7 +161,7 @@ def _node(kind: str, inputs: list[Tensor], shape: Sequence[int], *arguments) -> 
 
 
 def _reshaped(nodes: list[Node], tensor: Tensor, shape: Sequence[int]) -> Tensor:
-    """A tensor in a shape, by a new node where it has another; what was broadcast, such as zeros, is again."""
+    """A tensor in a shape, by a new node where it has another; zeros, say, are broadcast to it."""
     if tensor.shape == tuple(shape):
         return tensor
     kind = "Reshape" if tensor.size == np.prod(shape) else "Broadcast"
