@@ -212,11 +212,9 @@ REFUSED = {
     "need deployment_target iOS18 or later": lambda: convert(
         lambda x, y: x + y, normal(5), normal(5), flexible={"x": {0: [2, 5]}, "y": {0: [2, 5]}}
     ),
-    r"operation 'add' \('Add'\) has a constant that is \[0 -0.2793 .* a list of sizes": lambda: (
-        flexible(
-            {"x": {0: (1, 90)}},
-            lambda x: x + mx.array(np.sin(np.arange(8) * x.shape[0] % 7).astype(np.float32)),
-        )
+    r"operation 'add' \('Add'\) has a constant that is \[0 -0.2793 .* a list of sizes": lambda: flexible(
+        {"x": {0: (1, 90)}},
+        lambda x: x + mx.array(np.sin(np.arange(8) * x.shape[0] % 7).astype(np.float32)),
     ),
     "where the largest has 'split' .* with 9 results, a smaller one has 'split'": lambda: flexible(
         {"x": {0: (1, 9)}}, lambda x: sum(mx.split(x, x.shape[0], axis=0)[:2])

@@ -146,7 +146,7 @@ def _uncut(form: Sequence[tuple]) -> list:
 
 
 def _cuts(form: Sequence[tuple]) -> list:
-    return [(part[0], part[-1]) for part in form if part[0] in ("Pad", "Slice")]
+    return [part for part in form if part[-1]]
 
 
 def _form(graph: Graph) -> tuple[Hashable, ...]:
@@ -157,6 +157,7 @@ def _form(graph: Graph) -> tuple[Hashable, ...]:
             sum(tensor.shape.count(1) for tensor in node.outputs),
             node.kind == "Arange" and node.arguments[0] == 0,
             node.kind == "Pad" and tuple(n == 0 for widths in node.arguments[1:] for n in widths),
+            node.kind in ("Pad", "Slice") and node.inputs[0].value is None,
         )
         for node in graph.nodes
     )

@@ -8,6 +8,7 @@ https://ml-explore.github.io/mlx/build/html/python/nn/layers.html
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import mlx.core as mx
 import numpy as np
 
 from mlx_coreml.ir.graph import Graph, Node, Tensor, constant
@@ -160,8 +161,12 @@ def _node(kind: str, inputs: list[Tensor], shape: Sequence[int], *arguments) -> 
 
 
 def _reshaped(nodes: list[Node], tensor: Tensor, shape: Sequence[int]) -> Tensor:
-    """A tensor in a shape, by a new node where it has another."""
+    """A tensor in a shape, by a new node where it has another; zeros, say, are broadcast to it."""
     if tensor.shape == tuple(shape):
         return tensor
-    nodes.append(_node("Reshape", [tensor], shape, tuple(shape)))
+    kind = "Reshape" if tensor.size == np.prod(shape) else "Broadcast"
+    if tensor.value is not None:
+        change = mx.reshape if kind == "Reshape" else mx.broadcast_to
+        return constant(change(tensor.value, tuple(shape)), tensor.name)
+    nodes.append(_node(kind, [tensor], shape, tuple(shape)))
     return nodes[-1].output
