@@ -216,14 +216,18 @@ def compose(
     inputs: Sequence[mx.array],
     others: Sequence[Sequence[mx.array]] = (),
     rounding: float = NUDGE,
+    dtype: mx.Dtype = mx.float32,
     length: int = 5,
 ) -> Composition:
     """A composition of `length` steps on these inputs, as good on other numbers and sizes of them.
 
-    `rounding` is the relative error of one number in the type that the composition is to be computed in.
+    `dtype` is the type that the composition is to be computed in, `rounding` the relative error of a number
+    in it; a step is kept when it is about the same in this type, which rounds a step's constants too.
     """
     runs = [list(each) for each in (inputs, *others)]
-    moved = [[x * (1 + rounding * mx.array(_normal(rng, x.shape))) for x in each] for each in runs]
+    moved = [
+        [(x * (1 + rounding * mx.array(_normal(rng, x.shape)))).astype(dtype) for x in each] for each in runs
+    ]
     steps: list[Step] = []
     while len(steps) < length:
         try:
@@ -246,7 +250,7 @@ def _normal(rng, shape) -> np.ndarray:
 def _kept(made: mx.array, moved: mx.array, most: float) -> bool:
     if made.ndim > 5 or not 0 < made.size <= ELEMENTS or made.shape != moved.shape:
         return False
-    a, b = np.array(made, np.float64), np.array(moved, np.float64)
+    a, b = (np.array(each.astype(mx.float32), np.float64) for each in (made, moved))
     if not np.isfinite(a).all() or not 1e-2 < np.sqrt(np.mean(a**2)) < LARGEST:
         return False
     return bool(np.sqrt(np.mean((a - b) ** 2)) <= most * np.sqrt(np.mean(a**2)))

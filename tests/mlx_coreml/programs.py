@@ -176,7 +176,9 @@ def draw(seed: int) -> Program:
         return [x.astype(numbers.dtype).astype(mx.float32) for x in drawn]
 
     example, unseen = inputs(), [inputs(size) for size in (SIZES if axes else (None,))]
-    compositions = [compose(rng, example, unseen, numbers.rounding) for _ in range(BATCH)]
+    is_half = numbers.precision == "float16"
+    dtype = mx.float16 if is_half else numbers.dtype
+    compositions = [compose(rng, example, unseen, numbers.rounding, dtype) for _ in range(BATCH)]
     flexible = {name: {axis: RANGE} for name, axis in axes.items()}
     drawn = [[x.astype(numbers.dtype) for x in each] for each in (example, *unseen)]
     program = Program(numbers, list(USAGES)[seed % len(USAGES)], flexible, drawn[0], drawn, compositions)

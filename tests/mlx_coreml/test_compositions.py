@@ -16,15 +16,19 @@ STATE_TOLERANCE = 3e-3  # Core ML keeps states in fp16
 
 
 def faults(program: Program) -> tuple[list[str], list[str]]:
-    """What is wrong with each composition that does not give what MLX computes, and what was refused."""
+    """What is wrong with each composition that does not give what MLX computes, and what was refused.
+
+    One composition alone is converted with its check, as users convert.
+    """
     try:
         found = predicted(program)
-    except ConversionError as error:
+    except (ConversionError, RuntimeError) as error:
         if len(program.compositions) == 1:
             text = (
                 f"{program.usage}, {program.numbers}, {program.flexible}: {program.compositions[0]}: {error}"
             )
-            return ([], [text]) if program.flexible else ([text], [])
+            is_refused = program.flexible and isinstance(error, ConversionError)
+            return ([], [text]) if is_refused else ([text], [])
         middle = len(program.compositions) // 2
         halves = program.compositions[:middle], program.compositions[middle:]
         parts = [faults(program.part(half)) for half in halves]
@@ -49,7 +53,7 @@ def predicted(program: Program) -> list[list[np.ndarray]]:
     """What the package of a program makes of each of its inputs, on the reference runtime."""
     usage, count = USAGES[program.usage], len(program.compositions)
     args, named = usage.call(*program.example)
-    options = {"flexible": program.flexible, "precision": program.numbers.precision, "check": False}
+    options = {"flexible": program.flexible, "precision": program.numbers.precision, "check": count == 1}
     if usage.is_stateful:
         args = (*args, mx.zeros((1,)))
         options |= {"states": {"s": 1}, "deployment_target": "iOS18"}

@@ -116,7 +116,7 @@ def _keep(each: Any, stack: ExitStack) -> None:
     elif _is_torch(each):
         stack.callback(_put_back, each, _kept_tensor(each))
     else:
-        if isinstance(each, CONTAINERS):
+        if issubclass(type(each), CONTAINERS):  # MLX's wrappers claim to be of the class that they wrap
             stack.callback(_refill, each, _items(each))
         if hasattr(each, "__dict__") and not _is_mlx(each):
             stack.callback(_refill, vars(each), dict(vars(each)))
