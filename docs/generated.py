@@ -84,6 +84,14 @@ def usages() -> str:
     return f"{count} usages ({made_with('mlx-coreml', 'mlx')}).\n\n{table(pd.DataFrame(rows))}"
 
 
+def generation() -> str:
+    """Which language models of mlx-lm generate its tokens as stateful packages, as last measured."""
+    frame = pd.read_csv(store.ROOT / "data" / "results" / "generation.csv", keep_default_na=False)
+    right = (frame["verdict"] == "right").sum()
+    shown = frame[["name", "verdict", "reason", "error", "operations", "seconds"]]
+    return f"{right} of {len(frame)} architectures.\n\n{table(shown)}"
+
+
 def converted() -> str:
     """What the newest recorded run converted directly from MLX."""
     from twins.figures.conversion_figures import coverage_table
@@ -114,7 +122,7 @@ class Generated(SphinxDirective):
 
     def run(self):
         name, *given = self.arguments
-        makers = (mil_operations, limits, lowered, refused, converted, usages, command)
+        makers = (mil_operations, limits, lowered, refused, converted, usages, generation, command)
         return self.parse_text_to_nodes({each.__name__: each for each in makers}[name](*given))
 
 
