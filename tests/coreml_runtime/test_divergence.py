@@ -138,6 +138,20 @@ def test_rounding_names_no_operation(tmp_path):
     assert "no operation: the half precision in which the source computes alone explains" in str(report)
 
 
+def test_an_operation_without_a_counterpart_is_not_taken_for_a_sensitive_one(tmp_path):
+    """The source has the norm as a whole, so the sum of squares is like none of its values."""
+
+    def source(x):
+        return F.rms_norm(x.bfloat16(), (64,), eps=1e-5).float()
+
+    def program(x):
+        total = mb.reduce_sum_square(x=x, axes=[1], keep_dims=True)
+        return mb.mul(x=x, y=mb.rsqrt(x=mb.mul(x=total, y=1 / 64), epsilon=1e-5))
+
+    report = report_of(tmp_path, program, source, ROWS)
+    assert not report.passed and report.divergence is None and "half precision" in report.reason
+
+
 def test_outputs_alone_and_core_ml_alone_are_told(tmp_path):
     built = mb.program(input_specs=[mb.TensorSpec(shape=(3,))], opset_version=OPSETS[17])(
         lambda x: mb.exp(x=x, name="y")

@@ -179,8 +179,10 @@ def _sensitive(values: list[Value], failing: set[str], tolerance: float, spacing
     coordinates in half precision does.
     """
     needed = _needed(values, failing)
+    # A larger error than the outputs have is that of a value without a counterpart in the source.
+    largest = min(NEAR, JUMP * max(value.error for value in values if value.name in failing))
     for value in values:
-        if value.name in needed and max(tolerance, EXPLAINED * spacing) < value.error < np.inf:
+        if value.name in needed and max(tolerance, EXPLAINED * spacing) < value.error <= largest:
             inherited = _inherited(values, value)
             if inherited is not None and value.error > EXPLAINED * inherited.error and not value.moved:
                 return value
