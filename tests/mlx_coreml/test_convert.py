@@ -316,3 +316,22 @@ convert(mx.tanh, mx.zeros((2,)))
 def test_the_runtime_imports_no_mlx_and_a_conversion_says_nothing():
     done = subprocess.run([sys.executable, "-c", IMPORTS], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_a_recurrence_written_out_from_constant_states_converts():
+    weights, inner = (mx.random.normal((8, 32), key=mx.random.key(seed)) for seed in (1, 2))
+    bias = mx.ones((32,))
+
+    def lstm(x):
+        gates, hidden, cell, made = mx.addmm(bias, x, inner), None, mx.zeros((1, 8)), []
+        for step in range(2):
+            read = gates[:, step] if hidden is None else gates[:, step] + hidden @ weights
+            i, f, u, o = mx.split(mx.zeros((1, 32)) + read, 4, axis=-1)
+            cell = mx.sigmoid(f) * cell + mx.sigmoid(i) * mx.tanh(u)
+            hidden = mx.sigmoid(o) * mx.tanh(cell)
+            made.append(hidden)
+        return mx.stack(made, axis=1)
+
+    assert (
+        verdict(convert(lstm, mx.random.normal((1, 2, 8), key=mx.random.key(3)), precision="float32")) < 1e-5
+    )

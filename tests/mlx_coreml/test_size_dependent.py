@@ -247,6 +247,18 @@ def test_a_listed_size_may_have_numbers_and_tables_of_its_own():
         np.testing.assert_allclose(found, np.array(fn(x)), rtol=1e-5, atol=1e-5)
 
 
+def test_nothing_is_logged_and_sizes_may_be_a_list_by_axis(caplog):
+    model = convert(
+        lambda x, k: x + P[mx.arange(k.shape[1], k.shape[1] + 1)],
+        *(normal(1, 1, 8), normal(1, 5, 8)),
+        flexible={"k": [1, (1, 60), 8]},
+        precision="float32",
+    )
+    found = load(model.package_path).predict({"x": np.zeros((1, 1, 8)), "k": np.zeros((1, 33, 8))})["output"]
+    np.testing.assert_allclose(found[0], np.array(P[33:34]), rtol=1e-6)
+    assert not caplog.records
+
+
 def test_two_ways_to_compute_are_refused():
     def fn(x):
         return mx.sin(x) if x.shape[1] % 16 > 7 else mx.cos(x)

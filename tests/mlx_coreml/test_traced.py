@@ -278,6 +278,24 @@ def test_a_function_may_print_and_evaluate(capsys):
     assert "y: array(float32[2, 3])" in capsys.readouterr().out
 
 
+@mx.custom_function
+def spike(x):
+    return (x > 0).astype(mx.float32)
+
+
+@spike.vjp
+def surrogate(primals, cotangents, _):
+    return cotangents / (1 + primals * primals)
+
+
+def test_a_custom_function_with_its_own_derivative_converts_and_is_left_alone():
+    convert(lambda x: spike(x) * 2, X)
+    convert(lambda x: mx.grad(lambda v: spike(v).sum())(x), X)  # its derivative alone
+    with pytest.raises(CaptureError, match="a custom function that has its own"):
+        convert(lambda x: mx.value_and_grad(lambda v: spike(v).sum())(x), X)
+    np.testing.assert_array_equal(np.array(mx.grad(lambda v: spike(v).sum())(X)), 1 / (1 + np.array(X) ** 2))
+
+
 def test_layers_made_inside_are_in_evaluation_mode():
     def fn(x):
         return nn.Dropout(0.5)(nn.BatchNorm(4)(x))

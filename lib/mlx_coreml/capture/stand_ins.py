@@ -3,8 +3,11 @@
 Among them are those that read the numbers in an array, which say what array is read, and how.
 """
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
+from unittest import mock
 
 import mlx.core as mx
 
@@ -74,6 +77,31 @@ def dequantize(
 def checkpoint(fun: Callable) -> Callable:
     """The same function, because a graph without gradients has no checkpoints."""
     return fun
+
+
+@contextmanager
+def custom_functions_called_plainly() -> Iterator[None]:
+    """Call what a custom function was made of, inside the block: MLX exports none that has own derivatives.
+
+    Where the function asks for a derivative as well, that would be another one: such a function is refused.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(mock.patch.object(mx.custom_function, "__call__", _plain))
+        for name in ("grad", "value_and_grad", "vjp", "jvp"):
+            stack.enter_context(mock.patch.object(mx, name, _no_derivative))
+        yield
+
+
+def _plain(custom: Any, *args: Any, **kwargs: Any) -> Any:
+    made_of = [each for each in gc.get_referents(custom) if callable(each) and not isinstance(each, type)]
+    return made_of[0](*args, **kwargs)  # its derivatives come behind it
+
+
+def _no_derivative(*_: Any, **__: Any) -> Any:
+    raise CaptureError(
+        "the function asks for a derivative and calls a custom function that has its own, which MLX "
+        f"{mx.__version__} cannot export together; write that derivative out in operations of MLX"
+    )
 
 
 HOW = {

@@ -24,7 +24,7 @@ from mlx_coreml.capture.refusals import check_kernels, explained
 from mlx_coreml.capture.releases import settled
 from mlx_coreml.capture.repeats import change_of, difference, source_of
 from mlx_coreml.capture.results import output_names, returned
-from mlx_coreml.capture.stand_ins import STAND_INS
+from mlx_coreml.capture.stand_ins import STAND_INS, custom_functions_called_plainly
 from mlx_coreml.capture.structures import Leaf, replaced
 from mlx_coreml.ir.errors import MISTAKES, NotRepeatableError
 from mlx_coreml.ir.graph import Graph, Node, Tensor, dtype_name
@@ -174,6 +174,16 @@ class Tracing:
         self.calls.clear()
 
     def _export(self) -> Events:
+        try:
+            return self._exported()
+        except ValueError as error:
+            if "CustomTransforms" not in str(error):
+                raise
+        self._clear()
+        with custom_functions_called_plainly():
+            return self._exported()
+
+    def _exported(self) -> Events:
         events = Events()
         fed = [mx.zeros_like(array) for array in self.arrays]  # the function may hold the very arrays
         mx.export_function(events.add, self._flat, *fed)

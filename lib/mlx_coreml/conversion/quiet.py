@@ -1,5 +1,6 @@
 """One warning per cause of a conversion, at the line that asks for it, and none of the libraries beneath."""
 
+import logging
 import re
 import sys
 import warnings
@@ -21,12 +22,18 @@ TECHNICAL = (RuntimeWarning, DeprecationWarning, FutureWarning, ResourceWarning)
 def one_warning_per_cause() -> Iterator[None]:
     """Show warnings after the block, each cause once (context or decorator).
 
-    A cause is the text without the operation it names. Warnings of numerics inside this package and of the
-    libraries it uses are not the user's.
+    A cause is the text without the operation it names. Warnings of numerics inside this package, and what
+    the libraries it uses warn of or log, are not the user's.
     """
-    with warnings.catch_warnings(record=True) as met:
-        warnings.simplefilter("always")
-        yield
+    logger = logging.getLogger("coremltools")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(record=True) as met:
+            warnings.simplefilter("always")
+            yield
+    finally:
+        logger.setLevel(level)
     frame = sys._getframe(2)
     while frame.f_back is not None and is_library(frame.f_code.co_filename):
         frame = frame.f_back

@@ -5,6 +5,7 @@ https://apple.github.io/coremltools/docs-guides/source/flexible-inputs.html
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 import coremltools as ct
 import mlx.core as mx
@@ -40,8 +41,12 @@ def read_axes(given: Mapping[str, Mapping], graph: Graph, target: ct.target) -> 
     names, axes = [tensor.name for tensor in graph.inputs], []
     for name, sizes in dictionary(given, "flexible").items():
         if name not in names:
-            raise ConversionError(f"flexible names input '{name}'; the inputs are {', '.join(names)}")
+            close = get_close_matches(str(name), names, 1)
+            hint = f"; did you mean '{close[0]}'?" if close else ""
+            raise ConversionError(f"flexible names input '{name}'; the inputs are {', '.join(names)}{hint}")
         shape = graph.inputs[names.index(name)].shape
+        if isinstance(sizes, list | tuple) and len(sizes) == len(shape):  # one entry for each axis
+            sizes = {i: each for i, each in enumerate(sizes) if each != shape[i]}
         if not isinstance(sizes, Mapping):
             raise ConversionError(f"flexible['{name}'] is {sizes!r}; allowed is {{axis: range or list}}")
         for axis, allowed in sizes.items():
