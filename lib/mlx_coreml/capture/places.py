@@ -16,7 +16,16 @@ PYTHON = f"{Path(traceback.__file__).resolve().parent}/"
 
 def place(file: str, line: int, function: str, path: str = "") -> str:
     """A place as a phrase: network.py:12, in forward, module layers.0."""
-    return f"{Path(file).name}:{line}, in {function}" + (f", module {path}" if path else "")
+    name = _name(file)
+    where = f"{name}:{line}" if name else f"line {line}"
+    return f"{where}, in {function}" + (f", module {path}" if path else "")
+
+
+def _name(file: str) -> str:
+    """A file's name for messages: none for code without a file, `cell` for that of a notebook."""
+    if file.startswith("<"):
+        return ""
+    return "cell" if "ipykernel_" in file else Path(file).name
 
 
 def is_library(file: str) -> bool:
@@ -36,7 +45,8 @@ def line_of_error(error: BaseException, path: str = "") -> str:
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not is_library(f.filename)]
     if not frames:
         return f" in module {path}" if path else ""
-    told = f" (line {frames[-1].lineno} of {frames[-1].name}) in {Path(frames[-1].filename).name}"
+    name = _name(frames[-1].filename)
+    told = f" (line {frames[-1].lineno} of {frames[-1].name}){f' in {name}' if name else ''}"
     return told + (f", module {path}" if path else "")
 
 
