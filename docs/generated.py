@@ -85,11 +85,12 @@ def usages() -> str:
 
 
 def generation() -> str:
-    """Which language models of mlx-lm generate its tokens as stateful packages, as last measured."""
-    frame = pd.read_csv(store.ROOT / "data" / "results" / "generation.csv", keep_default_na=False)
+    """Which language models of mlx-lm generate its tokens as stateful packages, on the first machine kept."""
+    (path, *_) = sorted((store.ROOT / "data" / "results").glob("*/generation.csv"))
+    frame = pd.read_csv(path, keep_default_na=False)
     right = (frame["verdict"] == "right").sum()
     shown = frame[["name", "verdict", "reason", "error", "operations", "seconds"]]
-    return f"{right} of {len(frame)} architectures.\n\n{table(shown)}"
+    return f"{right} of {len(frame)} architectures, on `{path.parent.name}`.\n\n{table(shown)}"
 
 
 def converted() -> str:
