@@ -5,8 +5,10 @@ the comparison is exact and computes nothing. What the function changes while it
 left changed between the two traces, unless arrays of the first trace are in it.
 """
 
+import gc
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -50,10 +52,23 @@ def _shown(value: mx.array) -> str:
     return f"{numbers[0]:.6g}{' ...' if value.size > 1 else ''}"
 
 
+@contextmanager
+def _watched(own: Callable, put: Callable, watcher: Callable) -> Iterator[None]:
+    """A block in which Python tells a watcher of what runs, without what others do when memory is freed."""
+    before, collects = own(), gc.isenabled()
+    gc.disable()
+    put(watcher)
+    try:
+        yield
+    finally:
+        put(before)
+        if collects:
+            gc.enable()
+
+
 def source_of(call: Callable[[], Any]) -> str:
     """Which random or timed source a call uses, and where: "numpy.random.normal (model.py:3, in forward)"."""
     found: list[str] = []
-    before = sys.getprofile()
 
     def seen(frame: FrameType, event: str, called: Any) -> None:
         if event == "c_call" and not found and (name := _source(called)):
@@ -61,11 +76,8 @@ def source_of(call: Callable[[], Any]) -> str:
             if place:
                 found.append(f"{name} ({place})")
 
-    sys.setprofile(seen)
-    try:
+    with _watched(sys.getprofile, sys.setprofile, seen):
         call()
-    finally:
-        sys.setprofile(before)
     return found[0] if found else ""
 
 
@@ -73,7 +85,6 @@ def change_of(call: Callable[[], Any], changes: Sequence[Change]) -> str:
     """The line of the user's code at which a call makes the first of some changes."""
     found: list[str] = []
     last: list[tuple] = []
-    before = sys.gettrace()
 
     def seen(frame: FrameType, event: str, _: Any) -> Callable | None:
         code = frame.f_code
@@ -85,11 +96,8 @@ def change_of(call: Callable[[], Any], changes: Sequence[Change]) -> str:
         last[:] = [(code.co_filename, frame.f_lineno, code.co_name)]
         return seen
 
-    sys.settrace(seen)
-    try:
+    with _watched(sys.gettrace, sys.settrace, seen):
         call()
-    finally:
-        sys.settrace(before)
     return found[0] if found else ""
 
 
