@@ -45,8 +45,8 @@ def read_axes(given: Mapping[str, Mapping], graph: Graph, target: ct.target) -> 
             hint = f"; did you mean '{close[0]}'?" if close else ""
             raise ConversionError(f"flexible names input '{name}'; the inputs are {', '.join(names)}{hint}")
         shape = graph.inputs[names.index(name)].shape
-        if isinstance(sizes, list | tuple) and len(sizes) == len(shape):  # one entry for each axis
-            sizes = {i: each for i, each in enumerate(sizes) if each != shape[i]}
+        if isinstance(sizes, list | tuple) and _by_axis(sizes, shape):
+            sizes = {i: each for i, each in enumerate(sizes) if not isinstance(each, int)}
         if not isinstance(sizes, Mapping):
             raise ConversionError(f"flexible['{name}'] is {sizes!r}; allowed is {{axis: range or list}}")
         for axis, allowed in sizes.items():
@@ -57,6 +57,13 @@ def read_axes(given: Mapping[str, Mapping], graph: Graph, target: ct.target) -> 
             axes.append(_axis(names.index(name), name, axis, shape[axis], allowed))
     _check_combined(axes, names, target)
     return axes
+
+
+def _by_axis(sizes: Sequence, shape: Sequence[int]) -> bool:
+    """Whether there is one entry for each axis: the example's own size, a range, or a list of sizes."""
+    if len(sizes) != len(shape):
+        return False
+    return all(isinstance(each, list | tuple) or each == n for each, n in zip(sizes, shape, strict=True))
 
 
 def _axis(index: int, name: str, axis: int, size: int, allowed: Sequence[int]) -> Axis:
