@@ -38,10 +38,17 @@ def _reshape(given: dict[str, list]) -> None:
     """A reshape, whose one varying size becomes -1."""
     if not is_constant(given["shape"]):
         return
-    shapes = [np.array(value_of(v)) for v in given["shape"]]
+    shapes = [_whole(np.array(value_of(v)), x.shape) for v, x in zip(given["shape"], given["x"], strict=True)]
     changing = [i for i, sizes in enumerate(zip(*shapes, strict=True)) if len(set(sizes)) > 1]
     if len(changing) == 1:
         given["shape"] = [np.where(np.arange(len(s)) == changing[0], -1, s).astype(np.int32) for s in shapes]
+
+
+def _whole(shape: np.ndarray, of: Sequence[int]) -> np.ndarray:
+    """The shape that a reshape gives, with the size that it leaves open."""
+    is_open = shape == -1
+    rest = int(np.prod(np.where(is_open, 1, shape)))
+    return np.where(is_open, int(np.prod(of)) // max(rest, 1), shape)
 
 
 def _slice_by_index(given: dict[str, list]) -> None:
