@@ -14,6 +14,7 @@ from twins.frameworks import mx
 
 Step = tuple[str, Callable[[list[mx.array]], mx.array]]  # its text, and what it computes of all values so far
 LARGEST, ELEMENTS = 1e3, 2000
+NUDGES = 8  # of a half type: a number that is rounded to a whole one moves in few of them
 NUDGE, MOVED = 1e-6, 2e-5  # relative changes of the inputs and, at most, of a result
 
 UNARY = {
@@ -217,16 +218,21 @@ def compose(
     others: Sequence[Sequence[mx.array]] = (),
     rounding: float = NUDGE,
     dtype: mx.Dtype = mx.float32,
+    tolerance: float = 1e-4,
     length: int = 5,
 ) -> Composition:
     """A composition of `length` steps on these inputs, as good on other numbers and sizes of them.
 
     `dtype` is the type that the composition is to be computed in, `rounding` the relative error of a number
-    in it; a step is kept when it is about the same in this type, which rounds a step's constants too.
+    in it; a step is kept when it is about the same in this type, which rounds a step's constants too: what
+    moves by more than half the tolerance of the comparison says nothing about a converter.
     """
+    most = min(MOVED / NUDGE * rounding, tolerance / 2)
     runs = [list(each) for each in (inputs, *others)]
+    nudges = NUDGES if rounding > NUDGE else 1
     moved = [
-        [(x * (1 + rounding * mx.array(_normal(rng, x.shape)))).astype(dtype) for x in each] for each in runs
+        [(x * (1 + rounding * mx.array(_normal(rng, x.shape)))).astype(dtype) for x in each]
+        for each in runs * nudges
     ]
     steps: list[Step] = []
     while len(steps) < length:
@@ -236,7 +242,7 @@ def compose(
             mx.eval(made, also)
         except (ValueError, IndexError, RuntimeError):  # a step that MLX does not do on these values
             continue
-        if all(_kept(a, b, MOVED / NUDGE * rounding) for a, b in zip(made, also, strict=True)):
+        if all(_kept(a, b, most) for a, b in zip(made * nudges, also, strict=True)):
             steps.append((f"v{len(runs[0])} = {text}", compute))
             for values, value in zip(runs + moved, made + also, strict=True):
                 values.append(value)

@@ -178,7 +178,8 @@ def draw(seed: int) -> Program:
     example, unseen = inputs(), [inputs(size) for size in (SIZES if axes else (None,))]
     is_half = numbers.precision == "float16"
     dtype = mx.float16 if is_half else numbers.dtype
-    compositions = [compose(rng, example, unseen, numbers.rounding, dtype) for _ in range(BATCH)]
+    given = (example, unseen, numbers.rounding, dtype, numbers.tolerance)
+    compositions = [compose(rng, *given) for _ in range(BATCH)]
     flexible = {name: {axis: RANGE} for name, axis in axes.items()}
     drawn = [[x.astype(numbers.dtype) for x in each] for each in (example, *unseen)]
     program = Program(numbers, list(USAGES)[seed % len(USAGES)], flexible, drawn[0], drawn, compositions)

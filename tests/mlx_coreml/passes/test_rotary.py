@@ -126,3 +126,11 @@ def test_time_steps_that_are_numbers_of_the_input_keep_their_angles():
 
     cases = {"steps": (embed, (mx.array([999.0, 1.0, 501.5]),))}
     assert_agree(results(cases, precision="float16")["steps"], 4e-3)
+
+
+def test_two_numbers_side_by_side_are_no_rotation():
+    def pair(x):
+        ends = [mx.expand_dims(x.min(), 0), mx.expand_dims(x.max(), 0)]
+        return mx.concatenate(ends).reshape(1, 2)
+
+    assert_agree(results(pair, normal(3, 4)))

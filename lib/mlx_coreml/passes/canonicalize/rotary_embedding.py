@@ -99,7 +99,7 @@ def _neighbours(joined: Node, result: Tensor) -> Rotation | None:
     if len(parts) != 2 or None in parts or joined.arguments[0] != joined.output.rank - 1:
         return None
     shape = joined.output.shape
-    if shape[-1] != 2 or result.shape != (*shape[:-2], 2 * shape[-2]) or len(shape) > 5:
+    if len(shape) < 2 or shape[-1] != 2 or result.shape != (*shape[:-2], 2 * shape[-2]) or len(shape) > 5:
         return None
     inputs = [part.inputs[0] for part in parts]
     if any(t.shape != shape[:-1] for t in inputs):
