@@ -133,4 +133,4 @@ def test_two_numbers_side_by_side_are_no_rotation():
         ends = [mx.expand_dims(x.min(), 0), mx.expand_dims(x.max(), 0)]
         return mx.concatenate(ends).reshape(1, 2)
 
-    assert_agree(results(pair, normal(3, 4)))
+    assert_agree(results({"pair": (pair, (normal(3, 4),))})["pair"])
