@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from coreml_runtime import load
-from mlx_coreml import CaptureError, ConversionError, WrongModelError, convert
+from mlx_coreml import CaptureError, ConversionError, FunctionError, WrongModelError, convert
 from mlx_coreml.backends.mil.assemble import target_named
 from mlx_coreml.backends.mil.flexible.axes import independent, probes, read_axes, tied
 from mlx_coreml.capture.tracing import capture
@@ -237,11 +237,19 @@ def test_a_model_that_changes_where_nobody_looked_is_caught_by_the_check():
         flexible({"x": {0: (1, 90)}}, lambda x: mx.sin(x) if x.shape[0] > 7 else mx.cos(x))
 
 
+def no_batch_of_one(x):
+    if x.shape[0] == 1:
+        raise ValueError("no batch of one")
+    return x * 2
+
+
 def test_mlxs_own_refusal_of_a_size_comes_through():
     def halves(x):
         return x.reshape(2, -1, 8)
 
-    with pytest.raises(ValueError, match="Cannot reshape"):
+    with pytest.raises(FunctionError, match=r"halves fails at x \(9, 8\): .*Cannot reshape"):
         convert(halves, normal(4, 8), flexible={"x": {0: (1, 9)}})
+    with pytest.raises(FunctionError, match=r"fails in the check at \(1, 8\): ValueError: no batch of one"):
+        flexible({"x": {0: (1, 90)}}, no_batch_of_one)
     with pytest.raises(CaptureError, match="reads the numbers"):
         flexible({"x": {0: (1, 9)}}, lambda x: x if x.sum() > 0 else -x)

@@ -11,6 +11,7 @@ from unittest import mock
 import numpy as np
 
 from coreml_runtime.verification.source_on_cpu import mlx, on_cpu
+from coreml_runtime.verification.unchanged import ARITHMETIC
 
 FRAMEWORKS = ("torch", "mlx")
 
@@ -180,20 +181,7 @@ def _functions(module: Any) -> list[str]:
 
 
 def _methods(kind: type) -> list[str]:
-    operators = [
-        "add",
-        "sub",
-        "mul",
-        "truediv",
-        "floordiv",
-        "mod",
-        "pow",
-        "matmul",
-        "getitem",
-        "setitem",
-        "neg",
-        "abs",
-    ]
+    operators = (*ARITHMETIC, "getitem", "setitem", "neg", "abs")
     names = [f"__{prefix}{name}__" for name in operators for prefix in ("", "r", "i")]
     plain = [name for name in dir(kind) if not name.startswith("_") and callable(getattr(kind, name))]
     return [name for name in names + [n for n in plain if n not in ("item", "tolist")] if name in dir(kind)]

@@ -174,24 +174,9 @@ def _torch_device(torch: Any) -> str:
     return "mps" if torch.backends.mps.is_available() else "cuda"
 
 
-WRITES = [
-    f"__i{name}__"
-    for name in [
-        "add",
-        "sub",
-        "mul",
-        "truediv",
-        "floordiv",
-        "mod",
-        "pow",
-        "matmul",
-        "and",
-        "or",
-        "xor",
-        "lshift",
-        "rshift",
-    ]
-]
+# what Python calls for operators of two operands, without underscores
+ARITHMETIC = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul")
+WRITES = [f"__i{name}__" for name in (*ARITHMETIC, "and", "or", "xor", "lshift", "rshift")]
 
 
 @contextmanager

@@ -234,6 +234,9 @@ def verified(
     with held(request.fn).kept():  # in evaluation mode, as it was captured
         try:
             return check_model(check, progress)
-        except RuntimeError as error:  # of the reference runtime: an operation does not take its inputs
+        except ConversionError:
+            raise
+        except (RuntimeError, ValueError) as error:  # of the runtime: an operation does not take its inputs
             told = " ".join(str(error).split())
-            raise WrongModelError(f"the converted model does not run at one of its sizes: {told}") from error
+            where = " at one of its sizes" if request.flexible else ""
+            raise WrongModelError(f"the converted model does not run{where}: {told}") from error

@@ -18,30 +18,14 @@ FAR = 4096  # a position that most models must stand, where no table limits it
 LATE = 1000.0  # a time step of diffusion models
 MASKED = -1e4  # a mask adds numbers below this, or -inf
 MOVED = (
-    "AsType",
-    "Broadcast",
-    "Reshape",
-    "Flatten",
-    "Unflatten",
-    "ExpandDims",
-    "Squeeze",
-    "Transpose",
-    "Slice",
+    *("AsType", "Broadcast", "Reshape", "Flatten", "Unflatten", "ExpandDims", "Squeeze"),
+    *("Transpose", "Slice"),
+    *("Concatenate", "Copy", "Contiguous", "Split", "StopGradient"),
 )
-MOVED += ("Concatenate", "Copy", "Contiguous", "Split", "StopGradient")
 CHOSEN = ("Maximum", "Minimum", "Select")
 SCALED = (
-    "Multiply",
-    "Divide",
-    "Negative",
-    "Exp",
-    "Log",
-    "Sqrt",
-    "Floor",
-    "Round",
-    "Remainder",
-    "Abs",
-    "Power",
+    *("Multiply", "Divide", "Negative", "Exp", "Log", "Sqrt", "Floor", "Round", "Remainder"),
+    *("Abs", "Power"),
 )
 WAVES = ("Sin", "Cos")
 Shift = tuple[float, float] | None  # least and greatest number added to an input; None: computed otherwise

@@ -13,6 +13,7 @@ from mlx_coreml.backends.mil.images import CHANNELS, Image, from_pixels
 from mlx_coreml.backends.mil.states import Stateful
 from mlx_coreml.conversion.input_roles import Role
 from mlx_coreml.conversion.truth import Truth
+from mlx_coreml.ir.errors import MISTAKES, ConversionError, FunctionError, told
 from mlx_coreml.ir.graph import Tensor
 
 
@@ -41,9 +42,24 @@ class Source:
         """The function in its own types."""
         return self._as_model(self.flat)
 
-    def _as_model(self, flat: Callable) -> Callable:
+    def _as_model(self, function: Callable) -> Callable:
+        flat = self._explaining(function)
         fed = from_pixels(flat, [t.name for t in self.inputs], self.images) if self.images else flat
         return Stateful(fed, self.inputs, self.states) if self.states else fed
+
+    def _explaining(self, function: Callable) -> Callable:
+        """The function, whose own errors are FunctionErrors: it may not take what the check gives it."""
+
+        def called(*arrays: mx.array) -> list[mx.array]:
+            try:
+                return function(*arrays)
+            except ConversionError:
+                raise
+            except MISTAKES as error:
+                shapes = ", ".join(str(tuple(array.shape)) for array in arrays)
+                raise FunctionError(f"{self.name} fails in the check at {shapes}: {told(error)}") from error
+
+        return called
 
     def feed(self, arrays: Sequence[mx.array], rng: np.random.Generator, grey: int | None = None) -> dict:
         """The model's inputs: states left out, pictures for images, random ones or of one level of grey."""

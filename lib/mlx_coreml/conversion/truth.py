@@ -23,29 +23,15 @@ NAMES = ("bfloat16", "float16")
 FACTORIES = ("arange", "asarray", "eye", "full", "identity", "linspace", "ones", "tri", "zeros")
 # They move numbers: what they give is widened, which may be few rows of a large table.
 MOVING = (
-    "getitem",
-    "take",
-    "take_along_axis",
-    "split",
-    "reshape",
-    "transpose",
-    "swapaxes",
-    "squeeze",
-    "flatten",
+    *("getitem", "take", "take_along_axis", "split", "reshape", "transpose", "swapaxes"),
+    *("squeeze", "flatten"),
 )
 # Bits, files, types and evaluation: they must see the arrays as they are. Compiled functions run as they are.
-KEPT = ("async_eval", "can_cast", "compile", "depends", "disable_compile", "enable_compile", "eval")
-KEPT += (
-    "export_function",
-    "exporter",
-    "isdtype",
-    "issubdtype",
-    "load",
-    "save",
-    "save_gguf",
-    "save_safetensors",
+KEPT = (
+    *("async_eval", "can_cast", "compile", "depends", "disable_compile", "enable_compile", "eval"),
+    *("export_function", "exporter", "isdtype", "issubdtype", "load", "save", "save_gguf"),
+    *("save_safetensors", "savez", "savez_compressed", "view", "item", "tolist"),
 )
-KEPT += ("savez", "savez_compressed", "view", "item", "tolist")
 # An array that is changed in place must be the array itself.
 IN_PLACE = ("setitem", "iadd", "isub", "imul", "itruediv", "ifloordiv", "imod", "ipow", "imatmul")
 OPERATORS = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul")

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import mlx.core as mx
 import numpy as np
 
+from mlx_coreml.conversion.truth import widened
 from mlx_coreml.ir.errors import WrongModelError
 from mlx_coreml.language_models.generation import Generator, by_mlx
-
-from mlx.utils import tree_map  # isort: skip
 
 if TYPE_CHECKING:
     import mlx.nn as nn
@@ -63,7 +59,7 @@ def agreement(
     generator = Generator(package)
     prompt = prompt or _prompt(generator)
     count = min(count, generator.context - len(prompt))
-    with widened(model):
+    with widened():  # MLX's half types are slow on a CPU, and round more than once
         wanted = list(by_mlx(model, prompt, count))
     equal, errors, is_tie = 0, [], False
     for (token, made), (right, logits) in zip(islice(generator.stream(prompt), count), wanted, strict=True):
@@ -85,19 +81,3 @@ def _prompt(generator: Generator) -> list[int]:
     """A chunk and a rest, so that both functions run."""
     length = min(generator.chunk + 3, max(generator.context // 2, 1))
     return [int(token) for token in np.random.default_rng(0).integers(1, 50, length)]
-
-
-@contextmanager
-def widened(model: nn.Module) -> Iterator[None]:
-    """The model in float32 inside the block: MLX's half types are slow on a CPU, and round more than once."""
-    held = model.parameters()
-
-    def wide(array: mx.array) -> mx.array:
-        return array.astype(mx.float32) if mx.issubdtype(array.dtype, mx.floating) else array
-
-    with mx.stream(mx.cpu):
-        model.update(tree_map(wide, held))
-    try:
-        yield
-    finally:
-        model.update(held)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import mlx.core as mx
 
 from mlx_coreml.conversion.convert import convert
+from mlx_coreml.conversion.options import precision_named
 from mlx_coreml.ir.errors import ConversionError, told
 from mlx_coreml.language_models.check import compare
 from mlx_coreml.language_models.fixed_caches import Sizes
@@ -31,8 +32,6 @@ from mlx_coreml.swift.text_generator import write_generator
 
 if TYPE_CHECKING:
     import mlx.nn as nn
-
-PRECISIONS = ("float16", "mixed", "float32")
 
 
 @dataclass(frozen=True)
@@ -55,8 +54,7 @@ class Options:
             )
         if self.output not in OUTPUTS:
             raise ConversionError(f"output={self.output!r}; allowed are {', '.join(OUTPUTS)}")
-        if self.precision not in PRECISIONS:
-            raise ConversionError(f"precision={self.precision!r}; allowed are {', '.join(PRECISIONS)}")
+        precision_named(self.precision)
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ SIZES = {
     "prefill=64 tokens at once do not fit in context=32": {"context": 32, "prefill": 64},
     "context=0, prefill=1; both must be 1 or more": {"context": 0},
     "output='text'; allowed are logits, token": {"output": "text"},
-    "precision='int8'; allowed are float16, mixed, float32": {"precision": "int8"},
+    "precision 'int8' is not known; known are float16, float32, mixed": {"precision": "int8"},
 }
 
 

@@ -12,7 +12,7 @@ from mlx_coreml import ConversionError, WrongModelError
 from mlx_coreml.__main__ import main
 from mlx_coreml.coverage import generation
 from mlx_coreml.coverage.cases.architectures import tiny
-from mlx_coreml.language_models.check import compare, widened
+from mlx_coreml.language_models.check import compare
 from mlx_coreml.language_models.folder import load
 from mlx_coreml.language_models.generation import Generator, by_mlx, facts
 from mlx_coreml.language_models.stateful_package import export
@@ -144,14 +144,6 @@ def test_the_likeliest_token_as_output_and_no_prefill(tmp_path):
     assert made.checked == "8 of 8 greedy tokens are those of mlx-lm"
     described, _ = functions(made.package)
     assert list(described) == ["decode"] and [o.name for o in described["decode"].output] == ["token"]
-
-
-def test_widening_leaves_the_model_as_it_was(tmp_path):
-    model = load(folder_of("llama", tmp_path / "llama")).model
-    model.set_dtype(mx.bfloat16)
-    with widened(model):
-        assert model.model.norm.weight.dtype == mx.float32
-    assert model.model.norm.weight.dtype == mx.bfloat16
 
 
 def test_mlx_goes_on_with_its_own_cache(llama):
