@@ -46,9 +46,19 @@ def limits() -> str:
     """What Core ML refuses or computes otherwise, and what the runtime does then."""
     from coreml_runtime.execution.limits import LIMITS
 
-    columns = ["case", "Core ML", "here", "source"]
-    rows = [[each.case, each.core_ml, each.here, each.source] for each in LIMITS.values()]
-    return table(pd.DataFrame(rows, columns=columns))
+    rows = [(each.case, each.core_ml, each.here, linked(each.source)) for each in LIMITS.values()]
+    lines = [("case", "Core ML", "here", "source"), ("---",) * 4, *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def linked(text: str) -> str:
+    """A text whose addresses are links of a few words."""
+
+    def link(found: re.Match) -> str:
+        number = re.search(r"coremltools/(?:issues|pull)/(\d+)$", found[0])
+        return f"[{f'coremltools#{number[1]}' if number else 'documentation'}]({found[0]})"
+
+    return re.sub(r"https://[^\s,;]*[^\s,;:]", link, text)
 
 
 def lowered() -> str:
