@@ -98,9 +98,14 @@ def generation() -> str:
     """Which language models of mlx-lm generate its tokens as stateful packages, on the first machine kept."""
     (path, *_) = sorted((store.ROOT / "data" / "results").glob("*/generation.csv"))
     frame = pd.read_csv(path, keep_default_na=False)
-    right = (frame["verdict"] == "right").sum()
-    shown = frame[["name", "verdict", "reason", "error", "operations", "seconds"]]
-    return f"{right} of {len(frame)} architectures, on `{path.parent.name}`.\n\n{table(shown)}"
+    right, others = frame[frame["verdict"] == "right"], frame[frame["verdict"] != "right"]
+    errors = right["error"].astype(float)
+    names = ", ".join(f"`{name}`" for name in right["name"])
+    reasons = "\n".join(f"- `{row['name']}`: {row.verdict}, {row.reason}" for _, row in others.iterrows())
+    return (
+        f"{len(right)} of {len(frame)} architectures, on `{path.parent.name}`; the errors are {errors.median():.0e} "
+        f"in the median and {errors.max():.0e} at most:\n{names}.\n\nThe others:\n\n{reasons}"
+    )
 
 
 def converted() -> str:

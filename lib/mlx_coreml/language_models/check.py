@@ -66,7 +66,7 @@ def agreement(
         if made.dtype.kind == "f":
             errors.append(_error(made.reshape(-1).astype(np.float64), logits.astype(np.float64)))
         if token != right:
-            is_tie = bool(logits[right] - logits[token] < TIE * logits.std())
+            is_tie = bool(logits[right] - logits[token] < TIE * logits[np.isfinite(logits)].std())
             break
         equal += 1
     made = tuple(token for token, _ in wanted[:equal])
@@ -74,7 +74,16 @@ def agreement(
 
 
 def _error(found: np.ndarray, wanted: np.ndarray) -> float:
-    return float(np.sqrt(np.mean(np.square(found - wanted)) / max(np.mean(np.square(wanted)), 1e-30)))
+    """The rms-relative error of logits, where they are finite; tokens that are never chosen have -inf, and
+    must be below all others. Anything else is infinitely wrong.
+    """
+    finite = np.isfinite(wanted)
+    if not finite.any() or not (np.isfinite(found[finite]).all() and (wanted[~finite] == -np.inf).all()):
+        return float("inf")
+    if not (found[~finite] < found[finite].min()).all():
+        return float("inf")
+    difference, size = found[finite] - wanted[finite], np.mean(np.square(wanted[finite]))
+    return float(np.sqrt(np.mean(np.square(difference)) / max(size, 1e-30)))
 
 
 def _prompt(generator: Generator) -> list[int]:

@@ -12,6 +12,7 @@ from mlx_coreml import ConversionError, WrongModelError
 from mlx_coreml.__main__ import main
 from mlx_coreml.coverage import generation
 from mlx_coreml.coverage.cases.architectures import tiny
+from mlx_coreml.language_models.check import _error as error_of
 from mlx_coreml.language_models.check import compare
 from mlx_coreml.language_models.folder import load
 from mlx_coreml.language_models.generation import Generator, by_mlx, facts
@@ -169,3 +170,12 @@ def test_streams_can_be_taken_apart(llama):
     generator = Generator(llama[1] / "Tiny.mlpackage")
     both = zip(islice(generator.stream(PROMPT), 6), islice(generator.stream(PROMPT), 6), strict=True)
     assert all(first == second for (first, _), (second, _) in both)
+
+
+def test_logits_that_are_no_numbers_are_wrong():
+    right = np.array([1.0, -2.0, -np.inf, 0.5])
+    assert error_of(right, right) == 0
+    assert error_of(np.array([1.0, -2.0, -65504.0, 0.5]), right) == 0  # what float16 has for it
+    for wrong in ([1.0, -2.0, 0.0, 0.5], [np.nan, -2.0, -np.inf, 0.5]):
+        assert error_of(np.array(wrong), right) == np.inf
+    assert error_of(np.full(4, np.nan), np.full(4, np.nan)) == np.inf
