@@ -7,9 +7,13 @@ outputs and makes tabs of a `Pair`. Protocol: https://ipython.readthedocs.io/en/
 import inspect
 import re
 import textwrap
+import uuid
 from dataclasses import dataclass
 from html import escape
 
+from IPython.display import display, update_display
+
+ANSWER = "application/vnd.twins.answer+json"
 PAIR = "application/vnd.twins.pair+json"
 LONG = 32  # characters; a column with longer text wraps on the site
 
@@ -26,11 +30,40 @@ class Pair:
         return {PAIR: self.sources, "text/markdown": "\n\n".join(fenced), "text/plain": "\n\n".join(plain)}
 
 
+class Opening:
+    """The top of a page: its answer in short, a figure and a table, filled once the page has computed them.
+
+    A cell near the top ends with the opening and the last cell fills it: Jupyter then replaces what the first
+    one showed, so that an executed notebook begins with its answer. The message:
+    https://jupyter-client.readthedocs.io/en/stable/messaging.html#update-display-data
+    """
+
+    def __init__(self, parts: int = 3):
+        self.parts = [f"opening-{uuid.uuid4()}" for _ in range(parts)]
+
+    def _ipython_display_(self) -> None:
+        empty = Shown({"text/plain": ""})
+        waiting = [note("**In short**: computed at the end of this page."), *[empty] * len(self.parts)]
+        for part, content in zip(self.parts, waiting, strict=False):
+            display(content, display_id=part)
+
+    def fill(self, answer, *more) -> None:
+        """Show an answer (`twins.evidence.answers.answer.Answer`) and what belongs to it, in order.
+
+        Errors: ValueError where there are not as many things to show as parts.
+        """
+        contents = [in_short(answer), *more]
+        if len(contents) != len(self.parts):
+            raise ValueError(f"this opening has {len(self.parts)} parts, found {len(contents)} to show")
+        for part, content in zip(self.parts, contents, strict=True):
+            update_display(content, display_id=part)
+
+
 @dataclass(frozen=True)
 class Shown:
     """One output in several forms, MIME type -> text; a front end takes the richest it knows."""
 
-    forms: dict[str, str]
+    forms: dict[str, object]
 
     def _repr_mimebundle_(self, include=None, exclude=None):
         return self.forms
@@ -53,6 +86,15 @@ def fence(code: str) -> str:
 def note(text: str) -> Shown:
     """A Markdown sentence whose numbers the notebook has computed."""
     return Shown({"text/markdown": text, "text/plain": text})
+
+
+def in_short(answer) -> Shown:
+    """The sentences of an answer and what they do not cover."""
+    told = {"sentences": list(answer.sentences), "not_covered": answer.not_covered}
+    lines = ["**In short** (computed)", "", *(f"- {each}" for each in answer.sentences)]
+    lines += ["", f"Not covered: {answer.not_covered}"] if answer.not_covered else []
+    markdown = "\n".join(lines)
+    return Shown({ANSWER: told, "text/markdown": markdown, "text/plain": markdown})
 
 
 def table(frame, caption: str | None = None) -> Shown:

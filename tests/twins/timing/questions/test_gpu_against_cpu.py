@@ -13,7 +13,7 @@ import torch
 
 from twins.frameworks import BOTH, MLX, TORCH
 from twins.records.record_types import Gate
-from twins.timing import gpu_against_cpu
+from twins.timing.questions import gpu_against_cpu
 from twins.timing.study import Study
 from twins.training.train import named
 

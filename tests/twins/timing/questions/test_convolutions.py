@@ -7,9 +7,10 @@ import pytest
 
 from twins.frameworks import MLX, TORCH
 from twins.parity.differences import relative
-from twins.timing import comparison, convolutions, harness, statistics
-from twins.timing.convolutions import BOTH_WAYS, FORWARD, KINDS, Layer
+from twins.timing import comparison, harness, statistics
 from twins.timing.harness import Plan
+from twins.timing.questions import convolutions
+from twins.timing.questions.convolutions import BOTH_WAYS, FORWARD, KINDS, Layer
 from twins.timing.statistics import AGAIN
 
 SMALL = {

@@ -13,8 +13,9 @@ from twins.evidence.verdicts import claims, queries
 from twins.frameworks import MLX, SHIPPED
 from twins.machine import fresh_process
 from twins.records.record_types import AS_SHIPPED, EQUAL, Gate, Precision
-from twins.timing import comparison, float32_as_shipped
+from twins.timing import comparison
 from twins.timing.harness import Plan
+from twins.timing.questions import float32_as_shipped
 
 CLAIM = next(claim for claim in claims.load() if claim.id == "float32-as-shipped")
 

@@ -63,7 +63,9 @@ def precisions(n: int = 512) -> Iterator[Precision]:
     for setting, environment in SETTINGS.items():
         for each in BOTH:
             found = fresh_process.call(
-                "twins.timing.float32_as_shipped:errors", {"framework": each.name, "n": n}, environment
+                "twins.timing.questions.float32_as_shipped:errors",
+                {"framework": each.name, "n": n},
+                environment,
             )
             yield Precision(each.name, setting, n, **found)
 
@@ -88,7 +90,7 @@ def timings(found: Sequence[Precision], plan: harness.Plan) -> Iterator[Timing]:
     for setting, environment in SETTINGS.items() if differing(found) else ():
         arguments = {"n": found[0].size}
         measured = harness.measure(
-            "twins.timing.float32_as_shipped:variants", arguments, plan, environment=environment
+            "twins.timing.questions.float32_as_shipped:variants", arguments, plan, environment=environment
         )
         yield Timing("precision", {"setting": setting, **arguments}, [asdict(run) for run in measured])
 

@@ -1,0 +1,4 @@
+"""What the pages answer, in sentences computed from one machine's records; no figure is drawn here.
+
+It may import twins.evidence, twins.records and twins.timing.
+"""

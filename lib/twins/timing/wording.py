@@ -1,0 +1,64 @@
+"""How figures are said: one direction for every ratio, names for people instead of identifiers.
+
+A ratio is PyTorch's time over MLX's, and is said as the faster framework "2.90× as fast": twice as fast is
+half the time.
+"""
+
+from collections.abc import Iterable, Mapping
+
+NAMES = {
+    "transformer_lm": "GPT",
+    "bert": "BERT",
+    "resnet": "ResNet",
+    "vit": "ViT",
+    "whisper": "Whisper",
+    "your_model": "your model",
+}
+
+
+def name(twin: str) -> str:
+    """The name of a twin for people; a reader's own name stays as it is."""
+    return NAMES.get(twin, twin)
+
+
+def case(entries: Mapping[str, object]) -> str:
+    """A training case in words: "GPT, batch 16", or "GPT, batch 512 (fills the machine)"."""
+    filled = " (fills the machine)" if entries.get("filled") else ""
+    return f"{name(str(entries['twin']))}, batch {entries['batch']}{filled}"
+
+
+def times(factor: float) -> str:
+    """A factor with three significant digits: "2.90×", "12.4×", "118×"."""
+    digits = 2 if factor < 9.995 else 1 if factor < 99.95 else 0
+    return f"{factor:,.{digits}f}×"
+
+
+def faster(ratio: float) -> tuple[str, float]:
+    """The faster framework and how many times as fast it is, from PyTorch's time over MLX's."""
+    return ("MLX", ratio) if ratio >= 1 else ("PyTorch", 1 / ratio)
+
+
+def as_fast(ratio: float) -> str:
+    """A ratio in words: "PyTorch 2.90× as fast"."""
+    who, factor = faster(ratio)
+    return f"{who} {times(factor)} as fast"
+
+
+def between(factors: Iterable[float]) -> str:
+    """A range of factors: "2.39–2.95×", or one factor where both ends read the same."""
+    found = sorted(factors)
+    low, high = times(found[0]), times(found[-1])
+    return low if low == high else f"{low[:-1]}–{high}"
+
+
+def interval(low: float, high: float, who: str) -> str:
+    """The interval of a ratio in the direction of a framework's advantage: "[2.40–2.82]"."""
+    ends = (low, high) if who == "MLX" else (1 / high, 1 / low)
+    return f"[{times(ends[0])[:-1]}–{times(ends[1])[:-1]}]"
+
+
+def milliseconds(seconds: float) -> str:
+    """A time with three significant digits in milliseconds, "26.4 ms", or in seconds from one on."""
+    if seconds >= 0.9995:
+        return f"{seconds:.3g} s" if seconds < 999.5 else f"{seconds:,.0f} s"
+    return f"{seconds * 1e3:#.3g} ms".replace(". ", " ")
