@@ -8,7 +8,9 @@ from collections.abc import Sequence
 import pandas as pd
 from matplotlib.axes import Axes
 
-from twins.figures.style import INK, MUTED, PAPER, Figure, blank, headline, log_ticks, nothing
+from twins.figures.axes import log_ticks
+from twins.figures.fitting import narrow
+from twins.figures.style import INK, MUTED, PAPER, Figure, blank, headline, nothing, twice
 from twins.records.record_types import Compressed
 
 UNCOMPRESSED, FROM_MLX = "uncompressed", "MLX quantize"
@@ -55,6 +57,7 @@ def close(records: Sequence[Compressed]) -> Compressed:
     return min((r for r in records if sign * (r.value / base.value - 1) <= CLOSE), key=lambda r: r.size)
 
 
+@twice
 def frontier(records: Sequence[Compressed]) -> Figure:
     """Package size against the task's metric, a panel per model, the frontier as a line."""
     if not records:
@@ -69,11 +72,11 @@ def frontier(records: Sequence[Compressed]) -> Figure:
         handles |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
     labels = [name for name in (*LOOKS, "frontier") if name in handles]
     canvas.legend(
-        [handles[name] for name in labels], labels, loc="lower center", ncols=3, fontsize=9,
+        [handles[name] for name in labels], labels, loc="lower center", ncols=2 if narrow() else 3, fontsize=9,
         bbox_to_anchor=(0.5, -0.22 / len(models) + 0.02), frameon=False,
     )  # fmt: skip
     title = finding(records)
-    headline(panels[0], title, "Left is smaller; the line joins what nothing beats in both")
+    headline(panels[0], title, "Left is smaller. Line: no other package is both smaller and better")
     return Figure(canvas, f"{title}. {told(records)}")
 
 
