@@ -17,6 +17,7 @@ from twins.figures.style import COLOURS, LABEL, MARKERS, MUTED, PAPER, Figure, b
 from twins.timing import wording
 from twins.timing.statistics import duration
 
+GLYPHS = {"MLX": "●", "PyTorch": "■"}  # their markers as text
 BESIDE = 62  # points that a written time takes beside its mark
 WIDTHS = (330, 250)  # points of the axes, wide and narrow, that are left at least
 
@@ -36,7 +37,10 @@ def steps(cases: Sequence[Case], finding: str) -> Figure:
     for y, case in enumerate(cases):
         _row(axes, y, case)
     log_ticks(axes.xaxis, low / room, high * room, duration)
-    headline(axes, finding, "Time per step, logarithmic; left is faster. Circle: MLX, square: PyTorch")
+    for place, key in ((0, "MLX"), (50, "PyTorch")):
+        look = {"textcoords": "offset points", "color": COLOURS[key], "fontweight": "bold"}
+        axes.annotate(f"{GLYPHS[key]} {key}", (0, 0), (place, -32), "axes fraction", **look)
+    headline(axes, finding, "Time per step on a logarithmic scale; left is faster")
     return Figure(canvas, f"{finding}. {'; '.join(map(_told, cases))}.")
 
 

@@ -28,26 +28,27 @@ def log_ticks(axis: Axis, low: float, high: float, label: Callable[[float], str]
 
 def size_ticks(axis: Axis, sizes: Sequence[int], label: Callable[[int], str] = str) -> None:
     """Ticks at these sizes only, on a phone at every second of many."""
+    sizes = sorted(set(sizes))
     shown = sizes[::-1][::2][::-1] if narrow() and len(sizes) > 5 else sizes
     axis.set_major_locator(FixedLocator(shown))
     axis.set_major_formatter(FixedFormatter([label(size) for size in shown]))
     axis.set_minor_locator(NullLocator())
 
 
-def end_labels(axes: Axes, ends: list[tuple[float, float, str, str]], log: bool) -> None:
-    """Names at the ends of lines (x, y, text, colour), pushed apart where they would overlap."""
+def end_labels(axes: Axes, ends: list[tuple[float, str, str]], log: bool) -> None:
+    """Names of lines (y at the end, text, colour) right of the axes, pushed apart where they would overlap."""
     low, high = axes.get_ylim()
     scale = np.log10 if log else np.asarray
     reach = float(scale(high) - scale(low)) or 1.0
     line = LINE / (POINTS * axes.figure.get_figheight() * axes.get_position().height)
-    ends = sorted(ends, key=lambda end: end[1])
-    texts = [text.replace(" ", "\n", 1) if narrow() else text for _, _, text, _ in ends]
+    ends = sorted(ends)
+    texts = [text.replace(" ", "\n", 1) if narrow() and len(text) > 10 else text for _, text, _ in ends]
     heights = [line * (1 + text.count("\n")) for text in texts]
-    places = apart([float(scale(y) - scale(low)) / reach for _, y, _, _ in ends], heights)
+    places = apart([float(scale(y) - scale(low)) / reach for y, _, _ in ends], heights)
     look = {"fontweight": "bold", "fontsize": LABEL, "va": "center", "annotation_clip": False}
-    look |= {"xycoords": axes.get_xaxis_transform(), "textcoords": "offset points", "linespacing": 1.0}
-    for (x, _, _, colour), text, place in zip(ends, texts, places, strict=True):
-        axes.annotate(text, (x, place), (8, 0), color=colour, **look)
+    look |= {"xycoords": "axes fraction", "textcoords": "offset points", "linespacing": 1.0}
+    for (_, _, colour), text, place in zip(ends, texts, places, strict=True):
+        axes.annotate(text, (1, place), (3, 0), color=colour, **look)
 
 
 def apart(wanted: list[float], heights: list[float]) -> list[float]:
@@ -76,7 +77,7 @@ def ratio_axis(axes: Axes, reach: float) -> None:
     axes.set(xscale="log", xlim=(1 / reach, reach))
     axes.axvspan(1 / statistics.TIE, statistics.TIE, color=RULE, alpha=0.6, lw=0)
     axes.axvline(1, color=MUTED, lw=1)
-    _factors(axes.xaxis, reach, 2 if narrow() else 5)
+    _factors(axes.xaxis, reach, 3 if narrow() else 5)
     axes.grid(axis="x", lw=0.7)
     axes.grid(visible=False, axis="y")
     look = {"xycoords": "axes fraction", "textcoords": "offset points", "fontweight": "bold"}
@@ -112,10 +113,10 @@ def spaced(steps: Sequence[float], reach: float, most: int) -> list[float]:
     return kept[1:]
 
 
-def name_rows(axes: Axes, labels: Sequence[str], clear: float = 6, **look) -> None:
+def name_rows(axes: Axes, labels: Sequence[str], top: float = 0, clear: float = 6, **look) -> None:
     """Name horizontal rows and rule the figure along them: at the left, on a phone above each row.
 
-    `clear` is how many points above a row's middle its name stands there.
+    There a name stands `clear` points above what is drawn, which reaches `top` of a row above its middle.
     """
     look = {"color": INK, "fontsize": LABEL} | look
     axes.set_yticks(range(len(labels)))
@@ -126,16 +127,24 @@ def name_rows(axes: Axes, labels: Sequence[str], clear: float = 6, **look) -> No
         axes.set_yticklabels(texts, **look)
         return
     axes.set_yticklabels([])
-    place = {"xycoords": axes.get_yaxis_transform(), "textcoords": "offset points", "va": "bottom"}
     for y, label in enumerate(labels):
-        axes.annotate(label, (0, y), (0, clear), **place, **look)
+        _over_row(axes, 0, _above(axes, y, top), label, clear, ha="left", **look)
 
 
-def beside_row(axes: Axes, y: float, text: str, clear: float = 6, **look) -> None:
+def beside_row(axes: Axes, y: float, text: str, top: float = 0, clear: float = 6, **look) -> None:
     """Text at the right of a row, on a phone at the right of its name."""
-    look = {"fontsize": LABEL, "annotation_clip": False, "xycoords": axes.get_yaxis_transform()} | look
+    look = {"fontsize": LABEL, "annotation_clip": False} | look
     if narrow():
-        look |= {"ha": "right", "va": "bottom"}
-        axes.annotate(text, (1, y), (0, clear), textcoords="offset points", **look)
+        _over_row(axes, 1, _above(axes, y, top), text, clear, ha="right", **look)
     else:
-        axes.annotate(text, (1, y), (8, 0), textcoords="offset points", va="center", **look)
+        place = {"xycoords": axes.get_yaxis_transform(), "textcoords": "offset points", "va": "center"}
+        axes.annotate(text, (1, y), (8, 0), **place, **look)
+
+
+def _above(axes: Axes, y: float, top: float) -> float:
+    return y - top if axes.yaxis_inverted() else y + top
+
+
+def _over_row(axes: Axes, x: float, y: float, text: str, clear: float, **look) -> None:
+    place = {"xycoords": axes.get_yaxis_transform(), "textcoords": "offset points", "va": "bottom"}
+    axes.annotate(text, (x, y), (0, clear), **place, **look)

@@ -16,7 +16,7 @@ from twins.figures.axes import beside_row, name_rows
 from twins.figures.fitting import narrow
 from twins.figures.style import COLOURS, LABEL, MUTED, PAPER, Figure, blank, headline, nothing, twice
 from twins.records.record_types import CHECKED, DIRECT, OURS, Conversion, Coverage, Timing
-from twins.timing import comparison, statistics
+from twins.timing import comparison, statistics, wording
 
 SHADES = (1.0, 0.55, 0.8, 0.4, 0.68)  # of the steps of a route, in order
 APART = "run apart"
@@ -143,7 +143,8 @@ def _panel(axes: Axes, records: list[Conversion], model: str) -> None:
                 y + (0.62 - height) / 2, took, height, left, color=colour, alpha=shade, ec=PAPER, lw=0.8
             )
             left += took
-        package = f"{record.operations} operations, {record.size / 1024:,.0f} KiB"
+        operations = "ops" if narrow() else "operations"
+        package = f"{record.operations} {operations}, {record.size / 1024:,.0f} KiB"
         text = f"{left:.2g} s" if narrow() else f"{left:.2g} s, {package}"
         place = {"textcoords": "offset points", "va": "center"}
         axes.annotate(text, (left, y + (0.62 - height) / 2), (4, 0), color=colour, **place, **look)
@@ -215,7 +216,7 @@ def verified(records: Iterable[Conversion]) -> str:
 
 
 def time_table(records: Iterable[Timing]) -> pd.DataFrame:
-    """Seconds of interleaved conversions, and PyTorch's fastest route over ours, alone and with its check.
+    """Seconds of interleaved conversions, and who is as fast how often: our route against PyTorch's fastest.
 
     An interval is that of the next session.
     """
@@ -227,7 +228,11 @@ def time_table(records: Iterable[Timing]) -> pd.DataFrame:
         row |= {f"{told}, s": statistics.median(runs, name) for told, name in names.items()}
         alone, checked = (export_queries.ratios_of([record], over) for over in (DIRECT, CHECKED))
         for (_label, *ratio, case), (_, *full, _) in zip(alone, checked, strict=True):
-            both = {"ratio without the check": ratio, "ratio with it": full}
-            told = {name: f"{x[0]:.2f} [{x[1]:.2f}, {x[2]:.2f}]" for name, x in both.items()}
+            both = {"without the check": ratio, "with it": full}
+            told = {f"as fast {name}": _as_fast(*each) for name, each in both.items()}
             rows.append(row | {"against": case["against"]} | told)
     return pd.DataFrame(rows)
+
+
+def _as_fast(ratio: float, low: float, high: float) -> str:
+    return f"{wording.as_fast(ratio)} {wording.interval(low, high, wording.faster(ratio)[0])}"

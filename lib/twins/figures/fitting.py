@@ -70,11 +70,15 @@ def fit(canvas: Canvas) -> Bbox:
     for _ in range(4):  # what stands at a mark moves with the axes
         boxes = [axes.get_tightbbox(renderer) for axes in canvas.axes]
         left, right = min(box.x0 for box in boxes) / dpi, max(box.x1 for box in boxes) / dpi
+        before, after = EDGE - left, inches - EDGE - right
         margins = canvas.subplotpars
-        start = margins.left + (EDGE - left) / inches
-        end = margins.right + (inches - EDGE - right) / inches
-        start = min(max(start, 0.0), 1 - LEAST)
-        canvas.subplots_adjust(left=start, right=min(max(end, start + LEAST), 1.0))
+        start = min(max(margins.left + before / inches, 0.0), 1 - LEAST)
+        end = min(max(margins.right + after / inches, start + LEAST), 1.0)
+        canvas.subplots_adjust(left=start, right=end)
+        if max(abs(before), abs(after)) < EDGE / 4:
+            break
+    for axes in canvas.axes:
+        axes.apply_aspect()
     drawn = canvas.get_tightbbox(renderer)
     return Bbox([[0, drawn.y0 - 2 * EDGE], [inches, drawn.y1 + 2 * EDGE]])
 

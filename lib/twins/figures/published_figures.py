@@ -258,7 +258,7 @@ def breadth(found: list[Breadth]) -> Figure:
         y = groups.index(row.group) + (-0.18 if row.framework == FRAMEWORKS[0] else 0.18)
         bar(axes, y, 100 * has / row.total, row.framework, f"{row.framework} {has} of {row.total}", 0.32)
     axes.set_ylim(len(groups) - 0.5, -0.7 if narrow() else -0.5)
-    name_rows(axes, groups, clear=15)
+    name_rows(axes, groups, top=0.34, clear=1)
     axes.set(xlabel="% of the other framework's list", xlim=(0, 130))
     axes.set_xticks([0, 25, 50, 75, 100])
     title = published_tables.wider(found).partition(":")[0].rstrip(".")

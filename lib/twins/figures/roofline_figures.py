@@ -85,11 +85,11 @@ def shares(table: pd.DataFrame) -> Figure:
     return Figure(canvas, f"{title}. Best of each: {told}.")
 
 
-def _roof(axes: Axes, x: np.ndarray, roof: Roof, dash, colour: str) -> tuple[float, float, str, str]:
+def _roof(axes: Axes, x: np.ndarray, roof: Roof, dash, colour: str) -> tuple[float, str, str]:
     """One roof, and where its name goes."""
     y = np.minimum(roof.flops, roof.bandwidth * x)
     axes.plot(x, y, color=colour, lw=1.5, ls=dash, alpha=0.85)
-    return float(x[-1]), float(y[-1]), roof.name, colour
+    return float(y[-1]), roof.name, colour
 
 
 def _reached(axes: Axes, loads: list[Load], timings: Iterable[Timing]) -> None:

@@ -94,9 +94,7 @@ def losses(fit: Fit) -> Figure:
         above.annotate(
             "entropy of the source", (0, fit.entropy), (2, 3), textcoords="offset points", color=MUTED
         )
-    end_labels(
-        above, [(count - 1, fit.losses[n][-1], n, COLOURS[n]) for n in comparison.FRAMEWORKS], log=False
-    )
+    end_labels(above, [(fit.losses[n][-1], n, COLOURS[n]) for n in comparison.FRAMEWORKS], log=False)
     apart, floor = equal_loss.losses_apart(fit)
     below.fill_between(step, 1e-8, np.maximum(np.maximum.accumulate(floor), 1e-8), color=RULE, lw=0)
     below.plot(step, np.maximum(apart, 1e-8), color=INK, lw=1.2)
@@ -127,8 +125,11 @@ def _equality(fit: Fit, apart: np.ndarray) -> str:
     told = " and ".join(f"{name} at {end:.2f}" for name, end in ends.items())
     if len(texts := {f"{end:.2f}" for end in ends.values()}) == 1:
         told = f"both near {texts.pop()}"
+    if apart.max() == 0:
+        return f"The losses are the same; {told} nats at the end"
     if apart.max() <= EQUAL:
-        return f"The losses are equal within {apart.max():.2g} nats; {told} nats at the end"
+        within = 10.0 ** max(-4, np.ceil(np.log10(apart.max())))
+        return f"The losses stay within {within:g} nats of each other; {told} nats at the end"
     steps = int(np.argmax(apart > EQUAL))
     return f"The losses are equal within {EQUAL:g} nats for {steps} steps; {told} nats at the end"
 
@@ -146,10 +147,18 @@ def samples(record: Timing | None) -> Figure:
         for seconds in np.concatenate(statistics.values(found, variant))
     )
     canvas, (axes,) = blank(1.5 + 0.4 * len(names), named=len(names))
-    look = {"hue": "framework", "palette": COLOURS, "size": 3, "alpha": 0.6, "jitter": 0.3, "legend": False}
+    jitter = 0.2 if narrow() else 0.3  # of a row
+    look = {
+        "hue": "framework",
+        "palette": COLOURS,
+        "size": 3,
+        "alpha": 0.6,
+        "jitter": jitter,
+        "legend": False,
+    }
     np.random.seed(0)  # noqa: NPY002  (seaborn's jitter draws from the global state)
     sns.stripplot(frame, x="milliseconds", y="step", order=names, ax=axes, **look)
-    name_rows(axes, names, clear=11)
+    name_rows(axes, names, top=jitter, clear=3)
     axes.set(xscale="log", xlabel="milliseconds per step", ylabel="")
     log_ticks(axes.xaxis, *axes.get_xlim(), lambda value: f"{value:g}")
     spread = frame.groupby("step").milliseconds.agg(lambda x: x.quantile(0.95) / x.quantile(0.05))
@@ -175,7 +184,7 @@ def scaling(records: list[Timing], unit: str) -> Figure:
             batches, [min(v) for v in per], [max(v) for v in per], color=style["color"], alpha=0.15, lw=0
         )
         axes.plot(batches, middle, lw=1.8, ms=6, mec=PAPER, **style)
-        ends.append((batches[-1], middle[-1], variant, style["color"]))
+        ends.append((middle[-1], variant, style["color"]))
     axes.set(xscale="log", yscale="log", xlabel="batch size", ylabel=f"time per {unit}")
     size_ticks(axes.xaxis, batches)
     log_ticks(axes.yaxis, *axes.get_ylim(), duration)
@@ -203,9 +212,11 @@ def parts(records: list[Timing]) -> Figure:
             bar(axes, y + offset, milliseconds, framework, text, 0.3)
     axes.set(xlabel="milliseconds, eager step", xlim=(0, 1.25 * table.to_numpy().max()))
     axes.set_ylim(len(names) - 0.5, -0.7 if narrow() else -0.5)
-    name_rows(axes, names, clear=15)
+    name_rows(axes, names, top=0.34, clear=1)
     for y, part in enumerate(names):
-        beside_row(axes, y, _part_verdict(*table.loc[["MLX", "PyTorch"], part]), clear=15, color=MUTED)
+        beside_row(
+            axes, y, _part_verdict(*table.loc[["MLX", "PyTorch"], part]), top=0.34, clear=1, color=MUTED
+        )
     largest = {name: table.loc[name].idxmax() for name in comparison.FRAMEWORKS}
     title = f"{largest['MLX'].capitalize()} takes longest in MLX, {largest['PyTorch']} in PyTorch"
     if largest["MLX"] == largest["PyTorch"]:
@@ -240,7 +251,7 @@ def shares(table: pd.DataFrame) -> Figure:
     for variant, rows in table.groupby("step"):
         style = _variant_style(variant)
         axes.plot(rows["batch"], rows["share"], lw=1.8, ms=6, mec=PAPER, **style)
-        ends.append((rows["batch"].iloc[-1], rows["share"].iloc[-1], variant, style["color"]))
+        ends.append((rows["share"].iloc[-1], variant, style["color"]))
     batches = sorted(set(table["batch"]))
     axes.set(
         xscale="log", xlabel="batch size", ylabel="% of the ceiling", ylim=(0, 1.05 * table["share"].max())
@@ -267,7 +278,7 @@ def memory(records: list[Memory]) -> Figure:
         bar(
             axes, y, sizes[variant], variant.split()[0], f"{comparison.megabytes(readings[variant])} MB", 0.55
         )
-    name_rows(axes, ordered, clear=9)
+    name_rows(axes, ordered, top=0.275, clear=1)
     axes.set(xlabel="megabytes", xlim=(0, 1.15 * max(1.0, sizes[ordered[0]])))
     title = f"{ordered[-1]} needs the least memory, {ordered[0]} the most"
     if min(readings[ordered[0]]) <= statistics.TIE * max(readings[ordered[-1]]):
@@ -298,7 +309,7 @@ def products(probes: list[Timing]) -> Figure:
             axes.plot(
                 sizes, rate, color=COLOURS[name], marker=MARKERS[name], ls=dash, lw=1.8, ms=6, mec=PAPER
             )
-            ends.append((sizes[-1], rate[-1], f"{name} {dtype}", COLOURS[name]))
+            ends.append((rate[-1], f"{name} {dtype}", COLOURS[name]))
             reached[name, dtype] = max(rate)
     axes.set(xscale="log", yscale="log", xlabel="side of the square matrices", ylabel="GFLOP/s")
     sizes = sorted({r.case["n"] for r in rows})

@@ -37,9 +37,9 @@ def times(records: list[Timing], proofs: list[Sharing]) -> Figure:
     axes.set(xlabel="size of the array", ylabel="time")
     log_ticks(axes.yaxis, min(every), max(every), duration)
     copies = [seconds[-1] for route, seconds in lines.items() if not kinds[route]]
-    ends = [(sizes[-1], max(copies), "copies", MUTED)] if copies else []
+    ends = [(max(copies), "copies", MUTED)] if copies else []
     shares = [seconds[-1] for route, seconds in lines.items() if kinds[route]]
-    ends += [(sizes[-1], max(shares), "shared", MUTED)] if shares else []
+    ends += [(max(shares), "shared", MUTED)] if shares else []
     end_labels(axes, ends, log=True)
     title = f"{sum(kinds.values())} of {len(kinds)} hand-overs share memory, {len(copies)} copy"
     headline(axes, title, "Time over bytes; blue: to MLX, orange: to PyTorch, grey: to NumPy; dotted: shared")
@@ -62,7 +62,7 @@ def shares(records: list[Timing]) -> Figure:
     axes.fill_between(sizes, lines[0], lines[2], color=INK, alpha=0.15, lw=0)
     axes.plot(sizes, lines[1], color=INK, lw=1.6, marker="o", ms=5)
     axes.axhline(100 * LIMIT, color=MUTED, lw=1, linestyle=SHARED_DASH)
-    end_labels(axes, [(sizes[-1], 100 * LIMIT, f"limit {100 * LIMIT:g} %", MUTED)], log=True)
+    end_labels(axes, [(100 * LIMIT, f"limit {100 * LIMIT:g} %", MUTED)], log=True)
     if at := crossing(sizes, [each.value for each in found]):
         axes.plot(at, 100 * LIMIT, "D", color=MUTED, ms=7)
     size_ticks(axes.xaxis, sizes)

@@ -115,7 +115,7 @@ def _panel(axes, records: list[Timing], along: str, peak: float) -> list[tuple[s
         share = pd.to_numeric(pd.Series(share, index=at), errors="coerce").dropna()
         look = {"color": COLOURS[framework], "marker": MARKERS[framework], "ls": DASHES.get(mode, "-")}
         axes.plot(share.index, share, lw=1.8, ms=6, mec=PAPER, **look)
-        ends += [(*each, variant, COLOURS[framework]) for each in list(share.items())[-1:]]
+        ends += [(last, variant, COLOURS[framework]) for last in share.iloc[-1:]]
         best.append((variant, share.max() if len(share) else 0.0))
     axes.set(xscale="log", yscale="log")
     log_ticks(axes.yaxis, *axes.get_ylim(), lambda value: f"{value:g}")

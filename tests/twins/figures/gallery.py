@@ -8,7 +8,6 @@ import numpy as np
 from twins.evidence import roofline, summary
 from twins.evidence.answers import training
 from twins.evidence.published import published_benchmarks, published_comparison, published_counts
-from twins.export import conversions
 from twins.figures import (
     answer_figures,
     compression_figures,
@@ -22,12 +21,22 @@ from twins.figures import (
     vision_figures,
 )
 from twins.inference import tables
-from twins.records import measurements, store
-from twins.records.record_types import Breadth, Compressed, Conversion, Fit, Memory, Sharing, Timing, Traffic, Work
-from twins.timing import comparison
+from twins.records import store
+from twins.records.record_types import (
+    Breadth,
+    Compressed,
+    Conversion,
+    Fit,
+    Memory,
+    Sharing,
+    Timing,
+    Traffic,
+    Work,
+)
 from twins.timing.ceilings import ceilings
 
 MACHINE = "intel-xeon-processor-24gb"
+MODELS = ("transformer_lm", "bert", "resnet", "vit")
 CLASSES = ("aeroplane", "passenger car", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "lorry")
 
 
@@ -43,6 +52,13 @@ def of(kind: type, page: str = "", subject: str = "") -> list:
     return [body for body in found if not subject or body.subject == subject]
 
 
+def every(kind: type, page: str) -> list:
+    """The bodies of one kind and page, of whichever session; the newest of every case."""
+    found = store.read(store.ROOT / "data" / "results").records
+    own = [r.body for r in found if r.machine == MACHINE and r.notebook.startswith(page)]
+    return newest([b for b in own if isinstance(b, kind)], lambda b: f"{b.case} {getattr(b, 'arm', '')}")
+
+
 def steps(page: str) -> list[Timing]:
     """Training steps of one page in one session, by batch."""
     found = {str(t.case): t for t in of(Timing, page, "training step")}
@@ -55,12 +71,17 @@ def newest(bodies: list, key: Callable) -> list:
 
 
 def shares():
-    works = newest(of(Work, "02"), lambda w: str(w.case))
+    works = every(Work, "02")
     return ceilings.utilisation(steps("02"), works, ceilings.peaks(of(Timing, "01", "matmul")))
 
 
 def layers() -> list[Timing]:
     return newest(of(Timing, "04", "layer"), lambda t: str(t.case))
+
+
+def handed(subject: str, size: str) -> list[Timing]:
+    found = newest(of(Timing, "05", subject), lambda t: str(t.case))
+    return sorted(found, key=lambda t: t.case[size])
 
 
 def counted():
@@ -111,9 +132,8 @@ def spoken(*subjects):
 
 
 def converted() -> list[Conversion]:
-    every = [*of(Conversion, "07"), *of(Conversion, "08")]
-    trained = {name for name in conversions.trained_models.load_names()} if False else None
-    return every
+    found = [*of(Conversion, "07"), *of(Conversion, "08")]
+    return [record for record in found if record.model in MODELS]
 
 
 FIGURES: dict[str, Callable[[], style.Figure]] = {
@@ -124,7 +144,8 @@ FIGURES: dict[str, Callable[[], style.Figure]] = {
     "ratios, layers": lambda: training_figures.ratios(vision_figures.layers(layers()), "Single layers"),
     "ratios, decoding": lambda: training_figures.ratios(spoken("token", "run"), "Decoding"),
     "machines": lambda: machine_figures.machines(
-        summary.side_by_side({MACHINE: list(records())}, "transformer_lm, batch 16"), "transformer_lm, batch 16"
+        summary.side_by_side({MACHINE: list(records())}, "transformer_lm, batch 16"),
+        "transformer_lm, batch 16",
     ),
     "machines, many": lambda: machines(60),
     "losses": lambda: training_figures.losses(of(Fit, "02")[0]),
@@ -133,13 +154,13 @@ FIGURES: dict[str, Callable[[], style.Figure]] = {
     "scaling": lambda: training_figures.scaling(steps("02"), "sequence"),
     "parts": lambda: training_figures.parts(of(Timing, "02", "parts")[-1:]),
     "shares": lambda: training_figures.shares(shares()),
-    "memory": lambda: training_figures.memory(newest(of(Memory, "02"), lambda m: m.arm)),
+    "memory": lambda: training_figures.memory(every(Memory, "02")),
     "products": lambda: training_figures.products(newest(of(Timing, "01", "matmul"), lambda t: str(t.case))),
     "pictures": pictures,
     "sweep, kernel": lambda: vision_figures.sweep(layers(), "kernel", peak()),
     "sweep, batch": lambda: vision_figures.sweep(layers(), "batch", peak()),
-    "hand-overs": lambda: transfer_figures.times(of(Timing, "05", "hand-over"), of(Sharing, "05")),
-    "copying": lambda: transfer_figures.shares(of(Timing, "05", "switching")),
+    "hand-overs": lambda: transfer_figures.times(handed("hand-over", "bytes"), of(Sharing, "05")),
+    "copying": lambda: transfer_figures.shares(handed("switching", "n")),
     "conversions": lambda: conversion_figures.seconds(converted()),
     "frontier": lambda: compression_figures.frontier(of(Compressed, "09")),
     "by generation": lambda: published_figures.by_generation(counted()),
