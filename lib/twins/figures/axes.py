@@ -36,7 +36,7 @@ def size_ticks(axis: Axis, sizes: Sequence[int], label: Callable[[int], str] = s
 
 
 def end_labels(axes: Axes, ends: list[tuple[float, str, str]], log: bool) -> None:
-    """Names of lines (y at the end, text, colour) right of the axes, pushed apart where they would overlap."""
+    """Names of lines (y at the end, text, colour) right of the axes, moved apart where they overlap."""
     low, high = axes.get_ylim()
     scale = np.log10 if log else np.asarray
     reach = float(scale(high) - scale(low)) or 1.0
@@ -103,7 +103,7 @@ def _factors(axis: Axis, reach: float, most: int) -> None:
 
 
 def spaced(steps: Sequence[float], reach: float, most: int) -> list[float]:
-    """The steps, where they are few enough, or those of them that stand well apart on the way to the reach."""
+    """The steps where they are few; otherwise those that stand well apart on the way to the reach."""
     if len(steps) < most:
         return list(steps)
     kept: list[float] = [1.0]

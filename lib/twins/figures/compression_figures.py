@@ -124,7 +124,8 @@ def told(records: Sequence[Compressed]) -> str:
         line = [r for r in pareto(own) if r.family != UNCOMPRESSED]
         mlx = sum(r.family == FROM_MLX for r in line)
         sentences.append(
-            f"{words.people(model)}: {base.metric} {base.value:.4g} in float32 at {base.size / 1024:,.0f} KiB, "
+            f"{words.people(model)}: {base.metric} {base.value:.4g} in float32 "
+            f"at {base.size / 1024:,.0f} KiB, "
             f"{best.value:.4g} with {best.family}, {best.setting}, at {best.size / 1024:,.0f} KiB; "
             f"of {len(line)} compressed points on the frontier {mlx} are MLX's own quantization."
         )

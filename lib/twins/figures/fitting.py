@@ -89,6 +89,7 @@ def svg(canvas: Canvas, part: Bbox) -> str:
     text = io.StringIO()
     canvas.savefig(text, format="svg", bbox_inches=part, metadata={"Date": None, "Creator": None})
     whole = text.getvalue().replace("'DejaVu Sans'", FAMILIES)
+    whole = re.sub(r' transform="rotate\(-0 [^"]*"', "", whole)
     whole = re.sub(r"(?<=\d\.)(\d\d)\d+(?=[ \"\n])", r"\1", whole)
     return whole[whole.index("<svg") :]
 

@@ -135,7 +135,8 @@ def operations(rows: Iterable[Benchmark], names: list[str]) -> Figure:
     canvas, panels = blank(1.3 + 1.25 * len(names), len(names), sharex=True, gridspec_kw={"hspace": 0.3})
     for axes, (name, own) in zip(panels, found.items(), strict=True):
         _operation(axes, name, own)
-    panels[-1].xaxis.set_major_locator(locator := AutoDateLocator(maxticks=4 if narrow() else 7))
+    least, most = (2, 5) if narrow() else (5, 7)
+    panels[-1].xaxis.set_major_locator(locator := AutoDateLocator(None, least, most))
     panels[-1].xaxis.set_major_formatter(ConciseDateFormatter(locator))
     _shapes(panels[-1], [row for own in found.values() for row in own])
     moves = {name: _ends(own) for name, own in found.items()}

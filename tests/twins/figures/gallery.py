@@ -20,7 +20,6 @@ from twins.figures import (
     transfer_figures,
     vision_figures,
 )
-from twins.inference import tables
 from twins.records import store
 from twins.records.record_types import (
     Breadth,
@@ -127,50 +126,47 @@ def peak() -> float:
     return ceilings.peaks(of(Timing, "01", "matmul"))["float32"]
 
 
-def spoken(*subjects):
-    return tables.comparisons(of(Timing, "06"), *subjects)
-
-
 def converted() -> list[Conversion]:
     found = [*of(Conversion, "07"), *of(Conversion, "08")]
     return [record for record in found if record.model in MODELS]
 
 
 FIGURES: dict[str, Callable[[], style.Figure]] = {
-    "answer": answered,
-    "nothing": lambda: style.nothing("no timing of both frameworks was recorded on this machine yet"),
-    "ratios": lambda: training_figures.ratios(summary.headline(list(records())), "Training step"),
-    "ratios, everything": lambda: training_figures.ratios(summary.everything(list(records())), "All twins"),
-    "ratios, layers": lambda: training_figures.ratios(vision_figures.layers(layers()), "Single layers"),
-    "ratios, decoding": lambda: training_figures.ratios(spoken("token", "run"), "Decoding"),
-    "machines": lambda: machine_figures.machines(
+    "answer_figures.steps": answered,
+    "style.nothing": lambda: style.nothing("no timing of both frameworks was recorded on this machine yet"),
+    "training_figures.ratios": lambda: training_figures.ratios(
+        summary.headline(list(records())), "Training step"
+    ),
+    "machine_figures.machines": lambda: machine_figures.machines(
         summary.side_by_side({MACHINE: list(records())}, "transformer_lm, batch 16"),
         "transformer_lm, batch 16",
     ),
-    "machines, many": lambda: machines(60),
-    "losses": lambda: training_figures.losses(of(Fit, "02")[0]),
-    "losses, long": lambda: training_figures.losses(of(Fit, "03")[-1]),
-    "samples": lambda: training_figures.samples(steps("02")[-1]),
-    "scaling": lambda: training_figures.scaling(steps("02"), "sequence"),
-    "parts": lambda: training_figures.parts(of(Timing, "02", "parts")[-1:]),
-    "shares": lambda: training_figures.shares(shares()),
-    "memory": lambda: training_figures.memory(every(Memory, "02")),
-    "products": lambda: training_figures.products(newest(of(Timing, "01", "matmul"), lambda t: str(t.case))),
-    "pictures": pictures,
-    "sweep, kernel": lambda: vision_figures.sweep(layers(), "kernel", peak()),
-    "sweep, batch": lambda: vision_figures.sweep(layers(), "batch", peak()),
-    "hand-overs": lambda: transfer_figures.times(handed("hand-over", "bytes"), of(Sharing, "05")),
-    "copying": lambda: transfer_figures.shares(handed("switching", "n")),
-    "conversions": lambda: conversion_figures.seconds(converted()),
-    "frontier": lambda: compression_figures.frontier(of(Compressed, "09")),
-    "by generation": lambda: published_figures.by_generation(counted()),
-    "by chip": lambda: published_figures.by_chip(counted()),
-    "by year": lambda: published_figures.by_year(counted()),
-    "operations": lambda: published_figures.operations(
+    "machine_figures.machines, many": lambda: machines(60),
+    "training_figures.losses": lambda: training_figures.losses(of(Fit, "02")[0]),
+    "training_figures.samples": lambda: training_figures.samples(steps("02")[-1]),
+    "training_figures.scaling": lambda: training_figures.scaling(steps("02"), "sequence"),
+    "training_figures.parts": lambda: training_figures.parts(of(Timing, "02", "parts")[-1:]),
+    "training_figures.shares": lambda: training_figures.shares(shares()),
+    "training_figures.memory": lambda: training_figures.memory(every(Memory, "02")),
+    "training_figures.products": lambda: training_figures.products(
+        newest(of(Timing, "01", "matmul"), lambda t: str(t.case))
+    ),
+    "vision_figures.pictures": pictures,
+    "vision_figures.sweep": lambda: vision_figures.sweep(layers(), "kernel", peak()),
+    "transfer_figures.times": lambda: transfer_figures.times(handed("hand-over", "bytes"), of(Sharing, "05")),
+    "transfer_figures.shares": lambda: transfer_figures.shares(handed("switching", "n")),
+    "conversion_figures.seconds": lambda: conversion_figures.seconds(converted()),
+    "compression_figures.frontier": lambda: compression_figures.frontier(of(Compressed, "09")),
+    "published_figures.by_generation": lambda: published_figures.by_generation(counted()),
+    "published_figures.by_chip": lambda: published_figures.by_chip(counted()),
+    "published_figures.by_year": lambda: published_figures.by_year(counted()),
+    "published_figures.operations": lambda: published_figures.operations(
         counted(), ["op Linear", "op MatMul", "op Conv2d", "op Softmax"]
     ),
-    "beside": beside,
-    "breadth": lambda: published_figures.breadth(newest(of(Breadth, "11"), lambda b: (b.framework, b.group))),
-    "roofs": roofs,
-    "published shares": published_shares,
+    "published_figures.beside": beside,
+    "published_figures.breadth": lambda: published_figures.breadth(
+        newest(of(Breadth, "11"), lambda b: (b.framework, b.group))
+    ),
+    "roofline_figures.roofs": roofs,
+    "roofline_figures.shares": published_shares,
 }

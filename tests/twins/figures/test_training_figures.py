@@ -94,7 +94,8 @@ FIGURES = {
     ),
     "losses, apart": (
         lambda: training_figures.losses(records.fit(entropy=0.9, apart=0.02)),
-        "The losses are equal within 0.01 nats for 2 steps; they end near 1.02 nats in MLX and 1.00 in PyTorch",
+        "The losses are equal within 0.01 nats for 2 steps; "
+        "they end near 1.02 nats in MLX and 1.00 in PyTorch",
     ),
     "losses, equal": (
         lambda: training_figures.losses(records.fit()),

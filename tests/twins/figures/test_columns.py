@@ -1,0 +1,140 @@
+"""Every figure, from the committed records, fits a column of text and a phone, and speaks to people."""
+
+import importlib
+import pkgutil
+import re
+
+import gallery
+import pytest
+
+from twins import figures
+from twins.figures import axes, fitting, style
+from twins.series import show
+from twins.timing import wording
+
+COLUMN, PHONE = 736, 350  # CSS pixels
+POINT = 4 / 3  # CSS pixels
+CLEAR = 1.5  # pixels of a canvas by which rounding may move text
+LARGEST = 200_000  # bytes that a figure adds to a notebook
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    """Every figure with the texts that leave its canvas."""
+    leaving: dict[str, list] = {}
+    save = fitting.svg
+    with pytest.MonkeyPatch.context() as patch:
+        made = {}
+        for name, draw in gallery.FIGURES.items():
+            outside = leaving[name] = []
+            patch.setattr(fitting, "svg", lambda c, part, o=outside: o.extend(beyond(c)) or save(c, part))
+            made[name] = draw()
+    return made, leaving
+
+
+def beyond(canvas) -> list[str]:
+    """The texts of a canvas that its width does not hold."""
+    renderer, right = canvas.canvas.get_renderer(), canvas.get_figwidth() * canvas.dpi
+    texts = [*canvas.texts, *(text for each in canvas.axes for text in each.texts)]
+    texts += [text for each in canvas.axes for text in each.get_yticklabels()]
+    boxes = {text.get_text(): text.get_window_extent(renderer) for text in texts if text.get_text()}
+    return [text for text, box in boxes.items() if box.x0 < -CLEAR or box.x1 > right + CLEAR]
+
+
+def wide(svg: str) -> float:
+    return POINT * float(re.search(r'width="([\d.]+)pt"', svg)[1])
+
+
+def test_every_figure_function_is_here():
+    known = {
+        each.name: importlib.import_module(f"{figures.__name__}.{each.name}")
+        for each in pkgutil.iter_modules(figures.__path__)
+    }
+    known = {name: module for name, module in known.items() if name != "fitting"}
+    public = {
+        f"{name}.{made.__name__}"
+        for name, module in known.items()
+        for made in vars(module).values()
+        if hasattr(made, "__wrapped__") and made.__module__ == module.__name__
+    }
+    assert {name.partition(",")[0] for name in gallery.FIGURES} == public
+
+
+@pytest.mark.parametrize("name", gallery.FIGURES)
+def test_both_versions_fit_their_columns(drawn, name):
+    figure = drawn[0][name]
+    assert COLUMN - 16 < wide(figure.svg) <= COLUMN
+    assert PHONE - 16 < wide(figure.narrow) <= PHONE
+    assert drawn[1][name] == []
+
+
+@pytest.mark.parametrize("name", gallery.FIGURES)
+def test_letters_are_legible_on_a_phone(drawn, name):
+    sizes = [
+        float(size) for size in re.findall(r"font(?:-size)?: (?:[\w]+ )*([\d.]+)px", drawn[0][name].narrow)
+    ]
+    assert sizes and min(sizes) * POINT >= 10
+
+
+@pytest.mark.parametrize("name", gallery.FIGURES)
+def test_words_are_for_people(drawn, name):
+    figure = drawn[0][name]
+    texts = " ".join([figure.alt, *re.findall(r"<text[^>]*>([^<]*)</text>", figure.svg + figure.narrow)])
+    twins = "|".join(each for each in wording.NAMES if each != "whisper")
+    assert re.findall(rf"\b(?:{twins})\b", texts) == []
+    assert re.findall(r"faster by|× faster|x faster|÷ MLX|eager vs", texts) == []
+    assert not re.search(r"(?<![\d.])0\.\d+×", texts)
+
+
+@pytest.mark.parametrize("name", sorted(set(gallery.FIGURES) - {"vision_figures.pictures"}))
+def test_a_notebook_stays_small(drawn, name):
+    figure = drawn[0][name]
+    assert len(figure.svg) + len(figure.narrow) + 4 / 3 * len(figure.png) < LARGEST
+
+
+def test_the_narrow_form_has_the_name_that_the_site_knows(drawn):
+    figure = drawn[0]["style.nothing"]
+    assert style.NARROW == show.NARROW
+    assert figure._repr_mimebundle_()[0][show.NARROW] == figure.narrow
+
+
+def test_a_figure_that_another_asks_for_is_drawn_once():
+    calls = []
+
+    @style.twice
+    def inner():
+        calls.append(fitting.width())
+        return style.nothing("inside")
+
+    outer = style.twice(lambda: inner())
+    assert outer().narrow.startswith("<svg")
+    assert calls == [fitting.WIDE, fitting.NARROW]
+
+
+def test_rows_given_once_are_drawn_twice():
+    seen = []
+
+    @style.twice
+    def figure(rows):
+        seen.append(list(rows))
+        return style.nothing("rows")
+
+    figure(iter([1, 2]))
+    assert seen == [[1, 2], [1, 2]]
+
+
+def test_text_is_wrapped_to_its_width():
+    lines = fitting.wrapped("one two three four five six seven", 1.0, 10).split("\n")
+    assert len(lines) > 2 and " ".join(lines) == "one two three four five six seven"
+    assert fitting.wrapped("unbreakable", 0.1, 10) == "unbreakable"
+
+
+def test_names_of_lines_are_pushed_apart():
+    assert axes.apart([0.1, 0.5], [0.1, 0.1]) == [0.1, 0.5]
+    low, middle, high = axes.apart([0.9, 0.9, 0.9], [0.2, 0.2, 0.2])
+    assert high <= 0.9 and middle <= high - 0.2 + 1e-9 and low <= middle - 0.2 + 1e-9
+
+
+def test_factors_stand_apart():
+    assert axes.spaced([1.5, 2], 3, 5) == [1.5, 2]
+    assert axes.spaced([1.5, 2, 3, 5, 10, 20, 50], 60, 3) == [3, 10, 50]
