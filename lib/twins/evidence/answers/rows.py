@@ -132,7 +132,6 @@ def markdown(evidence: list[Record], found: Found, name: str) -> str:
     lines = [f"| you want to | on a Mac (Apple GPU) | measured here: {name} |", "| --- | --- | --- |"]
     for row in rows(evidence, found):
         known = f"{row.known}. " if row.known else ""
-        lines.append(
-            f"| {row.want.lower()[0]}{row.want[1:]} | {known[:1].upper()}{known[1:]}{row.on_a_mac} | {row.here} |"
-        )
+        cells = f"{row.want[0].lower()}{row.want[1:]}", f"{known}{row.on_a_mac}", row.here
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
