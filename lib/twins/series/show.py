@@ -15,6 +15,7 @@ from IPython.display import display, update_display
 
 ANSWER = "application/vnd.twins.answer+json"
 PAIR = "application/vnd.twins.pair+json"
+NARROW = "application/vnd.twins.narrow-svg"
 LONG = 32  # characters; a column with longer text wraps on the site
 
 
