@@ -18,7 +18,7 @@ from twins.evidence.verdicts.claims import CONTRADICTED, DEPENDS, NOT_HERE, SUPP
 from twins.records import store
 from twins.records.record_types import DIRECT, OURS, Breadth, Conversion
 from twins.records.store import Found
-from twins.series import notebook_files, runner
+from twins.series import notebook_files, runner, show
 from twins.timing.statistics import AGAIN
 
 CLAIMS = {claim.id: claim for claim in claims.load()}
@@ -242,17 +242,26 @@ def test_every_claim_that_the_mission_names_is_there():
 # --- no number but from records --------------------------------------------------------------------
 
 
-def shown(path) -> list[str]:
+def plain_text(found) -> str:
+    bundle = found._repr_mimebundle_()
+    return (bundle[0] if isinstance(bundle, tuple) else bundle)["text/plain"]
+
+
+def shown(path, monkeypatch) -> list[str]:
     """What the cells of a notebook show, in plain text, when run here in this process."""
     names, told = {}, []
+    for name in ("display", "update_display"):  # of the opening
+        monkeypatch.setattr(show, name, lambda found, display_id: told.append(plain_text(found)))
     for cell in notebook_files.read(path).cells:
         if cell.cell_type == "code":
             *body, last = ast.parse(cell.source).body
             exec(compile(ast.Module([*body], []), "cell", "exec"), names)
             if isinstance(last, ast.Expr):
                 found = eval(compile(ast.Expression(last.value), "cell", "eval"), names)
-                bundle = found._repr_mimebundle_()
-                told.append((bundle[0] if isinstance(bundle, tuple) else bundle)["text/plain"])
+                if isinstance(found, show.Opening):
+                    found._ipython_display_()
+                elif found is not None:
+                    told.append(plain_text(found))
             else:
                 exec(compile(ast.Module([last], []), "cell", "exec"), names)
         else:
@@ -270,13 +279,14 @@ def test_without_records_the_summary_holds_no_number_but_the_limits_of_its_rules
     path = next(path for path in runner.sources() if path.stem == "00_summary")
     monkeypatch.setattr(power, "table", lambda draws, sessions: pd.DataFrame())
     monkeypatch.setattr(claims, "changes", pd.DataFrame)
-    *told, machine = shown(path)
+    *told, machine = shown(path, monkeypatch)
     about_this_machine = set(NUMBER.findall(machine))
     limits = {f"{limit:g}" for claim in CLAIMS.values() for limit in (claim.above, claim.least)} | {
         "0",
         "1",
         "95",
         str(len(CLAIMS)),
+        *(str(sum(bool(claim.device) == apple for claim in CLAIMS.values())) for apple in (True, False)),
     }
     left = {number for text in told for number in NUMBER.findall(re.sub(r"https?://\S+", "", text))}
     assert left - limits - about_this_machine == set()

@@ -7,7 +7,7 @@ pooled with NumPy and judged here. The known spread between sessions, a constant
 import csv
 import json
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 
 import numpy as np
 import pytest
@@ -219,31 +219,58 @@ def test_platforms_and_breadth_are_counted():
 # --- what is printed -------------------------------------------------------------------------------
 
 
-def printed(text: str) -> dict[str, str]:
-    """Claim and verdict of the rows of a Markdown table."""
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
-    known = {claim.claim: claim.id for claim, _ in next(iter(VERDICTS.values())).values()}
-    return {known[row[0]]: row[1] for row in rows if row[0] in known}
+FACTORS = re.compile(r"(MLX|PyTorch) (?:is )?([\d.,]+)(?:–([\d.,]+))?× as fast")
 
 
-def test_the_readme_prints_the_verdicts_of_the_lines():
+def said(text: str) -> set[tuple[str, float]]:
+    """Every framework with every factor that a text says it is as fast by."""
+    found = FACTORS.findall(text)
+    return {(who, float(end.replace(",", ""))) for who, *ends in found for end in ends if end}
+
+
+def factors(machine: str, entry: dict) -> set[tuple[str, float]]:
+    """What the lines give for the cases of a claim on speed, as a text says it."""
+    means = [mean for mean, *_ in speeds(machine, entry).values()]
+    written = [("MLX" if mean > 0 else "PyTorch", np.exp(abs(mean))) for mean in means]
+    return {(who, round(value, 2 if value < 9.995 else 1)) for who, value in written}
+
+
+def counted(machine: str, of_a_device: bool) -> dict[str, int]:
+    own = [verdict.word for claim, verdict in VERDICTS[machine].values() if bool(claim.device) == of_a_device]
+    return Counter(own)
+
+
+@pytest.mark.parametrize(
+    ("row", "twins"),
+    [("language model or BERT", ["transformer_lm", "bert"]), ("ResNet or ViT", ["resnet", "vit"])],
+)
+def test_the_readme_prints_the_factors_of_the_lines(row, twins):
     text = (ROOT / "README.md").read_text()
     head = text[text.index(publish.BEGIN) : text.index(publish.END)]
     machine = re.search(r"machine `([^`]+)`", head)[1]
-    assert printed(head) == {name: verdict.word for name, (_, verdict) in VERDICTS[machine].items()}
+    (line,) = [each for each in head.splitlines() if row in each and each.startswith("|")]
+    here = said(line.rpartition("|")[0].rpartition("|")[2])
+    known = factors(machine, {"of": {"subjects": ["training step"], "twins": twins}})
+    assert here and here <= known
+
+
+def test_the_readme_counts_the_verdicts_of_the_lines():
+    text = (ROOT / "README.md").read_text()
+    machine = re.search(r"machine `([^`]+)`", text)[1]
+    for word, number in counted(machine, of_a_device=False).items():
+        assert f"{number} {word}" in text
+    apple = counted(machine, of_a_device=True)
+    assert f"{apple['not measured here']} of {sum(apple.values())} about Apple GPUs" in text
 
 
 def test_the_summary_page_prints_the_verdicts_of_the_lines():
     page = notebook_files.read(ROOT / "report" / "00_summary.ipynb")
-    shown = [
-        output.get("data", {}).get("text/html", "")
-        for cell in page.cells
-        for output in cell.get("outputs", [])
-    ]
-    table = next(html for html in shown if "Verdicts from the records of" in html)
-    machine = re.search(r"Verdicts from the records of ([^<]+)", table)[1]
+    outputs = [output.get("data", {}) for cell in page.cells for output in cell.get("outputs", [])]
+    html = "".join(data.get("text/html", "") for data in outputs)
+    machine = re.search(r"What to use, on ([^<]+)<", html)[1]
     for claim, verdict in VERDICTS[machine].values():
-        row = next(row for row in table.split("<tr>") if claim.claim.replace("'", "&#x27;") in row)
-        assert f">{verdict.word}</td>" in row, claim.id
-        for number in re.findall(r"\d\.\d+", verdict.why)[:2]:
-            assert number in row, (claim.id, number)
+        card = re.search(rf'<article class="claim" id="{claim.id}">.*?</article>', html, re.DOTALL)[0]
+        assert f"</span> {verdict.word}</span>" in card, claim.id
+        if claim.query == "speed":
+            sentence = card.partition("<details>")[0].partition('<p class="others">')[0]
+            assert said(sentence) <= factors(machine, {"of": claim.of}), claim.id
