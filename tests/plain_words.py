@@ -1,7 +1,7 @@
 """Finds phrases that readers stumble over in all that they see: `python tests/plain_words.py` lists them.
 
-The phrases are in plain_words.txt, each with plain words for it. Files whose text is still to be changed are in
-plain_words_left.txt, with the phrase; `python tests/plain_words.py > tests/plain_words_left.txt` updates it.
+The phrases are in plain_words.txt, each with plain words for it. Files that still have to be changed are
+in plain_words_left.txt; `python tests/plain_words.py > tests/plain_words_left.txt` updates it.
 """
 
 import ast
