@@ -3,10 +3,13 @@
 import subprocess
 
 import pytest
+import signals
 
 from twins import frameworks as frameworks
 from twins.machine import macos
 from twins.records.store import ROOT
+
+signals.restore()
 
 
 @pytest.fixture(scope="session")
