@@ -26,9 +26,14 @@ def call(target: str, arguments: dict, environment: Mapping[str, str] | None = N
         check=False,
     )
     if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise RuntimeError(f"{target} in a process of its own ended with {done.returncode}: {last}")
+        raise failure(target, done.returncode, done.stderr)
     return json.loads(done.stdout)
+
+
+def failure(target: str, status: int, written: str) -> RuntimeError:
+    """The error of a process that ended with `status` instead of answering, with the last line it wrote."""
+    last = (written.strip().splitlines() or ["no message"])[-1]
+    return RuntimeError(f"{target} in a process of its own ended with {status}: {last}")
 
 
 def memory(target: str, arguments: dict, processes: int) -> dict:

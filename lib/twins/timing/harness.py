@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from twins.machine import conditions, fresh_process
+from twins.machine import conditions, fresh_process, kept_processes
 from twins.timing.statistics import Run, Samples, run_from
 
 
@@ -90,18 +90,20 @@ def measure(
     tell: Callable[[str], None] | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> list[Run]:
-    """Time what `variants` ("package.module:function") makes from `arguments`, in fresh processes.
+    """Time what `variants` ("package.module:function") makes from `arguments`, in several processes.
 
-    The function is imported and called in every process and returns {name: Variant}; `tell` hears of
-    every process done; `environment` is added to theirs. Errors: RuntimeError with the child's last line when
-    one fails.
+    The function is called in every process and returns {name: Variant}; `tell` hears of every process done.
+    The processes are kept for the next measurement, and one works at a time; with an `environment`, which is
+    added to theirs, they are fresh ones. Errors: RuntimeError with the child's last line when one fails.
     """
     job = {"variants": variants, "arguments": arguments, "plan": asdict(plan)}
+    if not environment:
+        kept_processes.prepare(plan.processes, variants.partition(":")[0])
     runs = []
     for index in range(plan.processes):
-        runs.append(
-            run_from(fresh_process.call("twins.timing.harness:timed", job | {"index": index}, environment))
-        )
+        work = "twins.timing.harness:timed", job | {"index": index}
+        found = fresh_process.call(*work, environment) if environment else kept_processes.call(index, *work)
+        runs.append(run_from(found))
         if tell:
             tell(f"process {index + 1} of {plan.processes}")
     return runs
