@@ -191,7 +191,7 @@ class Torch:
         return "torch.accelerator.max_memory_allocated: bytes of torch's own allocator, cache excluded"
 
     def compile(self, function: Callable, state: list | None = None) -> Callable:
-        """torch.compile with its defaults, its compiler loaded before any call; it follows state by itself."""
+        """torch.compile with its defaults, its compiler loaded before a call; it follows state by itself."""
         compiler_error(self.device)
         return torch.compile(function)
 
