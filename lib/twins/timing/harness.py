@@ -1,9 +1,11 @@
-"""Timing that can be believed: fresh processes, random order, raw samples, A/A variants of both frameworks.
+"""Timing that can be believed: several processes, random order, raw samples, A/A variants of both frameworks.
 
 The process is the unit of replication, since some effects are fixed for a process's life
 (https://github.com/pytorch/pytorch/issues/182815); inside one, variants run in random order per round, in
 blocks whose first call is dropped, because alternation in a fixed order favours the variant that finds
-warm caches. What the samples say is in statistics.py.
+warm caches. The processes are kept for the measurements that follow (kept_processes.py), each of which
+finds them without what the one before made, and with the compilers loaded: a first call holds the compilation
+of its own code alone. What the samples say is in statistics.py.
 """
 
 import time
@@ -14,6 +16,8 @@ import numpy as np
 
 from twins.machine import conditions, fresh_process, kept_processes
 from twins.timing.statistics import Run, Samples, run_from
+
+WARM = 0.1  # seconds of a warm-up, in which caches are full and a clock has risen
 
 
 def _nothing() -> None:
@@ -31,7 +35,10 @@ class Variant:
 
 @dataclass(frozen=True)
 class Plan:
-    """How much to time: processes, rounds in each, calls per block (the first is dropped), warm-up calls."""
+    """How much to time: processes, rounds in each, calls per block (the first is dropped), warm-up calls.
+
+    Warm-up calls are at most so many (`warm`).
+    """
 
     processes: int = 5
     rounds: int = 6
@@ -57,6 +64,15 @@ def once(variant: Variant) -> tuple[float, float]:
     return round(time.perf_counter() - wall, 9), round(time.process_time() - cpu, 9)  # nanoseconds
 
 
+def warm(variant: Variant, calls: int) -> None:
+    """The calls of a warm-up: fewer than asked once they have taken WARM seconds, but one at least."""
+    spent = 0.0
+    for _ in range(calls):
+        if spent >= WARM:
+            return
+        spent += once(variant)[0]
+
+
 def interleave(variants: dict[str, Variant], plan: Plan, order: np.random.Generator) -> dict[str, Samples]:
     """Time variants in this process, in random order per round; raw samples by variant.
 
@@ -64,8 +80,7 @@ def interleave(variants: dict[str, Variant], plan: Plan, order: np.random.Genera
     """
     samples = {name: Samples(once(variant)[0], [], []) for name, variant in variants.items()}
     for variant in variants.values():
-        for _ in range(plan.warmup):
-            once(variant)
+        warm(variant, plan.warmup)
     names = list(variants)
     for _ in range(plan.rounds):
         for name in order.permutation(names):

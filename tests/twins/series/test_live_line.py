@@ -108,4 +108,4 @@ def test_in_a_terminal_one_line_is_written_over():
 def test_it_is_cut_to_the_terminals_width(monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")
     assert all(len(part) < 40 for part in shown(Terminal()).split(ERASE)[:-1])
-    assert "[3/3] c  Over ba…  about a minute left" in shown(Terminal())
+    assert "[3/3] c  Over bat…  about a minute left" in shown(Terminal())
