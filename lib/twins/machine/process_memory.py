@@ -31,10 +31,9 @@ def room(needed: int, what: str) -> int:
 
 
 def at_once(needed: int) -> int:
-    """How many processes that need so many bytes each may run at the same time: one a core, if there is room."""
-    return max(
-        1, min(os.cpu_count() or 1, int(SHARE * psutil.virtual_memory().available / 2 // max(1, needed)))
-    )
+    """How many processes that need so many bytes each may run at the same time: at most one a core."""
+    fitting = SHARE * psutil.virtual_memory().available / needed
+    return max(1, min(os.cpu_count() or 1, int(fitting / 2)))
 
 
 def meaning() -> str:

@@ -265,7 +265,9 @@ def memory(
 ) -> Iterator[Memory]:
     """Memory of each half in each mode, in `processes` fresh ones each; nothing when the gate failed."""
     variants = [(each.name, mode) for each in BOTH for mode in modes if verdict.passed]
-    at_once = process_memory.at_once(STARTED + room(study, batch)) if variants else 1
+    step = train.named(study.model)
+    held = step.memory(step.Config(**study.config), batch) if variants else 0
+    at_once = process_memory.at_once(STARTED + held)
     for framework, mode in variants:
         sizes = {"model": study.model, "config": study.config, "batch": batch}
         arguments = sizes | {"framework": framework, "mode": mode}
