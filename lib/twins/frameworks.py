@@ -6,9 +6,11 @@ Sources: https://ml-explore.github.io/mlx and https://docs.pytorch.org/docs/2.13
 """
 
 import functools
+import gc
 import os
 import platform
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -189,7 +191,8 @@ class Torch:
         return "torch.accelerator.max_memory_allocated: bytes of torch's own allocator, cache excluded"
 
     def compile(self, function: Callable, state: list | None = None) -> Callable:
-        """torch.compile with its defaults; it follows state by itself."""
+        """torch.compile with its defaults, its compiler loaded before a call; it follows state by itself."""
+        compiler_error(self.device)
         return torch.compile(function)
 
 
@@ -256,6 +259,16 @@ def is_compile_error(error: RuntimeError) -> bool:
 
 
 @functools.cache
+def compiler_error(device: str) -> str:
+    """What torch's compiler says of the smallest function; empty when it compiles, and is then loaded."""
+    try:
+        torch.compile(lambda x: 2 * x)(torch.ones(2, device=device))
+    except RuntimeError as error:  # what torch's compiler and its back ends raise
+        return told(error)
+    return ""
+
+
+@functools.cache
 def compile_fault() -> str:
     """Why steps cannot be compiled in both frameworks here, in one sentence; empty when they can.
 
@@ -263,11 +276,22 @@ def compile_fault() -> str:
     """
     if MLX.device == "cpu" and compiler() is None:
         return "Compiled steps are left out: there is no C++ compiler."
-    try:
-        torch.compile(lambda x: 2 * x)(torch.ones(2, device=TORCH.device))
-    except RuntimeError as error:  # what torch's compiler and its back ends raise
-        return f"Compiled steps are left out: torch.compile cannot run on {TORCH.device} ({told(error)})."
+    if refused := compiler_error(TORCH.device):
+        return f"Compiled steps are left out: torch.compile cannot run on {TORCH.device} ({refused})."
     return ""
+
+
+def release() -> None:
+    """Free what this process no longer uses, compiled code included: it starts as if nothing had been run."""
+    gc.collect()
+    if "torch._dynamo" in sys.modules:
+        torch.compiler.reset()
+    if "torch._inductor.utils" in sys.modules:
+        torch._inductor.utils.clear_caches()
+    gc.collect()
+    mx.clear_cache()
+    if TORCH.device != "cpu":
+        torch.accelerator.empty_cache()
 
 
 def caveats() -> list[str]:

@@ -165,14 +165,25 @@ def notes(seen: Look) -> list[str]:
 
 
 def greeting(
-    seen: Look, profile: str, pages: list[str] | None = None, folder: Path = time_estimate.RECORDS
+    seen: Look,
+    profile: str,
+    pages: list[str] | None = None,
+    folder: Path = time_estimate.RECORDS,
+    file: Path = time_estimate.TAKEN,
 ) -> str:
     """One line: the machine, and how long the pages take here. Errors: ValueError where they cannot run."""
     if wrong := refusals(seen, install=False):
         raise ValueError("; ".join(wrong))
-    needed = time_estimate.minutes(seen.work, profile, pages, folder)
-    told = "" if needed is None else f"; a whole run takes about {max(1, round(needed))} min (an estimate)"
+    needed = time_estimate.minutes(seen.work, profile, pages, folder, file)
+    how = "as the last one" if _known(profile, pages, folder, file) else "an estimate"
+    told = "" if needed is None else f"; a whole run takes about {max(1, round(needed))} min ({how})"
     return f"{machine(seen)}{told}; `make doctor` says more"
+
+
+def _known(profile: str, pages: list[str] | None, folder: Path, file: Path) -> bool:
+    """Whether every page that is asked for has run here before."""
+    wanted = time_estimate.recorded(profile, folder) if pages is None else pages
+    return set(wanted) <= set(time_estimate.taken(profile, file))
 
 
 def machine(seen: Look) -> str:
@@ -221,8 +232,10 @@ def page(seen: Look, install: bool) -> str:
     lines += [f"- {note}" for note in missing]
     needed = time_estimate.minutes(seen.work, "quick")
     if needed is not None:
-        about = max(1, round(needed))
-        lines += ["", f"`make report` takes about {about} min here: an estimate from recorded runs."]
+        about, first = max(1, round(needed)), time_estimate.taken("quick")
+        how = "as earlier runs here did" if first else "an estimate from recorded runs"
+        lines += ["", f"`make report` takes about {about} min here: {how}."]
+        lines += ["The installation comes before it, in 3 to 5 min."] if install else []
     return "\n".join(lines)
 
 

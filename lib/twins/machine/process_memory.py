@@ -4,6 +4,7 @@ On macOS the physical footprint, which counts Metal's memory; elsewhere the resi
 the resident set leaves out what Metal allocates, and its peak cannot be reset.
 """
 
+import os
 import resource
 from pathlib import Path
 
@@ -27,6 +28,12 @@ def room(needed: int, what: str) -> int:
             f"and {SHARE:.0%} of that may be used"
         )
     return needed
+
+
+def at_once(needed: int) -> int:
+    """How many processes that need so many bytes each may run at the same time: at most one a core."""
+    fitting = SHARE * psutil.virtual_memory().available / needed
+    return max(1, min(os.cpu_count() or 1, int(fitting / 2)))
 
 
 def meaning() -> str:

@@ -1,4 +1,6 @@
-"""How long the report takes here: an estimate from what was recorded and from how fast this machine works.
+"""How long the report takes here: what earlier runs here took, or an estimate from recorded runs.
+
+The estimate is what the pages took where they were recorded, scaled by how fast this machine works.
 
 Only the standard library, and only what Python 3.9 knows: the doctor says it before anything is installed.
 """
@@ -11,7 +13,9 @@ import time
 from datetime import datetime
 from pathlib import Path
 
-RECORDS = Path(__file__).resolve().parents[3] / "data" / "results"
+ROOT = Path(__file__).resolve().parents[3]
+RECORDS = ROOT / "data" / "results"
+TAKEN = ROOT / "build" / "times.json"  # profile -> page -> seconds of the last whole run of that page here
 IDLE = 3600.0  # seconds; a longer gap between two pages is a pause and no page's duration
 # Seconds of `work`, under Python 3.11, on the machine of the reference run: those of an AMD EPYC, divided by
 # how much faster that machine ran the pages that both have records of (1.64).
@@ -67,14 +71,46 @@ def _time(run: str) -> datetime:
     return datetime.strptime(run, "%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def minutes(
-    work: float, profile: str, pages: list[str] | None = None, folder: Path = RECORDS
-) -> float | None:
-    """Estimated minutes of these pages here (all of them when None); None without records to estimate from.
+def taken(profile: str, file: Path = TAKEN) -> dict[str, float]:
+    """Page -> seconds that its last run with a profile took here; empty before the first one."""
+    try:
+        found = json.loads(file.read_text())[profile]
+        return {str(page): float(seconds) for page, seconds in found.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
 
-    Recorded durations, scaled by the fixed work. Without records of its own the profile `record` is estimated
-    from the quick one, whose sizes it has with fewer repetitions: an upper bound.
+
+def note(profile: str, page: str, seconds: float, file: Path = TAKEN) -> None:
+    """Remember what a page took here."""
+    try:
+        kept = json.loads(file.read_text())
+    except (OSError, ValueError):
+        kept = {}
+    kept = kept if isinstance(kept, dict) else {}
+    kept[profile] = taken(profile, file) | {page: round(seconds, 1)}
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(kept, indent=1) + "\n")
+
+
+def by_page(work: float, profile: str, folder: Path = RECORDS, file: Path = TAKEN) -> dict[str, float]:
+    """Page -> seconds expected here: of its last run, otherwise estimated by the fixed work.
+
+    Without records of its own the profile `record` is estimated from the quick one, whose sizes it has with
+    fewer repetitions: an upper bound.
     """
     seconds = recorded(profile, folder) or (recorded("quick", folder) if profile == "record" else {})
+    estimated = {page: value * work / REFERENCE for page, value in seconds.items()}
+    return estimated | taken(profile, file)
+
+
+def minutes(
+    work: float,
+    profile: str,
+    pages: list[str] | None = None,
+    folder: Path = RECORDS,
+    file: Path = TAKEN,
+) -> float | None:
+    """Expected minutes of these pages here (all of them when None); None when nothing tells."""
+    seconds = by_page(work, profile, folder, file)
     own = [value for page, value in seconds.items() if pages is None or page in pages]
-    return sum(own) * work / REFERENCE / 60 if own else None
+    return sum(own) / 60 if own else None

@@ -16,7 +16,7 @@ from twins.evidence import plausibility
 from twins.evidence.published import published_benchmarks
 from twins.evidence.published.published_benchmarks import Chip
 from twins.frameworks import compile_fault
-from twins.machine import conditions, doctor
+from twins.machine import conditions
 from twins.machine.conditions import Conditions, Disturbance
 from twins.records import store
 from twins.records.record_types import Gate, Machine, Timing, Work
@@ -193,9 +193,9 @@ def run(out: Path) -> tuple[list[Record], list[str], list[str]]:
     os.environ |= {"TWINS_RESULTS": str(results), "TWINS_PROFILE": PROFILE}
     paths = runner.pages(PROFILE, [])
     names = [path.stem for path in paths]
-    print(doctor.greeting(doctor.look(), PROFILE, names), flush=True)
     given = runner.parameters(paths, PROFILE, [])
-    wrong = runner.run(paths, given, out / "notebooks", results, lambda line: print(line, flush=True))
+    line = runner.begin(paths, given, out / "notebooks", results, PROFILE, PROFILE)
+    wrong = runner.run(paths, given, out / "notebooks", results, line, PROFILE)
     found = store.read(results)
     wrong += found.problems + refusals(found.records, published_benchmarks.chips())
     return found.records, wrong, names

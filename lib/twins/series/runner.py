@@ -6,22 +6,23 @@ notebook that fails or is interrupted is kept as *.partial.ipynb; the finished o
 
 import argparse
 import os
+import signal
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from twins.machine import doctor
+from twins.machine import doctor, time_estimate
 from twins.records import store
 from twins.records.store import ROOT
 from twins.series import notebook_files, site
-from twins.timing.progress import PROGRESS
+from twins.series.live_line import Line, Progress, Remaining
 
 SOURCES = ROOT / "notebooks"
 LAST = "00_summary"  # reads what every other notebook writes
 KEPT = ("quick", "full", "record")  # profiles whose records belong to data/results
 PART = ("record",)  # profiles that run only the pages they name
+TIMES = Path("build", "times.json")  # below ROOT: what pages took here
 TIMEOUT = 3600  # seconds a cell may take
 # A kernel that is ended logs its sockets, which is of no use to a user; a cell's errors are on its page.
 QUIET = ["--IPKernelApp.log_level=50", "--IPKernelApp.no_stderr=True"]
@@ -47,28 +48,6 @@ class Job:
             self.target.is_file()
             and notebook_files.read(self.target).metadata.get("twins", {}).get("key") == self.key
         )
-
-
-class Progress:
-    """Where papermill writes what a notebook prints: the last progress line is shown with the cell."""
-
-    def __init__(self, name: str, tell: Callable[[str], None]):
-        self.name, self.tell, self.cell = name, tell, ""
-
-    def start(self, cell: dict, cell_index: int, **_) -> None:
-        """A cell begins."""
-        if cell["cell_type"] == "code":
-            self.cell = f"cell {cell_index + 1}"
-            self.tell(f"  {self.name}  {self.cell}")
-
-    def write(self, text: str) -> None:
-        """A cell printed something."""
-        for line in text.splitlines():
-            if line.startswith(PROGRESS):
-                self.tell(f"  {self.name}  {self.cell}  {line}")
-
-    def flush(self) -> None:
-        """Nothing is held back."""
 
 
 def sources() -> list[Path]:
@@ -129,14 +108,13 @@ def shown(path: Path) -> Path:
     return path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
 
 
-def execute(job: Job, tell: Callable[[str], None]) -> None:
+def execute(job: Job, progress: Progress) -> None:
     """Run one notebook; the finished one appears whole or not at all. Errors: RuntimeError."""
     import papermill
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
     from papermill.exceptions import PapermillExecutionError
     from traitlets.config import Config
 
-    progress = Progress(job.name, tell)
     partial = job.target.with_suffix(".partial.ipynb")
     partial.parent.mkdir(parents=True, exist_ok=True)
     config = Config({"KernelManager": {"transport_encryption": "auto"}})
@@ -165,25 +143,54 @@ def execute(job: Job, tell: Callable[[str], None]) -> None:
     partial.replace(job.target)
 
 
+def waiting(paths: list[Path], given: dict[str, dict], out: Path, folder: Path) -> list[str]:
+    """The notebooks that are not up to date; what reads records is not if anything else is not."""
+    jobs = [
+        Job(path, out / path.name, given[path.stem], key(path, given[path.stem], folder)) for path in paths
+    ]
+    found = [job.name for job in jobs if not job.done()]
+    return [j.name for j in jobs if j.name in found or (found and notebook_files.reads_records(j.source))]
+
+
+def begin(
+    paths: list[Path], given: dict[str, dict], out: Path, folder: Path, profile: str, name: str
+) -> Line:
+    """Print the machine and the time that these pages take, and give the line that says how far they are.
+
+    `name` is the run's, under which its pages' times are kept. Errors: ValueError where nothing can run.
+    """
+    seen, times = doctor.look(), ROOT / TIMES
+    print(doctor.greeting(seen, profile, [path.stem for path in paths], file=times), flush=True)
+    expected = time_estimate.by_page(seen.work, profile, file=times) | time_estimate.taken(name, times)
+    expected.setdefault(LAST, 0.0)  # it has no records to be estimated from, and takes seconds
+    return Line(Remaining(expected, waiting(paths, given, out, folder)))
+
+
 def run(
-    paths: list[Path], given: dict[str, dict], out: Path, folder: Path, tell: Callable[[str], None]
+    paths: list[Path], given: dict[str, dict], out: Path, folder: Path, line: Line, name: str
 ) -> list[str]:
     """Execute what is not up to date, in order; the sentence of each failure. The others still run."""
     failures = []
     for number, path in enumerate(paths, 1):
         job = Job(path, out / path.name, given[path.stem], key(path, given[path.stem], folder))
         head = f"[{number}/{len(paths)}] {job.name}"
+        line.remaining.start(job.name)
         if job.done():
-            tell(f"{head}  unchanged")
+            line.remaining.end()
+            line.say(f"{head}  unchanged")
             continue
         start = time.perf_counter()
-        tell(f"{head}  running")
+        line.show(head, "running", "" if line.live else str(line.remaining))
         try:
-            execute(job, tell)
-            tell(f"{head}  done in {time.perf_counter() - start:.0f} s")
+            execute(job, Progress(head, job.name, line))
+            seconds = time.perf_counter() - start
+            time_estimate.note(name, job.name, seconds, ROOT / TIMES)
+            line.say(f"{head}  done in {seconds:.0f} s")
         except RuntimeError as error:
             failures.append(str(error))
-            tell(f"{head}  FAILED")
+            line.say(f"{head}  FAILED")
+        line.remaining.end()
+    line.clear()
     return failures
 
 
@@ -208,25 +215,40 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def main() -> None:
-    """Run, build the site, print its path; exit with 1 and one sentence for each thing that went wrong."""
-    chosen_by = arguments()
-    name = f"{chosen_by.profile}-custom" if chosen_by.given else chosen_by.profile
+def stop_as_interrupted(signal_number: int, frame: object) -> None:
+    """SIGTERM ends a run as Ctrl-C does: with what it started, and so that it can go on later."""
+    raise KeyboardInterrupt
+
+
+def report(chosen_by: argparse.Namespace) -> list[str]:
+    """Run, build the site and print its path; a sentence for each thing that went wrong.
+
+    Errors: ValueError, OSError and RuntimeError where there is no report.
+    """
+    profile = chosen_by.profile
+    name = f"{profile}-custom" if chosen_by.given else profile
     out = (chosen_by.out or ROOT / "build" / name).resolve()
+    paths = pages(profile, chosen_by.only)
+    kept = profile in KEPT and not chosen_by.out
+    kept = kept and (not chosen_by.given or [path.stem for path in paths] == [LAST])  # it writes none
+    folder = ROOT / "data" / "results" if kept else out / "results"
+    os.environ |= {"TWINS_RESULTS": str(folder), "TWINS_PROFILE": profile}
+    given = parameters(paths, profile, chosen_by.given)
+    line = begin(paths, given, out / "notebooks", folder, profile, name)
+    problems = store.read(folder).problems
+    problems += run(paths, given, out / "notebooks", folder, line, name)
+    if site.finished(out / "notebooks"):
+        if kept and not chosen_by.given:
+            refresh_headline(out / "headline.md", folder)
+        print(f"the report: {site.build(out / 'notebooks', out / 'site', profile)}")
+    return problems
+
+
+def main() -> None:
+    """Run the report; exit with 1 and one sentence for each thing that went wrong."""
+    signal.signal(signal.SIGTERM, stop_as_interrupted)
     try:
-        paths = pages(chosen_by.profile, chosen_by.only)
-        kept = chosen_by.profile in KEPT and not chosen_by.out
-        kept = kept and (not chosen_by.given or [path.stem for path in paths] == [LAST])  # it writes none
-        folder = ROOT / "data" / "results" if kept else out / "results"
-        os.environ |= {"TWINS_RESULTS": str(folder), "TWINS_PROFILE": chosen_by.profile}
-        given = parameters(paths, chosen_by.profile, chosen_by.given)
-        print(doctor.greeting(doctor.look(), chosen_by.profile, [path.stem for path in paths]), flush=True)
-        problems = store.read(folder).problems
-        problems += run(paths, given, out / "notebooks", folder, lambda line: print(line, flush=True))
-        if site.finished(out / "notebooks"):
-            if kept and not chosen_by.given:
-                refresh_headline(out / "headline.md", folder)
-            print(f"the report: {site.build(out / 'notebooks', out / 'site', chosen_by.profile)}")
+        problems = report(arguments())
     except (ValueError, OSError, RuntimeError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:

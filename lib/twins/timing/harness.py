@@ -1,9 +1,11 @@
-"""Timing that can be believed: fresh processes, random order, raw samples, A/A variants of both frameworks.
+"""Timing that can be believed: several processes, random order, raw samples, A/A variants of both frameworks.
 
 The process is the unit of replication, since some effects are fixed for a process's life
 (https://github.com/pytorch/pytorch/issues/182815); inside one, variants run in random order per round, in
 blocks whose first call is dropped, because alternation in a fixed order favours the variant that finds
-warm caches. What the samples say is in statistics.py.
+warm caches. The processes are kept for the measurements that follow (kept_processes.py), each of which
+finds them without what the one before made, and with the compilers loaded: a first call holds the compilation
+of its own code alone. What the samples say is in statistics.py.
 """
 
 import time
@@ -12,8 +14,10 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from twins.machine import conditions, fresh_process
+from twins.machine import conditions, fresh_process, kept_processes
 from twins.timing.statistics import Run, Samples, run_from
+
+WARM = 0.1  # seconds of a warm-up, in which caches are full and a clock has risen
 
 
 def _nothing() -> None:
@@ -31,7 +35,10 @@ class Variant:
 
 @dataclass(frozen=True)
 class Plan:
-    """How much to time: processes, rounds in each, calls per block (the first is dropped), warm-up calls."""
+    """How much to time: processes, rounds in each, calls per block (the first is dropped), warm-up calls.
+
+    Warm-up calls are at most so many (`warm`).
+    """
 
     processes: int = 5
     rounds: int = 6
@@ -57,6 +64,15 @@ def once(variant: Variant) -> tuple[float, float]:
     return round(time.perf_counter() - wall, 9), round(time.process_time() - cpu, 9)  # nanoseconds
 
 
+def warm(variant: Variant, calls: int) -> None:
+    """The calls of a warm-up: fewer than asked once they have taken WARM seconds, but one at least."""
+    spent = 0.0
+    for _ in range(calls):
+        if spent >= WARM:
+            return
+        spent += once(variant)[0]
+
+
 def interleave(variants: dict[str, Variant], plan: Plan, order: np.random.Generator) -> dict[str, Samples]:
     """Time variants in this process, in random order per round; raw samples by variant.
 
@@ -64,8 +80,7 @@ def interleave(variants: dict[str, Variant], plan: Plan, order: np.random.Genera
     """
     samples = {name: Samples(once(variant)[0], [], []) for name, variant in variants.items()}
     for variant in variants.values():
-        for _ in range(plan.warmup):
-            once(variant)
+        warm(variant, plan.warmup)
     names = list(variants)
     for _ in range(plan.rounds):
         for name in order.permutation(names):
@@ -90,18 +105,20 @@ def measure(
     tell: Callable[[str], None] | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> list[Run]:
-    """Time what `variants` ("package.module:function") makes from `arguments`, in fresh processes.
+    """Time what `variants` ("package.module:function") makes from `arguments`, in several processes.
 
-    The function is imported and called in every process and returns {name: Variant}; `tell` hears of
-    every process done; `environment` is added to theirs. Errors: RuntimeError with the child's last line when
-    one fails.
+    The function is called in every process and returns {name: Variant}; `tell` hears of every process done.
+    The processes are kept for the next measurement, and one works at a time; with an `environment`, which is
+    added to theirs, they are fresh ones. Errors: RuntimeError with the child's last line when one fails.
     """
     job = {"variants": variants, "arguments": arguments, "plan": asdict(plan)}
+    if not environment:
+        kept_processes.prepare(plan.processes, variants.partition(":")[0])
     runs = []
     for index in range(plan.processes):
-        runs.append(
-            run_from(fresh_process.call("twins.timing.harness:timed", job | {"index": index}, environment))
-        )
+        work = "twins.timing.harness:timed", job | {"index": index}
+        found = fresh_process.call(*work, environment) if environment else kept_processes.call(index, *work)
+        runs.append(run_from(found))
         if tell:
             tell(f"process {index + 1} of {plan.processes}")
     return runs

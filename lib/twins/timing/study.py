@@ -20,6 +20,8 @@ from twins.timing.progress import tell
 from twins.training import train
 from twins.training.twin import Study as Study
 
+FEW = 3  # processes, and rounds in each, of what is shown without an interval
+STARTED = 2**29  # bytes of a process that has imported both frameworks
 Batches = Sequence[tuple[np.ndarray, ...]]
 
 
@@ -247,7 +249,11 @@ def half_types(study: Study, verdicts: Sequence[Gate], batch: int, plan: harness
 
 
 def parts(study: Study, verdict: Gate, batch: int, plan: harness.Plan) -> Iterator[Timing]:
-    """Time the parts of an eager step; nothing when the gate failed."""
+    """Time the parts of an eager step, in FEW processes: shares of a step, of which no interval is shown.
+
+    Nothing when the gate failed.
+    """
+    plan = replace(plan, processes=min(FEW, plan.processes), rounds=min(FEW, plan.rounds))
     if verdict.passed:
         arguments = {"model": study.model, "config": study.config, "batch": batch}
         runs = harness.measure("twins.timing.variants:part_variants", arguments, plan, tell)
@@ -259,10 +265,13 @@ def memory(
 ) -> Iterator[Memory]:
     """Memory of each half in each mode, in `processes` fresh ones each; nothing when the gate failed."""
     variants = [(each.name, mode) for each in BOTH for mode in modes if verdict.passed]
+    step = train.named(study.model)
+    held = step.memory(step.Config(**study.config), batch) if variants else 0
+    at_once = process_memory.at_once(STARTED + held)
     for framework, mode in variants:
         sizes = {"model": study.model, "config": study.config, "batch": batch}
         arguments = sizes | {"framework": framework, "mode": mode}
-        read = fresh_process.memory("twins.timing.variants:memory", arguments, processes)
+        read = fresh_process.memory("twins.timing.variants:memory", arguments, processes, at_once)
         yield Memory(study.name, study.config | {"batch": batch}, f"{framework} {mode}", **read)
 
 

@@ -390,17 +390,37 @@ def test_durations_are_from_a_pages_start_to_the_next_ones(tmp_path):
     )
     (tmp_path / "m" / "broken.jsonl").write_text("{broken\n")
     # 03_c has no next page within an hour: the median of the others
+    none = tmp_path / "no times.json"
     assert time_estimate.recorded("quick", tmp_path) == {"01_a": 60.0, "02_b": 180.0, "03_c": 120.0}
-    assert time_estimate.minutes(time_estimate.REFERENCE, "quick", None, tmp_path) == 6.0
-    assert time_estimate.minutes(2 * time_estimate.REFERENCE, "quick", ["01_a"], tmp_path) == pytest.approx(
-        2.0
-    )
-    assert time_estimate.minutes(time_estimate.REFERENCE, "record", ["02_b"], tmp_path) == 3.0
-    assert time_estimate.minutes(time_estimate.REFERENCE, "full", None, tmp_path) is None
-    assert time_estimate.minutes(time_estimate.REFERENCE, "quick", None, tmp_path / "none") is None
-    told = doctor.greeting(seen(), "quick", ["02_b"], tmp_path)
+    assert time_estimate.minutes(time_estimate.REFERENCE, "quick", None, tmp_path, none) == 6.0
+    assert time_estimate.minutes(
+        2 * time_estimate.REFERENCE, "quick", ["01_a"], tmp_path, none
+    ) == pytest.approx(2)
+    assert time_estimate.minutes(time_estimate.REFERENCE, "record", ["02_b"], tmp_path, none) == 3.0
+    assert time_estimate.minutes(time_estimate.REFERENCE, "full", None, tmp_path, none) is None
+    assert time_estimate.minutes(time_estimate.REFERENCE, "quick", None, tmp_path / "none", none) is None
+    told = doctor.greeting(seen(), "quick", ["02_b"], tmp_path, none)
     assert told.startswith("Apple M3 Max, 40 GPU cores, 64 GB, macOS 26.1, Python 3.11.9; ")
     assert "takes about 3 min (an estimate)" in told
+
+
+def test_what_earlier_runs_took_here_goes_before_an_estimate(tmp_path):
+    recorded(tmp_path, [("m", "01_a", "quick", "10:00:00"), ("m", "02_b", "quick", "10:01:00")])
+    file, slow = tmp_path / "build" / "times.json", 2 * time_estimate.REFERENCE
+    assert time_estimate.taken("quick", file) == {}
+    time_estimate.note("quick", "01_a", 30.04, file)
+    time_estimate.note("full", "01_a", 500, file)
+    time_estimate.note("quick", "03_c", 10, file)
+    assert time_estimate.taken("quick", file) == {"01_a": 30.0, "03_c": 10}
+    assert time_estimate.by_page(slow, "quick", tmp_path, file) == {"01_a": 30, "02_b": 120, "03_c": 10}
+    assert "3 min (an estimate)" in doctor.greeting(
+        seen(work=slow), "quick", ["01_a", "02_b"], tmp_path, file
+    )
+    assert "1 min (as the last one)" in doctor.greeting(seen(work=slow), "quick", ["01_a"], tmp_path, file)
+    file.write_text("{broken")
+    assert time_estimate.taken("quick", file) == {}
+    time_estimate.note("quick", "01_a", 20, file)
+    assert time_estimate.taken("quick", file) == {"01_a": 20}
 
 
 def test_the_committed_records_give_an_estimate_for_every_page_that_measures():

@@ -1,19 +1,21 @@
 """The runner: refuses before it runs, executes only what changed, resumes, and loses nothing."""
 
-import os
+import json
 import signal
 import subprocess
 import sys
 
 import nbformat
+import psutil
 import pytest
 
 from twins.records import store
 from twins.series import notebook_files, runner
 
 DRIVER = """
-import sys
+import signal, sys
 from pathlib import Path
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in what a script starts in the background
 from twins.series import runner
 runner.ROOT = Path(sys.argv.pop(1))
 runner.SOURCES = runner.ROOT / "notebooks"
@@ -89,6 +91,20 @@ def test_runs_skips_and_reruns_only_what_changed(project):
     assert states(run(project)) == {"01_a": "unchanged", "02_b": "unchanged", "00_summary": "done"}
 
 
+def test_plain_lines_name_page_and_section_and_times_are_kept(project):
+    write(project, "02_b", "print('· process 1 of 2', flush=True)")
+    kept = {"quick": {"00_summary": 60, "01_a": 60, "02_b": 600.0}, "full": {"01_a": 9}}
+    (project / "build").mkdir()
+    (project / "build" / "times.json").write_text(json.dumps(kept))
+    lines = run(project).stdout.splitlines()
+    assert lines[0].endswith("; a whole run takes about 12 min (as the last one); `make doctor` says more")
+    assert "[2/3] 02_b  running  about 11 min left" in lines
+    assert "  02_b  02_b  · process 1 of 2" in lines  # the section is the page's title
+    times = json.loads((project / "build" / "times.json").read_text())
+    assert times["full"] == kept["full"] and set(times["quick"]) == set(kept["quick"])
+    assert all(0 < seconds < 60 for seconds in times["quick"].values())
+
+
 def test_a_failure_keeps_the_partial_page_and_the_others_run(project):
     write(project, "01_a", "print('before')\nraise ValueError('width 3 is not divisible by heads 2')")
     done = run(project)
@@ -106,15 +122,19 @@ def test_a_failure_keeps_the_partial_page_and_the_others_run(project):
     assert states(run(project)) == {"01_a": "done", "02_b": "unchanged", "00_summary": "unchanged"}
 
 
-def test_interrupted_it_goes_on_where_it_stopped(project):
-    write(project, "02_b", "import time\nprint('· waiting', flush=True)\ntime.sleep(60)")
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_it_goes_on_where_it_stopped(project, how):
+    code = "import os, time\nprint('· waiting', os.getpid(), flush=True)\ntime.sleep(600)"
+    write(project, "02_b", code)
     going = subprocess.Popen(command(project), stdout=subprocess.PIPE, text=True, start_new_session=True)
     for line in going.stdout:
         if "waiting" in line:
+            kernel = psutil.Process(int(line.split()[-1]))
             break
-    os.killpg(going.pid, signal.SIGINT)
+    going.send_signal(how)
     assert going.wait(timeout=60) == 130
     going.stdout.close()
+    kernel.wait(timeout=20)  # it ends, too
     assert (project / "build/quick/notebooks/01_a.ipynb").exists()
     assert not (project / "build/quick/notebooks/02_b.ipynb").exists()
 

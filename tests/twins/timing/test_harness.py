@@ -94,7 +94,8 @@ def refuse() -> dict[str, Variant]:
 @pytest.fixture
 def importable(monkeypatch):
     """Let fresh processes import this file."""
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    paths = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
 
 
 @pytest.mark.usefixtures("importable")
