@@ -221,7 +221,7 @@ def test_ratios_are_in_words(drawn):
     assert {"←  PyTorch faster", "MLX faster  →", "same"} <= set(both)
     assert "tie" not in both
     assert words(drawn["ratios, ties"]).count("tie") == 3
-    assert drawn["ratios, PyTorch"].alt.count("PyTorch is 2.00× faster [1.25, 3.20]") == 3
+    assert drawn["ratios, PyTorch"].alt.count("PyTorch 2.00× as fast [1.25–3.20]") == 3
     assert drawn["ratios, ties"].alt.count(": a tie") == 3
     undecided = training_figures.ratios(comparison.steps(steps(None)), "Step")
     assert words(undecided).count("undecided") == 3
@@ -247,9 +247,9 @@ def test_the_ratio_axis_is_symmetric(drawn):
 def test_scaling_says_every_batch_size(drawn):
     assert drawn["scaling, each"].alt.startswith(
         "Which framework is faster depends on the batch size. "
-        "batch 1, eager: MLX is 2.00× faster [1.25, 3.20]. "
-        "batch 4, eager: MLX is 2.00× faster [1.25, 3.20]. "
-        "batch 16, eager: PyTorch is 2.00× faster [1.25, 3.20]. Within one session, provisional: "
+        "Batch 1, eager: MLX 2.00× as fast [1.25–3.20]. "
+        "Batch 4, eager: MLX 2.00× as fast [1.25–3.20]. "
+        "Batch 16, eager: PyTorch 2.00× as fast [1.25–3.20]. One session so far: "
     )
     found = words(drawn["scaling, PyTorch"])
     variants = {
