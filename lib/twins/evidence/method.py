@@ -11,9 +11,9 @@ def told(timings: Iterable[Timing], machine: Machine, *notes: str) -> str:
     timings = list(timings)
     if not timings:
         return "\n\n".join(["Nothing was timed.", *filter(None, notes)])
-    steps = f"{plan(timings)}, {threads(machine)}."
-    more = [*comparison.warnings(timings), *filter(None, notes)]
-    return "\n\n".join([f"{steps} {comparison.aa(timings)}", *more])
+    steps = f"{plan(timings)}, {threads(machine)}; the first call, which compiles, is reported apart."
+    noise = comparison.aa(timings).replace("Noise check", "[Noise check](../docs/glossary.md#noise-check)")
+    return "\n\n".join([" ".join([steps, noise, *comparison.warnings(timings)]), *filter(None, notes)])
 
 
 def plan(timings: Sequence[Timing]) -> str:

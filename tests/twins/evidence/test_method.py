@@ -13,8 +13,9 @@ def test_processes_rounds_threads_noise_and_disturbances():
     busy = replace(records.QUIET, load_before=9.0)
     made = [step(1, 1.0, 2.0, conditions=busy), step(4, 1.0, 2.0)]
     assert method.told(made, records.MACHINE, "", "A note.") == (
-        "3 fresh processes with 5 rounds each in random order, 1 CPU thread for each framework. Noise check: "
-        "PyTorch timed against itself differed by up to 1.00×; differences below 1.05× count as ties.\n\n"
+        "3 fresh processes with 5 rounds each in random order, 1 CPU thread for each framework; the "
+        "first call, which compiles, is reported apart. [Noise check](../docs/glossary.md#noise-check): "
+        "PyTorch timed against itself differed by up to 1.00×; differences below 1.05× count as ties. "
         "The machine was busy: load up to 9.0 on 2 cores (in 3 of 6 runs).\n\nA note."
     )
 
