@@ -17,7 +17,7 @@ def told(timings: Iterable[Timing], machine: Machine, *notes: str) -> str:
 
 
 def plan(timings: Sequence[Timing]) -> str:
-    """Processes and rounds of some measurements: "5 fresh processes with 3 rounds each in random order"."""
+    """Processes and rounds of some measurements: "5 processes with 3 rounds each in random order"."""
     processes = {len(record.runs) for record in timings}
     rounds = {
         len(samples["wall"]) // run.get("kept", 1)
@@ -25,7 +25,7 @@ def plan(timings: Sequence[Timing]) -> str:
         for run in record.runs
         for samples in run["arms"].values()
     }
-    return f"{_range(processes, 'fresh process', 'es')} with {_range(rounds, 'round')} each in random order"
+    return f"{_range(processes, 'process', 'es')} with {_range(rounds, 'round')} each in random order"
 
 
 def threads(machine: Machine) -> str:
