@@ -99,7 +99,7 @@ def generation() -> str:
     (path, *_) = sorted((store.ROOT / "data" / "results").glob("*/generation.csv"))
     frame = pd.read_csv(path, keep_default_na=False)
     right, others = frame[frame["verdict"] == "right"], frame[frame["verdict"] != "right"]
-    errors = right["error"].astype(float)
+    errors = right.loc[right["error"] != "", "error"].astype(float)
     names = ", ".join(f"`{name}`" for name in right["name"])
     reasons = "\n".join(f"- `{row['name']}`: {row.verdict}, {row.reason}" for _, row in others.iterrows())
     return (
