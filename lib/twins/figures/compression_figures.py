@@ -8,7 +8,10 @@ from collections.abc import Sequence
 import pandas as pd
 from matplotlib.axes import Axes
 
-from twins.figures.style import INK, MUTED, PAPER, Figure, blank, headline, log_ticks, nothing
+from twins.figures import words
+from twins.figures.axes import log_ticks
+from twins.figures.fitting import narrow
+from twins.figures.style import INK, MUTED, PAPER, Figure, blank, headline, nothing, twice
 from twins.records.record_types import Compressed
 
 UNCOMPRESSED, FROM_MLX = "uncompressed", "MLX quantize"
@@ -55,6 +58,7 @@ def close(records: Sequence[Compressed]) -> Compressed:
     return min((r for r in records if sign * (r.value / base.value - 1) <= CLOSE), key=lambda r: r.size)
 
 
+@twice
 def frontier(records: Sequence[Compressed]) -> Figure:
     """Package size against the task's metric, a panel per model, the frontier as a line."""
     if not records:
@@ -69,11 +73,11 @@ def frontier(records: Sequence[Compressed]) -> Figure:
         handles |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
     labels = [name for name in (*LOOKS, "frontier") if name in handles]
     canvas.legend(
-        [handles[name] for name in labels], labels, loc="lower center", ncols=3, fontsize=9,
-        bbox_to_anchor=(0.5, -0.22 / len(models) + 0.02), frameon=False,
+        [handles[name] for name in labels], labels, loc="lower center", ncols=2 if narrow() else 3,
+        fontsize=9, bbox_to_anchor=(0.5, -0.22 / len(models) + 0.02), frameon=False,
     )  # fmt: skip
     title = finding(records)
-    headline(panels[0], title, "Left is smaller; the line joins what nothing beats in both")
+    headline(panels[0], title, "Left is smaller. Line: no other package is both smaller and better")
     return Figure(canvas, f"{title}. {told(records)}")
 
 
@@ -98,7 +102,7 @@ def _panel(axes: Axes, records: list[Compressed], model: str) -> None:
     axes.set_xlim(min(sizes) / 1.15, max(sizes) * 1.15)
     log_ticks(axes.xaxis, min(sizes), max(sizes), lambda value: f"{value:,.0f}")
     lower = "lower is better" if base.metric == "perplexity" else "higher is better"
-    axes.set_ylabel(f"{model}: {base.metric},\n{lower}", fontsize=9)
+    axes.set_ylabel(f"{words.people(model)}: {base.metric},\n{lower}", fontsize=9)
 
 
 def finding(records: Sequence[Compressed]) -> str:
@@ -107,8 +111,8 @@ def finding(records: Sequence[Compressed]) -> str:
     for model in _models(records):
         own = [r for r in records if r.model == model]
         best = close(own)
-        parts.append(f"{model} at {best.size / _base(own).size:.0%}")
-    return f"Within {CLOSE:.0%} of float32: {', '.join(parts)} of the size"
+        parts.append(f"{words.people(model)} at {100 * best.size / _base(own).size:.0f} %")
+    return f"Within {100 * CLOSE:g} % of float32: {', '.join(parts)} of the size"
 
 
 def told(records: Sequence[Compressed]) -> str:
@@ -120,7 +124,7 @@ def told(records: Sequence[Compressed]) -> str:
         line = [r for r in pareto(own) if r.family != UNCOMPRESSED]
         mlx = sum(r.family == FROM_MLX for r in line)
         sentences.append(
-            f"{model}: {base.metric} {base.value:.4g} in float32 at {base.size / 1024:,.0f} KiB, "
+            f"{words.people(model)}: {base.metric} {base.value:.4g} in float32 at {base.size / 1024:,.0f} KiB, "
             f"{best.value:.4g} with {best.family}, {best.setting}, at {best.size / 1024:,.0f} KiB; "
             f"of {len(line)} compressed points on the frontier {mlx} are MLX's own quantization."
         )

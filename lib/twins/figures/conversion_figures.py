@@ -11,9 +11,12 @@ from matplotlib.axes import Axes
 from twins.evidence.verdicts import export_queries
 from twins.export import routes
 from twins.export.conversions import verdict
-from twins.figures.style import COLOURS, MUTED, PAPER, Figure, blank, headline, name_rows, nothing
+from twins.figures import words
+from twins.figures.axes import beside_row, name_rows
+from twins.figures.fitting import narrow
+from twins.figures.style import COLOURS, LABEL, MUTED, PAPER, Figure, blank, headline, nothing, twice
 from twins.records.record_types import CHECKED, DIRECT, OURS, Conversion, Coverage, Timing
-from twins.timing import comparison, statistics
+from twins.timing import comparison, statistics, wording
 
 SHADES = (1.0, 0.55, 0.8, 0.4, 0.68)  # of the steps of a route, in order
 APART = "run apart"
@@ -106,6 +109,7 @@ def warning_table(records: Iterable[Conversion]) -> pd.DataFrame:
     return pd.DataFrame(list(seen), columns=["route", "warning"])
 
 
+@twice
 def seconds(records: Iterable[Conversion], precision: str = "float16") -> Figure:
     """Seconds by model and route, stacked by step; at the end operations and size."""
     found = _made(records, precision)
@@ -113,36 +117,45 @@ def seconds(records: Iterable[Conversion], precision: str = "float16") -> Figure
         return nothing("no conversion was right")
     models = list(dict.fromkeys(r.model for r in found))
     most = max(sum(r.model == model for r in found) for model in models)
-    canvas, panels = blank(
-        1.2 + 0.3 * most * len(models), len(models), sharex=True, gridspec_kw={"hspace": 0.28}
-    )
+    height = 1.2 + 0.3 * most * len(models) + (0.25 * len(models) if narrow() else 0)
+    space = {"hspace": 0.3 if narrow() else 0.28}
+    canvas, panels = blank(height, len(models), most * len(models), sharex=True, gridspec_kw=space)
     for axes, model in zip(panels, models, strict=True):
         own = sorted((r for r in found if r.model == model), key=_total)
-        _panel(axes, own, model)
+        _panel(axes, own, words.people(model))
     widest = max(map(_total, found))
-    panels[-1].set(xlim=(0, 1.9 * widest), xlabel="seconds to convert")
-    title = _finding(found)
-    headline(
-        panels[0], title, "Parts of a bar: the route's steps, in order; at its end: what the package holds"
-    )
-    told = "; ".join(f"{r.model}, {route_name(r)}: {_total(r):.2g} s" for r in found)
+    panels[-1].set(xlim=(0, (1.15 if narrow() else 1.9) * widest), xlabel="seconds to convert")
+    title, packages = _finding(found), "operations and size of the package"
+    above = 26 if narrow() else 9
+    headline(panels[0], title, f"Parts of a bar: the route's steps, in order. Beside it: {packages}", above)
+    told = "; ".join(f"{words.people(r.model)}, {route_name(r)}: {_total(r):.2g} s" for r in found)
     return Figure(canvas, f"{title}. {told}.")
 
 
 def _panel(axes: Axes, records: list[Conversion], model: str) -> None:
+    look = {"fontsize": 8.5}
+    axes.set_ylim(len(records) - 0.5, -0.5)
     for y, record in enumerate(records):
         colour, left = COLOURS[routes.framework(record.route)], 0.0
+        height = 0.4 if narrow() else 0.62
         for shade, took in zip(SHADES, record.steps.values(), strict=False):
-            axes.barh(y, took, 0.62, left, color=colour, alpha=shade, ec=PAPER, lw=0.8)
+            axes.barh(
+                y + (0.62 - height) / 2, took, height, left, color=colour, alpha=shade, ec=PAPER, lw=0.8
+            )
             left += took
-        text = f"{left:.2g} s, {record.operations} operations, {record.size / 1024:,.0f} KiB"
-        place = {"textcoords": "offset points", "va": "center", "fontsize": 8.5}
-        axes.annotate(text, (left, y), (4, 0), color=colour, **place)
-    name_rows(axes, [route_name(r) for r in records])
-    axes.tick_params(axis="y", labelsize=8.5)
-    axes.invert_yaxis()
-    place = {"ha": "right", "va": "center", "fontweight": "bold"}
-    axes.annotate(model, (1, 0.5), xycoords="axes fraction", color=MUTED, **place)
+        operations = "ops" if narrow() else "operations"
+        package = f"{record.operations} {operations}, {record.size / 1024:,.0f} KiB"
+        text = f"{left:.2g} s" if narrow() else f"{left:.2g} s, {package}"
+        place = {"textcoords": "offset points", "va": "center"}
+        axes.annotate(text, (left, y + (0.62 - height) / 2), (4, 0), color=colour, **place, **look)
+        if narrow():
+            beside_row(axes, y, package, clear=3, color=MUTED, **look)
+    name_rows(axes, [route_name(r) for r in records], clear=3, **look)
+    if narrow():
+        axes.set_title(model, loc="left", pad=5, color=MUTED, fontsize=LABEL, fontweight="bold")
+    else:
+        place = {"ha": "right", "va": "center", "fontweight": "bold"}
+        axes.annotate(model, (1, 0.5), xycoords="axes fraction", color=MUTED, **place)
 
 
 def _finding(records: list[Conversion]) -> str:
@@ -203,7 +216,7 @@ def verified(records: Iterable[Conversion]) -> str:
 
 
 def time_table(records: Iterable[Timing]) -> pd.DataFrame:
-    """Seconds of interleaved conversions, and PyTorch's fastest route over ours, alone and with its check.
+    """Seconds of interleaved conversions, and who is as fast how often: our route against PyTorch's fastest.
 
     An interval is that of the next session.
     """
@@ -215,7 +228,11 @@ def time_table(records: Iterable[Timing]) -> pd.DataFrame:
         row |= {f"{told}, s": statistics.median(runs, name) for told, name in names.items()}
         alone, checked = (export_queries.ratios_of([record], over) for over in (DIRECT, CHECKED))
         for (_label, *ratio, case), (_, *full, _) in zip(alone, checked, strict=True):
-            both = {"ratio without the check": ratio, "ratio with it": full}
-            told = {name: f"{x[0]:.2f} [{x[1]:.2f}, {x[2]:.2f}]" for name, x in both.items()}
+            both = {"without the check": ratio, "with it": full}
+            told = {f"as fast {name}": _as_fast(*each) for name, each in both.items()}
             rows.append(row | {"against": case["against"]} | told)
     return pd.DataFrame(rows)
+
+
+def _as_fast(ratio: float, low: float, high: float) -> str:
+    return f"{wording.as_fast(ratio)} {wording.interval(low, high, wording.faster(ratio)[0])}"

@@ -14,39 +14,31 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from twins.evidence.published import published_counts, published_tables
 from twins.evidence.published.published_benchmarks import Benchmark
 from twins.evidence.published.published_comparison import Pair
-from twins.figures.style import (
-    COLOURS,
-    INK,
-    MARKERS,
-    MUTED,
-    PAPER,
-    RULE,
-    Figure,
-    bar,
-    blank,
-    headline,
-    name_rows,
-    nothing,
-    ratio_axis,
-)
+from twins.figures import words
+from twins.figures.axes import bar, beside_row, name_rows, ratio_axis, upright_ratio_axis
+from twins.figures.fitting import narrow
+from twins.figures.style import COLOURS, INK, MARKERS, MUTED, PAPER, Figure, blank, headline, nothing, twice
 from twins.records.record_types import Breadth
-from twins.timing import statistics
+from twins.timing import wording
 from twins.timing.comparison import FRAMEWORKS, Comparison
 
 TASKS = {"op": "operations", "train": "training", "inference": "inference", "transfer": "CPU and GPU"}
 SHAPES = {"M1": "o", "M2": "s", "M3": "^", "M4": "D", "M5": "v"}
 
 
+@twice
 def by_generation(rows: Iterable[Benchmark]) -> Figure:
     """Published ratios by what was timed and the chip's generation."""
     return _strips(rows, lambda row: row.generation or "chip not stated", "chip generation")
 
 
+@twice
 def by_chip(rows: Iterable[Benchmark]) -> Figure:
     """Published ratios by what was timed and the chip, where it is stated."""
     return _strips((row for row in rows if row.model), lambda row: row.model, "chip", 0.23)
 
 
+@twice
 def by_year(rows: Iterable[Benchmark]) -> Figure:
     """Published ratios by what was timed and the year it was published in."""
     return _strips(rows, lambda row: row.date_from[:4] or "undated", "year")
@@ -62,17 +54,15 @@ def _strips(
     if not groups:
         return nothing("no published ratio was read")
     order = sorted(groups)
-    canvas, (axes,) = blank(1.7 + height * len(order))
-    axes.axvspan(1 / statistics.TIE, statistics.TIE, color=RULE, alpha=0.6, lw=0)
-    for y, group in enumerate(order):
-        _strip(axes, y, groups[group])
-    axes.set(ylim=(len(order) - 0.4, -0.6))
-    axes.set_yticks(
-        range(len(order)), [f"{list(TASKS.values())[task]}, {name}" for task, name in order], color=INK
-    )
+    names = [f"{list(TASKS.values())[task]}, {name}" for task, name in order]
+    canvas, (axes,) = blank(1.7 + height * len(order), named=len(order))
     every = [row for each in groups.values() for row in each]
     ratio_axis(axes, 1.3 * max(max(row.span[1], 1 / row.span[0]) for row in every))
-    told = [f"{list(TASKS.values())[t]}, {name}: {_told(groups[t, name])}" for t, name in order]
+    axes.set(ylim=(len(order) - 0.4, -0.6))
+    for y, group in enumerate(order):
+        _strip(axes, y, groups[group])
+    name_rows(axes, names, clear=8)
+    told = [f"{name}: {_told(groups[group])}" for name, group in zip(names, order, strict=True)]
     title = _turning(groups, order)
     headline(
         axes, title, f"By what was timed and {what}. Bar: median; right: figures and sources; band: a tie"
@@ -82,19 +72,28 @@ def _strips(
 
 def _strip(axes: Axes, y: int, rows: list[Benchmark]) -> None:
     """The ratios of one group, spread a little so that equal ones are seen, their median and their number."""
-    ratios = np.array([row.ratio for row in rows])
-    spread = np.random.default_rng(0).uniform(-0.22, 0.22, len(rows)) if len(rows) > 1 else np.zeros(1)
-    axes.scatter(ratios, y + spread, s=16, c=[_side(row) for row in rows], alpha=0.55, lw=0)
-    for row, low in zip(rows, spread, strict=True):  # a range is a line
+    ratios, half = np.array([row.ratio for row in rows]), 0.13 if narrow() else 0.22
+    spread = np.random.default_rng(0).uniform(-half, half, len(rows)) if len(rows) > 1 else np.zeros(1)
+    for colour in dict.fromkeys(map(_side, rows)):
+        own = [i for i, row in enumerate(rows) if _side(row) == colour]
+        axes.scatter(ratios[own], y + spread[own], s=12 if narrow() else 16, color=colour, alpha=0.55, lw=0)
+    ranges = [(row, low) for row, low in zip(rows, spread, strict=True) if row.span[0] < row.span[1]]
+    for row, low in ranges:
         axes.plot(row.span, [y + low] * 2, color=_side(row), lw=1, alpha=0.55)
-    axes.plot([np.median(ratios)] * 2, [y - 0.36, y + 0.36], color=INK, lw=2.2, solid_capstyle="butt")
+    axes.plot(
+        [np.median(ratios)] * 2, [y - 1.6 * half, y + 1.6 * half], color=INK, lw=2.2, solid_capstyle="butt"
+    )
     text = f"{len(rows)} from {len({row.source_id for row in rows})}"
-    look = {"xycoords": axes.get_yaxis_transform(), "textcoords": "offset points", "va": "center"}
-    axes.annotate(text, (1, y), (6, 0), color=MUTED, fontsize=9, annotation_clip=False, **look)
+    beside_row(axes, y, text, clear=8, color=MUTED)
 
 
 def _told(rows: list[Benchmark]) -> str:
-    return f"{np.median([row.ratio for row in rows]):.2f} over {len(rows)}"
+    return f"{as_fast(float(np.median([row.ratio for row in rows])))} over {len(rows)}"
+
+
+def as_fast(ratio: float) -> str:
+    """A published ratio in words; one that is 1 to two digits says "the same"."""
+    return wording.as_fast(ratio) if wording.times(wording.faster(ratio)[1]) != "1.00×" else "the same"
 
 
 def _side(row: Benchmark) -> str:
@@ -114,9 +113,12 @@ def _turning(groups: dict, order: list) -> str:
         for group in many
         if {"MLX", "PyTorch"} <= {published_counts.winner(row.span) for row in groups[group]}
     ]
-    return f"Each framework is the faster one somewhere in {len(both)} of {len(many)} groups of figures"
+    if not both:
+        return f"Published ratios agree on who is faster in all {len(many)} groups of figures"
+    return f"Published ratios disagree: both frameworks win in {len(both)} of {len(many)} groups of figures"
 
 
+@twice
 def operations(rows: Iterable[Benchmark], names: list[str]) -> Figure:
     """Published ratios of single operations over time, one panel each, marked by the chip's generation.
 
@@ -133,24 +135,28 @@ def operations(rows: Iterable[Benchmark], names: list[str]) -> Figure:
     canvas, panels = blank(1.3 + 1.25 * len(names), len(names), sharex=True, gridspec_kw={"hspace": 0.3})
     for axes, (name, own) in zip(panels, found.items(), strict=True):
         _operation(axes, name, own)
-    panels[-1].xaxis.set_major_locator(locator := AutoDateLocator(maxticks=7))
+    panels[-1].xaxis.set_major_locator(locator := AutoDateLocator(maxticks=4 if narrow() else 7))
     panels[-1].xaxis.set_major_formatter(ConciseDateFormatter(locator))
     _shapes(panels[-1], [row for own in found.values() for row in own])
     moves = {name: _ends(own) for name, own in found.items()}
     most = max(moves, key=lambda name: abs(np.log(moves[name][1] / moves[name][0])))
-    title = f"{most.removeprefix('op ')} moved most: from {moves[most][0]:.2f}× to {moves[most][1]:.2f}×"
+    title = f"{most.removeprefix('op ')} moved most: from {_moved(moves[most])}"
     headline(
         panels[0],
         title,
-        "Medians of the first and last year. Time, PyTorch ÷ MLX; above the band MLX is faster",
+        "Medians of the first and last year. How many times as fast; above “same” MLX is faster",
+        above=20,
     )
-    told = "; ".join(f"{name} from {first:.2f} to {last:.2f}" for name, (first, last) in moves.items())
-    return Figure(canvas, f"{title}. Medians of PyTorch's time over MLX's, first and last year: {told}.")
+    told = "; ".join(f"{name.removeprefix('op ')} from {_moved(ends)}" for name, ends in moves.items())
+    return Figure(canvas, f"{title}. Medians of the first and last year: {told}.")
+
+
+def _moved(ends: tuple[float, float]) -> str:
+    return " to ".join(map(as_fast, ends))
 
 
 def _operation(axes: Axes, name: str, rows: list[Benchmark]) -> None:
     ratios = [row.ratio for row in rows]
-    axes.axhspan(1 / statistics.TIE, statistics.TIE, color=RULE, alpha=0.6, lw=0)
     for generation in sorted({row.generation for row in rows}):
         own = [row for row in rows if row.generation == generation]
         days = [np.datetime64(row.date_from) for row in own]
@@ -159,11 +165,7 @@ def _operation(axes: Axes, name: str, rows: list[Benchmark]) -> None:
             days, [r.ratio for r in own], c=colours, marker=SHAPES.get(generation, "x"), s=34, alpha=0.75
         )
     reach = 1.25 * max(1.6, *ratios, *(1 / r for r in ratios))
-    ticks = [t for t in (0.02, 0.1, 0.25, 0.5, 1, 2, 4, 10, 50) if 1 / reach < t < reach]
-    ticks = [t for t in ticks if reach < 12 or t in (0.02, 0.1, 1, 10, 50)]
-    axes.set(yscale="log", ylim=(1 / reach, reach))
-    axes.set_yticks(ticks, [f"{tick:g}×" for tick in ticks])
-    axes.set_yticks([], minor=True)
+    upright_ratio_axis(axes, reach, 2)
     axes.set_title(name.removeprefix("op "), loc="right", pad=3, color=INK, fontsize=10, fontweight="bold")
 
 
@@ -182,15 +184,16 @@ def _ends(rows: list[Benchmark]) -> tuple[float, float]:
     return float(np.median(first)), float(np.median(last))
 
 
+@twice
 def beside(pairs: list[Pair], machine: str) -> Figure:
     """What others published of a kind of work, and below it what this machine measured of it."""
     shown = [pair for pair in pairs if pair.published or pair.measured]
     if not shown:
         return nothing("no figure, published or measured, was read")
     lines = [line for pair in shown for line in ((pair, None), *((pair, c) for c in pair.measured))]
-    canvas, (axes,) = blank(1.7 + 0.29 * len(lines))
-    axes.axvspan(1 / statistics.TIE, statistics.TIE, color=RULE, alpha=0.6, lw=0)
-    axes.axvline(1, color=MUTED, lw=1)
+    canvas, (axes,) = blank(1.7 + 0.29 * len(lines), named=len(lines))
+    ratio_axis(axes, 1.4 * max(1.6, *_reaches(shown)))
+    axes.set(ylim=(len(lines) - 0.4, -0.6))
     labels = []
     for y, (pair, measured) in enumerate(lines):
         if measured is None:
@@ -201,16 +204,20 @@ def beside(pairs: list[Pair], machine: str) -> Figure:
             labels.append(f"{pair.label}{'' if ratios else ': none published'}")
         else:
             _own(axes, y, measured)
-            labels.append(f"here, {measured.label}")
-    axes.set(ylim=(len(lines) - 0.4, -0.6))
-    axes.set_yticks(range(len(lines)), labels, color=INK)
-    for label, (_, measured) in zip(axes.get_yticklabels(), lines, strict=True):
-        label.set_fontweight("normal" if measured else "bold")
-    ratio_axis(axes, 1.4 * max(1.6, *_reaches(shown)))
+            labels.append(f"here, {words.people(measured.label)}")
+    name_rows(axes, labels)
+    _bold(axes, [label for label, (_, measured) in zip(labels, lines, strict=True) if measured is None])
     title = _agreement(shown)
     headline(axes, title, f"Hollow: published, other machines and sizes. Filled: {machine}, next session")
     told = "; ".join(f"{p.label}: {len(p.published)} published, {len(p.measured)} measured" for p in shown)
     return Figure(canvas, f"{title}. {told}.")
+
+
+def _bold(axes: Axes, labels: list[str]) -> None:
+    """Write these names of rows in bold."""
+    for text in [*axes.get_yticklabels(), *axes.texts]:
+        if text.get_text().replace("\n", " ") in labels:
+            text.set_fontweight("bold")
 
 
 def _own(axes: Axes, y: int, row: Comparison) -> None:
@@ -236,21 +243,22 @@ def _agreement(pairs: list[Pair]) -> str:
         if {published_counts.winner(row.span) for row in pair.published}
         & {row.winner for row in pair.measured}
     ]
-    return f"This machine is on a side that others published in {len(same)} of {len(both)} kinds of work"
+    return f"Same direction as published figures in {len(same)} of {len(both)} kinds of work"
 
 
+@twice
 def breadth(found: list[Breadth]) -> Figure:
     """How much of the other framework's list each framework has, by group."""
     if not found:
         return nothing("nothing was looked up")
     groups = list(dict.fromkeys(row.group for row in found))
-    canvas, (axes,) = blank(1.4 + 0.62 * len(groups))
+    canvas, (axes,) = blank(1.4 + 0.62 * len(groups), named=len(groups))
     for row in found:
         has = row.total - len(row.lacking)
         y = groups.index(row.group) + (-0.18 if row.framework == FRAMEWORKS[0] else 0.18)
         bar(axes, y, 100 * has / row.total, row.framework, f"{row.framework} {has} of {row.total}", 0.32)
-    name_rows(axes, groups)
-    axes.invert_yaxis()
+    axes.set_ylim(len(groups) - 0.5, -0.7 if narrow() else -0.5)
+    name_rows(axes, groups, top=0.34, clear=1)
     axes.set(xlabel="% of the other framework's list", xlim=(0, 130))
     axes.set_xticks([0, 25, 50, 75, 100])
     title = published_tables.wider(found).partition(":")[0].rstrip(".")

@@ -8,6 +8,9 @@ from matplotlib.axes import Axes
 
 from twins.evidence import roofline
 from twins.evidence.roofline import Load, Roof
+from twins.figures import words
+from twins.figures.axes import end_labels, log_ticks, name_rows
+from twins.figures.fitting import narrow
 from twins.figures.style import (
     COLOURS,
     INK,
@@ -17,23 +20,22 @@ from twins.figures.style import (
     RULE,
     Figure,
     blank,
-    end_labels,
     headline,
-    log_ticks,
-    name_rows,
     nothing,
+    twice,
 )
 from twins.records.record_types import Timing
 from twins.timing import comparison, statistics
 
 
+@twice
 def roofs(loads: list[Load], chips: list[Roof], here: Roof | None, timings: Iterable[Timing]) -> Figure:
     """Roofs over operations per byte, steps measured here as marks; below, each step by both counts."""
     if not loads or not chips:
         return nothing("no step was counted, or no chip chosen")
-    height = 4.0 + 0.24 * len(loads)
+    rows = (0.42 if narrow() else 0.24) * len(loads)
     canvas, (above, below) = blank(
-        height, 2, sharex=True, height_ratios=[3.4, 0.24 * len(loads)], gridspec_kw={"hspace": 0.06}
+        4.0 + rows, 2, sharex=True, height_ratios=[3.4, rows], gridspec_kw={"hspace": 0.06}
     )
     low = min(load.flops / load.unfused for load in loads) / 1.6
     high = max(*(load.intensity for load in loads), *(roof.ridge for roof in chips)) * 2.5
@@ -50,21 +52,21 @@ def roofs(loads: list[Load], chips: list[Roof], here: Roof | None, timings: Iter
     log_ticks(above.yaxis, *above.get_ylim(), lambda value: f"{value / 1e9:,.0f}")
     end_labels(above, ends, log=True)
     below.set(ylim=(len(loads) - 0.4, -0.6), xlabel="operations per byte")
-    below.set_yticks(range(len(loads)), [load.label for load in loads], color=INK)
-    below.grid(axis="x")
+    name_rows(below, [words.people(load.label) for load in loads])
     title = _finding(loads, chips)
     told = "Below: hollow, nothing fused; filled, compulsory bytes only"
     headline(above, title, f"{told}. Marks above: measured here" if here else told)
     return Figure(canvas, f"{title}. {roofline.sides(loads, chips)} {_ridges(chips)}")
 
 
+@twice
 def shares(table: pd.DataFrame) -> Figure:
     """How much of each published time the chip's bound is, by workload and chip."""
     if table.empty:
         return nothing("no published time states its sizes")
     ordered = table.assign(label=table["workload"] + ", " + table["chip"])
     top = ordered.groupby("label")[roofline.SHARE].max().sort_values()
-    canvas, (axes,) = blank(1.5 + 0.27 * len(top))
+    canvas, (axes,) = blank(1.5 + 0.27 * len(top), named=len(top))
     for framework, rows in ordered.groupby("framework"):
         places = [top.index.get_loc(label) for label in rows["label"]]
         look = {"color": COLOURS[framework], "marker": MARKERS[framework], "ls": "none", "mec": PAPER}
@@ -83,11 +85,11 @@ def shares(table: pd.DataFrame) -> Figure:
     return Figure(canvas, f"{title}. Best of each: {told}.")
 
 
-def _roof(axes: Axes, x: np.ndarray, roof: Roof, dash, colour: str) -> tuple[float, float, str, str]:
+def _roof(axes: Axes, x: np.ndarray, roof: Roof, dash, colour: str) -> tuple[float, str, str]:
     """One roof, and where its name goes."""
     y = np.minimum(roof.flops, roof.bandwidth * x)
     axes.plot(x, y, color=colour, lw=1.5, ls=dash, alpha=0.85)
-    return float(x[-1]), float(y[-1]), roof.name, colour
+    return float(y[-1]), roof.name, colour
 
 
 def _reached(axes: Axes, loads: list[Load], timings: Iterable[Timing]) -> None:

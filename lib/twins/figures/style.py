@@ -1,21 +1,27 @@
-"""How every figure looks, and what it must carry: one style, SVG with a PNG beside it, alt text.
+"""How every figure looks, and what it must carry: one style, SVG for two columns, a PNG beside it, alt text.
 
 One colour, marker and dash per framework everywhere. The site swaps the colours below for those of its theme.
 """
 
-import io
+import functools
+from collections.abc import Callable, Iterator
+from typing import ParamSpec
 
 import matplotlib as mpl
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
-from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter, NullLocator
+from matplotlib.transforms import ScaledTranslation, blended_transform_factory
+
+from twins.figures import fitting
+from twins.figures.fitting import POINTS, narrow, wrapped
 
 INK, MUTED, RULE, PAPER = "#1b1f24", "#5f6b7a", "#d5dae1", "#ffffff"
 COLOURS = {"MLX": "#0072b2", "PyTorch": "#c24e00"}
 MARKERS = {"MLX": "o", "PyTorch": "s"}
 DASHES = {"eager": "-", "compiled": (0, (4, 2))}
-WIDTH = 7.6  # inches
+NARROW = "application/vnd.twins.narrow-svg"  # as twins.series.show calls it
+TITLE, SUBTITLE, LABEL = 12.5, 9.5, 9  # points
+LABELS = 0.2  # inches of a row's name above what it names
 STYLE = {
     "figure.facecolor": "none",
     "axes.facecolor": "none",
@@ -46,121 +52,89 @@ STYLE = {
 
 
 class Figure:
-    """A figure as SVG, with a PNG for code hosts and editors, that says in words what it shows."""
+    """A figure as SVG, with a PNG for code hosts and editors, that says in words what it shows.
+
+    `narrow` is the SVG for a phone; a figure has one when a function drew it that is drawn `twice`.
+    """
 
     def __init__(self, canvas: Canvas, alt: str):
         if not alt.strip():
             raise ValueError("a figure needs alt text that states its finding")
-        self.alt = alt
+        self.alt, self.narrow = alt, ""
         with mpl.rc_context(STYLE):
-            text, image = io.StringIO(), io.BytesIO()
-            canvas.savefig(text, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": None})
-            metadata = {"Software": None}
-            canvas.savefig(
-                image, format="png", dpi=144, bbox_inches="tight", facecolor=PAPER, metadata=metadata
-            )
-        svg = text.getvalue()
-        self.svg, self.png = svg[svg.index("<svg") :], image.getvalue()
+            part = fitting.fit(canvas)
+            self.svg = fitting.svg(canvas, part)
+            self.png = b"" if narrow() else fitting.png(canvas, part, PAPER)
 
     def _repr_mimebundle_(self, include=None, exclude=None):
         told = {"alt": self.alt, "needs_background": "light"}
         data = {"image/svg+xml": self.svg, "image/png": self.png, "text/plain": self.alt}
+        data |= {NARROW: self.narrow} if self.narrow else {}
         return data, {"image/svg+xml": told, "image/png": told}
 
 
-def blank(height: float, rows: int = 1, **options) -> tuple[Canvas, list[Axes]]:
-    """An empty canvas in the house style with its axes, one below the other."""
+P = ParamSpec("P")
+
+
+def twice(draw: Callable[P, Figure]) -> Callable[P, Figure]:
+    """A function that draws a figure, which then carries its narrow version too.
+
+    A figure that another figure function asks for is drawn once, for the column that one draws for.
+    """
+
+    @functools.wraps(draw)
+    def drawn(*args: P.args, **kwargs: P.kwargs) -> Figure:
+        if fitting.once():
+            return draw(*args, **kwargs)
+        given = [list(each) if isinstance(each, Iterator) else each for each in args]
+        with fitting.column(fitting.WIDE):
+            figure = draw(*given, **kwargs)  # type: ignore[arg-type]
+        with fitting.column(fitting.NARROW):
+            figure.narrow = draw(*given, **kwargs).svg  # type: ignore[arg-type]
+        return figure
+
+    return drawn
+
+
+def blank(height: float, rows: int = 1, named: int = 0, **options) -> tuple[Canvas, list[Axes]]:
+    """An empty canvas in the house style with its axes, one below the other.
+
+    `height` is in inches; in a narrow column `named` rows of bars have their names above them.
+    """
+    if narrow():
+        height += LABELS * named
     with mpl.rc_context(STYLE):
-        canvas = Canvas(figsize=(WIDTH, height))
+        canvas = Canvas(figsize=(fitting.width(), height))
         axes = canvas.subplots(rows, 1, squeeze=False, **options)[:, 0]
     return canvas, list(axes)
 
 
-def headline(axes: Axes, title: str, subtitle: str) -> None:
-    """The finding above the axes, and below it what is drawn."""
-    axes.set_title(title, pad=26, loc="left", color=INK, fontsize=12.5, fontweight="bold")
-    axes.annotate(
-        subtitle, (0, 1), (0, 9), "axes fraction", textcoords="offset points", color=MUTED, fontsize=9.5
-    )
+def headline(axes: Axes, title: str, subtitle: str, above: float = 9) -> None:
+    """The finding above the axes, and below it what is drawn, both as wide as the figure.
+
+    `above` is how many points the lower one stands over the axes.
+    """
+    room = fitting.width() - 2 * fitting.EDGE
+    below = wrapped(subtitle, room, SUBTITLE)
+    _over(axes, below, above, color=MUTED, fontsize=SUBTITLE)
+    title = wrapped(title, room, TITLE, "bold")
+    lines = 1 + below.count("\n")
+    _over(axes, title, above + 5 + 1.2 * SUBTITLE * lines, color=INK, fontsize=TITLE, fontweight="bold")
 
 
-def log_ticks(axis, low: float, high: float, label) -> None:
-    """Ticks at 1, 2 and 5 times powers of ten, labelled by `label`, none between."""
-    powers = range(int(np.floor(np.log10(low))) - 1, int(np.ceil(np.log10(high))) + 1)
-    steps = (1, 2, 5) if high / low < 200 else (1,)
-    axis.set_major_locator(FixedLocator([s * 10.0**p for p in powers for s in steps]))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: label(value)))
-    axis.set_minor_locator(NullLocator())
+def _over(axes: Axes, text: str, points: float, **look) -> None:
+    """Text at the left edge of the figure, so many points over the axes."""
+    canvas = axes.figure
+    place = blended_transform_factory(canvas.transFigure, axes.transAxes)
+    place += ScaledTranslation(0, points / POINTS, canvas.dpi_scale_trans)
+    canvas.text(0, 1, text, transform=place, va="bottom", ha="left", **look)
 
 
-def end_labels(axes: Axes, ends: list[tuple[float, float, str, str]], log: bool) -> None:
-    """Names at the ends of lines (x, y, text, colour), pushed apart where they would overlap."""
-    low, high = axes.get_ylim()
-    scale = np.log10 if log else np.asarray
-    height = float(scale(high) - scale(low)) or 1.0
-    placed: list[float] = []
-    for x, y, text, colour in sorted(ends, key=lambda end: end[1]):
-        at = float(scale(y) - scale(low)) / height
-        at = max([at, *(spot + 0.065 for spot in placed[-1:])])
-        placed.append(at)
-        axes.annotate(
-            text,
-            (x, at),
-            (8, 0),
-            axes.get_xaxis_transform(),
-            textcoords="offset points",
-            color=colour,
-            fontweight="bold",
-            fontsize=9,
-            va="center",
-            annotation_clip=False,
-        )
-
-
-def size_ticks(axis, sizes: list[int]) -> None:
-    """Ticks at these sizes only, written as they are."""
-    axis.set_major_locator(FixedLocator(sizes))
-    axis.set_major_formatter(FixedFormatter([str(size) for size in sizes]))
-    axis.set_minor_locator(NullLocator())
-
-
-def bar(axes: Axes, y: float, length: float, framework: str, text: str, height: float) -> None:
-    """A horizontal bar in a framework's colour and hatch, labelled at its end."""
-    colour, hatch = COLOURS[framework], "" if framework == "MLX" else "///"
-    axes.barh(y, length, height, color=colour, hatch=hatch, ec=PAPER, lw=0)
-    place = {"textcoords": "offset points", "va": "center"}
-    axes.annotate(text, (length, y), (4, 0), color=colour, fontsize=9, **place)
-
-
-def ratio_axis(axes: Axes, reach: float) -> None:
-    """A symmetric logarithmic x axis of PyTorch's time over MLX's, in words: 2×, 1.5×, same, 1.5×, 2×."""
-    axes.set(xscale="log", xlim=(1 / reach, reach))
-    steps = [s for s in (1.5, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000) if s < reach]
-    if len(steps) > 4:
-        steps = [s for s in steps if s not in (1.5, 3)]
-    axes.xaxis.set_major_locator(FixedLocator([*(1 / s for s in steps), 1, *steps]))
-    axes.xaxis.set_major_formatter(
-        FixedFormatter([*(f"{s:g}×" for s in steps), "same", *(f"{s:g}×" for s in steps)])
-    )
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.grid(axis="x", lw=0.7)
-    axes.grid(visible=False, axis="y")
-    look = {"xycoords": "axes fraction", "textcoords": "offset points", "fontweight": "bold"}
-    axes.annotate("←  PyTorch faster", (0, 0), (0, -30), ha="left", color=COLOURS["PyTorch"], **look)
-    axes.annotate("MLX faster  →", (1, 0), (0, -30), ha="right", color=COLOURS["MLX"], **look)
-
-
-def name_rows(axes: Axes, labels: list[str]) -> None:
-    """Name horizontal bars, first at the top, and rule the figure along them."""
-    axes.set_yticks(range(len(labels)))
-    axes.set_yticklabels(labels, color=INK)
-    axes.grid(axis="x")
-    axes.grid(visible=False, axis="y")
-
-
+@twice
 def nothing(reason: str) -> Figure:
     """The figure that stands where there is nothing to draw, and says why."""
-    canvas, (axes,) = blank(0.9)
+    canvas, (axes,) = blank(0.7)
     axes.set_axis_off()
-    axes.text(0, 0.5, f"Nothing to draw: {reason}", color=MUTED, transform=axes.transAxes)
+    text = wrapped(f"Nothing to draw: {reason}", fitting.width() - 0.1, 10)
+    axes.text(0, 0.5, text, color=MUTED, transform=axes.transAxes)
     return Figure(canvas, f"Nothing to draw: {reason}")

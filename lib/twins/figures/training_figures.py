@@ -11,6 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
 from twins.evidence import equal_loss
+from twins.figures import words
+from twins.figures.axes import bar, beside_row, end_labels, log_ticks, name_rows, ratio_axis, size_ticks
+from twins.figures.fitting import narrow
 from twins.figures.style import (
     COLOURS,
     DASHES,
@@ -20,21 +23,19 @@ from twins.figures.style import (
     PAPER,
     RULE,
     Figure,
-    bar,
     blank,
-    end_labels,
     headline,
-    log_ticks,
-    name_rows,
     nothing,
-    ratio_axis,
-    size_ticks,
+    twice,
 )
 from twins.records.record_types import Fit, Memory, Timing
-from twins.timing import comparison, statistics
+from twins.timing import comparison, statistics, wording
 from twins.timing.ceilings import ceilings
 from twins.timing.comparison import Comparison
 from twins.timing.statistics import duration
+
+EQUAL = 0.01  # nats: losses that lie no further apart are called equal
+INTERVAL = "Bar: where 95 % of next sessions lie; band: a tie"
 
 
 def _variant_style(variant: str) -> dict:
@@ -43,36 +44,33 @@ def _variant_style(variant: str) -> dict:
     return {"color": COLOURS[framework], "marker": MARKERS[framework], "linestyle": DASHES.get(mode, "-")}
 
 
+@twice
 def ratios(comparisons: list[Comparison], what: str) -> Figure:
-    """Who is faster, by how much, or a tie: one row per comparison, sorted by value."""
+    """Who is how many times as fast, or a tie: one row per comparison, sorted by value."""
     if not comparisons:
         return nothing("no timing was recorded")
     rows = sorted(comparisons, key=lambda c: c.ratio.value)
-    canvas, (axes,) = blank(1.5 + 0.36 * min(len(rows), 20) + 0.26 * max(0, len(rows) - 20))
-    axes.axvspan(1 / statistics.TIE, statistics.TIE, color=RULE, alpha=0.6, lw=0)
-    axes.axvline(1, color=MUTED, lw=1)
+    height = 1.5 + 0.34 * min(len(rows), 20) + 0.26 * max(0, len(rows) - 20)
+    canvas, (axes,) = blank(height, named=len(rows))
+    reach = max(1.6, *(max(c.ratio.high, 1 / c.ratio.low) for c in rows)) * (2 if narrow() else 1.6)
+    ratio_axis(axes, reach)
+    axes.set(ylim=(-0.6, len(rows) - 0.4))
     for y, row in enumerate(rows):
         _ratio_row(axes, y, row)
-    reach = max(1.6, *(max(c.ratio.high, 1 / c.ratio.low) for c in rows)) * 1.6
-    axes.set(yticks=range(len(rows)), ylim=(-0.6, len(rows) - 0.4))
-    axes.set_yticklabels([row.label for row in rows], color=INK)
-    ratio_axis(axes, reach)
-    wins = {name: sum(c.winner == name for c in rows) for name in comparison.FRAMEWORKS}
-    title = f"{what}: MLX is faster in {wins['MLX']} of {len(rows)}, PyTorch in {wins['PyTorch']}"
-    headline(axes, title, "Time, PyTorch ÷ MLX. Bar: where 95 % of next sessions lie; band: a tie")
-    return Figure(canvas, f"{title}. " + "; ".join(map(str, rows)) + ".")
+    name_rows(axes, [words.people(row.label) for row in rows])
+    title = f"{what}: {words.over(rows)}"
+    headline(axes, title, f"How many times as fast, on either side of the same time. {INTERVAL}")
+    return Figure(canvas, f"{title}. " + "; ".join(map(words.said, rows)) + ".")
 
 
 def _ratio_row(axes: Axes, y: int, row: Comparison) -> None:
     """One comparison: a stem from 1, its interval, its mark and its factor in words."""
-    r, right = row.ratio, row.ratio.value > 1
-    colour = COLOURS[row.winner] if row.winner else MUTED
+    r, right, colour = row.ratio, row.ratio.value > 1, words.colour(row)
     axes.plot([1, r.value], [y, y], color=colour, lw=1.2, alpha=0.5)
     axes.plot([r.low, r.high], [y, y], color=colour, lw=4.5, alpha=0.55, solid_capstyle="round")
     axes.plot(r.value, y, MARKERS["MLX" if right else "PyTorch"], color=colour, ms=7.5, mec=PAPER)
-    text = f"{max(r.value, 1 / r.value):.2f}×" if row.winner else row.verdict
     axes.annotate(
-        text,
+        words.factor(row),
         (r.high if right else r.low, y),
         (9 if right else -9, 0),
         textcoords="offset points",
@@ -83,6 +81,7 @@ def _ratio_row(axes: Axes, y: int, row: Comparison) -> None:
     )
 
 
+@twice
 def losses(fit: Fit) -> Figure:
     """Both losses over training, and below their difference with torch's own floor."""
     canvas, (above, below) = blank(4.8, 2, sharex=True, height_ratios=[3, 1.3], gridspec_kw={"hspace": 0.12})
@@ -95,9 +94,7 @@ def losses(fit: Fit) -> Figure:
         above.annotate(
             "entropy of the source", (0, fit.entropy), (2, 3), textcoords="offset points", color=MUTED
         )
-    end_labels(
-        above, [(count - 1, fit.losses[n][-1], n, COLOURS[n]) for n in comparison.FRAMEWORKS], log=False
-    )
+    end_labels(above, [(fit.losses[n][-1], n, COLOURS[n]) for n in comparison.FRAMEWORKS], log=False)
     apart, floor = equal_loss.losses_apart(fit)
     below.fill_between(step, 1e-8, np.maximum(np.maximum.accumulate(floor), 1e-8), color=RULE, lw=0)
     below.plot(step, np.maximum(apart, 1e-8), color=INK, lw=1.2)
@@ -109,17 +106,35 @@ def losses(fit: Fit) -> Figure:
     below.yaxis.set_minor_locator(NullLocator())
     below.xaxis.set_major_locator(MaxNLocator(integer=True))
     above.set_ylabel("cross-entropy, nats")
-    title = f"The two losses are never further apart than {apart.max():.2g} nats"
+    title = _equality(fit, apart)
     headline(
         above,
         title,
         f"Same weights, same batches. Shade below: PyTorch against itself, rows permuted ({floor.max():.2g})",
     )
     again = f"PyTorch with permuted rows differs from itself by {floor.max():.2g}"
-    alt = f"{title} in {count} steps on {fit.dataset}; {again}."
+    furthest = f"At most {apart.max():.2g} nats apart in {count} steps on {fit.dataset}"
+    alt = f"{title}. {furthest}; {again}."
     return Figure(canvas, alt)
 
 
+def _equality(fit: Fit, apart: np.ndarray) -> str:
+    """For how long the losses are equal, and where they end: the mean of the last tenth of the steps."""
+    last = max(1, len(apart) // 10)
+    ends = {name: float(np.mean(fit.losses[name][-last:])) for name in comparison.FRAMEWORKS}
+    told = " and ".join(f"{name} at {end:.2f}" for name, end in ends.items())
+    if len(texts := {f"{end:.2f}" for end in ends.values()}) == 1:
+        told = f"both near {texts.pop()}"
+    if apart.max() == 0:
+        return f"The losses are the same; {told} nats at the end"
+    if apart.max() <= EQUAL:
+        within = 10.0 ** max(-4, np.ceil(np.log10(apart.max())))
+        return f"The losses stay within {within:g} nats of each other; {told} nats at the end"
+    steps = int(np.argmax(apart > EQUAL))
+    return f"The losses are equal within {EQUAL:g} nats for {steps} steps; {told} nats at the end"
+
+
+@twice
 def samples(record: Timing | None) -> Figure:
     """Every raw sample of one measurement, by variant: how far single steps and processes scatter."""
     if record is None:
@@ -131,11 +146,19 @@ def samples(record: Timing | None) -> Figure:
         for variant in names
         for seconds in np.concatenate(statistics.values(found, variant))
     )
-    canvas, (axes,) = blank(1.5 + 0.4 * len(names))
-    look = {"hue": "framework", "palette": COLOURS, "size": 3, "alpha": 0.6, "jitter": 0.3, "legend": False}
+    canvas, (axes,) = blank(1.5 + 0.4 * len(names), named=len(names))
+    jitter = 0.2 if narrow() else 0.3  # of a row
+    look = {
+        "hue": "framework",
+        "palette": COLOURS,
+        "size": 3,
+        "alpha": 0.6,
+        "jitter": jitter,
+        "legend": False,
+    }
     np.random.seed(0)  # noqa: NPY002  (seaborn's jitter draws from the global state)
     sns.stripplot(frame, x="milliseconds", y="step", order=names, ax=axes, **look)
-    name_rows(axes, names)
+    name_rows(axes, names, top=jitter, clear=3)
     axes.set(xscale="log", xlabel="milliseconds per step", ylabel="")
     log_ticks(axes.xaxis, *axes.get_xlim(), lambda value: f"{value:g}")
     spread = frame.groupby("step").milliseconds.agg(lambda x: x.quantile(0.95) / x.quantile(0.05))
@@ -145,6 +168,7 @@ def samples(record: Timing | None) -> Figure:
     return Figure(canvas, f"{title} from 5th to 95th percentile, in {spread.idxmax()}; {case}.")
 
 
+@twice
 def scaling(records: list[Timing], unit: str) -> Figure:
     """Time per example over batch size for every variant; the verdict turns where the curves cross."""
     if not records:
@@ -160,52 +184,61 @@ def scaling(records: list[Timing], unit: str) -> Figure:
             batches, [min(v) for v in per], [max(v) for v in per], color=style["color"], alpha=0.15, lw=0
         )
         axes.plot(batches, middle, lw=1.8, ms=6, mec=PAPER, **style)
-        ends.append((batches[-1], middle[-1], variant, style["color"]))
+        ends.append((middle[-1], variant, style["color"]))
     axes.set(xscale="log", yscale="log", xlabel="batch size", ylabel=f"time per {unit}")
     size_ticks(axes.xaxis, batches)
     log_ticks(axes.yaxis, *axes.get_ylim(), duration)
     end_labels(axes, ends, log=True)
     best = comparison.headlines(sorted(records, key=lambda r: r.case["batch"]))
-    title = _everywhere({c.winner for c in best})
-    headline(
-        axes, title, "Line: median over processes; shade: fastest to slowest process; both axes logarithmic"
-    )
-    return Figure(canvas, f"{title}. {comparison.reading(best)}")
+    title = words.over(best, "batch sizes")
+    subtitle = "Line: median over processes; shade: fastest to slowest process. Both axes logarithmic"
+    headline(axes, title, f"{subtitle}; lower is faster")
+    told = "; ".join(map(words.said, best))
+    return Figure(canvas, f"{title}. {told}. {comparison.provisional(best)}")
 
 
-def _everywhere(winners: set[str | None]) -> str:
-    """The finding over batch sizes from the winners that occur; None is a tie or undecided."""
-    named = sorted(filter(None, winners))
-    if len(named) > 1:
-        return "Which framework is faster depends on the batch size"
-    if not named:
-        return "No framework is shown to be faster at any batch size"
-    return f"{named[0]} is faster at {'some batch sizes' if None in winners else 'every batch size'}"
-
-
+@twice
 def parts(records: list[Timing]) -> Figure:
     """Where a step's time goes: data, forward, backward and optimizer in each framework."""
     table = comparison.part_table(records).set_index("framework")
     if table.empty:
         return nothing("no timing was recorded")
     names = list(table.columns)
-    canvas, (axes,) = blank(3.4)
+    canvas, (axes,) = blank(3.2, named=len(names))
     for framework, offset in (("MLX", -0.17), ("PyTorch", 0.17)):
         for y, part in enumerate(names):
             milliseconds = max(0.0, table.loc[framework, part])  # backward is a difference
             text = f"{framework} {duration(milliseconds / 1e3)}"
             bar(axes, y + offset, milliseconds, framework, text, 0.3)
-    name_rows(axes, names)
-    axes.invert_yaxis()
     axes.set(xlabel="milliseconds, eager step", xlim=(0, 1.25 * table.to_numpy().max()))
+    axes.set_ylim(len(names) - 0.5, -0.7 if narrow() else -0.5)
+    name_rows(axes, names, top=0.34, clear=1)
+    for y, part in enumerate(names):
+        beside_row(
+            axes, y, _part_verdict(*table.loc[["MLX", "PyTorch"], part]), top=0.34, clear=1, color=MUTED
+        )
     largest = {name: table.loc[name].idxmax() for name in comparison.FRAMEWORKS}
     title = f"{largest['MLX'].capitalize()} takes longest in MLX, {largest['PyTorch']} in PyTorch"
     if largest["MLX"] == largest["PyTorch"]:
         title = f"{largest['MLX'].capitalize()} takes longest in both"
     headline(axes, title, "Median of each part timed alone; backward: forward and backward less forward")
-    return Figure(canvas, title + ".")
+    return Figure(canvas, f"{title}. {'; '.join(_part_told(table, name) for name in names)}.")
 
 
+def _part_verdict(mlx: float, torch: float) -> str:
+    """Who is how many times as fast in one part; empty where a time is lost in noise."""
+    if min(mlx, torch) <= 0:
+        return ""
+    who, factor = wording.faster(torch / mlx)
+    return "tie" if factor <= statistics.TIE else f"{who} {wording.times(factor)}"
+
+
+def _part_told(table: pd.DataFrame, part: str) -> str:
+    times = (f"{name} {duration(max(0.0, table.loc[name, part]) / 1e3)}" for name in comparison.FRAMEWORKS)
+    return f"{part}: {', '.join(times)}"
+
+
+@twice
 def shares(table: pd.DataFrame) -> Figure:
     """Share of its type's probed ceiling that every step reaches; shares above it are left out."""
     share = pd.to_numeric(table[ceilings.SHARE], errors="coerce")
@@ -218,7 +251,7 @@ def shares(table: pd.DataFrame) -> Figure:
     for variant, rows in table.groupby("step"):
         style = _variant_style(variant)
         axes.plot(rows["batch"], rows["share"], lw=1.8, ms=6, mec=PAPER, **style)
-        ends.append((rows["batch"].iloc[-1], rows["share"].iloc[-1], variant, style["color"]))
+        ends.append((rows["share"].iloc[-1], variant, style["color"]))
     batches = sorted(set(table["batch"]))
     axes.set(
         xscale="log", xlabel="batch size", ylabel="% of the ceiling", ylim=(0, 1.05 * table["share"].max())
@@ -231,6 +264,7 @@ def shares(table: pd.DataFrame) -> Figure:
     return Figure(canvas, title + f", at batch {top['batch']}; the ceiling is {ceiling}.")
 
 
+@twice
 def memory(records: list[Memory]) -> Figure:
     """Memory that training adds, by variant: the frameworks' own counts where both keep one, as on GPUs."""
     if not records:
@@ -239,12 +273,12 @@ def memory(records: list[Memory]) -> Figure:
     readings = {r.arm: [r.allocator] if counted else r.readings or [r.resident] for r in records}
     sizes = {arm: float(np.median(found)) / 2**20 for arm, found in readings.items()}
     ordered = sorted(sizes, key=sizes.get, reverse=True)
-    canvas, (axes,) = blank(1.4 + 0.4 * len(records))
+    canvas, (axes,) = blank(1.4 + 0.4 * len(records), named=len(records))
     for y, variant in enumerate(ordered):
         bar(
             axes, y, sizes[variant], variant.split()[0], f"{comparison.megabytes(readings[variant])} MB", 0.55
         )
-    name_rows(axes, ordered)
+    name_rows(axes, ordered, top=0.275, clear=1)
     axes.set(xlabel="megabytes", xlim=(0, 1.15 * max(1.0, sizes[ordered[0]])))
     title = f"{ordered[-1]} needs the least memory, {ordered[0]} the most"
     if min(readings[ordered[0]]) <= statistics.TIE * max(readings[ordered[-1]]):
@@ -256,6 +290,7 @@ def memory(records: list[Memory]) -> Figure:
     )
 
 
+@twice
 def products(probes: list[Timing]) -> Figure:
     """FLOP/s of square products by size and type in both frameworks."""
     rows = [record for record in probes if record.subject == "matmul"]
@@ -274,7 +309,7 @@ def products(probes: list[Timing]) -> Figure:
             axes.plot(
                 sizes, rate, color=COLOURS[name], marker=MARKERS[name], ls=dash, lw=1.8, ms=6, mec=PAPER
             )
-            ends.append((sizes[-1], rate[-1], f"{name} {dtype}", COLOURS[name]))
+            ends.append((rate[-1], f"{name} {dtype}", COLOURS[name]))
             reached[name, dtype] = max(rate)
     axes.set(xscale="log", yscale="log", xlabel="side of the square matrices", ylabel="GFLOP/s")
     sizes = sorted({r.case["n"] for r in rows})

@@ -1,17 +1,7 @@
 """The figures of hand-overs: seconds over bytes, shared or copied, and the share of copying over sizes."""
 
-from twins.figures.style import (
-    COLOURS,
-    INK,
-    MUTED,
-    Figure,
-    blank,
-    end_labels,
-    headline,
-    log_ticks,
-    nothing,
-    size_ticks,
-)
+from twins.figures.axes import end_labels, log_ticks, size_ticks
+from twins.figures.style import COLOURS, INK, MUTED, Figure, blank, headline, nothing, twice
 from twins.records.record_types import Sharing, Timing
 from twins.timing import comparison, statistics
 from twins.timing.statistics import duration
@@ -27,6 +17,7 @@ def receiver(route: str) -> str:
     return word if word in (*COLOURS, "NumPy") else source.split()[0]
 
 
+@twice
 def times(records: list[Timing], proofs: list[Sharing]) -> Figure:
     """Seconds over bytes for every hand-over: flat lines share, rising ones copy."""
     if not records or not proofs:
@@ -42,13 +33,13 @@ def times(records: list[Timing], proofs: list[Sharing]) -> Figure:
         axes.plot(sizes, seconds, color=colour, linestyle=dash, lw=1.6, marker=".", ms=4)
     axes.set(xscale="log", yscale="log")
     every = [second for seconds in lines.values() for second in seconds]
-    log_ticks(axes.xaxis, sizes[0], sizes[-1], lambda size: written(round(size)))
-    axes.set_xticks(sizes, [written(size) for size in sizes])
+    size_ticks(axes.xaxis, sizes, written)
+    axes.set(xlabel="size of the array", ylabel="time")
     log_ticks(axes.yaxis, min(every), max(every), duration)
     copies = [seconds[-1] for route, seconds in lines.items() if not kinds[route]]
-    ends = [(sizes[-1], max(copies), "copies", MUTED)] if copies else []
+    ends = [(max(copies), "copies", MUTED)] if copies else []
     shares = [seconds[-1] for route, seconds in lines.items() if kinds[route]]
-    ends += [(sizes[-1], max(shares), "shared", MUTED)] if shares else []
+    ends += [(max(shares), "shared", MUTED)] if shares else []
     end_labels(axes, ends, log=True)
     title = f"{sum(kinds.values())} of {len(kinds)} hand-overs share memory, {len(copies)} copy"
     headline(axes, title, "Time over bytes; blue: to MLX, orange: to PyTorch, grey: to NumPy; dotted: shared")
@@ -59,6 +50,7 @@ def times(records: list[Timing], proofs: list[Sharing]) -> Figure:
     return Figure(canvas, f"{title}: {told}.")
 
 
+@twice
 def shares(records: list[Timing]) -> Figure:
     """The share of copying over the side of the matrices, and where it crosses the limit."""
     if not records:
@@ -70,7 +62,7 @@ def shares(records: list[Timing]) -> Figure:
     axes.fill_between(sizes, lines[0], lines[2], color=INK, alpha=0.15, lw=0)
     axes.plot(sizes, lines[1], color=INK, lw=1.6, marker="o", ms=5)
     axes.axhline(100 * LIMIT, color=MUTED, lw=1, linestyle=SHARED_DASH)
-    end_labels(axes, [(sizes[-1], 100 * LIMIT, f"limit {100 * LIMIT:g} %", MUTED)], log=True)
+    end_labels(axes, [(100 * LIMIT, f"limit {100 * LIMIT:g} %", MUTED)], log=True)
     if at := crossing(sizes, [each.value for each in found]):
         axes.plot(at, 100 * LIMIT, "D", color=MUTED, ms=7)
     size_ticks(axes.xaxis, sizes)

@@ -8,6 +8,9 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import pandas as pd
 
+from twins.figures import words
+from twins.figures.axes import end_labels, log_ticks, size_ticks
+from twins.figures.fitting import narrow
 from twins.figures.style import (
     COLOURS,
     DASHES,
@@ -16,25 +19,24 @@ from twins.figures.style import (
     PAPER,
     Figure,
     blank,
-    end_labels,
     headline,
-    log_ticks,
     nothing,
-    size_ticks,
+    twice,
 )
 from twins.records.record_types import Timing
-from twins.timing import comparison, statistics
+from twins.timing import comparison, statistics, wording
 from twins.timing.ceilings import ceilings
 from twins.timing.comparison import Comparison
 
 CONVOLUTION, BOTH_WAYS = "convolution", "forward and backward"  # as convolutions.py writes them
 
 
+@twice
 def pictures(
     images: np.ndarray, labels: np.ndarray, classes: Sequence[str], title: str, count: int = 8
 ) -> Figure:
     """The first images of a batch, (n, height, width, channels), with their classes."""
-    shown = images[:count]
+    shown = images[: min(count, 4) if narrow() else count]
     low, high = shown.min(), shown.max()
     tiles = (shown - low) / (high - low)
     gap = np.full((tiles.shape[1], 1, tiles.shape[3]), float(tiles.shape[3] > 1))  # white in either scale
@@ -43,7 +45,7 @@ def pictures(
     grey = {"cmap": "gray_r", "vmin": 0, "vmax": 1} if strip.shape[2] == 1 else {}
     axes.imshow(strip[..., 0] if grey else strip, aspect="equal", **grey)
     centres = (np.arange(len(shown)) + 0.5) * (tiles.shape[2] + 1) - 1
-    names = [classes[label] for label in labels[:count]]
+    names = [classes[label] for label in labels[: len(shown)]]
     axes.set_xticks(centres, names, color=INK)
     axes.set_yticks([])
     axes.grid(visible=False)
@@ -72,6 +74,7 @@ def _swept(records: Iterable[Timing], along: str) -> list[Timing]:
     return sorted((r for r in found if r.case[other] == at), key=lambda r: r.case[along])
 
 
+@twice
 def sweep(records: Iterable[Timing], along: str, peak: float) -> Figure:
     """Share of the ceiling that convolutions reach along "kernel" or "batch", a panel per channels."""
     found = _swept(records, along)
@@ -112,7 +115,7 @@ def _panel(axes, records: list[Timing], along: str, peak: float) -> list[tuple[s
         share = pd.to_numeric(pd.Series(share, index=at), errors="coerce").dropna()
         look = {"color": COLOURS[framework], "marker": MARKERS[framework], "ls": DASHES.get(mode, "-")}
         axes.plot(share.index, share, lw=1.8, ms=6, mec=PAPER, **look)
-        ends += [(*each, variant, COLOURS[framework]) for each in list(share.items())[-1:]]
+        ends += [(last, variant, COLOURS[framework]) for last in share.iloc[-1:]]
         best.append((variant, share.max() if len(share) else 0.0))
     axes.set(xscale="log", yscale="log")
     log_ticks(axes.yaxis, *axes.get_ylim(), lambda value: f"{value:g}")
@@ -142,11 +145,16 @@ def layer_table(records: Iterable[Timing], peak: float) -> pd.DataFrame:
                 "layer": label(case),
                 "work": case["work"],
                 **{f"{name} ms": 1e3 * s for name, s in seconds.items()},
-                "PyTorch ÷ MLX, this session": str(statistics.ratio(found, "PyTorch eager", "MLX eager")),
+                "as fast, this session": _as_fast(statistics.ratio(found, "PyTorch eager", "MLX eager")),
                 **{f"{name} %": share[name] for name in seconds},
             }
         )
     return pd.DataFrame(rows)
+
+
+def _as_fast(ratio: statistics.Ratio) -> str:
+    who, _ = wording.faster(ratio.value)
+    return f"{wording.as_fast(ratio.value)} {wording.interval(ratio.low, ratio.high, who)}"
 
 
 def layer_reading(comparisons: Sequence[Comparison]) -> str:
@@ -154,4 +162,5 @@ def layer_reading(comparisons: Sequence[Comparison]) -> str:
     if not comparisons:
         return "No layer was timed."
     ordered = sorted(comparisons, key=lambda c: c.ratio.value)
-    return f"Among the layers MLX does worst in {ordered[0]}. It does best in {ordered[-1]}."
+    worst, best = words.said(ordered[0]), words.said(ordered[-1])
+    return f"Among the layers MLX does worst in {worst}. It does best in {best}."

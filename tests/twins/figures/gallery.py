@@ -1,0 +1,176 @@
+"""Every public figure function with arguments from the committed records, by name."""
+
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
+
+from twins.evidence import roofline, summary
+from twins.evidence.answers import training
+from twins.evidence.published import published_benchmarks, published_comparison, published_counts
+from twins.figures import (
+    answer_figures,
+    compression_figures,
+    conversion_figures,
+    machine_figures,
+    published_figures,
+    roofline_figures,
+    style,
+    training_figures,
+    transfer_figures,
+    vision_figures,
+)
+from twins.inference import tables
+from twins.records import store
+from twins.records.record_types import (
+    Breadth,
+    Compressed,
+    Conversion,
+    Fit,
+    Memory,
+    Sharing,
+    Timing,
+    Traffic,
+    Work,
+)
+from twins.timing.ceilings import ceilings
+
+MACHINE = "intel-xeon-processor-24gb"
+MODELS = ("transformer_lm", "bert", "resnet", "vit")
+CLASSES = ("aeroplane", "passenger car", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "lorry")
+
+
+@cache
+def records() -> tuple:
+    """What the summary's machine measured, newest of each session."""
+    return tuple(summary.evidence(store.read(store.ROOT / "data" / "results"), MACHINE))
+
+
+def of(kind: type, page: str = "", subject: str = "") -> list:
+    """The bodies of one kind, of one page and subject."""
+    found = [r.body for r in records() if isinstance(r.body, kind) and r.notebook.startswith(page)]
+    return [body for body in found if not subject or body.subject == subject]
+
+
+def every(kind: type, page: str) -> list:
+    """The bodies of one kind and page, of whichever session; the newest of every case."""
+    found = store.read(store.ROOT / "data" / "results").records
+    own = [r.body for r in found if r.machine == MACHINE and r.notebook.startswith(page)]
+    return newest([b for b in own if isinstance(b, kind)], lambda b: f"{b.case} {getattr(b, 'arm', '')}")
+
+
+def steps(page: str) -> list[Timing]:
+    """Training steps of one page in one session, by batch."""
+    found = {str(t.case): t for t in of(Timing, page, "training step")}
+    return sorted(found.values(), key=lambda t: t.case["batch"])
+
+
+def newest(bodies: list, key: Callable) -> list:
+    """The last of each key."""
+    return list({key(body): body for body in bodies}.values())
+
+
+def shares():
+    works = every(Work, "02")
+    return ceilings.utilisation(steps("02"), works, ceilings.peaks(of(Timing, "01", "matmul")))
+
+
+def layers() -> list[Timing]:
+    return newest(of(Timing, "04", "layer"), lambda t: str(t.case))
+
+
+def handed(subject: str, size: str) -> list[Timing]:
+    found = newest(of(Timing, "05", subject), lambda t: str(t.case))
+    return sorted(found, key=lambda t: t.case[size])
+
+
+def counted():
+    rows, audited = published_benchmarks.benchmarks(), published_benchmarks.audit()
+    return published_counts.select(rows, audited).counted
+
+
+def beside():
+    pairs = published_comparison.pairs(counted(), store.Found(list(records()), []), MACHINE)
+    return published_figures.beside(pairs, "Intel Xeon Processor")
+
+
+def roofs():
+    chips = roofline.roofs(published_benchmarks.chips(), ["M1", "M5", "M3 Max", "M3 Ultra"])
+    loads = roofline.loads([*of(Work, "11"), *of(Traffic, "11")])
+    here = roofline.Roof("this machine", ceilings.ceiling(of(Timing, "01", "matmul")), 8e9)
+    timed = roofline.timed(store.Found(list(records()), []), MACHINE)
+    return roofline_figures.roofs(loads, chips, here, timed)
+
+
+def published_shares():
+    rows, chips = published_benchmarks.benchmarks(), published_benchmarks.chips()
+    return roofline_figures.shares(roofline.published_shares(published_benchmarks.workloads(), rows, chips))
+
+
+def answered():
+    told = training.answer(list(records()))
+    return answer_figures.steps(told.cases, told.finding)
+
+
+def machines(count: int):
+    rows = summary.headline(list(records()))
+    many = (rows * (1 + count // len(rows)))[:count]
+    return machine_figures.machines(many, "transformer_lm, batch 16")
+
+
+def pictures():
+    batch = np.random.default_rng(0).random((10, 32, 32, 3))
+    return vision_figures.pictures(batch, np.arange(10), CLASSES, "A batch of training images")
+
+
+def peak() -> float:
+    return ceilings.peaks(of(Timing, "01", "matmul"))["float32"]
+
+
+def spoken(*subjects):
+    return tables.comparisons(of(Timing, "06"), *subjects)
+
+
+def converted() -> list[Conversion]:
+    found = [*of(Conversion, "07"), *of(Conversion, "08")]
+    return [record for record in found if record.model in MODELS]
+
+
+FIGURES: dict[str, Callable[[], style.Figure]] = {
+    "answer": answered,
+    "nothing": lambda: style.nothing("no timing of both frameworks was recorded on this machine yet"),
+    "ratios": lambda: training_figures.ratios(summary.headline(list(records())), "Training step"),
+    "ratios, everything": lambda: training_figures.ratios(summary.everything(list(records())), "All twins"),
+    "ratios, layers": lambda: training_figures.ratios(vision_figures.layers(layers()), "Single layers"),
+    "ratios, decoding": lambda: training_figures.ratios(spoken("token", "run"), "Decoding"),
+    "machines": lambda: machine_figures.machines(
+        summary.side_by_side({MACHINE: list(records())}, "transformer_lm, batch 16"),
+        "transformer_lm, batch 16",
+    ),
+    "machines, many": lambda: machines(60),
+    "losses": lambda: training_figures.losses(of(Fit, "02")[0]),
+    "losses, long": lambda: training_figures.losses(of(Fit, "03")[-1]),
+    "samples": lambda: training_figures.samples(steps("02")[-1]),
+    "scaling": lambda: training_figures.scaling(steps("02"), "sequence"),
+    "parts": lambda: training_figures.parts(of(Timing, "02", "parts")[-1:]),
+    "shares": lambda: training_figures.shares(shares()),
+    "memory": lambda: training_figures.memory(every(Memory, "02")),
+    "products": lambda: training_figures.products(newest(of(Timing, "01", "matmul"), lambda t: str(t.case))),
+    "pictures": pictures,
+    "sweep, kernel": lambda: vision_figures.sweep(layers(), "kernel", peak()),
+    "sweep, batch": lambda: vision_figures.sweep(layers(), "batch", peak()),
+    "hand-overs": lambda: transfer_figures.times(handed("hand-over", "bytes"), of(Sharing, "05")),
+    "copying": lambda: transfer_figures.shares(handed("switching", "n")),
+    "conversions": lambda: conversion_figures.seconds(converted()),
+    "frontier": lambda: compression_figures.frontier(of(Compressed, "09")),
+    "by generation": lambda: published_figures.by_generation(counted()),
+    "by chip": lambda: published_figures.by_chip(counted()),
+    "by year": lambda: published_figures.by_year(counted()),
+    "operations": lambda: published_figures.operations(
+        counted(), ["op Linear", "op MatMul", "op Conv2d", "op Softmax"]
+    ),
+    "beside": beside,
+    "breadth": lambda: published_figures.breadth(newest(of(Breadth, "11"), lambda b: (b.framework, b.group))),
+    "roofs": roofs,
+    "published shares": published_shares,
+}
