@@ -9,7 +9,9 @@ input of a cell is shown only where its tags ask for it.
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from pathlib import Path
 
+import frame
 import nbformat
 import parameters
 import pictures
@@ -19,6 +21,7 @@ from twins.series.show import ANSWER, PAIR, fence
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 SHOWN, PARAMETERS = "show-code", "parameters"  # tags of cells whose input is shown, and shown folded
+MACHINES = "twins_machines"  # in an output's metadata: the machines it is shown for
 HIDING = {"hide-input", "hide_input", "remove-input", "remove_input"}
 PROMPT = {"code_prompt_show": "Parameters of this run", "code_prompt_hide": "Parameters of this run"}
 log = logging.getLogger(__name__)
@@ -29,28 +32,63 @@ class Page:
     """A notebook as the site shows it, and the files that go with it: path in the site -> content."""
 
     notebook: nbformat.NotebookNode
+    names: Collection[str]  # of the pages that a link can lead to
     files: dict[str, bytes] = field(default_factory=dict)
 
 
-def read(text: str, pages: Collection[str], name: str = "page") -> Page:
+def read(text: str, pages: Collection[str], name: str = "page", facts: dict | None = None) -> Page:
     """The page of an executed notebook; `pages` are the names that a link can lead to, without suffix.
 
-    ValueError, naming the cell, where a picture has no alternative text or an output needs the network; also
-    where an injected parameter has no default.
+    `facts` hold its opening on other machines. ValueError, naming the cell, where a picture has no
+    alternative text or an output needs the network; also where an injected parameter has no default.
     """
-    page = Page(nbformat.reads(text, as_version=4))
+    page = Page(nbformat.reads(text, as_version=4), pages)
     for number, cell in enumerate(page.notebook.cells, 1):
         if cell.cell_type == "markdown":
             cell.source = link(cell.source, pages)
-        else:
+        elif cell.cell_type == "code":
             where = f"cell {number} ({cell.source[:40]!r})"
             outputs = [output for output in cell.get("outputs", []) if tells(output)]
+            answers = any(ANSWER in output.get("data", {}) for output in outputs)
+            cell.outputs = [show(each, f"{name}-{number}-{i}", where, page) for i, each in enumerate(outputs)]
             cell.outputs = [
-                show(output, f"{name}-{number}-{i}", where, pages, page) for i, output in enumerate(outputs)
+                for_machines(each, each.get("metadata", {}).get(MACHINES), facts) for each in cell.outputs
             ]
+            if answers and facts and facts["machines"]:
+                cell.outputs = on_every_machine(cell.outputs, f"{name}-{number}", where, page, facts)
     cells = parameters.show_effective_parameters(page.notebook.cells)
     page.notebook.cells = [cell for cell in map(quiet, cells) if cell]
     return page
+
+
+def on_every_machine(own: list, name: str, where: str, page: Page, facts: dict) -> list:
+    """The parts of an opening, each followed by that of every other machine; one is shown at a time.
+
+    What a machine has no part of is shown as it is on the machine that ran the page, which the bar says.
+    """
+    made, labels = [], {each["key"]: each["label"] for each in facts["machines"]}
+    openings = {key: told["parts"] for key, told in facts["openings"].items()}
+    for position, output in enumerate(own):
+        without = [key for key in labels if len(openings.get(key, [])) <= position]
+        made.append(for_machines(output, without, facts))
+        for key, parts in openings.items():
+            if position < len(parts):
+                other = nbformat.from_dict({"output_type": "display_data", **parts[position]})
+                shown = show(other, f"{name}-{position}-{key}", where, page)
+                made.append(for_machines(shown, [key], facts))
+    return made
+
+
+def for_machines(output, keys: list[str] | None, facts: dict | None):
+    """The output with its forms inside an element that is shown for these machines, if it is of some."""
+    if keys is None:
+        return output
+    opened = f"<div{frame.only(keys, facts)}>"
+    for kind in ("text/html", "text/markdown"):
+        if kind in output.get("data", {}):
+            gap = "\n\n" if kind == "text/markdown" else ""
+            output.data[kind] = f"{opened}{gap}{output.data[kind]}{gap}</div>"
+    return output
 
 
 def tells(output) -> bool:
@@ -76,7 +114,7 @@ def quiet(cell):
     return None if gone else cell
 
 
-def show(output, name: str, where: str, pages: Collection[str], page: Page):
+def show(output, name: str, where: str, page: Page):
     """The output in the one form that the site takes; its files are added to the page."""
     if "data" not in output:
         return output
@@ -95,9 +133,9 @@ def show(output, name: str, where: str, pages: Collection[str], page: Page):
     elif PAIR in data:
         output.data = {"text/markdown": tabs(data[PAIR])}
     elif ANSWER in data:
-        output.data = {"text/markdown": link(in_short(data[ANSWER]), pages)}
+        output.data = {"text/markdown": link(in_short(data[ANSWER]), page.names)}
     elif "text/markdown" in data:
-        output.data = {"text/markdown": link(data["text/markdown"], pages)}
+        output.data = {"text/markdown": link(data["text/markdown"], page.names)}
     return output
 
 
@@ -140,7 +178,8 @@ def read_source(app, docname: str, source: list[str]) -> None:
         source[0] = link(source[0], app.env.found_docs)
         return
     try:
-        page = read(source[0], app.env.found_docs, docname)
+        facts = frame.read(Path(app.srcdir))["pages"].get(docname)
+        page = read(source[0], app.env.found_docs, docname, facts)
     except ValueError as error:
         log.warning("%s", error, location=docname)
         return

@@ -17,6 +17,8 @@ LIGHT = {
     "paper": "#ffffff",
     "mlx": "#0072b2",
     "torch": "#c24e00",
+    "open": "#6b5b00",
+    "open-paper": "#fdf6dc",
 }
 DARK = {
     "ink": "#dfe3e8",
@@ -25,6 +27,8 @@ DARK = {
     "paper": "#131416",
     "mlx": "#56b4e9",
     "torch": "#f0843c",
+    "open": "#e9d48a",
+    "open-paper": "#2a2617",
 }
 VARIABLE = {colour: f"var(--twins-{name})" for name, colour in LIGHT.items()}
 POINT = 4 / 3  # CSS pixels, https://www.w3.org/TR/css-values-4/#absolute-lengths

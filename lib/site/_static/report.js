@@ -37,6 +37,29 @@ const watcher = new ResizeObserver(entries => {
 });
 boxes.forEach(box => watcher.observe(box));
 
+// Whose figures: ?machine= wins, then what was chosen last, then the first. A page keeps all, and shows one machine's.
+const select = document.querySelector(".machine select");
+if (select) {
+  const machines = [...select.options].map(option => option.value);
+  const show = chosen => {
+    select.value = document.documentElement.dataset.machine = chosen;
+    for (const part of document.querySelectorAll("[data-m]")) part.hidden = !part.dataset.m.split(" ").includes(chosen);
+  };
+  const keep = chosen => { try { localStorage.setItem("machine", chosen); } catch { /* no storage: this page only */ } };
+  const kept = () => { try { return localStorage.getItem("machine"); } catch { return null; } };
+  const asked = new URLSearchParams(location.search).get("machine");
+  if (machines.includes(asked)) keep(asked);
+  show([asked, kept()].find(each => machines.includes(each)) ?? machines[0]);
+  select.disabled = false;
+  select.addEventListener("change", () => {
+    show(select.value);
+    keep(select.value);
+    const address = new URL(location);
+    address.searchParams.set("machine", select.value);
+    history.replaceState(null, "", address);
+  });
+}
+
 // The address of a fold, or of anything in one, opens it.
 function reveal() {
   const at = location.hash.length > 1 && document.getElementById(decodeURIComponent(location.hash.slice(1)));
@@ -52,7 +75,9 @@ addEventListener("beforeprint", () => document.querySelectorAll("article details
 document.addEventListener("click", event => {
   const link = event.target.closest?.("a.headerlink");
   if (!link) return;
-  navigator.clipboard?.writeText(link.href).then(() => {
+  const address = new URL(link.href);
+  if (select) address.searchParams.set("machine", select.value);
+  navigator.clipboard?.writeText(address.href).then(() => {
     const title = link.title;
     link.title = "Copied";
     link.classList.add("copied");

@@ -1,4 +1,4 @@
-"""The machines whose figures the site shows: who they are, when they measured a page, and what it answers there."""
+"""The machines whose figures the site shows: what they are, when they measured a page, what it answers there."""
 
 import re
 from collections.abc import Collection
@@ -75,7 +75,8 @@ class Measured:
 def known(folder: Path) -> list[Measured]:
     """Every machine with records in a results folder; the first is the one shown unless another is chosen.
 
-    That is the GPU that was measured last, or the CPU where there is no GPU.
+    That is a GPU, or a CPU where there is no GPU: of several the one that measured the most pages, and of
+    those the one that was measured last.
     """
     found, made = store.read(folder), []
     for machine in sorted({record.machine for record in found.records}):
@@ -83,7 +84,7 @@ def known(folder: Path) -> list[Measured]:
         devices = summary.devices(own, machine)
         made += [_measured(own, machine, device, devices[0]) for device in devices]
     told = [each for each in made if each]
-    return sorted(told, key=lambda each: (each.facts.device != summary.CPU, _newest(each)), reverse=True)
+    return sorted(told, key=_rank, reverse=True)
 
 
 def _measured(own: store.Found, machine: str, device: str, first: str) -> Measured | None:
@@ -100,8 +101,11 @@ def _measured(own: store.Found, machine: str, device: str, first: str) -> Measur
     return Measured(summary.label(machine, device, first), newest, records, mixed)
 
 
-def _newest(machine: Measured) -> str:
-    return max(record.run for record in machine.records)
+def _rank(machine: Measured) -> tuple[bool, int, str]:
+    """What decides which machine is shown first."""
+    pages_measured = len({record.notebook for record in machine.records})
+    newest = max(record.run for record in machine.records)
+    return machine.facts.device != summary.CPU, pages_measured, newest
 
 
 def ran_on(notebook: str, page: str, machines: Collection[Measured]) -> Measured | None:
