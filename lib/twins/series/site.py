@@ -139,9 +139,13 @@ def main() -> None:
     parser.add_argument(
         "--profile", default="", help="name of the parameter profile, named on the first page"
     )
+    parser.add_argument("--otherwise", type=Path, help="folder of executed notebooks if the first has none")
     given = parser.parse_args()
+    notebooks = given.notebooks
+    if given.otherwise and not finished(notebooks):
+        notebooks = given.otherwise
     try:
-        print(build(given.notebooks, given.out, given.profile))
+        print(build(notebooks, given.out, given.profile))
     except (FileNotFoundError, ValueError, RuntimeError) as error:
         sys.exit(str(error))
 
