@@ -79,8 +79,9 @@ def fit(canvas: Canvas) -> Bbox:
             break
     for axes in canvas.axes:
         axes.apply_aspect()
-    drawn = canvas.get_tightbbox(renderer)
-    return Bbox([[0, drawn.y0 - 2 * EDGE], [inches, drawn.y1 + 2 * EDGE]])
+    boxes += [each.get_window_extent(renderer) for each in (*canvas.texts, *canvas.legends)]
+    low, high = min(box.y0 for box in boxes) / dpi, max(box.y1 for box in boxes) / dpi
+    return Bbox([[0, low - 2 * EDGE], [inches, high + 2 * EDGE]])
 
 
 def svg(canvas: Canvas, part: Bbox) -> str:

@@ -114,8 +114,8 @@ def _turning(groups: dict, order: list) -> str:
         if {"MLX", "PyTorch"} <= {published_counts.winner(row.span) for row in groups[group]}
     ]
     if not both:
-        return f"Published ratios agree on who is faster in all {len(many)} groups of figures"
-    return f"Published ratios disagree: both frameworks win in {len(both)} of {len(many)} groups of figures"
+        return f"Published ratios agree on who is faster in all {len(many)} groups"
+    return f"Published ratios disagree: both frameworks win in {len(both)} of {len(many)} groups"
 
 
 @twice

@@ -122,16 +122,16 @@ def _equality(fit: Fit, apart: np.ndarray) -> str:
     """For how long the losses are equal, and where they end: the mean of the last tenth of the steps."""
     last = max(1, len(apart) // 10)
     ends = {name: float(np.mean(fit.losses[name][-last:])) for name in comparison.FRAMEWORKS}
-    told = " and ".join(f"{name} at {end:.2f}" for name, end in ends.items())
+    told = f"they end near {ends['MLX']:.2f} nats in MLX and {ends['PyTorch']:.2f} in PyTorch"
     if len(texts := {f"{end:.2f}" for end in ends.values()}) == 1:
-        told = f"both near {texts.pop()}"
+        told = f"both end near {texts.pop()} nats"
     if apart.max() == 0:
-        return f"The losses are the same; {told} nats at the end"
+        return f"The losses are the same; {told}"
     if apart.max() <= EQUAL:
         within = 10.0 ** max(-4, np.ceil(np.log10(apart.max())))
-        return f"The losses stay within {within:g} nats of each other; {told} nats at the end"
+        return f"The losses stay within {within:g} nats of each other; {told}"
     steps = int(np.argmax(apart > EQUAL))
-    return f"The losses are equal within {EQUAL:g} nats for {steps} steps; {told} nats at the end"
+    return f"The losses are equal within {EQUAL:g} nats for {steps} steps; {told}"
 
 
 @twice

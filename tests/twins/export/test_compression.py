@@ -79,7 +79,7 @@ def test_the_figure_and_its_words_name_the_smallest_close_package():
     near, far = record(25, 0.79), record(10, 0.40, family="MLX quantize")
     assert compression_figures.close([base, near, far]) == near
     figure = compression_figures.frontier([base, near, far])
-    assert "bert at 25%" in figure.alt
+    assert "BERT at 25 %" in figure.alt
     assert list(compression_figures.table([base, near, far])["frontier"]) == ["yes", "yes", "yes"]
 
 

@@ -79,8 +79,8 @@ def test_layers_are_compared_where_all_were_timed():
     assert found == pytest.approx(known)
     assert vision_figures.layer_reading(vision_figures.layers(RECORDS)) == (
         "Among the layers MLX does worst in 3 × 3 convolution, 8 channels, batch 16, eager: "
-        "undecided, 0.50 [0.10, 2.40]. "
-        "It does best in ReLU, 8 channels, batch 16, compiled: undecided, 2.00 [0.42, 9.62]."
+        "undecided: PyTorch 2.00× as fast [0.42–9.62]. "
+        "It does best in ReLU, 8 channels, batch 16, compiled: undecided: MLX 2.00× as fast [0.42–9.62]."
     )
     assert vision_figures.layer_reading([]) == "No layer was timed."
 
@@ -90,7 +90,7 @@ def test_layer_table():
     first = made.iloc[0]
     assert first["layer"] == "3 × 3 convolution, 4 channels, batch 1"
     assert (first["work"], first["MLX ms"], first["PyTorch ms"]) == (BOTH_WAYS, 1.0, 0.5)
-    assert first["PyTorch ÷ MLX, this session"] == "0.500 [0.500, 0.500]"
+    assert first["as fast, this session"] == "PyTorch 2.00× as fast [2.00–2.00]"
     assert (first["MLX %"], first["PyTorch %"]) == pytest.approx((100 / 256, 200 / 256))
     assert made[made["layer"].str.startswith("ReLU")][["MLX %", "PyTorch %"]].isna().all().all()
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from twins.evidence.published import published_benchmarks
 from twins.evidence.published.published_benchmarks import Audited, Benchmark
+from twins.timing import wording
 from twins.timing.statistics import TIE
 
 NO_PAIR, ELSEWHERE, VOID, REPEATED = "without a comparable pair", "not on an Apple GPU", "void", "repeated"
@@ -60,6 +61,23 @@ def told(chosen: Selection, limit: float) -> str:
     )
     text += f"{limit:g}" + (f", {len(rows) - above - below} undecided" if above + below < len(rows) else "")
     return f"{text}; {min(lows):.3f} to {max(highs):.3f}" + (f"; left out: {left}" if left else "")
+
+
+def in_words(chosen: Selection) -> str:
+    """Who leads in how many of the counted pairs, and by what factor, in one sentence."""
+    rows, void = chosen.counted, len(chosen.left_out[VOID])
+    if not rows:
+        return f"All {void} published pairs are void." if void else "No pair is published."
+    told = []
+    for who in ("MLX", "PyTorch"):
+        spans = [row.span for row in rows if row.span and winner(row.span) == who]
+        if spans:
+            factors = wording.between(wording.faster(end)[1] for span in spans for end in span)
+            told.append(f"{who} leads {len(spans)} ({factors})")
+    ties = sum(winner(row.span) is None for row in rows if row.span)
+    told += [f"{ties} {'is a tie' if ties == 1 else 'are ties'} or on both sides"] * bool(ties)
+    left = f" Left out: {void} void." if void else ""
+    return f"Of {len(rows)} sound published pairs {', '.join(told)}.{left}"
 
 
 def _reasons(chosen: Selection, *reasons: str) -> str:

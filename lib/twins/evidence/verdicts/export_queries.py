@@ -131,10 +131,15 @@ def export_failures(records: list[Record]) -> list[Found]:
 SIDES = {OURS: ours, "PyTorch's best route": from_pytorch}
 
 
+def sides(records: Iterable[Record]) -> dict[str, tuple[int, int, float]]:
+    """For every side that took any model: how many are right, of how many, median of the least seconds."""
+    found = by_model(records)
+    return {name: taken for name, side in SIDES.items() if (taken := _taken(found, side))}
+
+
 def recommended(records: Iterable[Record]) -> tuple[str, str] | None:
     """The side with the larger share of right models, of equal ones the faster, and why; or None."""
-    found = by_model(records)
-    told = {name: taken for name, side in SIDES.items() if (taken := _taken(found, side))}
+    told = sides(records)
     if not told:
         return None
     best = min(told, key=lambda name: (-told[name][0] / told[name][1], told[name][2]))

@@ -146,6 +146,11 @@ def _parted(figures: list[Figure], limits: Limits) -> str:
     return min(told, default=(0, ""))[1]
 
 
+def wanted(figures: Sequence[Figure], limits: Limits) -> str:
+    """What would decide an undecided claim, in one sentence; empty for figures that have no logarithm."""
+    return _wanted(overall(figures), limits) if all(figure.value > 0 for figure in figures) else ""
+
+
 def _wanted(found: Overall, limits: Limits) -> str:
     """What would decide: how many sessions, or why none does."""
     edge = np.log(limits.above if found.value > limits.least else limits.least)
