@@ -49,31 +49,43 @@ def read(text: str, pages: Collection[str], name: str = "page", facts: dict | No
         elif cell.cell_type == "code":
             where = f"cell {number} ({cell.source[:40]!r})"
             outputs = [output for output in cell.get("outputs", []) if tells(output)]
-            answers = any(ANSWER in output.get("data", {}) for output in outputs)
+            others = elsewhere(number, outputs, facts)
             cell.outputs = [show(each, f"{name}-{number}-{i}", where, page) for i, each in enumerate(outputs)]
             cell.outputs = [
                 for_machines(each, each.get("metadata", {}).get(MACHINES), facts) for each in cell.outputs
             ]
-            if answers and facts and facts["machines"]:
-                cell.outputs = on_every_machine(cell.outputs, f"{name}-{number}", where, page, facts)
+            if others:
+                cell.outputs = on_every_machine(cell.outputs, others, f"{name}-{number}", where, page, facts)
     cells = parameters.show_effective_parameters(page.notebook.cells)
     page.notebook.cells = [cell for cell in map(quiet, cells) if cell]
     return page
 
 
-def on_every_machine(own: list, name: str, where: str, page: Page, facts: dict) -> list:
-    """The parts of an opening, each followed by that of every other machine; one is shown at a time.
+def elsewhere(number: int, outputs: list, facts: dict | None) -> dict[str, list]:
+    """What a cell shows on other machines than that of the page: machine -> outputs."""
+    if not facts:
+        return {}
+    if any(ANSWER in output.get("data", {}) for output in outputs):
+        return facts["openings"]
+    return facts.get("cells", {}).get(str(number), {})
+
+
+def on_every_machine(
+    own: list, others: dict[str, list], name: str, where: str, page: Page, facts: dict
+) -> list:
+    """The outputs of a cell, each followed by that of every other machine; one is shown at a time.
 
     What a machine has no part of is shown as it is on the machine that ran the page, which the bar says.
     """
-    made, labels = [], {each["key"]: each["label"] for each in facts["machines"]}
-    openings = {key: told["parts"] for key, told in facts["openings"].items()}
+    made, known = [], [each["key"] for each in facts["machines"]]
     for position, output in enumerate(own):
-        without = [key for key in labels if len(openings.get(key, [])) <= position]
+        without = [key for key in known if len(others.get(key, [])) <= position]
         made.append(for_machines(output, without, facts))
-        for key, parts in openings.items():
+        for key, parts in others.items():
             if position < len(parts):
                 other = nbformat.from_dict({"output_type": "display_data", **parts[position]})
+                if "text/html" in other.data:  # an id is of the page's own; a script finds the others'
+                    other.data["text/html"] = other.data["text/html"].replace(' id="', ' data-id="')
                 shown = show(other, f"{name}-{position}-{key}", where, page)
                 made.append(for_machines(shown, [key], facts))
     return made

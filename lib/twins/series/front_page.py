@@ -9,8 +9,9 @@ from html import escape
 
 from markdown_it import MarkdownIt
 
-from twins.evidence.answers import spans
+from twins.evidence.answers import rows, spans
 from twins.figures import answer_figures
+from twins.records.store import Found
 from twins.series.machines import Measured
 from twins.series.page_facts import bundle, command
 
@@ -20,15 +21,7 @@ TITLE = """\
 
 For training on a Mac and for shipping to Core ML. Every model is written in both frameworks, shown to compute
 the same thing, and only then timed."""
-MAC = "Apple GPU"
 HEADINGS = ("You want to …", "On a Mac (Apple GPU)", "On the machine chosen above")
-WANTS = {  # what a reader wants to do: the pages that answer it
-    "Train a language model or BERT": ("02_transformer_lm", "03_bert"),
-    "Train a ResNet or ViT": ("04_vision",),
-    "Generate text, transcribe speech": ("06_inference",),
-    "Ship a model to Core ML": ("08_coreml_from_mlx", "07_coreml_from_pytorch"),
-    "Run beyond Apple and NVIDIA": ("11_published",),
-}
 TRAINING = ("02_transformer_lm", "03_bert", "04_vision")  # whose cases are the chart
 WAYS = (  # where a reader begins: words, what is there, pages of which the first one that is there is taken
     ("I train on a Mac", "Read one training page, then measure your own model.", ("02_transformer_lm",)),
@@ -65,14 +58,16 @@ NO_STEP = "<p>No training step was timed on this machine yet: <code>make report<
 MARKDOWN = MarkdownIt("commonmark", {"html": False})
 
 
-def notebook(titles: Mapping[str, str], documents: Sequence[str], machines: Sequence[Measured]) -> dict:
+def notebook(
+    titles: Mapping[str, str], documents: Sequence[str], machines: Sequence[Measured], found: Found
+) -> dict:
     """The first page as a notebook's JSON.
 
     `titles` are those of the executed notebooks by their names, in order; `documents` the names of the other
     pages.
     """
     known = {*titles, *documents}
-    shown = [*answers(machines, known), html(ways(known)), *charts(machines)]
+    shown = [html(answers(machines, known, found)), html(ways(known)), *charts(machines)]
     lines = [html(page_lines(titles, machines, known))]
     cells = [
         markdown(TITLE),
@@ -102,37 +97,38 @@ def html(text: str, machine: Measured | None = None) -> dict:
 def inline(text: str, known: set[str]) -> str:
     """A Markdown sentence as HTML; a link to a page that the site lacks is its text."""
 
-    def to_page(found: re.Match) -> str:
+    def linked(found: re.Match) -> str:
         if found["page"] not in known:
             return found["text"]
         return f'<a href="{found["page"]}.html{found["at"] or ""}">{found["text"]}</a>'
 
-    return re.sub(ADDRESS, to_page, MARKDOWN.renderInline(text))
+    return re.sub(ADDRESS, linked, MARKDOWN.renderInline(text))
 
 
-def answers(machines: Sequence[Measured], known: set[str]) -> list[dict]:
+def answers(machines: Sequence[Measured], known: set[str], found: Found) -> str:
     """The table of what a reader wants to do: on a Mac, and on the machine that is chosen."""
-    macs = [machine for machine in machines if machine.facts.device == MAC]
-    rows = []
-    for want, pages in WANTS.items():
-        page = next((each for each in pages if each in known), None)
-        link = f'<a href="{page}.html">{escape(want)}</a>' if page else escape(want)
-        mac = told(macs[0], pages, known) if macs else '<span class="chip open">no Mac measured yet</span>'
-        here = "".join(chosen(each, i == 0, told(each, pages, known)) for i, each in enumerate(machines))
-        cells = f'<td data-label="{HEADINGS[1]}">{mac}</td><td data-label="{HEADINGS[2]}">{here}</td>'
-        rows.append(f'<tr><th scope="row">{link}</th>{cells}</tr>')
-    head = "".join(f'<th scope="col">{heading}</th>' for heading in HEADINGS)
-    return [
-        html(
-            f'<table class="dataframe answers"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
+    told = [(machine, rows.rows(machine.records, found)) for machine in machines]
+    made = []
+    for number, row in enumerate(told[0][1] if told else rows.rows([], found)):
+        here = "".join(
+            chosen(each, i == 0, inline(own[number].here, known)) for i, (each, own) in enumerate(told)
         )
-    ]
+        chip = f'<span class="chip open">{escape(row.known)}</span> ' if row.known else ""
+        cells = [f"{chip}{inline(row.on_a_mac, known)}", here or inline(row.here, known)]
+        made.append(f'<tr><th scope="row">{to_page(row.want, row.page, known)}</th>')
+        made += [
+            f'<td class="long" data-label="{heading}">{cell}</td>'
+            for heading, cell in zip(HEADINGS[1:], cells, strict=True)
+        ]
+        made.append("</tr>")
+    head = "".join(f'<th scope="col">{heading}</th>' for heading in HEADINGS)
+    body = f"<thead><tr>{head}</tr></thead><tbody>{''.join(made)}</tbody>"
+    return f'<table class="dataframe answers">{body}</table>'
 
 
-def told(machine: Measured, pages: Sequence[str], known: set[str]) -> str:
-    """What pages answer on a machine, one line each, or what would measure it."""
-    lines = [inline(answer.line, known) for page in pages if (answer := machine.answer(page))]
-    return "<br>".join(lines) or f"not measured: <code>{command(pages[0])}</code>"
+def to_page(words: str, page: str, known: set[str]) -> str:
+    """Words that lead to a page, where the site has it."""
+    return f'<a href="{page}.html">{escape(words)}</a>' if page in known else escape(words)
 
 
 def chosen(machine: Measured, first: bool, content: str) -> str:
@@ -172,13 +168,11 @@ def charts(machines: Sequence[Measured]) -> list[dict]:
 
 def page_lines(titles: Mapping[str, str], machines: Sequence[Measured], known: set[str]) -> str:
     """A table with every page's answer in one line, on every machine."""
-    rows = []
+    made = []
     for page, title in titles.items():
         lines = "".join(chosen(each, i == 0, line(each, page, known)) for i, each in enumerate(machines))
-        rows.append(
-            f'<tr><th scope="row"><a href="{page}.html">{escape(title)}</a></th><td>{lines}</td></tr>'
-        )
-    return f'<table class="dataframe pages"><tbody>{"".join(rows)}</tbody></table>'
+        made.append(f'<tr><th scope="row">{to_page(title, page, known)}</th><td>{lines}</td></tr>')
+    return f'<table class="dataframe pages"><tbody>{"".join(made)}</tbody></table>'
 
 
 def line(machine: Measured, page: str, known: set[str]) -> str:

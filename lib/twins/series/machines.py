@@ -1,17 +1,15 @@
-"""The machines whose figures the site shows: what they are, when they measured a page, what it answers there."""
+"""The machines whose figures the site shows: what they are, when they measured a page, what it answers."""
 
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
 from twins.evidence import summary
 from twins.evidence.answers import pages
 from twins.evidence.answers.answer import Answer
-from twins.records import store
 from twins.records.record_types import Machine
-from twins.records.store import Record
+from twins.records.store import Found, Record
 
 CAVEATS = {
     "CPU": "A CPU, not a Mac. MLX's CPU back end runs on one thread outside matrix products: nothing here "
@@ -72,22 +70,22 @@ class Measured:
         return pages.of(page, self.records) if page in pages.MAKERS else None
 
 
-def known(folder: Path) -> list[Measured]:
-    """Every machine with records in a results folder; the first is the one shown unless another is chosen.
+def known(found: Found) -> list[Measured]:
+    """Every machine with records; the first is the one shown unless another is chosen.
 
     That is a GPU, or a CPU where there is no GPU: of several the one that measured the most pages, and of
     those the one that was measured last.
     """
-    found, made = store.read(folder), []
+    made: list[Measured | None] = []
     for machine in sorted({record.machine for record in found.records}):
-        own = store.Found([record for record in found.records if record.machine == machine], [])
+        own = Found([record for record in found.records if record.machine == machine], [])
         devices = summary.devices(own, machine)
         made += [_measured(own, machine, device, devices[0]) for device in devices]
     told = [each for each in made if each]
     return sorted(told, key=_rank, reverse=True)
 
 
-def _measured(own: store.Found, machine: str, device: str, first: str) -> Measured | None:
+def _measured(own: Found, machine: str, device: str, first: str) -> Measured | None:
     """One machine; None where no record says what it is, or none is of a profile that counts."""
     mixed = False
     try:

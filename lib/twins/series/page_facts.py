@@ -62,13 +62,13 @@ def command(page: str) -> str:
     return f"make report-{number[0]}" if number else "make report"
 
 
-def opening(told: Answer) -> dict:
-    """The parts of a page's opening in the forms of a notebook's outputs: in short, chart and table."""
+def opening(told: Answer) -> list[dict]:
+    """The parts of a page's opening as a notebook's outputs: in short, chart and table."""
     parts = [bundle(show.in_short(told))]
     if told.cases:
         parts.append(bundle(answer_figures.steps(told.cases, told.finding)))
         parts.append(bundle(show.table(table(told.cases), told.finding)))
-    return {"parts": parts}
+    return parts
 
 
 def bundle(shown) -> dict:

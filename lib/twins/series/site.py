@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[3]
 CONFIGURATION = ROOT / "lib" / "site"
 DOCS = ROOT / "docs"
 CITATION = ROOT / "CITATION.cff"
+SUMMARY = ROOT / "notebooks" / "00_summary.ipynb"
 # Pages are made from these besides: docstrings, tables of the code, tests, records, rules, figures.
 DOCUMENTED = ("lib/coreml_runtime", "lib/mlx_coreml", "lib/twins", "tests/coreml_runtime", "data")
 DIGEST = ".digest"
@@ -57,7 +58,13 @@ def build(notebooks: Path, out: Path, profile: str) -> Path:
 
 def write_sources(pages: list[Path], results: Path, source: Path) -> None:
     """Everything that Sphinx reads: documents, notebooks, the first page, and what is known of each."""
-    from twins.series import front_page, machines, page_facts  # they draw, which takes long to load
+    from twins.records import store
+    from twins.series import (
+        front_page,
+        machines,
+        page_facts,
+        summary_page,
+    )  # they draw, which takes long to load
 
     titles = {page.stem: heading(page)[0] for page in pages}
     source.mkdir()
@@ -65,13 +72,19 @@ def write_sources(pages: list[Path], results: Path, source: Path) -> None:
         shutil.copytree(DOCS, source, ignore=shutil.ignore_patterns("*.py*"), dirs_exist_ok=True)
     for page in [*pages, CONFIGURATION / "_static" / CARD]:
         (source / page.name).write_bytes(page.read_bytes())
-    known = machines.known(results)
+    found = store.read(results)
+    known = machines.known(found)
     facts = {
         page.stem: page_facts.facts(page.stem, page.read_text("utf-8"), known, results) for page in pages
     }
+    if summary_page.NAME in facts:
+        own = facts[summary_page.NAME]["own"]
+        executed = next(page for page in pages if page.stem == summary_page.NAME).read_text("utf-8")
+        others = [each for each in known if each.key != own]
+        facts[summary_page.NAME]["cells"] = summary_page.cells(executed, SUMMARY, others, found)
     facts["index"] = page_facts.facts("", "", known, results)
     documents = [str(path.relative_to(source).with_suffix("")) for path in sorted(source.rglob("*.md"))]
-    first = front_page.notebook(titles, documents, known)
+    first = front_page.notebook(titles, documents, known, found)
     (source / "index.ipynb").write_text(json.dumps(first), encoding="utf-8")
     site = {"repository": repository(), "pages": facts}
     (source / "site.json").write_text(json.dumps(site), encoding="utf-8")
