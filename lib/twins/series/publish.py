@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 from twins.evidence import summary
-from twins.evidence.verdicts import claims
-from twins.figures import training_figures
+from twins.evidence.answers import claims_page, pages, rows
+from twins.figures import answer_figures
 from twins.figures.style import Figure
 from twins.records import store
 from twins.records.leaks import leaks
@@ -24,9 +24,10 @@ README = ROOT / "README.md"
 RECORDS = ROOT / "data" / "results"
 PICTURE = "headline.png"
 BEGIN, END = "<!-- headline: made by `make publish` from data/results -->", "<!-- end of headline -->"
-CPU_CAVEAT = """\
-This machine has no GPU that both frameworks use: **these are not Apple-silicon figures**. MLX's CPU back end
-is single-threaded outside BLAS. `make report` on your Mac measures yours."""
+CPU_CAVEAT = (
+    "These are figures of a CPU: **they say nothing about Metal.** `make report` on your Mac measures it."
+)
+NOTHING = "No training step was timed."
 
 
 def newest_machine(found: store.Found, machine: str) -> Machine:
@@ -40,22 +41,18 @@ def newest_machine(found: store.Found, machine: str) -> Machine:
 
 
 def picture(found: store.Found, machine: str) -> Figure:
-    """The headline's figure: every twin's training step, eager against eager."""
-    return training_figures.ratios(summary.headline(summary.evidence(found, machine)), "Training step")
+    """The headline's figure: every training step that was timed, eager in both frameworks."""
+    told = claims_page.answer(summary.evidence(found, machine))
+    return answer_figures.steps(told.cases, told.finding)
 
 
 def headline(found: store.Found, machine: str) -> str:
-    """The README's headline in Markdown: the machine, the verdicts, the figure, and what they do not say."""
+    """The README's headline in Markdown: answers, figure, verdicts counted, and what they do not say."""
     records = summary.evidence(found, machine)
-    here = newest_machine(store.Found(records, []), machine)
-    verdicts = [claims.verdict(claim, records) for claim in claims.load()]
-    lines = [f"Measured on {here} (machine `{here.id}`, {here.device}):", ""]
-    lines += ["| claim | verdict | PyTorch's time ÷ MLX's, published by others |", "| --- | --- | --- |"]
-    for each in verdicts:
-        beside = claims.others(each.claim) if each.claim.published else ""
-        lines.append(f"| {each.claim.claim} | {each.word} | {beside} |")
-    lines += ["", f"![{picture(found, machine).alt}](report/{PICTURE})"]
-    return "\n".join([*lines, "", CPU_CAVEAT] if here.device == "CPU" else lines)
+    here, told = newest_machine(store.Found(records, []), machine), claims_page.answer(records)
+    lines = [rows.markdown(records, found, f"{here.chip}, {here.cores} cores, {here.device}"), ""]
+    lines += [f"![{told.finding or NOTHING}]({TARGET.name}/{PICTURE})", "", f"The claims: {told.line}."]
+    return "\n".join([*lines, CPU_CAVEAT] if here.device == "CPU" else lines)
 
 
 def write_headline(found: store.Found, target: Path) -> None:
@@ -81,21 +78,21 @@ def with_headline(readme: str, text: str) -> str:
 
 
 def ran_on(page: Path) -> str:
-    """The machine an executed page ran on: the first thing it shows in bold; empty when it shows none."""
+    """The machine an executed page ran on, which it shows in bold; empty when it shows none."""
     outputs = [output for cell in notebook_files.read(page).cells for output in cell.get("outputs", [])]
     told = [output.get("data", {}).get("text/markdown", "") for output in outputs]
-    return next((found[1] for text in told if (found := re.match(r"\*\*(.+?)\*\*", text))), "")
+    return next((found[1] for text in told if (found := re.match(r"\*\*([^*]+ GB, [^*]+)\*\*", text))), "")
 
 
-def index(pages: list[Path], here: Machine, profile: str) -> str:
-    """report/README.md: which run this is, and its pages in order, with their machines where these differ."""
-    machines = {page: ran_on(page) for page in pages}
+def index(executed: list[Path], here: Machine, profile: str, records: list[store.Record]) -> str:
+    """report/README.md: which run this is, its pages with their answers, and machines where they differ."""
+    machines, answers = {page: ran_on(page) for page in executed}, pages.lines(records)
     several = len(set(machines.values()) - {""}) > 1
     lines = []
-    for page in pages:
+    for page in executed:
         title, question = site.heading(page)
         where = f" On {machines[page]}." if several and machines[page] else ""
-        lines.append(f"- [{title}]({page.name}): {question}{where}")
+        lines.append(f"- [{title}]({page.name}): {answers.get(page.stem, question)}{where}")
     where = "each on the machine it names" if several else f"{here}, on {here.device}"
     run = f"The executed notebooks of the reference run: profile `{profile}`, {where}."
     caveat = "They are not Apple-silicon figures." if here.device == "CPU" else ""
@@ -109,19 +106,19 @@ def publish(profile: str, machine: str) -> list[Path]:
     """
     found = store.read(RECORDS)
     here = newest_machine(found, machine)
-    pages = sorted(
+    executed = sorted(
         p for p in (ROOT / "build" / profile / "notebooks").glob("*.ipynb") if ".partial" not in p.name
     )
-    records = sorted(RECORDS.glob("*/*.jsonl"))
-    for path in [*pages, *records]:
+    kept = sorted(RECORDS.glob("*/*.jsonl"))
+    for path in [*executed, *kept]:
         if what := leaks(path.read_text()):
             raise ValueError(f"{path.relative_to(ROOT)} is not published: it names {what[0]!r}")
     readme = with_headline(README.read_text(), headline(found, machine))
     TARGET.mkdir(exist_ok=True)
-    written = [TARGET / page.name for page in pages]
-    for page, target in zip(pages, written, strict=True):
+    written = [TARGET / page.name for page in executed]
+    for page, target in zip(executed, written, strict=True):
         target.write_bytes(page.read_bytes())
-    (TARGET / "README.md").write_text(index(pages, here, profile))
+    (TARGET / "README.md").write_text(index(executed, here, profile, summary.evidence(found, machine)))
     (TARGET / PICTURE).write_bytes(picture(found, machine).png)
     README.write_text(readme)
     return [*written, TARGET / "README.md", TARGET / PICTURE, README]

@@ -39,11 +39,7 @@ def card(verdict: Verdict, devices: list[str]) -> str:
     kind = seen.word.replace(" ", "-")
     mark = f'<span aria-hidden="true">{seen.mark}</span>'
     chip = f'<span class="chip chip-{kind}">{mark} {escape(seen.word)}</span>'
-    others = (
-        f'<p class="others">Published by others: {escape(claims.others(claim))}</p>'
-        if claim.published
-        else ""
-    )
+    others = f'<p class="others">{escape(published(claim))}</p>' if claim.published else ""
     return (
         f'<article class="claim" id="{escape(claim.id)}"><h4>{escape(claim.claim)}</h4><p>{chip}</p>'
         f"<p>{INLINE.renderInline(seen.sentence)}</p>{others}{folded(verdict)}</article>"

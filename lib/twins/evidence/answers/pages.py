@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 
-from twins.evidence.answers import training
+from twins.evidence.answers import claims_page, training
 from twins.evidence.answers.answer import Answer
 from twins.records.store import Record
 
+SUMMARY = "00_summary"  # reads the records of every page
 MAKERS: dict[str, Callable[[list[Record]], Answer | None]] = {
+    SUMMARY: claims_page.answer,
     "02_transformer_lm": training.answer,
     "03_bert": training.answer,
     "04_vision": training.answer,
@@ -17,10 +19,16 @@ MAKERS: dict[str, Callable[[list[Record]], Answer | None]] = {
 def of(page: str, records: list[Record]) -> Answer | None:
     """The answer of a page from the evidence of one machine; None where nothing of it was measured.
 
-    `records` are those of `summary.evidence`; those of other pages are left out. Errors: ValueError for a
-    page that has no answer.
+    `records` are those of `summary.evidence`; those of other pages are left out, but for the summary. Errors:
+    ValueError for a page that has no answer.
     """
     if page not in MAKERS:
         raise ValueError(f"no answer is computed for page {page!r}; known: {', '.join(sorted(MAKERS))}")
-    own = [record for record in records if record.notebook == page]
+    own = [record for record in records if page in (SUMMARY, record.notebook)]
     return MAKERS[page](own) if own else None
+
+
+def lines(records: list[Record]) -> dict[str, str]:
+    """What each page answers on one machine, in one line; only pages of which it has records."""
+    answers = {page: of(page, records) for page in MAKERS}
+    return {page: told.line for page, told in answers.items() if told}
