@@ -1,4 +1,6 @@
-"""How often a trained classifier is right, with an interval, compared with naming the most frequent class.
+"""How often a trained classifier is right, with an interval, compared with guessing.
+
+Guessing is to name the most frequent class every time.
 
 The interval is Wilson's (1927), which is recommended for a share (Brown, Cai and DasGupta 2001,
 https://doi.org/10.1214/ss/1009213286).
@@ -11,6 +13,7 @@ import pandas as pd
 from twins.records.record_types import Accuracy
 from twins.timing.comparison import FRAMEWORKS
 
+BETTER = "better than guessing"
 Z = 1.959964  # 97.5 % of a normal variable lie below it
 
 
@@ -25,7 +28,7 @@ def interval(right: int, total: int) -> tuple[float, float]:
 
 
 def table(record: Accuracy) -> pd.DataFrame:
-    """Every trained half: share of held-out examples it gets right, interval, and verdict on the baseline."""
+    """Every trained half: the held-out examples it gets right, with interval, and guessing."""
     baseline = record.majority / record.total
     rows = []
     for name in FRAMEWORKS:
@@ -33,11 +36,10 @@ def table(record: Accuracy) -> pd.DataFrame:
         rows.append(
             {
                 "framework": name,
-                "right": record.right[name],
-                "of": record.total,
-                "accuracy": record.right[name] / record.total,
-                "95 % interval": f"{low:.3f} to {high:.3f}",
-                "majority baseline": baseline,
+                "right": f"{record.right[name]:,} of {record.total:,}",
+                "accuracy %": 100 * record.right[name] / record.total,
+                "95 % interval": f"{100 * low:.1f} to {100 * high:.1f}",
+                "guessing %": 100 * baseline,
                 "verdict": _verdict(low, high, baseline),
             }
         )
@@ -46,15 +48,24 @@ def table(record: Accuracy) -> pd.DataFrame:
 
 def _verdict(low: float, high: float, baseline: float) -> str:
     if low > baseline:
-        return "above the baseline"
-    return "below the baseline" if high < baseline else "not distinguishable from the baseline"
+        return BETTER
+    return "worse than guessing" if high < baseline else "no better than guessing"
 
 
 def reading(record: Accuracy) -> str:
-    """Both accuracies with interval and verdict, and the baseline, in one sentence."""
-    told = " and ".join(
-        f"{row['framework']} {row['accuracy']:.3f} ({row['95 % interval']}, {row['verdict']})"
-        for row in table(record).to_dict("records")
-    )
-    baseline = record.majority / record.total
-    return f"Right on {record.total:,} held-out examples: {told}; always naming one class: {baseline:.3f}."
+    """Both accuracies and whether each is better than naming the most frequent class, in one sentence."""
+    rows = table(record).to_dict("records")
+    told = " and ".join(f"{row['framework']} {row['accuracy %']:.1f} %" for row in rows)
+    verdicts = list(dict.fromkeys(row["verdict"] for row in rows))
+    words = verdicts[0]
+    if len(verdicts) > 1:
+        words = ", ".join(f"{row['framework']} {row['verdict']}" for row in rows)
+    head = f"{told} of {record.total:,} held-out examples are right: {words}"
+    head += f" ({100 * record.majority / record.total:.1f} %)"
+    if BETTER in verdicts:
+        return f"{head}."
+    return f"{head}; neither has learnt the task{_within(record)}."
+
+
+def _within(record: Accuracy) -> str:
+    return f" in {record.case['steps']:,} steps" if "steps" in record.case else ""

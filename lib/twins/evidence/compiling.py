@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from twins.records.record_types import Timing
-from twins.timing import comparison, statistics
+from twins.timing import comparison, statistics, wording
 
 MODES = ("eager", "compiled")
 
@@ -45,7 +45,7 @@ def steps(compiling: float, eager: float, speedup: float) -> float:
 
 def size(record: Timing) -> str:
     """The label of a training step."""
-    return f"{record.case['twin']}, {comparison.size(record.case)}"
+    return wording.case(record.case)
 
 
 def paybacks(records: Iterable[Timing], label: Callable[[Timing], str] = size) -> list[Payback]:
@@ -70,17 +70,19 @@ def _payback(label: str, name: str, runs: list[statistics.Run], eager: str, comp
 
 
 def table(found: Iterable[Payback], unit: str = "steps") -> pd.DataFrame:
-    """Eager and compiled milliseconds, seconds of compiling, and the steps until it pays, with interval."""
+    """Eager and compiled milliseconds, seconds of compiling, and the steps until it pays, with the interval
+    of this session.
+    """
     rows = [
         {
             "case": each.label,
             "framework": each.framework,
             "eager ms": round(1e3 * each.eager, 2),
             "compiled ms": round(1e3 * each.compiled, 2),
-            "compiling, s": round(each.compiling, 2),
-            "longest, s": round(each.longest, 2),
-            f"{unit} until it pays": _written(each.steps),
-            "95 %, this session": f"{_written(each.low)} to {_written(each.high)}",
+            "compiling s": round(each.compiling, 2),
+            "longest s": round(each.longest, 2),
+            f"pays after, {unit}": _written(each.steps),
+            "95 % interval": _interval(each),
         }
         for each in found
     ]
@@ -93,16 +95,19 @@ def reading(found: list[Payback], count: int | None = None, unit: str = "steps")
     for name in dict.fromkeys(each.framework for each in found):
         own = [each.steps for each in found if each.framework == name]
         pays = sorted(each for each in own if each < np.inf)
-        span = " to ".join(dict.fromkeys(map(_written, (pays[0], pays[-1])))) if pays else ""
+        span = "–".join(dict.fromkeys(map(_written, (pays[0], pays[-1])))) if pays else ""
         after = f"pays after {span} {unit} in {len(pays)} of {len(own)} cases" if pays else "never pays"
         told.append(f"Compiling {name} {after}{', otherwise never' if 0 < len(pays) < len(own) else ''}.")
     if found and count is not None:
         within = sum(each.steps <= count for each in found)
-        told.append(
-            f"This page runs {count:,} {unit}: within them it pays in {within} of {len(found)} cases."
-        )
+        told.append(f"Within the {count:,} {unit} of this page it pays in {within} of {len(found)} cases.")
     return " ".join(told) or "Nothing was timed both eager and compiled."
 
 
 def _written(count: float) -> str:
     return f"{count:,.0f}" if count < np.inf else "never"
+
+
+def _interval(found: Payback) -> str:
+    ends = dict.fromkeys(map(_written, (found.low, found.high)))
+    return " to ".join(ends)

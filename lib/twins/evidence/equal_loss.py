@@ -59,23 +59,38 @@ def _interval(values: np.ndarray) -> tuple[float, float]:
     return float(values.mean() - half), float(values.mean() + half)
 
 
+def answers(fit: Fit) -> int:
+    """How many answers a model chooses from: its classes, or the tokens of its vocabulary."""
+    return fit.case.get("classes") or fit.case["vocabulary"]
+
+
+def line(fits: Sequence[Fit]) -> str:
+    """Both held-out losses after training and the verdict over seeds: "5.1458 (MLX) and 5.1457 nats ..."."""
+    mlx, torch = (float(np.mean([fit.held_out[name] for fit in fits])) for name in FRAMEWORKS)
+    told = f"{mlx:.4f} (MLX) and {torch:.4f} nats (PyTorch) after {fits[0].case['steps']:,} steps"
+    if len(fits) < 2:
+        return told
+    found = verdict(fits, float(np.log(answers(fits[0]))))
+    word = found.word if found.learnt else "no better than guessing yet"
+    return f"{told}, {word} over {len(fits)} seeds"
+
+
 def reading(fits: Sequence[Fit], answers: int) -> str:
     """What was learnt, and whether the held-out losses are equal, in sentences.
 
-    `answers` is how many answers there are, of which who knows nothing picks one.
+    `answers` is how many answers there are, of which a model that knows nothing picks one.
     """
     chance = float(np.log(answers))
     found = verdict(fits, chance)
-    told = " and ".join(f"{name} {np.mean([fit.held_out[name] for fit in fits]):.4f}" for name in FRAMEWORKS)
-    head = f"Held-out loss over {len(fits)} seeds: {told} nats; knowing nothing costs {chance:.4f}."
+    told = f"Held-out losses: {line(fits)}; a model that knows nothing reaches {chance:.4f}."
     if not found.learnt:
-        return f"{head} **Nothing was learnt** that shows over seeds: this says nothing about equal loss."
-    floors = ", ".join(f"{floor:.2g}" for floor in found.floors)
+        return f"{told} **Nothing was learnt yet**, so these losses do not show whether training is equal."
+    floors = "–".join(dict.fromkeys(f"{each:.2g}" for each in (min(found.floors), max(found.floors))))
     return (
-        f"{head} MLX's above PyTorch's: {found.difference:+.2g} [{found.low:+.2g}, {found.high:+.2g}], "
-        f"margin ±{found.margin:.2g} ({SHARE:.0%} of what was learnt): **{found.word}**. PyTorch with "
-        f"permuted rows moves by {floors}, one value for each seed."
-    )
+        f"{told} MLX's minus PyTorch's is {found.difference:+.2g} [{found.low:+.2g}, {found.high:+.2g}]; "
+        f"the margin, fixed beforehand, is ±{found.margin:.2g} ({SHARE:.0%} of what was learnt): "
+        f"**{found.word}**. PyTorch with shuffled rows differs from itself by {floors}."
+    ).replace("% of", " % of")
 
 
 def losses_apart(fit: Fit) -> tuple[np.ndarray, np.ndarray]:
@@ -90,14 +105,20 @@ def held_out(fit: Fit, bytes_per_token: float | None) -> str:
     for name in FRAMEWORKS:
         loss = fit.held_out[name]
         bits = f" ({loss / np.log(2) / bytes_per_token:.3f} bits per byte)" if bytes_per_token else ""
-        told.append(f"{name} {loss:.4f} nats per token{bits}")
+        told.append(f"{loss:.4f} nats per token{bits} in {name}")
     floor = abs(fit.held_out["floor"] - fit.held_out["PyTorch"])
-    return f"Held out after training: {' and '.join(told)}; PyTorch with permuted rows moves by {floor:.2g}."
+    return (
+        f"Held-out loss of the first seed: {' and '.join(told)}; PyTorch with shuffled rows differs from "
+        f"itself by {floor:.2g}."
+    )
 
 
 def distance(fit: Fit) -> str:
     """How far each half's held-out loss is above the entropy of the source, in one sentence."""
     if fit.entropy is None:
         raise ValueError(f"the entropy of {fit.dataset} is not known; it is of synthetic sources alone")
-    told = " and ".join(f"{name} {fit.held_out[name] - fit.entropy:+.4f}" for name in FRAMEWORKS)
-    return f"The source's entropy is {fit.entropy:.4f} nats per token; the held-out losses above it: {told}."
+    above = {name: f"{fit.held_out[name] - fit.entropy:.3f}" for name in FRAMEWORKS}
+    best = f"above the best possible loss ({fit.entropy:.3f})"
+    if len(set(above.values())) == 1:
+        return f"Both end {above['MLX']} nats {best}."
+    return f"MLX ends {above['MLX']} and PyTorch {above['PyTorch']} nats {best}."

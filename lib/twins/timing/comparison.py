@@ -1,4 +1,4 @@
-"""Comparisons made from timing records: who is faster, by how much, or a tie; and the tables of a page."""
+"""Comparisons made from timing records: who is how many times as fast, or a tie; tables are in tables.py."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -6,20 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from twins.records.record_types import (
-    AS_SHIPPED,
-    EQUAL,
-    Gate,
-    Machine,
-    Memory,
-    Precision,
-    Timing,
-)
-from twins.timing import sessions, statistics
+from twins.records.record_types import AS_SHIPPED, EQUAL, Precision, Timing
+from twins.timing import sessions, statistics, wording
 from twins.timing.sessions import Sessions
-from twins.timing.statistics import AGAIN, Ratio
+from twins.timing.statistics import AGAIN, FRAMEWORKS, Ratio, runs
 
-FRAMEWORKS = ("MLX", "PyTorch")
+# Names that other pages and figures call here.
+from twins.timing.tables import check_row, gate_table, machine_table, megabytes, part_table  # noqa: F401
+
 SERIES = ("02_transformer_lm", "03_bert", "04_vision", "12_your_model")  # where training steps are timed
 FACTOR = 4.0  # an error this many times larger is another arithmetic; rounding differs by less
 
@@ -52,24 +46,23 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """Who is faster, "tie" where the whole interval lies in the band, or "undecided"."""
+        """The faster framework, "tie" where the whole interval lies in the band, or "undecided"."""
         if self.winner:
-            return f"{self.winner} faster"
+            return self.winner
         return TIED if self.ratio.deviation <= self.band else UNDECIDED
 
-    def __str__(self) -> str:
+    @property
+    def told(self) -> str:
+        """Who is how many times as fast, with the interval: "PyTorch 2.90× as fast [2.84–3.05]"; or a tie."""
         if self.verdict == TIED:
-            return f"{self.label}: a tie"
-        value, ends = self.ratio.value, (self.ratio.low, self.ratio.high)
-        if self.winner is None:
-            return f"{self.label}: undecided, {value:.2f} [{ends[0]:.2f}, {ends[1]:.2f}]"
-        low, high = sorted(max(1 / end, end) for end in ends)
-        return f"{self.label}: {self.winner} is {max(value, 1 / value):.2f}× faster [{low:.2f}, {high:.2f}]"
+            return TIED
+        ratio = self.ratio
+        who, _ = wording.faster(ratio.value)
+        found = f"{wording.as_fast(ratio.value)} {wording.interval(ratio.low, ratio.high, who)}"
+        return found if self.winner else f"{UNDECIDED}: {found}"
 
-
-def runs(record: Timing) -> list[statistics.Run]:
-    """The runs of a timing record."""
-    return [statistics.run_from(run) for run in record.runs]
+    def __str__(self) -> str:
+        return f"{self.label}: {'a tie' if self.verdict == TIED else self.told}"
 
 
 def variants(found: list[statistics.Run]) -> list[str]:
@@ -122,11 +115,11 @@ def provisional(comparisons: Iterable[Comparison]) -> str:
         return ""
     if counts[-1] == 1:
         return (
-            "Within one session, provisional: the intervals are widened by what sessions are known to "
-            "differ; `make record` after a restart adds a session."
+            "One session so far: the intervals include how much sessions are known to differ, and "
+            "`make record` after a restart adds one."
         )
-    told = " to ".join(dict.fromkeys(map(str, (counts[0], counts[-1]))))
-    return f"Over {told} sessions: the intervals are those in which the next session's figure lies."
+    told = "–".join(dict.fromkeys(map(str, (counts[0], counts[-1]))))
+    return f"Over {told} sessions: the figure of the next session is expected in the interval (95 %)."
 
 
 def size(case: dict) -> str:
@@ -161,22 +154,23 @@ def headlines(records: Iterable[Timing]) -> list[Comparison]:
 
 def reading(comparisons: list[Comparison]) -> str:
     """What the comparisons show, one sentence each, and over how many sessions."""
-    told = [*(f"{c}." for c in comparisons), provisional(comparisons)]
+    told = [*(f"{str(c)[:1].upper()}{str(c)[1:]}." for c in comparisons), provisional(comparisons)]
     return " ".join(filter(None, told)) or "Nothing was timed."
 
 
 def aa(records: Iterable[Timing]) -> str:
-    """The error of the harness, measured by comparing each framework with itself, in one sentence."""
+    """The noise check: how far each framework timed against itself is from 1, in one sentence."""
     found = [(name, ratio) for record in records for name, ratio in statistics.same(runs(record)).items()]
     if not found:
         return "Nothing was timed."
-    told, least = [], max([statistics.TIE, *(ratio.deviation for _, ratio in found)])
+    told, most = [], max(ratio.deviation for _, ratio in found)
     for framework in FRAMEWORKS:
-        if ratios := [ratio for name, ratio in found if framework in name]:
-            worst = max(ratios, key=lambda ratio: ratio.deviation)
-            told.append(f"{framework} timed against itself gives {worst} over {len(ratios)} measurements")
-    where = f"where it is furthest from 1; no difference below {least:.2f}× is published there"
-    return f"A/A: {' and '.join(told)}, {where}."
+        if own := [ratio.deviation for name, ratio in found if framework in name]:
+            told.append(f"{framework} timed against itself differed by up to {wording.times(max(own))}")
+    ties = f"differences below {wording.times(statistics.TIE)} count as ties"
+    if most > statistics.TIE:
+        ties = "smaller differences there count as ties"
+    return f"Noise check: {' and '.join(told)}; {ties}."
 
 
 def warnings(records: Iterable[Timing]) -> list[str]:
@@ -184,107 +178,10 @@ def warnings(records: Iterable[Timing]) -> list[str]:
     return statistics.warnings([run for record in records for run in runs(record)])
 
 
-def step_table(records: Iterable[Timing], tokens: int, unit: str = "tokens") -> pd.DataFrame:
-    """Per batch size and variant: median wall and CPU time, cores busy (CPU over wall), first call, rate."""
-    rows = []
-    for record in records:
-        found, batch = runs(record), record.case["batch"]
-        for variant in statistics.variant_names(found):
-            wall, cpu = (statistics.median(found, variant, clock) for clock in ("wall", "cpu"))
-            first = round(statistics.first_call(found, variant), 2)
-            times = round(wall * 1e3, 2), round(cpu * 1e3, 2), round(cpu / wall, 2)
-            rows.append((batch, variant, *times, first, round(batch * tokens / wall)))
-    columns = ["batch", "step", "wall ms", "CPU ms", "cores busy", "first call s", f"{unit}/s"]
-    return pd.DataFrame(rows, columns=columns)
-
-
 def comparison_table(comparisons: Iterable[Comparison]) -> pd.DataFrame:
-    """Task, ratio with interval, and verdict."""
-    rows = []
-    for c in comparisons:
-        interval = f"{c.ratio.low:.3f} to {c.ratio.high:.3f}"
-        rows.append((c.label, round(c.ratio.value, 3), interval, c.over.count, c.verdict))
-    columns = ["task", "PyTorch ÷ MLX", "95 %, next session", "sessions", "verdict"]
-    return pd.DataFrame(rows, columns=columns)
-
-
-def gate_table(*gates: Gate) -> pd.DataFrame:
-    """Every check of a fairness gate, or of several, and what was not checked."""
-    rows = [check_row(check) for gate in gates for check in gate.checks]
-    left = {"check": "float64", "worst": "", "limit": "", "verdict": "not checked"}
-    return pd.DataFrame(rows + [left | {"where": note} for gate in gates for note in gate.notes])
-
-
-def check_row(check: dict) -> dict[str, str]:
-    """One check of a gate as a row of a table."""
-    return {
-        "check": check["name"],
-        "worst": "not finite" if check["value"] is None else f"{check['value']:.2g}",
-        "limit": f"{check['limit']:.2g}",
-        "where": check["where"],
-        "verdict": "passed" if check["passed"] else "FAILED",
-    }
-
-
-def part_table(records: Iterable[Timing]) -> pd.DataFrame:
-    """Milliseconds of each part of a step; backward is what forward and backward takes beyond forward."""
-    rows = []
-    for record in records:
-        found = runs(record)
-        for framework in FRAMEWORKS:
-            ms = {p: 1e3 * statistics.median(found, f"{framework} {p}") for p in PARTS}
-            both = ms.pop("forward and backward")
-            rows.append({"framework": framework, **ms, "backward": both - ms["forward"]})
-    return pd.DataFrame(rows, columns=["framework", "data", "forward", "backward", "optimizer"])
-
-
-PARTS = ("data", "forward", "forward and backward", "optimizer")
-
-
-def memory_table(records: Iterable[Memory]) -> pd.DataFrame:
-    """Megabytes that training adds, by variant, median and range; the heading says what was read."""
-    records = list(records)
-    process = f"{' or '.join(dict.fromkeys(r.process for r in records)) or 'process'} MB"
-    rows = []
-    for r in records:
-        counted = "not counted" if r.allocator is None else round(r.allocator / 2**20)
-        rows.append((r.arm, megabytes(r.readings or [r.resident]), counted))
-    return pd.DataFrame(rows, columns=["step", process, "allocator's peak MB"])
-
-
-def megabytes(readings: Sequence[int]) -> str:
-    """The median of some readings in megabytes, and their range where there are several: "66 (61 to 104)"."""
-    found = np.array(readings) / 2**20
-    several = f" ({found.min():.0f} to {found.max():.0f})" if len(found) > 1 else ""
-    return f"{np.median(found):.0f}{several}"
-
-
-def memory_sources(records: Iterable[Memory]) -> str:
-    """What each framework's own count includes, one bullet each."""
-    told = dict.fromkeys(f"- {record.arm.split()[0]}: {record.source}." for record in records)
-    return "\n".join(told) or "Nothing was measured."
-
-
-def machine_table(machine: Machine) -> pd.DataFrame:
-    """The machine and its software, one row a fact."""
-    facts = {
-        "chip": machine.chip,
-        "GPU": machine.gpu or ("none that both use" if machine.device == "CPU" else machine.device),
-        **({"GPU cores": machine.gpu_cores} if machine.gpu_cores else {}),
-        "cores": machine.cores,
-        "memory, GB": machine.memory_gb,
-        "system": machine.system,
-        "Python": machine.python,
-        **machine.versions,
-        "computed on": machine.device,
-        **({"wheel of MLX's back end": machine.mlx_wheel} if machine.mlx_wheel else {}),
-        "BLAS of MLX": machine.blas,
-        "CPU threads of each framework": machine.threads,
-        "C++ compiler of mx.compile": machine.compiler,
-        "float32": "full precision on both, no TF32",
-        "power": machine.power,
-    }
-    return pd.DataFrame({"what": facts.keys(), "this machine": map(str, facts.values())})
+    """Every case, who is how many times as fast with the interval of the next session's, and the sessions."""
+    rows = [(c.label, c.told, c.over.count) for c in comparisons]
+    return pd.DataFrame(rows, columns=["case", "as fast [95 % interval]", "sessions"])
 
 
 def differing(found: Iterable[Precision]) -> list[str]:

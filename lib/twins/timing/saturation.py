@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from twins.machine import fresh_process
 from twins.records.record_types import Gate, Timing
-from twins.timing import comparison, harness, statistics, study
+from twins.timing import comparison, harness, statistics, study, wording
 from twins.timing.progress import tell
 from twins.timing.study import Study
 from twins.timing.variants import step_variants
@@ -102,13 +102,11 @@ def reading(timings: Sequence[Timing]) -> str:
     if not timings:
         return "Nothing was timed."
     last = timings[-1]
-    size, milliseconds = last.case["batch"], 1e3 * fastest(last)[1]
-    told = f"the faster framework's step takes {milliseconds:.3g} ms"
+    size, step = last.case["batch"], wording.milliseconds(fastest(last)[1])
+    told = f"the faster framework's step takes {step}"
     if not last.case.get("filled"):
-        more = "" if full(last) else "; no larger size was timed, so starting operations may still show"
+        more = "" if full(last) else "; no larger size was timed, so per-operation overhead may still show"
         return f"At the largest fixed size, batch {size}, {told}{more}."
     if last.case["bound"] == "memory":
-        return (
-            f"Batch {size} is the largest that memory holds: {told}, so starting operations may still show."
-        )
-    return f"Batch {size} fills this machine: {told} and is bound by computation."
+        return f"Batch {size} is the largest that memory holds: {told}, so overhead may still show."
+    return f"Batch {size} fills this machine: {told}, which is arithmetic, not overhead."

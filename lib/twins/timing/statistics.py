@@ -11,7 +11,9 @@ from functools import lru_cache
 import numpy as np
 
 from twins.machine import conditions
+from twins.records.record_types import Timing
 
+FRAMEWORKS = ("MLX", "PyTorch")
 AGAIN = " again"  # an A/A variant: one of a framework's variants, built a second time
 
 
@@ -69,6 +71,11 @@ def run_from(found: dict) -> Run:
     """A Run from its plain form."""
     variants = {name: Samples(**samples) for name, samples in found["arms"].items()}
     return Run(variants, conditions.Conditions(**found["conditions"]), found.get("kept", 1))
+
+
+def runs(record: Timing) -> list[Run]:
+    """The runs of a timing record."""
+    return [run_from(run) for run in record.runs]
 
 
 def variant_names(runs: list[Run]) -> list[str]:

@@ -1,6 +1,7 @@
 """Shares with intervals against known values, and what is said of them."""
 
 import pytest
+from msgspec import structs
 
 from twins.evidence import accuracy
 from twins.records.record_types import Accuracy
@@ -35,15 +36,21 @@ def test_no_share_is_refused(right, total):
 def test_the_table_holds_both_against_the_baseline():
     table = accuracy.table(scored(60, 20)).set_index("framework")
     assert list(table.index) == ["MLX", "PyTorch"]
-    assert table.loc["MLX", "accuracy"] == 0.6
-    assert list(table["majority baseline"]) == [0.34, 0.34]
-    assert list(table["verdict"]) == ["above the baseline", "below the baseline"]
-    assert set(accuracy.table(scored(40, 30))["verdict"]) == {"not distinguishable from the baseline"}
+    assert table.loc["MLX", "accuracy %"] == 60 and table.loc["MLX", "right"] == "60 of 100"
+    assert list(table["guessing %"]) == [34, 34]
+    assert list(table["verdict"]) == ["better than guessing", "worse than guessing"]
+    assert set(accuracy.table(scored(40, 30))["verdict"]) == {"no better than guessing"}
 
 
-def test_the_reading_is_one_sentence():
-    assert accuracy.reading(scored(60, 40)) == (
-        "Right on 100 held-out examples: MLX 0.600 (0.502 to 0.691, above the baseline) and "
-        "PyTorch 0.400 (0.309 to 0.498, not distinguishable from the baseline); "
-        "always naming one class: 0.340."
-    )
+@pytest.mark.parametrize(
+    ("right", "told"),
+    [
+        ((60, 61), "better than guessing (34.0 %)."),
+        ((60, 40), "MLX better than guessing, PyTorch no better than guessing (34.0 %)."),
+        ((33, 34), "no better than guessing (34.0 %); neither has learnt the task in 120 steps."),
+    ],
+)
+def test_the_reading_is_one_sentence(right, told):
+    found = accuracy.reading(structs.replace(scored(*right), case={"steps": 120}))
+    heads = f"MLX {right[0]}.0 % and PyTorch {right[1]}.0 % of 100 held-out examples are right: "
+    assert found == heads + told

@@ -25,15 +25,15 @@ def test_the_table_and_the_sentence_hold_both_frameworks():
     record = replace(record, runs=runs)
     found = compiling.paybacks([record])
     assert [(each.label, each.framework) for each in found] == [
-        ("bert, batch 4", "MLX"),
-        ("bert, batch 4", "PyTorch"),
+        ("BERT, batch 4", "MLX"),
+        ("BERT, batch 4", "PyTorch"),
     ]
     table = compiling.table(found).set_index("framework")
-    assert list(table["steps until it pays"]) == ["never", "500"]
-    assert table.loc["PyTorch", "compiling, s"] == 100 and table.loc["PyTorch", "longest, s"] == 150
-    assert table.loc["MLX", "95 %, this session"] == "never to never"
+    assert list(table["pays after, steps"]) == ["never", "500"]
+    assert table.loc["PyTorch", "compiling s"] == 100 and table.loc["PyTorch", "longest s"] == 150
+    assert table.loc["MLX", "95 % interval"] == "never"
     assert "Compiling MLX never pays. Compiling PyTorch pays after" in compiling.reading(found, 100)
-    assert "runs 100 steps: within them it pays in 0 of 2 cases" in compiling.reading(found, 100)
+    assert "Within the 100 steps of this page it pays in 0 of 2 cases" in compiling.reading(found, 100)
     assert "in 1 of 2 cases" in compiling.reading(found, 10_000, "steps")
 
 
@@ -46,4 +46,4 @@ def test_what_was_not_compiled_has_no_row():
 @pytest.mark.parametrize("count", [None, 7])
 def test_a_page_that_does_not_train_compares_with_no_number_of_steps(count):
     told = compiling.reading(compiling.paybacks([step(4, 1.0, 1.0, ("eager", "compiled"))]), count)
-    assert ("This page runs 7 steps" in told) == (count is not None)
+    assert ("Within the 7 steps" in told) == (count is not None)

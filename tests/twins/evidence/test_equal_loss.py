@@ -15,8 +15,11 @@ CHANCE = log(ANSWERS)
 
 def fits(apart, loss=0.1, floor=0.001):
     """A fit for each number of `apart`: PyTorch at `loss`, MLX that far above it."""
+    case = fit().case | {"classes": ANSWERS}
     return [
-        structs.replace(fit(), held_out={"MLX": loss + each, "PyTorch": loss, "floor": loss + floor})
+        structs.replace(
+            fit(), case=case, held_out={"MLX": loss + each, "PyTorch": loss, "floor": loss + floor}
+        )
         for each in apart
     ]
 
@@ -50,7 +53,7 @@ def test_what_was_not_learnt_is_said_and_no_verdict_given(loss):
     same = fits((0.0, 0.001, -0.001), loss)
     assert not equal_loss.verdict(same, CHANCE).learnt
     told = equal_loss.reading(same, ANSWERS)
-    assert "**Nothing was learnt**" in told and "margin" not in told
+    assert "**Nothing was learnt yet**" in told and "margin" not in told
 
 
 def test_one_half_that_learns_nothing_is_enough():
@@ -59,11 +62,15 @@ def test_one_half_that_learns_nothing_is_enough():
 
 def test_the_reading_names_losses_margin_verdict_and_every_floor():
     assert equal_loss.reading(fits((0.001, -0.002, 0.004)), ANSWERS) == (
-        "Held-out loss over 3 seeds: MLX 0.1010 and PyTorch 0.1000 nats; knowing nothing costs 0.6931. "
-        "MLX's above PyTorch's: +0.001 [-0.0041, +0.0061], margin ±0.03 (5% of what was learnt): "
-        "**equal within the margin**. PyTorch with permuted rows moves by 0.001, 0.001, 0.001, one value for "
-        "each seed."
+        "Held-out losses: 0.1010 (MLX) and 0.1000 nats (PyTorch) after 3 steps, equal within the margin over "
+        "3 seeds; a model that knows nothing reaches 0.6931. MLX's minus PyTorch's is +0.001 [-0.0041, "
+        "+0.0061]; the margin, fixed beforehand, is ±0.03 (5 % of what was learnt): **equal within the "
+        "margin**. PyTorch with shuffled rows differs from itself by 0.001."
     )
+
+
+def test_one_seed_has_losses_and_no_verdict():
+    assert equal_loss.line(fits((0.001,))) == "0.1010 (MLX) and 0.1000 nats (PyTorch) after 3 steps"
 
 
 def test_one_seed_is_refused():
@@ -83,14 +90,17 @@ def test_how_far_losses_are_apart():
 def test_held_out_in_nats_and_bits():
     made = equal_loss.held_out(fit(apart=0.01), bytes_per_token=2.0)
     assert made == (
-        "Held out after training: MLX 1.2100 nats per token (0.873 bits per byte) and "
-        "PyTorch 1.2000 nats per token (0.866 bits per byte); PyTorch with permuted rows moves by 0.001."
+        "Held-out loss of the first seed: 1.2100 nats per token (0.873 bits per byte) in MLX and "
+        "1.2000 nats per token (0.866 bits per byte) in PyTorch; PyTorch with shuffled rows differs from "
+        "itself by 0.001."
     )
     assert "bits" not in equal_loss.held_out(fit(), None)
 
 
 def test_distance_to_the_optimum():
-    assert equal_loss.distance(fit(entropy=1.25, apart=0.1)) == (
-        "The source's entropy is 1.2500 nats per token; the held-out losses above it: "
-        "MLX +0.0500 and PyTorch -0.0500."
+    assert equal_loss.distance(fit(entropy=1.0, apart=0.1)) == (
+        "MLX ends 0.300 and PyTorch 0.200 nats above the best possible loss (1.000)."
+    )
+    assert equal_loss.distance(fit(entropy=1.0, apart=0.0001)) == (
+        "Both end 0.200 nats above the best possible loss (1.000)."
     )

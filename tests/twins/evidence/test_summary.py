@@ -129,7 +129,7 @@ def test_machines_stand_side_by_side_each_with_its_own_sessions():
     ("values", "told"),
     [
         ([], "No machine timed this task."),
-        ([2.0], "On one machine only: m-0: MLX is 2.00× faster [1.60, 2.50]."),
+        ([2.0], "On one machine only: m-0: MLX 2.00× as fast [1.60–2.50]."),
         (
             [2.0, 0.5, 1.0],
             "MLX is faster on 1 of 3 machines, PyTorch is faster on 1 of 3 machines; PyTorch's time ÷ MLX's: "
@@ -223,7 +223,7 @@ def test_records_written_by_a_book_are_read_by_the_summary(tmp_path, monkeypatch
     book = store.Book("02_transformer_lm", MACHINE, tmp_path)
     book.add(step(4, 1.0, 2.0))
     (row,) = summary.headline(summary.evidence(store.read(tmp_path), MACHINE.id))
-    assert str(row) == "transformer_lm, batch 4: MLX is 2.00× faster [1.25, 3.20]"
+    assert str(row) == "transformer_lm, batch 4: MLX 2.00× as fast [1.25–3.20]"
 
 
 # --- two devices of one machine --------------------------------------------------------------------

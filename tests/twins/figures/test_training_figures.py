@@ -256,7 +256,7 @@ def test_scaling_says_every_batch_size(drawn):
         "MLX 2.00× as fast in 2 of 3 batch sizes; PyTorch 2.00× as fast in 1 of 3 batch sizes. "
         "batch 1, eager: MLX 2.00× as fast [1.25–3.20]; "
         "batch 4, eager: MLX 2.00× as fast [1.25–3.20]; "
-        "batch 16, eager: PyTorch 2.00× as fast [1.25–3.20]. Within one session, provisional: "
+        "batch 16, eager: PyTorch 2.00× as fast [1.25–3.20]. One session so far: "
     )
     found = words(drawn["scaling, PyTorch"])
     variants = {

@@ -21,10 +21,10 @@ SECONDS = {
 def test_the_table_divides_by_each_frameworks_own_float32():
     made = half_types.table([timed("training step by type", CASE, SECONDS)])
     assert [tuple(row) for row in made.itertuples(index=False)] == [
-        (2, "float32", "MLX", 1.0, "1"),
-        (2, "float32", "PyTorch", 2.0, "1"),
-        (2, "bfloat16", "MLX", 20.0, "20.000 [12.485, 32.038]"),
-        (2, "bfloat16", "PyTorch", 1.0, "0.500 [0.312, 0.801]"),
+        (2, "float32", "MLX", 1.0, ""),
+        (2, "float32", "PyTorch", 2.0, ""),
+        (2, "bfloat16", "MLX", 20.0, "float32 20.0× [12.5–32.0]"),
+        (2, "bfloat16", "PyTorch", 1.0, "bfloat16 2.00× [1.25–3.20]"),
     ]
     shares = pd.DataFrame({"step": range(4), "ceiling": list("abcd"), ceilings.SHARE: [1, 2, 3, None]})
     assert list(half_types.table([timed("x", CASE, SECONDS)], shares)["ceiling"]) == list("abcd")
@@ -34,13 +34,16 @@ def test_the_table_divides_by_each_frameworks_own_float32():
 def test_the_reading_says_what_slower_types_do_not_mean():
     record = timed("training step by type", CASE, SECONDS)
     assert half_types.reading([record], "CPU") == (
-        "MLX's bfloat16 step takes 20 times its float32 step. "
-        "PyTorch's bfloat16 step takes 0.5 times its float32 step. "
-        "A half type that is slower than float32 gains nothing on this CPU: "
-        "**such rows say nothing about another device**."
+        "MLX: float32 20.0× as fast as bfloat16. PyTorch: bfloat16 2.00× as fast as float32. "
+        "This says nothing about other hardware."
     )
-    faster = SECONDS | {"MLX bfloat16": 0.5e-3}
-    assert "gains nothing" not in half_types.reading([timed("training step by type", CASE, faster)], "CPU")
+    slower = timed("training step by type", CASE, SECONDS | {"PyTorch bfloat16": 9e-3})
+    told = half_types.reading([slower], "CPU")
+    assert told.startswith("**float32 is the faster type in both frameworks** on this CPU. MLX: ")
+    same = timed("training step by type", CASE, SECONDS | {"PyTorch bfloat16": 2e-3})
+    assert "PyTorch: bfloat16 as fast as float32 within the noise." in half_types.reading([same], "CPU")
+    faster = timed("training step by type", CASE, SECONDS | {"MLX bfloat16": 0.5e-3})
+    assert "other hardware" not in half_types.reading([faster], "CPU")
     assert half_types.reading([], "CPU") == "No half type was timed."
 
 

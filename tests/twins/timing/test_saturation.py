@@ -82,8 +82,12 @@ def test_nothing_is_timed_twice(machine, fixed):
 @pytest.mark.parametrize(
     ("seconds", "names", "told"),
     [
-        (0.025, [None, True], "Batch 16 fills this machine: the faster framework's step takes 25 ms"),
-        (0.002, [None, None], "At the largest fixed size, batch 16, the faster framework's step takes 2 ms;"),
+        (0.025, [None, True], "Batch 16 fills this machine: the faster framework's step takes 25.0 ms"),
+        (
+            0.002,
+            [None, None],
+            "At the largest fixed size, batch 16, the faster framework's step takes 2.00 ms;",
+        ),
     ],
 )
 def test_a_fixed_size_that_fills_the_machine_is_the_filled_one(monkeypatch, seconds, names, told):
