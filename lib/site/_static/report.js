@@ -62,7 +62,10 @@ if (select) {
 
 // The address of a fold, or of anything in one, opens it.
 function reveal() {
-  const at = location.hash.length > 1 && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  const name = location.hash.length > 1 && CSS.escape(decodeURIComponent(location.hash.slice(1)));
+  if (!name) return;
+  const shown = each => !each.closest("[hidden]");  // of a claim, the chosen machine's
+  const at = [...document.querySelectorAll(`[id="${name}"], [data-id="${name}"]`)].find(shown);
   if (!at) return;
   for (let fold = at.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
   at.scrollIntoView();

@@ -28,8 +28,8 @@ def of(page: str, results: Path) -> list[Path]:
 
 
 def offered(page: str, results: Path) -> dict[str, str]:
-    """What a page offers: its words -> its address in the site."""
-    found = {"Notebook": f"{NOTEBOOKS}/{page}.ipynb"}
+    """What a page offers: its words -> its address in the site; the first page, without a name, nothing."""
+    found = {"Notebook": f"{NOTEBOOKS}/{page}.ipynb"} if page else {}
     if of(page, results):
         found |= {f"Records ({kind})": f"{RECORDS}/{page}.{end}" for kind, end in FORMS.items()}
     return found

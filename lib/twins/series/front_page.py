@@ -102,7 +102,13 @@ def inline(text: str, known: set[str]) -> str:
             return found["text"]
         return f'<a href="{found["page"]}.html{found["at"] or ""}">{found["text"]}</a>'
 
-    return re.sub(ADDRESS, linked, MARKDOWN.renderInline(text))
+    html = re.sub(r"\b(MLX|PyTorch) (?=[\d.,–]+×)", hue, MARKDOWN.renderInline(text))
+    return re.sub(ADDRESS, linked, html)
+
+
+def hue(found: re.Match) -> str:
+    """The name of a framework before a factor, in the colour of its lines and bars."""
+    return f'<b class="{"mlx" if found[1] == "MLX" else "torch"}">{found[1]}</b> '
 
 
 def answers(machines: Sequence[Measured], known: set[str], found: Found) -> str:
@@ -123,7 +129,9 @@ def answers(machines: Sequence[Measured], known: set[str], found: Found) -> str:
         made.append("</tr>")
     head = "".join(f'<th scope="col">{heading}</th>' for heading in HEADINGS)
     body = f"<thead><tr>{head}</tr></thead><tbody>{''.join(made)}</tbody>"
-    return f'<table class="dataframe answers">{body}</table>'
+    more = [to_page("All claims with their rules", "00_summary", known)] * ("00_summary" in known)
+    more += [to_page("What others published, audited", "11_published", known)] * ("11_published" in known)
+    return f'<table class="dataframe answers">{body}</table><p class="small">{" · ".join(more)}</p>'
 
 
 def to_page(words: str, page: str, known: set[str]) -> str:

@@ -15,7 +15,7 @@ from twins.series.page_facts import bundle
 NAME = "00_summary"
 GIVEN = {"here", "found", "records", "whose", "evidence"}  # what its cells take from the machine
 OF_MACHINE = {"here", "whose", "evidence"}  # of these what differs between machines
-FILLED = "opening"  # is made of `Measured.answer`
+OPENING = "opening"  # its top, which is made of `Measured.answer`
 
 
 def cells(executed: str, source: Path, machines: Sequence[Measured], found: Found) -> dict[str, dict]:
@@ -68,7 +68,7 @@ def _evaluated(codes, injected, machine, machines, found) -> dict[int, dict]:
         given = any(
             _targets(statement) & GIVEN for statement in body
         )  # it says what ran the page: that stays
-        if last and not given and FILLED not in _read(last) and _read(last) & depends:
+        if last and not given and OPENING not in _read(last) and _read(last) & depends:
             made[number] = bundle(eval(compile(ast.Expression(last.value), NAME, "eval"), names))
     return made
 
