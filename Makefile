@@ -94,8 +94,8 @@ bench-evidence: setup ## how often each rule is right, and how often the printed
 lab: setup ## open the notebooks to change parameters by hand
 	@TWINS_PROFILE=interactive $(RUN) -m jupyter lab --ip=127.0.0.1 notebooks
 
-site: setup ## build the site again from what was run, and print its path
-	@$(RUN) -m twins.series.site build/$(PROFILE)/notebooks build/$(PROFILE)/site --profile $(PROFILE)
+site: setup ## build the site from what was run here, or else from report/, and print its path
+	@$(RUN) -m twins.series.site build/$(PROFILE)/notebooks build/$(PROFILE)/site --profile $(PROFILE) --otherwise report
 
 lint: setup ## ruff on code and notebooks, mypy on the packages, actionlint on workflows where it is installed
 	@$(RUN) -m ruff check lib tests notebooks docs

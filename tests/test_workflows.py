@@ -30,13 +30,17 @@ def triggers(workflow):
     return workflow[True]  # "on" is a truth value in YAML 1.1
 
 
+# What a job may do besides reading the repository.
+GRANTED = {("pages", "publish"): {"pages": "write", "id-token": "write"}}
+
+
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_a_workflow_reads_only_and_ends(path):
     workflow = read(path.stem)
     assert workflow["permissions"] == {"contents": "read"}
-    for job in workflow["jobs"].values():
+    for name, job in workflow["jobs"].items():
         assert 0 < job["timeout-minutes"] <= 720
-        assert "permissions" not in job
+        assert job.get("permissions", {}) == GRANTED.get((path.stem, name), {})
         for step in job["steps"]:
             assert "continue-on-error" not in step  # hides what failed
             assert "${{" not in step.get("run", "")  # what is typed in goes through the environment
@@ -94,6 +98,17 @@ def test_measuring_starts_by_hand_alone_and_changes_nothing():
     profiles = {path.stem for path in (ROOT / "notebooks" / "profiles").glob("*.yaml")}
     assert set(triggers(workflow)["workflow_dispatch"]["inputs"]["profile"]["options"]) <= profiles
     assert job["steps"][0]["with"] == {"persist-credentials": False}
+
+
+def test_the_site_is_published_without_measuring():
+    workflow = read("pages")
+    assert commands(workflow, "build") == ["make setup PIP_NO_CACHE_DIR=", "make site"]
+    (uploaded,) = [s for s in steps(workflow, "build") if "upload-pages-artifact" in s.get("uses", "")]
+    assert uploaded["with"] == {"path": "build/quick/site"}  # where `make site` builds by default
+    assert "repository" in workflow["jobs"]["build"]["env"]["TWINS_REPOSITORY"]
+    # the job that may publish runs nothing of this repository
+    (published,) = steps(workflow, "publish")
+    assert published["uses"].startswith("actions/deploy-pages@") and "run" not in published
 
 
 def linted(folder, path=None):

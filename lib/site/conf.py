@@ -14,10 +14,10 @@ DOCS = HERE.parents[1] / "docs"
 # lib before docs, which has a folder of the same name for each library
 sys.path[:0] = [str(HERE / "_ext"), str(HERE.parent), str(DOCS)]
 
-from pages import DARK, LIGHT  # noqa: E402
+from pictures import DARK, LIGHT  # noqa: E402
 
 project = html_title = "Twins"
-extensions = ["myst_nb", "sphinx_design", "sphinx_copybutton", "maths", "pages"]
+extensions = ["myst_nb", "sphinx_design", "sphinx_copybutton", "folds", "frame", "maths", "pages"]
 extensions += ["sphinx.ext.autodoc", "sphinxext.opengraph", *(["generated"] if DOCS.is_dir() else [])]
 
 autodoc_member_order = "bysource"

@@ -3,98 +3,161 @@
 Sphinx hands over the text of every source before it is parsed, with its name:
 https://www.sphinx-doc.org/en/master/extdev/event_callbacks.html#event-source-read
 Figures become inline SVG in the colours of the theme, code pairs become tabs that switch together, and the
-cell of default parameters shows the values that ran.
+input of a cell is shown only where its tags ask for it.
 """
 
-import ast
 import re
 from collections.abc import Collection
-from html import escape
-from itertools import accumulate
+from dataclasses import dataclass, field
+from pathlib import Path
 
+import frame
 import nbformat
+import parameters
+import pictures
 from sphinx.util import logging
 
-from twins.series.show import PAIR, fence
+from twins.series.show import ANSWER, PAIR, fence
 
-LIGHT = {
-    "ink": "#1b1f24",
-    "muted": "#5f6b7a",
-    "rule": "#d5dae1",
-    "paper": "#ffffff",
-    "mlx": "#0072b2",
-    "torch": "#c24e00",
-}
-DARK = {
-    "ink": "#dfe3e8",
-    "muted": "#9aa7b6",
-    "rule": "#363d47",
-    "paper": "#131416",
-    "mlx": "#56b4e9",
-    "torch": "#f0843c",
-}
-VARIABLE = {colour: f"var(--twins-{name})" for name, colour in LIGHT.items()}
 WIDGET = "application/vnd.jupyter.widget-view+json"
-POINT = 4 / 3  # CSS pixels, https://www.w3.org/TR/css-values-4/#absolute-lengths
-TEXT = 736  # CSS pixels of the theme's column of text
+SHOWN, PARAMETERS = "show-code", "parameters"  # tags of cells whose input is shown, and shown folded
+MACHINES = "twins_machines"  # in an output's metadata: the machines it is shown for
+HIDING = {"hide-input", "hide_input", "remove-input", "remove_input"}
+PROMPT = {"code_prompt_show": "Parameters of this run", "code_prompt_hide": "Parameters of this run"}
 log = logging.getLogger(__name__)
 
 
-def read(text: str, pages: Collection[str]) -> nbformat.NotebookNode:
-    """The notebook as the site shows it; `pages` names the notebooks a link can lead to, without suffix.
+@dataclass
+class Page:
+    """A notebook as the site shows it, and the files that go with it: path in the site -> content."""
 
-    ValueError, naming the cell, where a picture has no alternative text or an output needs the network; also
-    where an injected parameter has no default.
+    notebook: nbformat.NotebookNode
+    names: Collection[str]  # of the pages that a link can lead to
+    files: dict[str, bytes] = field(default_factory=dict)
+
+
+def read(text: str, pages: Collection[str], name: str = "page", facts: dict | None = None) -> Page:
+    """The page of an executed notebook; `pages` are the names that a link can lead to, without suffix.
+
+    `facts` hold its opening on other machines. ValueError, naming the cell, where a picture has no
+    alternative text or an output needs the network; also where an injected parameter has no default.
     """
-    notebook = nbformat.reads(text, as_version=4)
-    for number, cell in enumerate(notebook.cells, 1):
+    page = Page(nbformat.reads(text, as_version=4), pages)
+    for number, cell in enumerate(page.notebook.cells, 1):
         if cell.cell_type == "markdown":
             cell.source = link(cell.source, pages)
-        for position, output in enumerate(cell.get("outputs", [])):
-            if "data" in output:
-                where = f"cell {number} ({cell.source[:40]!r})"
-                output.data = show(output, f"figure-{number}-{position}", where, pages)
-    notebook.cells = show_effective_parameters(notebook.cells)
-    return notebook
+        elif cell.cell_type == "code":
+            where = f"cell {number} ({cell.source[:40]!r})"
+            outputs = [output for output in cell.get("outputs", []) if tells(output)]
+            others = elsewhere(number, outputs, facts)
+            cell.outputs = [show(each, f"{name}-{number}-{i}", where, page) for i, each in enumerate(outputs)]
+            cell.outputs = [
+                for_machines(each, each.get("metadata", {}).get(MACHINES), facts) for each in cell.outputs
+            ]
+            if others:
+                cell.outputs = on_every_machine(cell.outputs, others, f"{name}-{number}", where, page, facts)
+    cells = parameters.show_effective_parameters(page.notebook.cells)
+    page.notebook.cells = [cell for cell in map(quiet, cells) if cell]
+    return page
 
 
-def show(output, prefix: str, where: str, pages: Collection[str]) -> dict[str, str]:
-    """The one form of an output that the site takes."""
+def elsewhere(number: int, outputs: list, facts: dict | None) -> dict[str, list]:
+    """What a cell shows on other machines than that of the page: machine -> outputs."""
+    if not facts:
+        return {}
+    if any(ANSWER in output.get("data", {}) for output in outputs):
+        return facts["openings"]
+    return facts.get("cells", {}).get(str(number), {})
+
+
+def on_every_machine(
+    own: list, others: dict[str, list], name: str, where: str, page: Page, facts: dict
+) -> list:
+    """The outputs of a cell, each followed by that of every other machine; one is shown at a time.
+
+    What a machine has no part of is shown as it is on the machine that ran the page, which the bar says.
+    """
+    made, known = [], [each["key"] for each in facts["machines"]]
+    for position, output in enumerate(own):
+        without = [key for key in known if len(others.get(key, [])) <= position]
+        made.append(for_machines(output, without, facts))
+        for key, parts in others.items():
+            if position < len(parts):
+                other = nbformat.from_dict({"output_type": "display_data", **parts[position]})
+                if "text/html" in other.data:  # an id is of the page's own; a script finds the others'
+                    other.data["text/html"] = other.data["text/html"].replace(' id="', ' data-id="')
+                shown = show(other, f"{name}-{position}-{key}", where, page)
+                made.append(for_machines(shown, [key], facts))
+    return made
+
+
+def for_machines(output, keys: list[str] | None, facts: dict | None):
+    """The output with its forms inside an element that is shown for these machines, if it is of some."""
+    if keys is None:
+        return output
+    opened = f"<div{frame.only(keys, facts)}>"
+    for kind in ("text/html", "text/markdown"):
+        if kind in output.get("data", {}):
+            gap = "\n\n" if kind == "text/markdown" else ""
+            output.data[kind] = f"{opened}{gap}{output.data[kind]}{gap}</div>"
+    return output
+
+
+def tells(output) -> bool:
+    """Whether an output shows a reader anything."""
+    if output.output_type == "stream":
+        return output.name != "stderr" and bool(output.text.strip())
+    data = output.get("data")
+    return data is None or any(str(text).strip() for text in data.values())
+
+
+def quiet(cell):
+    """The cell with its input hidden, folded or shown by its tags; None where nothing is left of it."""
+    if cell.cell_type != "code":
+        return cell
+    tags = [tag for tag in cell.metadata.get("tags", []) if tag not in HIDING]
+    if PARAMETERS in tags:
+        tags.append("hide-input")
+        cell.metadata["mystnb"] = PROMPT
+    elif SHOWN not in tags:
+        tags.append("remove-input")
+    gone = "remove-cell" in tags or ("remove-input" in tags and not cell.outputs)
+    cell.metadata["tags"] = tags
+    return None if gone else cell
+
+
+def show(output, name: str, where: str, page: Page):
+    """The output in the one form that the site takes; its files are added to the page."""
+    if "data" not in output:
+        return output
     data = output.data
-    if PAIR in data:
-        return {"text/markdown": tabs(data[PAIR])}
-    if "text/markdown" in data:
-        return {"text/markdown": link(data["text/markdown"], pages)}
     if WIDGET in data:
         raise ValueError(
             f"{where}: a widget needs scripts of another machine; show text, a table or a figure"
         )
-    if not any(kind.startswith("image/") for kind in data):
-        return data
-    alt = output.metadata.get("image/svg+xml", {}).get("alt", "").strip()
-    if "image/svg+xml" not in data or not alt:
-        raise ValueError(
-            f"{where}: a picture needs the form image/svg+xml and, in its metadata, an 'alt' in words, "
-            f"found {', '.join(data)} and {alt!r}"
-        )
-    return {"text/html": figure(data["image/svg+xml"], alt, prefix)}
+    if any(kind.startswith("image/") for kind in data):
+        try:
+            made = pictures.picture(data, output.metadata, name)
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from None
+        page.files |= {f"{pictures.FOLDER}/{file}": content for file, content in made.files.items()}
+        output.data = {"text/html": made.html}
+    elif PAIR in data:
+        output.data = {"text/markdown": tabs(data[PAIR])}
+    elif ANSWER in data:
+        output.data = {"text/markdown": link(in_short(data[ANSWER]), page.names)}
+    elif "text/markdown" in data:
+        output.data = {"text/markdown": link(data["text/markdown"], page.names)}
+    return output
 
 
-def figure(svg: str, alt: str, prefix: str) -> str:
-    """matplotlib's SVG for the inside of a page: its own ids, the theme's colours, no wider than drawn."""
-    width, height = (float(size) for size in re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg).groups())
-    widest = width * POINT
-    narrowest = min(0.8 * widest, TEXT)  # a phone scrolls rather than shrink the text of a figure to nothing
-    inside = svg[svg.index(">", svg.index("<svg")) + 1 :]
-    inside = re.sub(r"<(metadata|title)>.*?</\1>|<!--.*?-->", "", inside, flags=re.DOTALL)
-    inside = re.sub(r'((?<=\sid=")|(?<=url\(#)|(?<=href="#))', f"{prefix}-", inside)
-    inside = re.sub(r"(<style[^>]*>)\s*\*", rf"\1#{prefix} *", inside)  # it would style the whole page
-    inside = re.sub("|".join(VARIABLE), lambda found: VARIABLE[found[0].lower()], inside, flags=re.IGNORECASE)
-    return (
-        f'<figure class="chart"><svg id="{prefix}" role="img" aria-label="{escape(alt)}" '
-        f'viewBox="0 0 {width:g} {height:g}" style="min-width:{narrowest:.0f}px;max-width:{widest:.0f}px">'
-        f"{inside.strip()}</figure>"
-    )
+def in_short(told: dict) -> str:
+    """The sentences of an answer in a box, and what they do not cover."""
+    lines = ["::::{div} short", "**In short**", ""]
+    lines += [f"- {sentence}" for sentence in told["sentences"]]
+    if told["not_covered"]:
+        lines += ["", ":::{div} uncovered", f"Not covered: {told['not_covered']}", ":::"]
+    return "\n".join([*lines, "::::"])
 
 
 def tabs(sources: dict[str, str]) -> str:
@@ -104,9 +167,10 @@ def tabs(sources: dict[str, str]) -> str:
 
 
 def link(markdown: str, pages: Collection[str]) -> str:
-    """Markdown in which a link to a notebook that this report lacks is its text and says so.
+    """Markdown whose links to notebooks and documents of this project lead to their pages of the site.
 
-    The notebooks of notebooks/ are the first pages of the site.
+    A link to one that this report lacks is its text and says so. The notebooks of notebooks/ and the files of
+    docs/ are the first pages of the site.
     """
 
     def checked(found: re.Match) -> str:
@@ -115,46 +179,9 @@ def link(markdown: str, pages: Collection[str]) -> str:
         return found[0].replace(found["folder"], "/") if found["folder"] else found[0]
 
     target = r"\((?P<folder>[./]+/notebooks/)?(?P<page>[\w-]+)\.ipynb(#[^)]*)?\)"
+    markdown = re.sub(rf"\[(?P<text>[^]]*)\]{target}", checked, markdown)
+    target = r"\((?P<folder>[./]+/docs/)(?P<page>[\w/-]+)\.md(#[^)]*)?\)"
     return re.sub(rf"\[(?P<text>[^]]*)\]{target}", checked, markdown)
-
-
-def show_effective_parameters(cells: list) -> list:
-    """The cells with the values that papermill injected written into the cell of defaults."""
-    tagged = {tag: cell for cell in cells for tag in cell.metadata.get("tags", [])}
-    injected, defaults = tagged.get("injected-parameters"), tagged.get("parameters")
-    if injected is None:
-        return cells
-    if defaults is None:
-        raise ValueError("parameters were injected, but no cell is tagged 'parameters'")
-    try:
-        defaults.source = substitute(defaults.source, injected.source)
-    except KeyError as error:
-        raise ValueError(f"the injected parameter {error} has no default") from error
-    return [cell for cell in cells if cell is not injected]
-
-
-def substitute(defaults: str, injected: str) -> str:
-    """The source of `defaults` with every value that `injected` changes; KeyError for a name it lacks."""
-    source = defaults.encode()  # ast counts columns in bytes
-    starts = [0, *accumulate(len(line) for line in source.splitlines(keepends=True))]
-    places = assignments(defaults)
-    edits = []
-    for name, value in assignments(injected).items():
-        place = places[name]
-        if ast.dump(place) != ast.dump(value):  # 0.0003 leaves 3e-4 as it is
-            begin = starts[place.lineno - 1] + place.col_offset
-            end = starts[place.end_lineno - 1] + place.end_col_offset
-            edits.append((begin, end, ast.get_source_segment(injected, value).encode()))
-    for begin, end, text in sorted(edits, reverse=True):
-        source = source[:begin] + text + source[end:]
-    return source.decode()
-
-
-def assignments(source: str) -> dict[str, ast.expr]:
-    """Name -> value of every assignment at the top level."""
-    statements = ast.parse(source).body
-    plain = {s.targets[0].id: s.value for s in statements if isinstance(s, ast.Assign)}
-    return plain | {s.target.id: s.value for s in statements if isinstance(s, ast.AnnAssign)}
 
 
 def read_source(app, docname: str, source: list[str]) -> None:
@@ -163,9 +190,16 @@ def read_source(app, docname: str, source: list[str]) -> None:
         source[0] = link(source[0], app.env.found_docs)
         return
     try:
-        source[0] = nbformat.writes(read(source[0], app.env.found_docs))
+        facts = frame.read(Path(app.srcdir))["pages"].get(docname)
+        page = read(source[0], app.env.found_docs, docname, facts)
     except ValueError as error:
         log.warning("%s", error, location=docname)
+        return
+    source[0] = nbformat.writes(page.notebook)
+    for path, content in page.files.items():
+        target = app.outdir / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
 
 
 def setup(app):

@@ -15,8 +15,10 @@ from IPython.display import display, update_display
 
 ANSWER = "application/vnd.twins.answer+json"
 PAIR = "application/vnd.twins.pair+json"
-NARROW = "application/vnd.twins.narrow-svg"
-LONG = 32  # characters; a column with longer text wraps on the site
+NARROW = "application/vnd.twins.narrow-svg"  # a figure's second SVG, for a phone
+LONG = 32  # characters; a column with longer text is one of sentences
+COLUMN = 736  # CSS pixels of the site's column of text
+WIDTHS = (("", 8.0, 16), ("dense", 6.8, 11))  # look, pixels of a character, pixels around a cell
 
 
 class Pair:
@@ -103,18 +105,36 @@ def table(frame, caption: str | None = None) -> Shown:
 
     A named index becomes the first columns, a numbered one is left out. Floats show four significant digits
     and keep the full value for sorting; a missing value shows as a dash. A frame without columns says that
-    nothing was measured. ValueError where a column or an index has no name.
+    nothing was measured. Each cell carries its heading, with which the site makes a card of a row where the
+    table does not fit. ValueError where a column or an index has no name.
     """
     frame = named(frame)
     if not frame.shape[1]:
         return note("Nothing was measured.")
-    columns = [column(frame.iloc[:, i], heads_rows=i == 0) for i in range(frame.shape[1])]
+    texts = [column_texts(frame.iloc[:, i]) for i in range(frame.shape[1])]
+    columns = [column(frame.iloc[:, i], texts[i], heads_rows=i == 0) for i in range(frame.shape[1])]
     head, *rows = ("".join(cells) for cells in zip(*columns, strict=True))
-    html = ['<table class="dataframe">', *([f"<caption>{escape(caption)}</caption>"] if caption else [])]
+    headings = [str(name) for name in frame.columns]
+    look = " ".join(
+        filter(None, ["dataframe", fitting([[h, *t] for h, t in zip(headings, texts, strict=True)])])
+    )
+    html = [f'<table class="{look}">', *([f"<caption>{escape(caption)}</caption>"] if caption else [])]
     html += ["<thead>", f"<tr>{head}</tr>", "</thead>", "<tbody>"]
     html += [*(f"<tr>{row}</tr>" for row in rows), "</tbody>", "</table>"]
     plain = frame.to_string(index=False, float_format=written, na_rep="–")
     return Shown({"text/html": "\n".join(html), "text/plain": f"{caption}\n{plain}" if caption else plain})
+
+
+def fitting(columns: list[list[str]]) -> str:
+    """How columns of texts fit the site's column: "", "dense" in small type, or "stacked" as cards.
+
+    Text wraps at spaces, so a column is at least as wide as its longest word.
+    """
+    words = [max((len(word) for text in texts for word in text.split()), default=0) for texts in columns]
+    for look, character, padding in WIDTHS:
+        if sum(character * word + padding for word in words) <= COLUMN:
+            return look
+    return "stacked"
 
 
 def named(frame):
@@ -126,17 +146,21 @@ def named(frame):
     return frame.reset_index(drop=numbered)
 
 
-def column(series, heads_rows: bool) -> list[str]:
+def column_texts(series) -> list[str]:
+    """The cells of one column as they are shown."""
+    return ["–" if gone else written(value) for value, gone in zip(series, series.isna(), strict=True)]
+
+
+def column(series, texts: list[str], heads_rows: bool) -> list[str]:
     """The heading and the cells of one column; text in the first column heads its row."""
-    number = series.dtype.kind in "iuf"
-    texts = ["–" if gone else written(value) for value, gone in zip(series, series.isna(), strict=True)]
+    number, name = series.dtype.kind in "iuf", escape(str(series.name))
     look = f' style="text-align: {"right" if number else "left"}"'
     look += ' class="long"' if max(map(len, texts), default=0) > LONG else ""
     tag, scope = ("th", ' scope="row"') if heads_rows and not number else ("td", "")
-    cells = [f'<th scope="col"{look}>{escape(str(series.name))}</th>']
+    cells = [f'<th scope="col"{look}>{name}</th>']
     for value, text in zip(series, texts, strict=True):
         exact = f' data-value="{float(value)!r}"' if isinstance(value, float) and text != "–" else ""
-        cells.append(f"<{tag}{scope}{look}{exact}>{escape(text)}</{tag}>")
+        cells.append(f'<{tag}{scope}{look}{exact} data-label="{name}">{escape(text)}</{tag}>')
     return cells
 
 

@@ -15,37 +15,18 @@ import sys
 import tempfile
 from pathlib import Path
 
+from twins.series import downloads
+
 ROOT = Path(__file__).parents[3]
 CONFIGURATION = ROOT / "lib" / "site"
 DOCS = ROOT / "docs"
-# The documentation pages are made from these besides: docstrings, tables of the code, tests, records.
-DOCUMENTED = ("lib/coreml_runtime", "lib/mlx_coreml", "tests/coreml_runtime", "data/results")
+CITATION = ROOT / "CITATION.cff"
+SUMMARY = ROOT / "notebooks" / "00_summary.ipynb"
+# Pages are made from these besides: docstrings, tables of the code, tests, records, rules, figures.
+DOCUMENTED = ("lib/coreml_runtime", "lib/mlx_coreml", "lib/twins", "tests/coreml_runtime", "data")
 DIGEST = ".digest"
 LONGEST = 2000  # characters of what Sphinx says; a failing import says many thousands
 CARD = "twins.png"  # the mark on social cards, which take no SVG
-INDEX = """\
-# MLX or PyTorch?
-
-{introduction}
-
-:::{{div}} series
-{entries}
-:::
-
-{trees}
-"""
-TREE = """\
-```{{toctree}}
-:hidden:
-:caption: {caption}
-
-{names}
-```
-"""
-INTRODUCTION = """\
-Which of the two should train a model on Apple silicon, and which should ship it to Core ML? Every model here
-is a pair of twins: one network in both frameworks, with the same weights and the same batches, timed only
-after both halves are shown to compute the same thing. Each page is an executed notebook{profile}."""
 
 
 def build(notebooks: Path, out: Path, profile: str) -> Path:
@@ -54,10 +35,10 @@ def build(notebooks: Path, out: Path, profile: str) -> Path:
     FileNotFoundError without a notebook, ValueError where one has no title and question or `out` holds
     anything but a site, RuntimeError where Sphinx warns or fails; an error leaves the site as it was.
     """
-    pages = finished(notebooks)
+    pages, results = finished(notebooks), records_of(notebooks)
     if not pages:
         raise FileNotFoundError(f"no executed notebook to build the site from in {notebooks}")
-    made, current = out / DIGEST, digest(pages, profile)
+    made, current = out / DIGEST, digest(pages, profile, results)
     if made.is_file() and made.read_text() == current:
         return out / "index.html"
     if out.exists() and any(out.iterdir()) and not made.is_file():
@@ -65,13 +46,9 @@ def build(notebooks: Path, out: Path, profile: str) -> Path:
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent.resolve()) as scratch:
         source, html = Path(scratch, "source"), Path(scratch, "html")
-        source.mkdir()
-        if DOCS.is_dir():
-            shutil.copytree(DOCS, source, ignore=shutil.ignore_patterns("*.py*"), dirs_exist_ok=True)
-        for page in [*pages, CONFIGURATION / "_static" / CARD]:
-            (source / page.name).write_bytes(page.read_bytes())
-        (source / "index.md").write_text(index(pages, profile), encoding="utf-8")
+        write_sources(pages, results, source)
         run_sphinx(source, html, Path(scratch, "doctrees"))
+        downloads.write(html, pages, results)
         (html / DIGEST).write_text(current)
         if out.exists():
             out.rename(Path(scratch, "previous"))
@@ -79,42 +56,65 @@ def build(notebooks: Path, out: Path, profile: str) -> Path:
     return out / "index.html"
 
 
+def write_sources(pages: list[Path], results: Path, source: Path) -> None:
+    """Everything that Sphinx reads: documents, notebooks, the first page, and what is known of each."""
+    from twins.records import store
+    from twins.series import (
+        front_page,
+        machines,
+        page_facts,
+        summary_page,
+    )  # they draw, which takes long to load
+
+    titles = {page.stem: heading(page)[0] for page in pages}
+    source.mkdir()
+    if DOCS.is_dir():
+        shutil.copytree(DOCS, source, ignore=shutil.ignore_patterns("*.py*"), dirs_exist_ok=True)
+    for page in [*pages, CONFIGURATION / "_static" / CARD]:
+        (source / page.name).write_bytes(page.read_bytes())
+    found = store.read(results)
+    known = machines.known(found)
+    facts = {
+        page.stem: page_facts.facts(page.stem, page.read_text("utf-8"), known, results) for page in pages
+    }
+    if summary_page.NAME in facts:
+        own = facts[summary_page.NAME]["own"]
+        executed = next(page for page in pages if page.stem == summary_page.NAME).read_text("utf-8")
+        others = [each for each in known if each.key != own]
+        facts[summary_page.NAME]["cells"] = summary_page.cells(executed, SUMMARY, others, found)
+    facts["index"] = page_facts.facts("", "", known, results)
+    documents = [str(path.relative_to(source).with_suffix("")) for path in sorted(source.rglob("*.md"))]
+    first = front_page.notebook(titles, documents, known, found)
+    (source / "index.ipynb").write_text(json.dumps(first), encoding="utf-8")
+    site = {"repository": repository(), "pages": facts}
+    (source / "site.json").write_text(json.dumps(site), encoding="utf-8")
+
+
+def records_of(notebooks: Path) -> Path:
+    """The records that belong to executed notebooks: those beside their folder, or the committed ones."""
+    beside = notebooks.resolve().parent / "results"
+    return beside if beside.is_dir() else ROOT / "data" / "results"
+
+
+def repository() -> str:
+    """The address of the project's repository: CITATION.cff's, or that in TWINS_REPOSITORY, or empty."""
+    found = re.search(r"^repository-code:\s*[\"']?([^\s\"']+)", CITATION.read_text("utf-8"), re.MULTILINE)
+    return (found[1] if found else os.environ.get("TWINS_REPOSITORY", "")).rstrip("/")
+
+
 def finished(notebooks: Path) -> list[Path]:
     """The executed notebooks in a folder, those that ran to their end."""
     return sorted(path for path in notebooks.glob("*.ipynb") if not path.name.endswith(".partial.ipynb"))
 
 
-def digest(pages: list[Path], profile: str) -> str:
-    """One hash over all that a site is made from: notebooks, documentation, configuration, code, address."""
-    folders = [CONFIGURATION, DOCS, *(ROOT / name for name in DOCUMENTED)]
+def digest(pages: list[Path], profile: str, results: Path) -> str:
+    """One hash over all that a site is made from: notebooks, records, documentation, code, addresses."""
+    folders = [CONFIGURATION, DOCS, results, *(ROOT / name for name in DOCUMENTED)]
     files = [p for each in folders for p in sorted(each.rglob("*")) if p.is_file() and p.suffix != ".pyc"]
-    code = [Path(__file__), Path(__file__).with_name("show.py")]
-    parts = [profile.encode(), os.environ.get("TWINS_SITE_URL", "").encode()]
-    for path in [*pages, *files, *code]:
+    parts = [profile.encode(), os.environ.get("TWINS_SITE_URL", "").encode(), repository().encode()]
+    for path in [*pages, *files]:
         parts += [path.name.encode(), hashlib.sha256(path.read_bytes()).digest()]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
-
-
-def index(pages: list[Path], profile: str) -> str:
-    """The first page: what the report is, every notebook with its question, the groups of the navigation."""
-    ran = f", run under the profile `{profile}`" if profile else ""
-    entries = (entry(page, *heading(page)) for page in pages)
-    groups = {
-        "Report": [page.stem for page in pages],
-        "Libraries": [f"{path.parent.name}/index" for path in sorted(DOCS.glob("*/index.md"))],
-        "About": [path.stem for path in sorted(DOCS.glob("*.md"))],
-    }
-    trees = (TREE.format(caption=k, names="\n".join(names)) for k, names in groups.items() if names)
-    return INDEX.format(
-        introduction=INTRODUCTION.format(profile=ran),
-        entries="\n".join(entries),
-        trees="\n".join(trees),
-    )
-
-
-def entry(page: Path, title: str, question: str) -> str:
-    number = re.match(r"\d*", page.stem)[0]
-    return f'- <span class="number">{number}</span> [{title}]({page.name})\n\n  {question}\n'
 
 
 def heading(page: Path) -> tuple[str, str]:
@@ -152,9 +152,13 @@ def main() -> None:
     parser.add_argument(
         "--profile", default="", help="name of the parameter profile, named on the first page"
     )
+    parser.add_argument("--otherwise", type=Path, help="folder of executed notebooks if the first has none")
     given = parser.parse_args()
+    notebooks = given.notebooks
+    if given.otherwise and not finished(notebooks):
+        notebooks = given.otherwise
     try:
-        print(build(given.notebooks, given.out, given.profile))
+        print(build(notebooks, given.out, given.profile))
     except (FileNotFoundError, ValueError, RuntimeError) as error:
         sys.exit(str(error))
 

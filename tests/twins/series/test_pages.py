@@ -13,6 +13,9 @@ sys.path.insert(0, str(Path(__file__).parents[3] / "lib" / "site" / "_ext"))
 
 import maths
 import pages
+import pictures
+
+from twins.series import show
 
 SVG = """<?xml version="1.0"?>
 <svg width="360pt" height="180pt" viewBox="0 0 360 180" xmlns="http://www.w3.org/2000/svg">
@@ -25,7 +28,7 @@ ALT = {"image/svg+xml": {"alt": 'MLX is "faster" & smaller'}}
 
 
 def read(*cells, present=()):
-    return pages.read(nbformat.writes(new_notebook(cells=list(cells))), present).cells
+    return pages.read(nbformat.writes(new_notebook(cells=list(cells))), present).notebook.cells
 
 
 def shown(data, metadata=None, source="plots.ratio(records)"):
@@ -37,13 +40,29 @@ def test_figure_follows_the_theme_and_names_itself():
     html = shown({"image/svg+xml": SVG, "image/png": "eA=="}, ALT)["text/html"]
     assert 'role="img" aria-label="MLX is &quot;faster&quot; &amp; smaller"' in html
     assert "fill: var(--twins-mlx); stroke: var(--twins-paper)" in html
-    assert "min-width:384px;max-width:480px" in html
+    assert "max-width:480px" in html and "min-width" not in html  # a phone has a drawing of its own
     assert "<title>" not in html and "<metadata>" not in html and "<?xml" not in html
-    assert re.search(r"<style[^>]*>#figure-1-0 \*\{", html)
+    assert re.search(r"<style[^>]*>#page-1-0-wide \*\{", html)
+
+
+def test_a_phone_has_a_drawing_of_its_own_and_a_reader_the_files():
+    narrow = SVG.replace("0 0 360 180", "0 0 200 180")
+    data = {"image/svg+xml": SVG, "image/png": "eA==", pictures.NARROW: narrow}
+    cell = new_code_cell("", outputs=[new_output("display_data", data=data, metadata=ALT)])
+    page = pages.read(nbformat.writes(new_notebook(cells=[cell])), (), "02_x")
+    html = page.notebook.cells[0].outputs[0].data["text/html"]
+    assert re.findall(r'<svg id="([^"]+)" class="(\w+)"', html) == [
+        ("02_x-1-0-wide", "wide"),
+        ("02_x-1-0-narrow", "narrow"),
+    ]
+    assert page.files == {"figures/02_x-1-0.png": b"x", "figures/02_x-1-0.svg": SVG.encode()}
+    for path in page.files:
+        assert f'<a href="{path}" download>' in html
+    assert 'id="02_x-1-0"' in html and 'href="#02_x-1-0"' in html
 
 
 def test_ids_of_two_equal_figures_differ_and_their_references_hold():
-    figures = [pages.figure(SVG, "alt", prefix) for prefix in ("figure-1-0", "figure-2-0")]
+    figures = [pictures.drawing(SVG, "alt", prefix, "") for prefix in ("figure-1-0", "figure-2-0")]
     ids = [set(re.findall(r'\sid="([^"]+)"', html)) for html in figures]
     used = [set(re.findall(r'(?:url\(|href=")#([^")]+)', html)) for html in figures]
     assert ids[0] == {"figure-1-0", "figure-1-0-m1", "figure-1-0-p1"}
@@ -73,12 +92,43 @@ def test_other_outputs_stay():
     assert shown({"text/plain": "3"}) == {"text/plain": "3"}
 
 
+def test_an_answer_becomes_a_box():
+    told = {"sentences": ["**MLX** 2× as fast, see [it](02_x.ipynb).", "b"], "not_covered": "phones."}
+    box = shown({show.ANSWER: told, "text/markdown": "In short"})["text/markdown"]
+    assert box.startswith("::::{div} short") and "- **MLX** 2× as fast, see it (not in this report)." in box
+    assert ":::{div} uncovered\nNot covered: phones.\n:::" in box
+    assert "uncovered" not in pages.in_short(told | {"not_covered": ""})
+
+
+def test_an_input_is_shown_only_where_it_is_the_point():
+    said = [new_output("stream", text="x")]
+    cells = [
+        new_code_cell("a = 1", outputs=said),
+        new_code_cell("b = 1", outputs=said, metadata={"tags": ["show-code", "hide-input"]}),
+        new_code_cell("c = 1", metadata={"tags": ["parameters"]}),
+        new_code_cell("d = 1", outputs=[new_output("display_data", data={"text/plain": ""})]),
+        new_code_cell("e = 1", outputs=[new_output("stream", name="stderr", text="x")]),
+        new_code_cell("f = 1", outputs=said, metadata={"tags": ["remove-cell"]}),
+        new_code_cell("g = 1", metadata={"tags": ["show-code"]}),
+    ]
+    found = read(*cells)
+    assert [cell.source[0] for cell in found] == ["a", "b", "c", "g"]
+    tags = [["remove-input"], ["show-code"], ["parameters", "hide-input"], ["show-code"]]
+    assert [cell.metadata["tags"] for cell in found] == tags
+    assert found[2].metadata["mystnb"]["code_prompt_show"] == "Parameters of this run"
+
+
 def test_link_to_a_missing_notebook_says_so():
     text = "see [ours](01_machine.ipynb#ceilings), [theirs](09_coreml_ship.ipynb) and [x](https://a.b)"
     made = "see [ours](01_machine.ipynb#ceilings), theirs (not in this report) and [x](https://a.b)"
     assert read(new_markdown_cell(text), present={"01_machine"})[0].source == made
     text_of_docs = "see [ours](../../notebooks/01_machine.ipynb#ceilings)"
     assert pages.link(text_of_docs, {"01_machine"}) == "see [ours](/01_machine.ipynb#ceilings)"
+    text_of_page = (
+        "[gate](../docs/glossary.md#fairness-gate), [a](../docs/mlx_coreml/api.md), [b](../docs/b.md)"
+    )
+    made_of_page = "[gate](/glossary.md#fairness-gate), [a](/mlx_coreml/api.md), b (not in this report)"
+    assert pages.link(text_of_page, {"glossary", "mlx_coreml/api"}) == made_of_page
     output = new_output("display_data", data={"text/markdown": text})
     cell = read(new_code_cell("", outputs=[output]), present={"01_machine"})[0]
     assert cell.outputs[0].data["text/markdown"] == made
@@ -148,8 +198,8 @@ def test_dark_palette_has_every_colour_and_enough_contrast():
         linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
         return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
-    assert pages.DARK.keys() == pages.LIGHT.keys()
-    for palette in (pages.LIGHT, pages.DARK):
+    assert pictures.DARK.keys() == pictures.LIGHT.keys()
+    for palette in (pictures.LIGHT, pictures.DARK):
         for name in ("ink", "muted", "mlx", "torch"):
             dim, bright = sorted((luminance(palette[name]), luminance(palette["paper"])))
             assert (bright + 0.05) / (dim + 0.05) >= 4.5, (name, palette[name])

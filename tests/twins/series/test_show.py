@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from twins.series.show import PAIR, Pair, note, table, written
+from twins.series.show import PAIR, Pair, fitting, note, table, written
 
 
 def forms(shown) -> dict:
@@ -50,8 +50,12 @@ def test_table_aligns_and_heads():
     left, right = ' style="text-align: left"', ' style="text-align: right"'
     assert html.startswith('<table class="dataframe">\n<caption>Median &lt;time&gt;</caption>')
     assert f'<th scope="col"{left}>task</th><th scope="col"{right}>ms</th>' in html
-    assert f'<tr><th scope="row"{left}>a &amp; b</th><td{right} data-value="1.23456">1.235</td>' in html
-    assert f'<tr><th scope="row"{left}>–</th><td{right}>–</td><td{right}>3</td></tr>' in html
+    task, ms, runs = (f' data-label="{name}"' for name in ("task", "ms", "runs"))
+    assert (
+        f'<tr><th scope="row"{left}{task}>a &amp; b</th><td{right} data-value="1.23456"{ms}>1.235</td>'
+        in html
+    )
+    assert f'<tr><th scope="row"{left}{task}>–</th><td{right}{ms}>–</td><td{right}{runs}>3</td></tr>' in html
     assert html == forms(table(frame, "Median <time>"))["text/html"]
 
 
@@ -59,6 +63,21 @@ def test_a_column_of_sentences_may_wrap():
     frame = pd.DataFrame({"claim": ["x" * 33, "y"], "verdict": ["z" * 32, "y"]})
     html = forms(table(frame))["text/html"]
     assert re.findall(r'class="long"[^>]*>(\w)', html) == ["c", "x", "y"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "look"),
+    [
+        ([["case", "a b"], ["ms", "1.5"]], ""),
+        ([["word " * 40]] * 8, ""),
+        ([["w" * 12]] * 7, "dense"),
+        ([["w" * 12]] * 12, "stacked"),
+    ],
+)
+def test_a_table_says_how_it_fits_the_column(columns, look):
+    assert fitting(columns) == look
+    frame = pd.DataFrame({f"{texts[0]}{i}": texts[1:] for i, texts in enumerate(columns)})
+    assert (f'class="dataframe {look}"' if look else 'class="dataframe"') in forms(table(frame))["text/html"]
 
 
 def test_table_keeps_a_named_index_and_drops_a_numbered_one():
