@@ -51,7 +51,8 @@ def headline(found: store.Found, machine: str) -> str:
     records = summary.evidence(found, machine)
     here, told = newest_machine(store.Found(records, []), machine), claims_page.answer(records)
     lines = [rows.markdown(records, found, f"{here.chip}, {here.cores} cores, {here.device}"), ""]
-    lines += [f"![{told.finding or NOTHING}]({TARGET.name}/{PICTURE})", "", f"Measured on {here} (machine `{here.id}`, {here.device})."]
+    lines += [f"![{told.finding or NOTHING}]({TARGET.name}/{PICTURE})", ""]
+    lines += [f"Measured on {here} (machine `{here.id}`, {here.device})."]
     lines += [f"The claims: {told.line}."]
     return "\n".join([*lines, CPU_CAVEAT] if here.device == "CPU" else lines)
 
