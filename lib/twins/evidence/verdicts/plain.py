@@ -74,7 +74,8 @@ def _of(number: int, all_of: int, joined: str) -> str:
     return f"{joined}{'all' if number == all_of else f'{number} of'} {all_of} cases"
 
 
-def _speed(found: Sequence[Figure]) -> str:
+def speed(found: Sequence[Figure]) -> str:
+    """Who is how many times as fast in how many cases."""
     told = []
     for who in ("MLX", "PyTorch"):
         if won := [figure for figure in found if _winner(figure) == who]:
@@ -138,14 +139,14 @@ def _core_ml(found: Sequence[Figure]) -> str:
 
 
 TOLD: dict[str, Callable[[Sequence[Figure]], str]] = {
-    "speed": _speed,
+    "speed": speed,
     "copying": _percent,
     "saved_by_sharing": _saved,
     "platforms": _platforms,
     "breadth": _longer,
     "onnx_needed": _onnx,
     "export_steps": _steps,
-    "export_time": _speed,
+    "export_time": speed,
     "export_failures": _failures,
     "shipped_precision": _labels,
     "tried": _labels,

@@ -5,11 +5,11 @@ from statistics import median
 import pandas as pd
 
 from twins.evidence.published import published_benchmarks
-from twins.evidence.verdicts import export_queries, queries, rules
+from twins.evidence.verdicts import export_queries, plain, queries, rules
 from twins.evidence.verdicts.queries import Figure
 from twins.evidence.verdicts.rules import Limits
 from twins.records.store import Record
-from twins.timing import statistics
+from twins.timing import statistics, wording
 
 NOT_HERE = "not measured here"
 TRAINED = {
@@ -41,17 +41,17 @@ def _faster(figures: list[Figure]) -> tuple[str, str]:
     """Who is faster by the mean over cases and sessions; "either" where the interval is that of a tie."""
     if not figures:
         return NOT_HERE, "no record"
-    word, why = rules.mean(figures, Limits(1.0, statistics.TIE))
+    word, _ = rules.mean(figures, Limits(1.0, statistics.TIE))
     if word == rules.DEPENDS:
-        return "it depends", why
+        return "it depends", plain.speed(figures)
     found = rules.overall(figures)
     low, high = found.bounds()
+    who, _ = wording.faster(found.value)
+    told = f"{wording.as_fast(found.value)} {wording.interval(low, high, who)}, {found.basis}"
     band = max(statistics.TIE, median(figure.band for figure in figures))
-    if word == rules.SUPPORTED:
-        return "MLX", f"PyTorch's time ÷ MLX's: {found}"
-    if high < 1 and found.value < 1 / band:
-        return "PyTorch", f"PyTorch's time ÷ MLX's: {found}"
-    return ("either" if 1 / band < low and high < band else rules.UNDECIDED), str(found)
+    if word == rules.SUPPORTED or (high < 1 and found.value < 1 / band):
+        return who, told
+    return ("either" if 1 / band < low and high < band else rules.UNDECIDED), told
 
 
 def _platforms() -> tuple[str, str]:

@@ -60,7 +60,12 @@ class Overall:
 
     def __str__(self) -> str:
         low, high = self.bounds()
-        told = f"{self.value:.3g} [{low:.3g}, {high:.3g}] over {_count(self.cases, 'case')}"
+        return f"{self.value:.3g} [{low:.3g}, {high:.3g}] {self.basis}"
+
+    @property
+    def basis(self) -> str:
+        """Over how many cases and sessions, in words."""
+        told = f"over {_count(self.cases, 'case')}"
         if self.cases > 1:
             told += f", which differ by a factor of {np.exp(self.apart):.2f}"
         if self.sessions == 1:
