@@ -7,6 +7,9 @@ from twins.timing import wording
 
 DOUBLE = "float64 "
 WORDS = {
+    "trained": "which tensors train",
+    "settings": "the layers' settings",
+    "state": "the optimizers' state",
     "evaluation": "outputs in evaluation mode",
     "gradients": "every gradient",
     "update": "the optimizer's update",

@@ -38,4 +38,6 @@ def parameters(path: Path, profile: str) -> dict[str, object]:
 def _written(value: object) -> str:
     if isinstance(value, list):
         return ", ".join(map(_written, value))
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,}" if isinstance(value, int) else str(value)

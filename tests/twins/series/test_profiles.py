@@ -12,7 +12,9 @@ def page(tmp_path):
     cells[0].metadata["tags"] = ["parameters"]
     nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "01_a.ipynb")
     (tmp_path / "profiles").mkdir()
-    (tmp_path / "profiles" / "full.yaml").write_text("01_a:\n  steps: 2000\n  batch_sizes: [1, 64]\n")
+    (tmp_path / "profiles" / "full.yaml").write_text(
+        "01_a:\n  steps: 2000\n  batch_sizes: [1, 64]\n  same: false\n"
+    )
     (tmp_path / "profiles" / "quick.yaml").write_text("01_a:\n  steps: 5\n")
     return tmp_path
 
@@ -20,7 +22,7 @@ def page(tmp_path):
 def test_what_differs_from_full_is_one_sentence(page):
     assert profiles.left_out("01_a", "quick", page) == (
         "The profile quick measures less than `make report PROFILE=full`: steps 5 (full: 2,000); batch sizes "
-        "1, 2 (full: 1, 64)."
+        "1, 2 (full: 1, 64); same yes (full: no)."
     )
     assert profiles.left_out("01_a", "full", page) == ""
 

@@ -61,7 +61,8 @@ def answer(records: list[Record]) -> Answer | None:
     if not found:
         return _refused(records)
     finding = spans.summed([comparison.headline(each[0], "", *each[1:]) for each in found])
-    sentences = [f"**{speed(found)}**, per training step, eager in both frameworks."]
+    told = speed(found)
+    sentences = [f"**{told[:1].upper()}{told[1:]}**, per training step, eager in both frameworks."]
     sentences += filter(None, [compiled(found), network(records), export(records) or memory(records)])
     return Answer(
         line=finding,
