@@ -2,6 +2,7 @@
 
 import subprocess
 
+import compiler
 import pytest
 import signals
 
@@ -10,6 +11,7 @@ from twins.machine import macos
 from twins.records.store import ROOT
 
 signals.restore()
+compiler.ready()
 
 
 @pytest.fixture(scope="session")
