@@ -74,6 +74,16 @@ addEventListener("hashchange", reveal);
 reveal();
 addEventListener("beforeprint", () => document.querySelectorAll("article details").forEach(fold => { fold.open = true; }));
 
+// A claim has an address as a heading has.
+for (const claim of document.querySelectorAll(".claim")) {
+  const link = document.createElement("a");
+  link.className = "headerlink";
+  link.href = `#${claim.id || claim.dataset.id}`;
+  link.title = "Link to this claim";
+  link.textContent = "¶";
+  claim.querySelector("h4")?.append(link);
+}
+
 // The sign beside a heading, a figure or a fold copies its address as well.
 document.addEventListener("click", event => {
   const link = event.target.closest?.("a.headerlink");

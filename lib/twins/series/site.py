@@ -78,10 +78,8 @@ def write_sources(pages: list[Path], results: Path, source: Path) -> None:
         page.stem: page_facts.facts(page.stem, page.read_text("utf-8"), known, results) for page in pages
     }
     if summary_page.NAME in facts:
-        own = facts[summary_page.NAME]["own"]
         executed = next(page for page in pages if page.stem == summary_page.NAME).read_text("utf-8")
-        others = [each for each in known if each.key != own]
-        facts[summary_page.NAME]["cells"] = summary_page.cells(executed, SUMMARY, others, found)
+        summary_page.complete(facts[summary_page.NAME], executed, SUMMARY, known, found)
     facts["index"] = page_facts.facts("", "", known, results)
     documents = [str(path.relative_to(source).with_suffix("")) for path in sorted(source.rglob("*.md"))]
     first = front_page.notebook(titles, documents, known, found)

@@ -35,6 +35,16 @@ def cells(executed: str, source: Path, machines: Sequence[Measured], found: Foun
     return made
 
 
+def complete(facts: dict, executed: str, source: Path, machines: Sequence[Measured], found: Found) -> None:
+    """Add to what is known of the page what its cells show on other machines, or say that they show none."""
+    own = next((each for each in machines if each.key == facts["own"]), None)
+    others = [each for each in machines if each is not own]
+    facts["cells"] = cells(executed, source, others, found)
+    for told in facts["machines"]:
+        if own and not facts["cells"] and told["key"] != own.key:
+            told["note"] = f"In short, this machine; all else was computed for another machine: {own.label}."
+
+
 class _Code:
     """A code cell: its text, and its tags as one text."""
 

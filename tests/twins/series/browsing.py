@@ -24,8 +24,9 @@ AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(enc
 WIDTHS = {"desktop": 1280, "phone": 390}
 FRAMES = "() => new Promise(seen => requestAnimationFrame(() => requestAnimationFrame(seen)))"
 LOOK = """async () => ({
-  beyond: [...document.querySelectorAll("[role=main] :is(table, figure, svg, pre, img)")]
-    .filter(part => part.getBoundingClientRect().right > part.closest("[role=main]").getBoundingClientRect().right + 1)
+  beyond: [...document.querySelectorAll("[role=main] :is(table, figure, figure svg, pre, img)")]
+    .filter(part => part.getBoundingClientRect().right
+      > part.closest("[role=main]").getBoundingClientRect().right + 1)
     .map(part => part.outerHTML.slice(0, 80)),
   wide: document.documentElement.scrollWidth > document.documentElement.clientWidth,
   pictures: [...document.images].filter(image => !image.naturalWidth).map(image => image.src),

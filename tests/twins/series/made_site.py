@@ -158,7 +158,7 @@ def summary(known: list, found: store.Found) -> nbformat.NotebookNode:
 
 
 def build(folder: Path) -> Path:
-    """The folder of the site, built in a folder; without the documents, which take longer than all the rest."""
+    """The folder of the site, built in a folder; without the documents, which take longer than the rest."""
     notebooks = folder / "notebooks"
     notebooks.mkdir()
     records(folder / "results")
