@@ -1,52 +1,35 @@
 """Routes x models: each conversion is a record, checked on the reference runtime, with its error message.
 
-A process of its own takes one route through all its models, because importing costs more than converting;
-when it dies, the model it died on is a failed row and the others go on in a fresh process.
+One fresh process takes all routes through all models, because importing costs more than converting; when it
+dies, the model it died on is a failed row and the others go on in a fresh process.
 https://apple.github.io/coremltools/docs-guides/source/convert-pytorch-workflow.html
 """
 
-import shutil
-import statistics
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
-import coremltools as ct
 import msgspec
 import numpy as np
 
-from coreml_runtime import inspect
-from coreml_runtime.verification.comparison import CORE_ML, CORE_ML_TOLERANCE, TOLERANCE, Report, verify
 from mlx_coreml.ir.errors import ConversionError
 from twins.export import routes
+from twins.export.conversion_process import Task, failed, place
 from twins.export.trained_models import Trained
 from twins.frameworks import MLX
 from twins.machine import fresh_process
 from twins.records import store
-from twins.records.record_types import DIRECT, LIMITS, Conversion, Coverage, Machine
-from twins.timing.progress import tell
+from twins.records.record_types import DEEP, DIRECT, Conversion, Coverage, Machine
 
 import torch  # isort: skip  (after frameworks: the BLAS)
 
-# What converters raise when they fail; any other error ends the process, which is a row as well.
-MISTAKES = (ValueError, TypeError, LookupError, AttributeError, RuntimeError, ArithmeticError)
-MISTAKES += (AssertionError, ImportError)
 PRECISIONS = ("float32", "float16")
 FROM_PYTORCH = tuple(route for route in routes.ROUTES if routes.framework(route) == "PyTorch")
-NO_PACKAGE = (*routes.WITHOUT_PACKAGE, "PyTorch, ONNX, coremltools")  # they give none on any system
+NO_PACKAGE = (*routes.WITHOUT_PACKAGE, routes.REMOVED)  # they give none on any system
 
 
-@dataclass(frozen=True)
-class Task:
-    """A model to convert: where a fresh process finds it, in which precision, and how often."""
-
-    model: str
-    source: str
-    arguments: dict
-    precision: str
-    runs: int = 1
-    target: str = "iOS17"
+Job = tuple[str, Task]  # a route and what it converts
 
 
 def of_trained(
@@ -62,7 +45,14 @@ def of_trained(
 
 def of_pairs(names: Iterable[str], precision: str = "float32") -> list[Task]:
     """The tasks of networks that are written in both frameworks for comparison, with random weights."""
-    return [Task(name, "twins.export.conversions:pair", {"name": name}, precision) for name in names]
+    source = "twins.export.conversions:pair"
+    return [Task(name, source, {"name": name}, precision) for name in names]
+
+
+def of_depths(depths: Iterable[int], precision: str = "float32") -> list[Task]:
+    """The tasks of one network at several depths, by which a conversion's time is seen to grow."""
+    named = of_pairs((f"transformer_lm, {depth} blocks" for depth in depths), precision)
+    return [replace(task, group=DEEP) for task in named]
 
 
 def pair(name: str, framework: str) -> tuple:
@@ -81,38 +71,51 @@ def convert(route: str, tasks: Sequence[Task], folder: Path | None = None) -> It
 
     Errors: ValueError for an unknown route.
     """
-    if route not in routes.ROUTES:
-        raise ValueError(f"route {route!r} is not known; known are {', '.join(routes.ROUTES)}")
-    if reason := routes.absent(route):
-        yield from (_failed(route, task, {}, "", reason) for task in tasks)
-        return
+    return done(planned([route], tasks), folder)
+
+
+def planned(names: Iterable[str], tasks: Sequence[Task]) -> list[Job]:
+    """The tasks by each route in turn; routes without a package take one run of each model in fp16.
+
+    coremltools' removed reader of ONNX fails alike for every model, so it takes one. Errors: ValueError for
+    an unknown route.
+    """
+    once = [replace(t, runs=1) for t in tasks if t.precision == "float16"]
+    fewer = dict.fromkeys(routes.WITHOUT_PACKAGE, once) | {routes.REMOVED: once[:1]}
+    names = list(names)
+    if unknown := [name for name in names if name not in routes.ROUTES]:
+        raise ValueError(f"route {unknown[0]!r} is not known; known are {', '.join(routes.ROUTES)}")
+    return [(name, task) for name in names for task in fewer.get(name, tasks)]
+
+
+def done(work: Sequence[Job], folder: Path | None = None) -> Iterator[Conversion]:
+    """Every task by its route, in order, in one fresh process; a route that is absent here says why."""
     with tempfile.TemporaryDirectory() as made:
-        base = Path(folder or made) / route.replace(", ", "-").replace(" ", "-")
+        base = Path(folder or made)
         base.mkdir(parents=True, exist_ok=True)
-        left = list(tasks)
-        while left:
-            rows = base / "rows.jsonl"
-            rows.unlink(missing_ok=True)
-            given = {"route": route, "tasks": [asdict(task) for task in left], "folder": str(base)}
-            words = _ended(given)
-            lines = rows.read_text().splitlines() if rows.exists() else []
-            yield from (msgspec.json.decode(line, type=Conversion) for line in lines)
-            left = left[len(lines) :]
-            if left:
-                yield _failed(route, left.pop(0), {}, routes.ROUTES[route][0].__name__, words)
+        reasons = {route: routes.absent(route) for route, _ in work}
+        rows = _rows([each for each in work if not reasons[each[0]]], base)
+        for route, task in work:
+            yield failed(route, task, {}, "", reasons[route]) if reasons[route] else next(rows)
+
+
+def _rows(work: Sequence[Job], base: Path) -> Iterator[Conversion]:
+    """What a fresh process made of every task; the task that it died on is a failed row."""
+    left, rows = list(work), base / "rows.jsonl"
+    while left:
+        rows.unlink(missing_ok=True)
+        words = _ended({"work": [[route, asdict(task)] for route, task in left], "folder": str(base)})
+        lines = rows.read_text().splitlines() if rows.exists() else []
+        yield from (msgspec.json.decode(line, type=Conversion) for line in lines)
+        left = left[len(lines) :]
+        if left:
+            route, task = left.pop(0)
+            yield failed(route, task, {}, routes.ROUTES[route][0].__name__, words)
 
 
 def along(names: Iterable[str], tasks: Sequence[Task], folder: Path | None = None) -> Iterator[Conversion]:
-    """The tasks by each route in turn; routes without a package take one run of each model in fp16."""
-    once = [replace(t, runs=1) for t in tasks if t.precision == "float16"]
-    for name in names:
-        tell(name)
-        yield from convert(name, once if name in NO_PACKAGE else tasks, folder)
-
-
-def place(folder: Path, route: str, model: str, precision: str) -> Path:
-    """Where convert() keeps a package."""
-    return folder / route.replace(", ", "-").replace(" ", "-") / f"{model}-{precision}" / "network.mlpackage"
+    """The tasks by each route in turn, as `planned`."""
+    return done(planned(names, tasks), folder)
 
 
 def packages(records: Iterable[Conversion], folder: Path, precision: str = "float16") -> dict[str, Path]:
@@ -124,6 +127,11 @@ def packages(records: Iterable[Conversion], folder: Path, precision: str = "floa
     }
 
 
+def single(records: Iterable[Conversion]) -> list[Conversion]:
+    """The conversions of single models, without series of models."""
+    return [record for record in records if not record.case.get("group")]
+
+
 def of_page(machine: Machine, page: str) -> list[Conversion]:
     """The conversions of another page's newest run on this machine in this session's folder."""
     newest = store.latest(store.read(), machine.id, page)
@@ -131,100 +139,27 @@ def of_page(machine: Machine, page: str) -> list[Conversion]:
     return store.Found(same, []).bodies(Conversion)
 
 
-def _ended(given: dict) -> str:
-    """Run the process; its error message, empty when it succeeded."""
-    try:
-        fresh_process.call("twins.export.conversions:take", given)
-    except RuntimeError as error:
-        return str(error).partition("ended with ")[2]
-    return ""
-
-
-def take(route: str, tasks: list[dict], folder: str) -> None:
-    """The work of a fresh process: a line in rows.jsonl for every task, written as soon as it is done."""
-    for values in tasks:
-        task = Task(**values)
-        record = _converted(route, task, Path(folder) / f"{task.model}-{task.precision}")
-        with (Path(folder) / "rows.jsonl").open("a") as file:
-            file.write(f"{store.json_line(record)}\n")
-        tell(f"{route}: {task.model}")
-
-
-def _converted(route: str, task: Task, folder: Path) -> Conversion:
-    folder.mkdir(parents=True, exist_ok=True)
-    target = ct.target[task.target]
-    all_seconds, value, told = [], None, []
-    for _ in range(task.runs):
-        model, example = fresh_process.find(task.source)(**task.arguments, framework=routes.framework(route))
-        job = routes.Job(model, example, target, task.precision, folder)
-        shutil.rmtree(folder / "network.mlpackage", ignore_errors=True)
-        seconds: dict[str, float] = {}
-        try:
-            value, told = routes.follow(route, job, seconds)
-        except MISTAKES as error:
-            step = routes.ROUTES[route][len(seconds)].__name__
-            return _failed(route, task, seconds, step, words(error))
-        all_seconds.append(seconds)
-    later = all_seconds[1:] or all_seconds
-    steps = {name: statistics.median(each[name] for each in later) for name in all_seconds[0]}
-    case = _case(task) | ({"first": all_seconds[0]} if all_seconds[1:] else {})
-    if not isinstance(value, Path):
-        return Conversion(task.model, route, case, steps, None, None, None, None, "no package", "", "", told)
-    try:
-        held = inspect(value)
-        report = checked(model, example, value, routes.framework(route), task.precision)
-    except MISTAKES as error:
-        line = f"the package does not run: {words(error)}"
-        return Conversion(task.model, route, case, steps, None, None, None, False, line, "", "", told)
-    error = report.worst.rms_relative
-    error = float(error) if np.isfinite(error) else None
-    case["computes"] = "fp16" if held.uses_fp16 else "fp32"
-    measured = (held.size, held.count, error, by_own_precision(report, case["computes"]), line_of(report))
-    return Conversion(task.model, route, case, steps, *measured, "", "", told, report.passed)
-
-
-def checked(model, example: Sequence, package: Path, framework: str, precision: str | None = None) -> Report:
-    """Compare a package, strict and exact, with the half it was converted from, on the example.
-
-    The limit is that of the precision asked for, without one that of the package's own.
-    """
-    from coreml_runtime import load
-
-    inputs = dict(zip(load(package).inputs, example, strict=True))
-    tolerance = LIMITS[precision] if precision else None
-    name = {"MLX": "mlx", "PyTorch": "torch"}[framework]
-    return verify(model, package, inputs, framework=name, tolerance=tolerance)
-
-
-def by_own_precision(report: Report, computes: str) -> bool:
-    """Whether a package is right by the limit of the precision it computes in."""
-    limit = TOLERANCE[computes]
-    native = max(limit, CORE_ML_TOLERANCE)
-    deciding = [row for row in report.rows if row.decides]
-    return all(
-        bool(row.rms_relative <= (native if row.runtime.startswith(CORE_ML) else limit)) for row in deciding
+def shared(machine: Machine, page: str) -> tuple[list[Conversion], str]:
+    """The conversions of another page's newest run here, and a line that says so, or that they are missing."""
+    newest = store.latest(store.read(), machine.id, page)
+    found, link = of_page(machine, page), f"[{page}]({page}.ipynb)"
+    if not found:
+        number = page.partition("_")[0]
+        return [], f"No record of {link} on this machine with these versions: run `make report-{number}`."
+    when = max(record.run for record in newest.records)[:10]
+    return (
+        found,
+        f"{len(found)} conversions are those of {link} of {when} on this machine; none is made again.",
     )
 
 
-def line_of(report: Report) -> str:
-    """The verification in one line, without the folder the package lay in."""
-    return str(report).replace(report.package, Path(report.package).name)
-
-
-def words(error: BaseException) -> str:
-    """An error's type and the first line of its message that is not empty."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
-
-
-def _case(task: Task) -> dict:
-    return {"precision": task.precision, "target": task.target, "runs": task.runs}
-
-
-def _failed(route: str, task: Task, steps: dict, step: str, message: str) -> Conversion:
-    step = step or routes.ROUTES[route][0].__name__
-    nothing = (None, None, None, None, "no package, nothing to verify")
-    return Conversion(task.model, route, _case(task), steps, *nothing, step, message, [])
+def _ended(given: dict) -> str:
+    """Run the process; its error message, empty when it succeeded."""
+    try:
+        fresh_process.call("twins.export.conversion_process:take", given)
+    except RuntimeError as error:
+        return str(error).partition("ended with ")[2]
+    return ""
 
 
 def verdict(record: Conversion) -> str:
@@ -241,21 +176,21 @@ def verdict(record: Conversion) -> str:
 REFUSALS = tuple(f"{kind.__name__}:" for kind in (ConversionError, *ConversionError.__subclasses__()))
 
 
-def coverage(records: Iterable[Conversion], group: str) -> list[Coverage]:
-    """How many of these networks each route converts, and why not the others; float32 only."""
+def coverage(records: Iterable[Conversion], group: str, precision: str = "float32") -> list[Coverage]:
+    """How many of these networks each route converts, and why not the others; all precisions for ""."""
     found: dict[str, list[Conversion]] = {}
     for record in records:
-        if record.case["precision"] == "float32":
+        if precision in ("", record.case["precision"]):
             found.setdefault(record.route, []).append(record)
-    return [_coverage(route, group, own) for route, own in found.items()]
+    return [_coverage(route, group, own, precision) for route, own in found.items()]
 
 
-def _coverage(route: str, group: str, records: list[Conversion]) -> Coverage:
+def _coverage(route: str, group: str, records: list[Conversion], precision: str) -> Coverage:
     verdicts = [verdict(record) for record in records]
     outcomes = {each: verdicts.count(each) for each in dict.fromkeys(verdicts)}
     wrong = [r for r in records if verdict(r) != "right"]
     causes = [f"{r.failed or 'verify'}: {r.cause[:160]}" for r in wrong]
-    models = {"models": [record.model for record in records], "precision": "float32"}
+    models = {"models": [record.model for record in records], "precision": precision or "each"}
     reasons = {each: causes.count(each) for each in dict.fromkeys(causes)}
     return Coverage(route, group, models, outcomes, reasons)
 

@@ -1,22 +1,13 @@
-"""What goes wrong on the way to Core ML, run live, and the remedy: each pitfall from PyTorch and from MLX.
+"""What goes wrong on the way to Core ML, and the cure: each pitfall as code, from PyTorch and from MLX.
 
-Every function returns a package, which is then compared with its source.
+Every function returns a source, inputs and a package, which traps.py compares.
 https://apple.github.io/coremltools/docs-guides/source/typed-execution.html
 """
 
-import tempfile
-from collections.abc import Callable
-from pathlib import Path
-
 import coremltools as ct
 import numpy as np
-import pandas as pd
 
-from coreml_runtime import inspect
-from coreml_runtime.verification.comparison import verify
 from mlx_coreml.conversion.convert import convert
-from twins.export.conversions import MISTAKES, line_of, words
-from twins.export.walkthrough import silent
 from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
 
 import mlx.nn as mnn  # isort: skip  (after frameworks: the BLAS)
@@ -27,6 +18,7 @@ LOUD = np.linspace(-300, 300, 32, dtype=np.float32).reshape(1, 32)  # squares be
 IDS = np.array([[3, 1, 4, 1, 5, 9, 2, 4097]], np.int32)  # fp16 holds no 4097
 PLACES = np.arange(8, dtype=np.int32)[None]
 LONGER = np.arange(12, dtype=np.int32)[None]
+STEPS = np.linspace(-1, 1, 24, dtype=np.float32).reshape(1, 6, 4)
 HIDDEN = np.array([[0, 0, 1, 1, 0, 0, 0, 1]], np.int32)
 
 
@@ -60,6 +52,18 @@ class Hidden(torch.nn.Module):
         return torch.softmax(ids.float() + hidden.float() * self.floor, -1)
 
 
+class Recurrent(torch.nn.Module):
+    """An LSTM's outputs."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.layer = torch.nn.LSTM(4, 8, batch_first=True)
+
+    def forward(self, x):
+        return self.layer(x)[0]
+
+
 def overflow() -> tuple:
     """A sum of squares does not fit into fp16."""
     traced = torch.jit.trace(Normalised(), torch.from_numpy(LOUD))
@@ -78,7 +82,7 @@ WIDE = ("mul", "square", "reduce_mean", "add", "sqrt", "real_div")
 
 
 def undeclared() -> tuple:
-    """Whole numbers whose type was not declared."""
+    """The input's type is not declared."""
     traced = torch.jit.trace(Looked(), torch.from_numpy(IDS))
     return Looked(), (IDS,), ct.convert(traced, inputs=[ct.TensorType(shape=IDS.shape)], **F16)
 
@@ -131,6 +135,18 @@ def any_length() -> tuple:
     return Looked(), (LONGER,), ct.convert(exported.run_decompositions({}), inputs=typed, **F16)
 
 
+def exported_recurrence() -> tuple:
+    """torch.export keeps an LSTM as one operation, which coremltools does not know on this route."""
+    exported = torch.export.export(Recurrent(), (torch.from_numpy(STEPS),)).run_decompositions({})
+    return Recurrent(), (STEPS,), ct.convert(exported, **F16)
+
+
+def traced_recurrence() -> tuple:
+    """The same module is traced instead."""
+    traced = torch.jit.trace(Recurrent(), torch.from_numpy(STEPS))
+    return Recurrent(), (STEPS,), ct.convert(traced, inputs=[ct.TensorType(shape=STEPS.shape)], **F16)
+
+
 def mlx_normalised(x):
     """Values over the root of their mean square."""
     return x / mx.sqrt((x * x).mean(-1, keepdims=True) + 1e-6)
@@ -177,28 +193,27 @@ def mlx_any_length() -> tuple:
     return looked, (LONGER,), convert(looked, mx.array(IDS), flexible={"ids": {1: (2, 64)}}, check=False)
 
 
-def live(*functions: Callable[[], tuple]) -> pd.DataFrame:
-    """Run these functions: a row each with the package's inputs and verification, or the error message."""
-    return pd.DataFrame([_row(function) for function in functions])
+def mlx_recurrence() -> tuple:
+    """An LSTM of MLX."""
+    mx.random.seed(0)
+    layer = mnn.LSTM(4, 8)
+    return (lambda x: layer(x)[0]), (STEPS,), convert(lambda x: layer(x)[0], mx.array(STEPS), check=False)
 
 
-def _row(function: Callable[[], tuple]) -> dict[str, str]:
-    row = {"code": function.__name__, "what it does": function.__doc__.strip().rstrip(".")}
-    with tempfile.TemporaryDirectory() as folder, silent():
-        path = Path(folder, f"{function.__name__}.mlpackage")
-        try:
-            source, arrays, model = function()
-            model.save(str(path))
-            held = inspect(path)
-            inputs = dict(zip(_names(path), arrays, strict=True))
-            framework = "torch" if isinstance(source, torch.nn.Module) else "mlx"
-            report = verify(source, path, inputs, framework=framework, tolerance=5e-3)
-        except MISTAKES as error:
-            return row | {"inputs": "–", "verification": words(error)}
-    return row | {"inputs": ", ".join(map(str, held.inputs)), "verification": line_of(report)}
+def reads_numbers(x):
+    """An if that depends on the numbers of an array."""
+    return x / 2 if x.max().item() > 1 else x
 
 
-def _names(path: Path) -> list[str]:
-    from coreml_runtime import load
+def inverts(x):
+    """The inverse of a matrix that is an input."""
+    return mx.linalg.inv(x, stream=mx.cpu)
 
-    return list(load(path).inputs)
+
+def draws(x):
+    """Random numbers drawn at each call."""
+    return x + mx.random.normal(x.shape)
+
+
+REFUSED = (reads_numbers, inverts, draws)
+EXAMPLES = {"reads_numbers": (mx.ones((4,)),), "inverts": (mx.eye(3),), "draws": (mx.ones((4,)),)}

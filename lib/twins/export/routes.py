@@ -18,7 +18,10 @@ import coremltools as ct
 import numpy as np
 import torch
 
+from coreml_runtime import inspect as package
+
 ONNX = "network.onnx"
+PROVIDER = "CoreMLExecutionProvider"  # of ONNX Runtime, on macOS
 
 
 @dataclass(frozen=True)
@@ -130,14 +133,22 @@ def run_in_onnxruntime(job: Job, path: Path) -> None:
     """Run the ONNX file on Core ML's CPU inside ONNX Runtime, which writes no package."""
     import onnxruntime
 
-    provider = "CoreMLExecutionProvider"
-    there = onnxruntime.get_available_providers()
-    if provider not in there:
-        raise RuntimeError(f"needs macOS: ONNX Runtime has {', '.join(there)} here, not {provider}")
+    if needed := _without_core_ml():
+        raise RuntimeError(needed)
     options = {"MLComputeUnits": "CPUOnly"}  # whether it runs, not where; other units may compile for minutes
-    session = onnxruntime.InferenceSession(str(path), providers=[(provider, options)])
+    session = onnxruntime.InferenceSession(str(path), providers=[(PROVIDER, options)])
     feeds = {i.name: x.numpy() for i, x in zip(session.get_inputs(), job.example, strict=True)}
     session.run(None, feeds)
+
+
+def _without_core_ml() -> str:
+    """What ONNX Runtime lacks here for Core ML, in words; empty where it has it."""
+    import onnxruntime
+
+    there = onnxruntime.get_available_providers()
+    return (
+        "" if PROVIDER in there else f"needs macOS: ONNX Runtime has {', '.join(there)} here, not {PROVIDER}"
+    )
 
 
 def mlx_direct(job: Job, _: None, check: bool = False) -> ct.models.MLModel:
@@ -154,11 +165,13 @@ ROUTES: dict[str, tuple[Callable, ...]] = {
     "PyTorch, ONNX, onnxsim": (onnx_export, onnx_simplify, onnx_to_coreml),
     "PyTorch, ONNX (tracing), onnxsim": (onnx_trace, onnx_simplify, onnx_to_coreml),
     "PyTorch, ONNX, onnx2torch": (onnx_trace, onnx_to_torch, trace_again, convert, save),
-    "PyTorch, ONNX, coremltools": (onnx_export, onnx_front_end, save),
+    "PyTorch, ONNX, coremltools": (onnx_trace, onnx_front_end, save),
     "PyTorch, ONNX, ONNX Runtime": (onnx_export, run_in_onnxruntime),
     "MLX direct": (mlx_direct, save),
 }
 WITHOUT_PACKAGE = ("PyTorch, ONNX, ONNX Runtime",)
+REMOVED = "PyTorch, ONNX, coremltools"  # its reader of ONNX, which is no more
+OWN_PRECISION = ("PyTorch, ONNX, onnxsim", "PyTorch, ONNX (tracing), onnxsim")  # they are asked for none
 NEEDS = {"PyTorch, ONNX, onnx2torch": "onnx2torch"}  # kept apart: it pulls torchvision, which moves torch
 
 
@@ -172,8 +185,13 @@ def framework(route: str) -> str:
     return route.partition(",")[0].partition(" ")[0]
 
 
-def follow(route: str, job: Job, seconds: dict[str, float]) -> tuple[Any, list[str]]:
-    """Take the steps of a route: the last result and the warnings; `seconds` gets the time of each step."""
+def follow(
+    route: str, job: Job, seconds: dict[str, float], gives: dict[str, str] | None = None
+) -> tuple[Any, list[str]]:
+    """Take the steps of a route: the last result and the warnings.
+
+    `seconds` gets the time of each step and `gives` its result in words, which is in no time.
+    """
     value = None
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("default")
@@ -182,13 +200,46 @@ def follow(route: str, job: Job, seconds: dict[str, float]) -> tuple[Any, list[s
             start = time.perf_counter()
             value = step(job, value)
             seconds[step.__name__] = time.perf_counter() - start
+            if gives is not None:
+                gives[step.__name__] = described(value)
     return value, list(dict.fromkeys(str(each.message).strip().splitlines()[0] for each in told))
+
+
+def described(value: Any) -> str:
+    """The result of a step, in words. Errors: ValueError for a value that no step returns."""
+    if value is None:
+        return "a prediction, no package"
+    if isinstance(value, torch.jit.ScriptModule):
+        return f"TorchScript, {len(list(value.inlined_graph.nodes()))} nodes"
+    if isinstance(value, torch.export.ExportedProgram):
+        calls = [node for node in value.graph.nodes if node.op == "call_function"]
+        return f"ExportedProgram, {len(calls)} calls of {len({str(c.target) for c in calls})} kinds"
+    if isinstance(value, ct.models.MLModel):
+        (block,) = value.get_spec().mlProgram.functions["main"].block_specializations.values()
+        return f"ML Program, {sum(each.type != 'const' for each in block.operations)} operations"
+    if isinstance(value, torch.nn.Module):
+        return f"PyTorch module, {len(list(value.modules()))} parts"
+    if isinstance(value, Path) and value.suffix == ".mlpackage":
+        found = package(value)
+        return (
+            f"package, {found.size / 1024:,.0f} KiB, "
+            f"{', '.join(map(str, found.inputs))} to {', '.join(map(str, found.outputs))}"
+        )
+    if isinstance(value, Path):
+        import onnx
+
+        value = onnx.load(str(value))
+    if hasattr(value, "opset_import"):
+        return f"ONNX graph, {len(value.graph.node)} nodes, operator set {value.opset_import[0].version}"
+    raise ValueError(f"no step of a route gives {type(value).__name__}")
 
 
 def absent(route: str) -> str:
     """Why a route cannot be taken in this environment, in one sentence; empty when it can."""
-    package = NEEDS.get(route)
-    if package and importlib.util.find_spec(package) is None:
+    if route in WITHOUT_PACKAGE:
+        return _without_core_ml()
+    needed = NEEDS.get(route)
+    if needed and importlib.util.find_spec(needed) is None:
         why = "it needs torchvision, whose wheel replaces torch; it was run in a separate environment"
-        return f"{package} is not installed here: {why}."
+        return f"{needed} is not installed here: {why}."
     return ""

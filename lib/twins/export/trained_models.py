@@ -10,7 +10,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ from twins.datasets import corpus, images, text_pairs
 from twins.frameworks import BOTH, MLX, TORCH
 from twins.models import weights
 from twins.records.store import ROOT
-from twins.timing import study
+from twins.timing import study, wording
 from twins.timing.progress import tell
 from twins.training import train
 
@@ -55,9 +55,16 @@ TINY = {
     "resnet": Size({"width": 16, "stages": 2, "blocks": 1, "projection": True}, 40, 16, 3e-3, 30),
     "vit": Size({"patch": 4, "width": 48, "layers": 2, "heads": 2}, 60, 16, 3e-3, 30),
 }
-SIZES = {"small": SMALL, "tiny": TINY}
-VOCABULARY = {"small": 1024, "tiny": 300}  # tokens of the language model's byte-level BPE
-SIDE = {"small": 16, "tiny": 8}  # pixels of the images
+SHORTER = {  # steps and held-out rows
+    "transformer_lm": (60, 16),
+    "bert": (200, 100),
+    "resnet": (50, 100),
+    "vit": (150, 100),
+}
+BRIEF = {name: replace(SMALL[name], steps=steps, held_out=rows) for name, (steps, rows) in SHORTER.items()}
+SIZES = {"small": SMALL, "brief": BRIEF, "tiny": TINY}  # "brief" is "small", trained and tested for less long
+VOCABULARY = {"small": 1024, "brief": 1024, "tiny": 300}  # tokens of the language model's byte-level BPE
+SIDE = {"small": 16, "brief": 16, "tiny": 8}  # pixels of the images
 
 
 @dataclass(frozen=True)
@@ -115,7 +122,7 @@ def load(
 ) -> Trained:
     """A trained model by name, from its folder when it was trained before, else trained now.
 
-    `size` is "small" or "tiny" (for tests). `batch` rows are in the example and in every held-out batch.
+    `size` is "small", "brief" (the same networks, trained for less long) or "tiny" (for tests). `batch` rows are in the example and in every held-out batch.
     `folder` (default: build/trained) keeps one folder per settings. Errors: ValueError for an unknown name or
     size.
     """
@@ -166,13 +173,14 @@ def half(folder: str, framework: str, plain: bool = False) -> tuple[mnn.Module |
 
 
 def table(models: Sequence[Trained]) -> pd.DataFrame:
-    """The result of training each model: size, metric on held-out data, and the metric of guessing."""
+    """The result of training each model: its inputs, size, metric on held-out data, and that of guessing."""
     rows = []
     for each in models:
         value, total = score(each, each.predict("PyTorch"))
         weights_kib = (each.folder / "weights.safetensors").stat().st_size / 1024
         shapes = ", ".join(f"{n} {x.shape}" for n, x in zip(each.inputs, each.example, strict=True))
-        row = {"model": each.name, "takes": shapes, "weights KiB": weights_kib, "metric": each.metric}
+        row = {"model": wording.name(each.name), "inputs": shapes, "weights, KiB": weights_kib}
+        row["metric"] = each.metric
         rows.append(row | {"value": value, "by guessing": guessed(each), "of": total})
     return pd.DataFrame(rows)
 

@@ -33,5 +33,4 @@ def tasks(model: str, precisions: tuple[str, ...] = ("float32", "float16")) -> l
 
 def exports(model: str, precisions: tuple[str, ...] = ("float32", "float16")) -> Iterator[Conversion]:
     """Both halves taken to Core ML: a Conversion for each precision, a failed one with its message."""
-    for route in ROUTES:
-        yield from conversions.convert(route, tasks(model, precisions))
+    return conversions.along(ROUTES, tasks(model, precisions))

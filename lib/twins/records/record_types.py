@@ -142,6 +142,7 @@ COMPUTES = {"fp32": "float32", "fp16": "float16"}  # a package's precision, as a
 DIRECT = "MLX direct"  # a route's stored name, and what it is
 CHECKED = f"{DIRECT}, checked"  # as the converter's call is by default
 OURS = "MLX with this project's converter"
+DEEP = "depths of one network"  # a group of conversions, by which time is seen to grow
 LIMITS = {"float32": 1e-5, "float16": 5e-3}  # rms-relative, as coreml_runtime's TOLERANCE
 
 

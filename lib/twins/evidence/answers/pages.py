@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from twins.evidence.answers import claims_page, training
+from twins.evidence.answers import claims_page, shipping, training
 from twins.evidence.answers.answer import Answer
 from twins.records.store import Record
 
@@ -12,6 +12,9 @@ MAKERS: dict[str, Callable[[list[Record]], Answer | None]] = {
     "02_transformer_lm": training.answer,
     "03_bert": training.answer,
     "04_vision": training.answer,
+    "07_coreml_from_pytorch": shipping.answer,
+    "08_coreml_from_mlx": shipping.answer,
+    "09_coreml_ship": shipping.answer,
     "12_your_model": training.answer,
 }
 

@@ -11,7 +11,7 @@ from statistics import median
 import numpy as np
 
 from twins.records import measurements
-from twins.records.record_types import CHECKED, DIRECT, OURS, Conversion, Timing
+from twins.records.record_types import CHECKED, DEEP, DIRECT, OURS, Conversion, Timing
 from twins.records.store import Record
 from twins.timing import comparison, sessions, statistics
 
@@ -21,10 +21,15 @@ Rows = dict[str, list[Conversion]]
 
 
 def by_model(records: Iterable[Record]) -> dict[str, Rows]:
-    """Conversions by model and precision, without routes that do not exist here and those never judged."""
+    """Conversions by model and precision, without routes that do not exist here and those never judged.
+
+    One network at several depths is no model of its own.
+    """
     found: dict[str, Rows] = {}
     for body in (record.body for record in records if isinstance(record.body, Conversion)):
-        if not body.absent and not body.case.get("apart") and body.as_asked is not None:
+        if body.absent or body.case.get("apart") or body.case.get("group") == DEEP:
+            continue
+        if body.as_asked is not None:
             rows = found.setdefault(body.model, {})
             rows.setdefault(body.case["precision"], []).append(body)
     return found
