@@ -2,19 +2,23 @@
 
 from collections.abc import Callable
 
-from twins.evidence.answers import claims_page, shipping, training
+from twins.evidence.answers import claims_page, machine, published, running, shipping, training
 from twins.evidence.answers.answer import Answer
 from twins.records.store import Record
 
 SUMMARY = "00_summary"  # reads the records of every page
 MAKERS: dict[str, Callable[[list[Record]], Answer | None]] = {
     SUMMARY: claims_page.answer,
+    "01_machine": machine.answer,
     "02_transformer_lm": training.answer,
     "03_bert": training.answer,
     "04_vision": training.answer,
+    "05_unified_memory": running.hand_overs,
+    "06_inference": running.generation,
     "07_coreml_from_pytorch": shipping.answer,
     "08_coreml_from_mlx": shipping.answer,
     "09_coreml_ship": shipping.answer,
+    "11_published": published.answer,
     "12_your_model": training.answer,
 }
 
