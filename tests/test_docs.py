@@ -15,6 +15,8 @@ from nbformat.v4 import new_markdown_cell, new_notebook
 
 import coreml_runtime
 import mlx_coreml
+from twins.frameworks import DEVICE_NAMES
+from twins.records import store
 from twins.records.leaks import leaks
 from twins.records.store import ROOT
 from twins.series import site
@@ -86,6 +88,19 @@ def test_every_path_that_a_page_names_exists(page):
         assert list(ROOT.glob(path.rstrip("/"))), path
     for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
         assert (page.parent / link).exists(), link
+
+
+@pytest.mark.parametrize("page", [*PAGES, *PAPERS, *sorted((ROOT / "notebooks").glob("*.ipynb"))], ids=name)
+def test_every_part_of_a_page_that_a_link_names_is_there(page):
+    for target, part in re.findall(r"\]\(([^)#: ]*\.md)?#([\w-]+)\)", page.read_text()):
+        headings = re.findall(r"^#+ (.*)$", (page.parent / target if target else page).read_text(), re.M)
+        assert part in {re.sub(r"[^a-z0-9]+", "-", each.lower()).strip("-") for each in headings}, target
+
+
+def test_the_readme_says_whether_a_mac_was_measured():
+    records = store.read(ROOT / "data" / "results").records
+    measured = any(record.device == DEVICE_NAMES["mps"] for record in records)
+    assert ("No Mac has been measured yet" in (ROOT / "README.md").read_text()) is not measured
 
 
 @pytest.fixture(scope="module")
