@@ -93,6 +93,14 @@ def test_a_figure_that_another_asks_for_is_drawn_once():
     assert calls == [fitting.WIDE, fitting.NARROW]
 
 
+def test_numbers_in_words_keep_their_digits_and_places_lose_them():
+    figure = style.nothing("0.000123 nats, 3.14159 in all")
+    for svg in (figure.svg, figure.narrow):
+        words = " ".join(re.findall(r"<text[^>]*>([^<]*)</text>", svg))
+        assert words == figure.alt == "Nothing to draw: 0.000123 nats, 3.14159 in all"
+        assert not re.search(r' [xy]="[^"]*\.\d{3}', svg)
+
+
 def test_rows_given_once_are_drawn_twice():
     seen = []
 
