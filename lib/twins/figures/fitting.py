@@ -90,7 +90,8 @@ def svg(canvas: Canvas, part: Bbox) -> str:
     canvas.savefig(text, format="svg", bbox_inches=part, metadata={"Date": None, "Creator": None})
     whole = text.getvalue().replace("'DejaVu Sans'", FAMILIES)
     whole = re.sub(r' transform="rotate\(-0 [^"]*"', "", whole)
-    whole = re.sub(r"(?<=\d\.)(\d\d)\d+(?=[ \"\n])", r"\1", whole)
+    rounded = re.compile(r"(?<=\d\.)(\d\d)\d+(?=[ \"\n])")
+    whole = re.sub(r"<[^>]*>", lambda tag: rounded.sub(r"\1", tag[0]), whole)  # places, no words
     return whole[whole.index("<svg") :]
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
-from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from twins.evidence import equal_loss
 from twins.figures import words
@@ -29,12 +29,11 @@ from twins.figures.style import (
     twice,
 )
 from twins.records.record_types import Fit, Memory, Timing
-from twins.timing import comparison, statistics, wording
+from twins.timing import comparison, statistics
 from twins.timing.ceilings import ceilings
 from twins.timing.comparison import Comparison
 from twins.timing.statistics import duration
 
-EQUAL = 0.01  # nats: losses that lie no further apart are called equal
 INTERVAL = "Bar: where 95 % of next sessions lie; band: a tie"
 
 
@@ -104,9 +103,10 @@ def losses(fit: Fit) -> Figure:
     )
     below.yaxis.set_major_locator(FixedLocator([10.0**p for p in range(-7, 1, 2)]))
     below.yaxis.set_minor_locator(NullLocator())
+    below.yaxis.set_major_formatter(FuncFormatter(lambda value, _: words.power(value)))
     below.xaxis.set_major_locator(MaxNLocator(integer=True))
     above.set_ylabel("cross-entropy, nats")
-    title = _equality(fit, apart)
+    title = words.equality(fit, apart)
     headline(
         above,
         title,
@@ -116,22 +116,6 @@ def losses(fit: Fit) -> Figure:
     furthest = f"At most {apart.max():.2g} nats apart in {count} steps on {fit.dataset}"
     alt = f"{title}. {furthest}; {again}."
     return Figure(canvas, alt)
-
-
-def _equality(fit: Fit, apart: np.ndarray) -> str:
-    """For how long the losses are equal, and where they end: the mean of the last tenth of the steps."""
-    last = max(1, len(apart) // 10)
-    ends = {name: float(np.mean(fit.losses[name][-last:])) for name in comparison.FRAMEWORKS}
-    told = f"they end near {ends['MLX']:.2f} nats in MLX and {ends['PyTorch']:.2f} in PyTorch"
-    if len(texts := {f"{end:.2f}" for end in ends.values()}) == 1:
-        told = f"both end near {texts.pop()} nats"
-    if apart.max() == 0:
-        return f"The losses are the same; {told}"
-    if apart.max() <= EQUAL:
-        within = 10.0 ** max(-4, np.ceil(np.log10(apart.max())))
-        return f"The losses stay within {within:g} nats of each other; {told}"
-    steps = int(np.argmax(apart > EQUAL))
-    return f"The losses are equal within {EQUAL:g} nats for {steps} steps; {told}"
 
 
 @twice
@@ -215,27 +199,14 @@ def parts(records: list[Timing]) -> Figure:
     name_rows(axes, names, top=0.34, clear=1)
     for y, part in enumerate(names):
         beside_row(
-            axes, y, _part_verdict(*table.loc[["MLX", "PyTorch"], part]), top=0.34, clear=1, color=MUTED
+            axes, y, words.part_verdict(*table.loc[["MLX", "PyTorch"], part]), top=0.34, clear=1, color=MUTED
         )
     largest = {name: table.loc[name].idxmax() for name in comparison.FRAMEWORKS}
     title = f"{largest['MLX'].capitalize()} takes longest in MLX, {largest['PyTorch']} in PyTorch"
     if largest["MLX"] == largest["PyTorch"]:
         title = f"{largest['MLX'].capitalize()} takes longest in both"
     headline(axes, title, "Median of each part timed alone; backward: forward and backward less forward")
-    return Figure(canvas, f"{title}. {'; '.join(_part_told(table, name) for name in names)}.")
-
-
-def _part_verdict(mlx: float, torch: float) -> str:
-    """Who is how many times as fast in one part; empty where a time is lost in noise."""
-    if min(mlx, torch) <= 0:
-        return ""
-    who, factor = wording.faster(torch / mlx)
-    return "tie" if factor <= statistics.TIE else f"{who} {wording.times(factor)}"
-
-
-def _part_told(table: pd.DataFrame, part: str) -> str:
-    times = (f"{name} {duration(max(0.0, table.loc[name, part]) / 1e3)}" for name in comparison.FRAMEWORKS)
-    return f"{part}: {', '.join(times)}"
+    return Figure(canvas, f"{title}. {'; '.join(words.part_told(table, name) for name in names)}.")
 
 
 @twice
