@@ -101,7 +101,7 @@ def test_tabs_switch_together_and_the_choice_holds_on_the_next_page(page, made):
         page.goto((made / f"{name}.html").as_uri())
         if name == "02_transformer_lm":
             assert page.get_by_text("as MLX writes it").is_visible()
-            page.get_by_text("PyTorch", exact=True).click()
+            page.locator("label.sd-tab-label", has_text="PyTorch").click()
         assert page.get_by_text("as PyTorch writes it").is_visible()
         assert not page.get_by_text("as MLX writes it").is_visible()
 
@@ -286,7 +286,7 @@ def test_a_machine_is_chosen_for_every_figure(page, made, name):
             "all => all.filter(part => part.checkVisibility()).map(part => part.dataset.m)"
         )
         assert set(keys) == {machine}  # nothing shown is another machine's
-    assert len({len(each) for each in seen.values()}) == 1 and len(seen[made_site.MAC]) >= 10
+    assert len({len(each) for each in seen.values()}) == 1 and len(seen[made_site.MAC]) >= 5
     assert len(set(map(str, seen.values()))) == len(MACHINES)
 
 

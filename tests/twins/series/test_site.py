@@ -4,8 +4,10 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 
 import pytest
+import yaml
 
 from twins.series import site
 
@@ -69,8 +71,8 @@ def test_build_twice_then_fail(tmp_path, monkeypatch):
     write(notebooks, "03_x.partial.ipynb", "# Broken\n\nWhy?")
     index = site.build(notebooks, out, "quick")
     html = index.read_text()
-    assert html.index("What can it do?") < html.index("Who is faster?")
-    assert "<code" in html and "quick" in html and "Broken" not in html
+    assert html.index(">A model<") < html.index(">The machine<")  # in the groups of the navigation
+    assert "make report-02" in html and "Broken" not in html
     assert sorted(path.stem for path in out.glob("*.html")) == ["01_machine", "02_lm", "index", "search"]
     assert "x (not in this report)" in (out / "02_lm.html").read_text()
 
@@ -98,16 +100,56 @@ def test_build_twice_then_fail(tmp_path, monkeypatch):
 
 
 def test_digest_sees_every_source(tmp_path, monkeypatch):
+    monkeypatch.delenv("TWINS_REPOSITORY", raising=False)
     for name in ("CONFIGURATION", "DOCS"):
         monkeypatch.setattr(site, name, tmp_path / name)
         (tmp_path / name).mkdir()
-    page = write(tmp_path, "01_x.ipynb", "# A\n\nB?")
-    seen = {site.digest([page], "quick"), site.digest([page], "full")}
-    for file in ("CONFIGURATION/conf.py", "DOCS/guide.md"):
+    page, results = write(tmp_path, "01_x.ipynb", "# A\n\nB?"), tmp_path / "results"
+    results.mkdir()
+    seen = {site.digest([page], "quick", results), site.digest([page], "full", results)}
+    for file in ("CONFIGURATION/conf.py", "DOCS/guide.md", "results/x.jsonl"):
         (tmp_path / file).write_text("a = 1")
-        seen.add(site.digest([page], "quick"))
-    monkeypatch.setenv("TWINS_SITE_URL", "https://example.org/")
-    seen.add(site.digest([page], "quick"))
+        seen.add(site.digest([page], "quick", results))
+    for name in ("TWINS_SITE_URL", "TWINS_REPOSITORY"):
+        monkeypatch.setenv(name, "https://example.org/")
+        seen.add(site.digest([page], "quick", results))
     write(tmp_path, "01_x.ipynb", "# A\n\nC?")
-    seen.add(site.digest([page], "quick"))
-    assert len(seen) == 6
+    seen.add(site.digest([page], "quick", results))
+    assert len(seen) == 8
+
+
+def test_the_repository_is_named_in_one_place(tmp_path, monkeypatch):
+    """CITATION.cff's address, or without one the variable; without either no page has a link to it."""
+    monkeypatch.setattr(site, "CITATION", tmp_path / "CITATION.cff")
+    site.CITATION.write_text("cff-version: 1.2.0\n")
+    monkeypatch.delenv("TWINS_REPOSITORY", raising=False)
+    assert site.repository() == ""
+    monkeypatch.setenv("TWINS_REPOSITORY", "https://example.org/a/")
+    assert site.repository() == "https://example.org/a"
+    site.CITATION.write_text('cff-version: 1.2.0\nrepository-code: "https://example.org/b"\n')
+    assert site.repository() == "https://example.org/b"
+
+
+def test_the_citation_is_of_this_version():
+    """What a citation needs: https://github.com/citation-file-format/citation-file-format"""
+    told = yaml.safe_load(site.CITATION.read_text())
+    assert {"cff-version", "message", "title", "authors"} <= told.keys()
+    described = tomllib.loads((site.ROOT / "lib" / "twins" / "pyproject.toml").read_text())["project"]
+    assert (told["version"], told["license"]) == (described["version"], described["license"])
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d", str(told["date-released"]))
+
+
+def test_records_lie_beside_the_notebooks_or_are_the_committed_ones(tmp_path):
+    assert site.records_of(tmp_path / "notebooks") == site.ROOT / "data" / "results"
+    (tmp_path / "results").mkdir()
+    assert site.records_of(tmp_path / "notebooks") == tmp_path / "results"
+
+
+def test_another_folder_is_taken_where_nothing_was_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(site, "build", lambda notebooks, out, profile: notebooks)
+    page = write(tmp_path / "report", "01_x.ipynb", "# A\n\nB?")
+    monkeypatch.setattr(sys, "argv", ["site", str(tmp_path / "run"), "out", "--otherwise", str(page.parent)])
+    site.main()
+    write(tmp_path / "run", "01_x.ipynb", "# A\n\nB?")
+    site.main()
+    assert capsys.readouterr().out.split() == [str(tmp_path / "report"), str(tmp_path / "run")]
