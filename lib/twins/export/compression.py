@@ -20,9 +20,10 @@ from coreml_runtime import Model, load
 from coreml_runtime.verification import native_core_ml
 from coreml_runtime.verification.comparison import Report, compare, verify
 from coreml_runtime.verification.divergence import rms_relative
+from twins.evidence.answers.frontier import FROM_MLX, UNCOMPRESSED
 from twins.export import trained_models
 from twins.export.compressors import METHODS, Bench, named, quantized_module, quiet, unloaded
-from twins.export.conversions import line_of
+from twins.export.conversion_process import line_of
 from twins.export.trained_models import Arrays, Predict, Trained
 from twins.records.record_types import Compressed
 from twins.timing.progress import tell
@@ -31,7 +32,7 @@ import mlx.nn as mnn  # isort: skip  (after twins.export.trained_models: the BLA
 
 LOSSY = 0.1  # rms-relative against the uncompressed source: within it a point counts as close
 ROUNDING = 5e-3  # rms-relative against the same compressed weights: what computing in fp16 may cost
-UNCOMPRESSED, FROM_MLX, CORE_ML = "uncompressed", "MLX quantize", "Core ML"
+CORE_ML = "Core ML"
 MLX_BITS = (8, 4)
 
 
@@ -48,7 +49,7 @@ class Point:
 def points(bench: Bench, families: Iterable[str], groups: Iterable[int]) -> Iterator[Point]:
     """Every package of a model: the uncompressed ones, coremltools' families, MLX's with these groups."""
     for precision in ("float32", "float16"):
-        package = bench.saved(bench.converted(bench.model.mlx, precision), precision)
+        package = bench.uncompressed(precision)
         yield Point(UNCOMPRESSED, precision, package, line_of(_checked(bench, bench.model.mlx, package)))
     for family in families:
         for setting, make in METHODS[family].items():

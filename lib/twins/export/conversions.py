@@ -140,7 +140,7 @@ def of_page(machine: Machine, page: str) -> list[Conversion]:
 
 
 def shared(machine: Machine, page: str) -> tuple[list[Conversion], str]:
-    """The conversions of another page's newest run here, and a line that says so, or that they are missing."""
+    """The conversions of another page's newest run here, and a line that says so or what is missing."""
     newest = store.latest(store.read(), machine.id, page)
     found, link = of_page(machine, page), f"[{page}]({page}.ipynb)"
     if not found:

@@ -122,7 +122,8 @@ def load(
 ) -> Trained:
     """A trained model by name, from its folder when it was trained before, else trained now.
 
-    `size` is "small", "brief" (the same networks, trained for less long) or "tiny" (for tests). `batch` rows are in the example and in every held-out batch.
+    `size` is "small", "brief" (the same networks, trained for less long) or "tiny" (for tests).
+    `batch` rows are in the example and in every held-out batch.
     `folder` (default: build/trained) keeps one folder per settings. Errors: ValueError for an unknown name or
     size.
     """

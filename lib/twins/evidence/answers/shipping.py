@@ -210,7 +210,7 @@ def _grows(made: Sequence[Conversion]) -> str:
 
 
 def compression(records: list[Record]) -> Answer | None:
-    """How small each model gets at a small loss, what eight and four bits cost, and whether all is checked."""
+    """How small each model gets at a small loss, what eight and four bits cost, what was checked."""
     found = of(records, Compressed)
     if not found:
         return None
