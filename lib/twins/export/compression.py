@@ -7,12 +7,15 @@ https://apple.github.io/coremltools/docs-guides/source/opt-overview.html
 
 import itertools
 import math
+import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import coremltools.optimize.coreml as cto
+import msgspec
 import numpy as np
 from msgspec.structs import replace
 
@@ -25,6 +28,7 @@ from twins.export import trained_models
 from twins.export.compressors import METHODS, Bench, named, quantized_module, quiet, unloaded
 from twins.export.conversion_process import line_of
 from twins.export.trained_models import Arrays, Predict, Trained
+from twins.machine import fresh_process
 from twins.records.record_types import Compressed
 from twins.timing.progress import tell
 
@@ -136,15 +140,31 @@ def lossy(error: float) -> str:
 
 
 def frontier(
-    models: Iterable[Trained], folder: Path, families: Iterable[str] = tuple(METHODS), groups=(32, 64, 128)
+    models: Sequence[Trained], folder: Path, families: Iterable[str] = tuple(METHODS), groups=(32, 64, 128)
 ) -> Iterator[Compressed]:
-    """Every point of every model, measured once it is made. Errors: ValueError for an unknown family."""
+    """Every point of every model, which are compressed in processes of their own, all at once: nothing is timed.
+
+    Packages lie in a folder for each model. Errors: ValueError for an unknown family.
+    """
+    families = list(families)
     if unknown := [name for name in families if name not in METHODS]:
         raise ValueError(f"compression {unknown[0]!r} is not known; known are {', '.join(METHODS)}")
-    for model in models:
-        place = folder / model.name
-        place.mkdir(parents=True, exist_ok=True)
-        bench = Bench(model, place)
-        for point in points(bench, families, groups):
-            tell(f"{model.name}: {point.family}, {point.setting}")
-            yield from measured(bench, point)
+    jobs = [
+        {"name": model.name, "size": model.size, "folder": str(folder / model.name)}
+        | {"families": families, "groups": list(groups)}
+        for model in models
+    ]
+    with ThreadPoolExecutor(max_workers=max(1, min(len(jobs), os.cpu_count() or 1))) as threads:
+        for found in threads.map(lambda job: fresh_process.call(f"{__name__}:compressed", job), jobs):
+            yield from (msgspec.convert(each, Compressed) for each in found)
+
+
+def compressed(name: str, size: str, folder: str, families: list[str], groups: list[int]) -> list[dict]:
+    """The work of a process: every point of one model, measured once it is made, in plain form."""
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    bench = Bench(trained_models.load(name, size), Path(folder))
+    found = []
+    for point in points(bench, families, groups):
+        tell(f"{name}: {point.family}, {point.setting}")
+        found += measured(bench, point)
+    return [msgspec.to_builtins(each) for each in found]

@@ -6,6 +6,7 @@ https://ml-explore.github.io/mlx/build/html/python/nn/_autosummary/mlx.nn.quanti
 """
 
 import copy
+import functools
 import io
 import logging
 import warnings
@@ -18,6 +19,7 @@ from unittest import mock
 import coremltools as ct
 import coremltools.optimize.coreml as cto
 import numpy as np
+import tqdm
 from coremltools.optimize.coreml.experimental import _model_debugger, linear_quantize_activations
 from coremltools.optimize.coreml.experimental import _post_training_quantization as calibration
 
@@ -228,3 +230,10 @@ def quiet() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(level)
+
+
+def no_progress() -> None:
+    """From here on, coremltools shows neither progress bars nor warnings: no page has room for them."""
+    tqdm.tqdm.__init__ = functools.partialmethod(tqdm.tqdm.__init__, disable=True)
+    logging.getLogger("coremltools").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="coremltools")

@@ -144,7 +144,7 @@ def best(records: Sequence[Compressed]) -> pd.DataFrame:
 
 
 def points(records: Sequence[Compressed], kept: Sequence[Compressed] | None = None) -> pd.DataFrame:
-    """Every package, or those kept: size, metric on held-out data, error, and whether it is on the frontier."""
+    """Every package, or those kept: size, held-out metric, error, and whether it is on the frontier."""
     rows = []
     line = [r for own in _by_model(records) for r in frontier.pareto(own)]
     whole = {own[0].model: frontier.base(own) for own in _by_model(records)}

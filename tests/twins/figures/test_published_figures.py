@@ -90,7 +90,10 @@ def test_a_chip_is_named_without_what_was_written_after_it():
     figure = published_figures.by_chip(
         [row(chip="M3 Max (from a comment)"), row(chip="M3 Max"), row(chip="M3")]
     )
-    assert "training, M3 Max: MLX 2.00× as fast over 2" in figure.alt and "M3: MLX 2.00× as fast over 1" in figure.alt
+    assert (
+        "training, M3 Max: MLX 2.00× as fast over 2" in figure.alt
+        and "M3: MLX 2.00× as fast over 1" in figure.alt
+    )
 
 
 def test_the_operation_that_moved_most_is_named():
@@ -103,7 +106,9 @@ def test_the_operation_that_moved_most_is_named():
         op("op B", "2024", 1.0),
         op("op B", "2026", 16.0),
     ]
-    assert operations(rows, ["op A", "op B"]).alt.startswith("B moved most: from MLX 4.00× as fast to PyTorch 4.00× as fast")
+    assert operations(rows, ["op A", "op B"]).alt.startswith(
+        "B moved most: from MLX 4.00× as fast to PyTorch 4.00× as fast"
+    )
 
 
 def test_an_unknown_operation_is_refused_with_what_there_is():
