@@ -7,12 +7,15 @@ https://apple.github.io/coremltools/docs-guides/source/opt-overview.html
 
 import itertools
 import math
+import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import coremltools.optimize.coreml as cto
+import msgspec
 import numpy as np
 from msgspec.structs import replace
 
@@ -20,10 +23,12 @@ from coreml_runtime import Model, load
 from coreml_runtime.verification import native_core_ml
 from coreml_runtime.verification.comparison import Report, compare, verify
 from coreml_runtime.verification.divergence import rms_relative
+from twins.evidence.answers.frontier import FROM_MLX, UNCOMPRESSED
 from twins.export import trained_models
 from twins.export.compressors import METHODS, Bench, named, quantized_module, quiet, unloaded
-from twins.export.conversions import line_of
+from twins.export.conversion_process import line_of
 from twins.export.trained_models import Arrays, Predict, Trained
+from twins.machine import fresh_process
 from twins.records.record_types import Compressed
 from twins.timing.progress import tell
 
@@ -31,7 +36,7 @@ import mlx.nn as mnn  # isort: skip  (after twins.export.trained_models: the BLA
 
 LOSSY = 0.1  # rms-relative against the uncompressed source: within it a point counts as close
 ROUNDING = 5e-3  # rms-relative against the same compressed weights: what computing in fp16 may cost
-UNCOMPRESSED, FROM_MLX, CORE_ML = "uncompressed", "MLX quantize", "Core ML"
+CORE_ML = "Core ML"
 MLX_BITS = (8, 4)
 
 
@@ -48,7 +53,7 @@ class Point:
 def points(bench: Bench, families: Iterable[str], groups: Iterable[int]) -> Iterator[Point]:
     """Every package of a model: the uncompressed ones, coremltools' families, MLX's with these groups."""
     for precision in ("float32", "float16"):
-        package = bench.saved(bench.converted(bench.model.mlx, precision), precision)
+        package = bench.uncompressed(precision)
         yield Point(UNCOMPRESSED, precision, package, line_of(_checked(bench, bench.model.mlx, package)))
     for family in families:
         for setting, make in METHODS[family].items():
@@ -135,15 +140,31 @@ def lossy(error: float) -> str:
 
 
 def frontier(
-    models: Iterable[Trained], folder: Path, families: Iterable[str] = tuple(METHODS), groups=(32, 64, 128)
+    models: Sequence[Trained], folder: Path, families: Iterable[str] = tuple(METHODS), groups=(32, 64, 128)
 ) -> Iterator[Compressed]:
-    """Every point of every model, measured once it is made. Errors: ValueError for an unknown family."""
+    """Every point of every model, which are compressed in processes of their own, all at once: nothing is timed.
+
+    Packages lie in a folder for each model. Errors: ValueError for an unknown family.
+    """
+    families = list(families)
     if unknown := [name for name in families if name not in METHODS]:
         raise ValueError(f"compression {unknown[0]!r} is not known; known are {', '.join(METHODS)}")
-    for model in models:
-        place = folder / model.name
-        place.mkdir(parents=True, exist_ok=True)
-        bench = Bench(model, place)
-        for point in points(bench, families, groups):
-            tell(f"{model.name}: {point.family}, {point.setting}")
-            yield from measured(bench, point)
+    jobs = [
+        {"name": model.name, "size": model.size, "folder": str(folder / model.name)}
+        | {"families": families, "groups": list(groups)}
+        for model in models
+    ]
+    with ThreadPoolExecutor(max_workers=max(1, min(len(jobs), os.cpu_count() or 1))) as threads:
+        for found in threads.map(lambda job: fresh_process.call(f"{__name__}:compressed", job), jobs):
+            yield from (msgspec.convert(each, Compressed) for each in found)
+
+
+def compressed(name: str, size: str, folder: str, families: list[str], groups: list[int]) -> list[dict]:
+    """The work of a process: every point of one model, measured once it is made, in plain form."""
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    bench = Bench(trained_models.load(name, size), Path(folder))
+    found = []
+    for point in points(bench, families, groups):
+        tell(f"{name}: {point.family}, {point.setting}")
+        found += measured(bench, point)
+    return [msgspec.to_builtins(each) for each in found]

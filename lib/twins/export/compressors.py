@@ -6,6 +6,7 @@ https://ml-explore.github.io/mlx/build/html/python/nn/_autosummary/mlx.nn.quanti
 """
 
 import copy
+import functools
 import io
 import logging
 import warnings
@@ -18,6 +19,7 @@ from unittest import mock
 import coremltools as ct
 import coremltools.optimize.coreml as cto
 import numpy as np
+import tqdm
 from coremltools.optimize.coreml.experimental import _model_debugger, linear_quantize_activations
 from coremltools.optimize.coreml.experimental import _post_training_quantization as calibration
 
@@ -43,16 +45,23 @@ class Bench:
     def __init__(self, model: Trained, folder: Path):
         self.model, self.folder = model, folder
         self.example = tuple(map(MLX.array, model.example))
+        self._made: dict[str, Path] = {}
 
     def converted(self, module: mnn.Module, precision: str = "float16") -> ct.models.MLModel:
         """A module of MLX by the direct route; it is checked later."""
         options = {"deployment_target": TARGET, "precision": precision, "check": False}
         return convert(module, *self.example, **options)
 
+    def uncompressed(self, precision: str) -> Path:
+        """The uncompressed package on disk, converted once in each precision."""
+        if precision not in self._made:
+            self._made[precision] = self.saved(self.converted(self.model.mlx, precision), precision)
+        return self._made[precision]
+
     @cached_property
     def plain(self) -> ct.models.MLModel:
         """The uncompressed package in half precision, which coremltools compresses."""
-        return unloaded(self.saved(self.converted(self.model.mlx), "plain"))
+        return unloaded(self.uncompressed("float16"))
 
     @cached_property
     def wanted(self) -> list[np.ndarray]:
@@ -189,18 +198,23 @@ METHODS = {
 }
 
 
-@mlx_on_cpu()
-def quantized_module(module: mnn.Module, bits: int, group: int) -> mnn.Module | None:
-    """A copy with MLX's quantized layers where the width is a multiple of the group; None where none is."""
+def takes(group: int) -> Callable[[str, mnn.Module], bool]:
+    """Which layers MLX quantizes: those as wide as a multiple of the group, but no table that is added."""
 
-    def takes(path: str, layer) -> bool:
+    def taken(path: str, layer: mnn.Module) -> bool:
         whole = hasattr(layer, "to_quantized") and layer.weight.shape[-1] % group == 0
         return whole and not path.endswith(READ_WHOLE)
 
-    if not any(takes(path, layer) for path, layer in module.named_modules()):
+    return taken
+
+
+@mlx_on_cpu()
+def quantized_module(module: mnn.Module, bits: int, group: int) -> mnn.Module | None:
+    """A copy with MLX's quantized layers where the width is a multiple of the group; None where none is."""
+    if not any(takes(group)(path, layer) for path, layer in module.named_modules()):
         return None
     smaller = copy.deepcopy(module)
-    mnn.quantize(smaller, group, bits, class_predicate=takes)
+    mnn.quantize(smaller, group, bits, class_predicate=takes(group))
     return smaller
 
 
@@ -216,3 +230,10 @@ def quiet() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(level)
+
+
+def no_progress() -> None:
+    """From here on, coremltools shows neither progress bars nor warnings: no page has room for them."""
+    tqdm.tqdm.__init__ = functools.partialmethod(tqdm.tqdm.__init__, disable=True)
+    logging.getLogger("coremltools").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="coremltools")

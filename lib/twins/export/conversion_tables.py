@@ -76,6 +76,12 @@ def coverage(records: Iterable[Coverage]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def standings(records: Sequence[Conversion]) -> pd.DataFrame:
+    """Routes: packages right by the precision asked for, and the median seconds of those."""
+    rows = [(route_grid.name(e.route), e.right, e.tried, e.seconds) for e in route_grid.standings(records)]
+    return pd.DataFrame(rows, columns=["route", "packages right", "of", "median seconds"])
+
+
 def steps(records: Iterable[Conversion], model: str, precision: str = "float16") -> pd.DataFrame:
     """What every step of each route gives for one model, and in how many seconds."""
     rows = []

@@ -15,7 +15,7 @@ from pathlib import Path
 import coremltools as ct
 
 from twins.export import routes
-from twins.export.conversions import Task
+from twins.export.conversion_process import Task
 from twins.machine import fresh_process
 from twins.records.record_types import CHECKED, DIRECT, Conversion, Timing
 from twins.timing import harness
@@ -34,13 +34,16 @@ def plan(processes: int) -> Plan:
 def times(
     tasks: Sequence[Task], records: Iterable[Conversion], processes: int, precision: str = "float16"
 ) -> Iterator[Timing]:
-    """A timing of every model by the routes that were right: in one precision, or in the only one asked."""
+    """A timing of every model by the routes that were right: in one precision, or in the only one asked.
+
+    Nothing is timed in no process.
+    """
     chosen = {task.model: task for task in tasks}
     chosen |= {task.model: task for task in tasks if task.precision == precision}
     records = list(records)
     jobs = [asdict(task) | {"routes": fastest(task, records)} for task in chosen.values()]
     jobs = [job for job in jobs if DIRECT in job["routes"] and len(job["routes"]) > 1]
-    if not jobs:
+    if not jobs or not processes:
         return
     runs = harness.measure("twins.export.conversion_times:variants", {"jobs": jobs}, plan(processes), tell)
     for job in jobs:

@@ -5,6 +5,7 @@ dies, the model it died on is a failed row and the others go on in a fresh proce
 https://apple.github.io/coremltools/docs-guides/source/convert-pytorch-workflow.html
 """
 
+import statistics
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
@@ -14,6 +15,7 @@ import msgspec
 import numpy as np
 
 from mlx_coreml.ir.errors import ConversionError
+from twins.evidence.answers import route_grid
 from twins.export import routes
 from twins.export.conversion_process import Task, failed, place
 from twins.export.trained_models import Trained
@@ -21,6 +23,7 @@ from twins.frameworks import MLX
 from twins.machine import fresh_process
 from twins.records import store
 from twins.records.record_types import DEEP, DIRECT, Conversion, Coverage, Machine
+from twins.timing import wording
 
 import torch  # isort: skip  (after frameworks: the BLAS)
 
@@ -119,12 +122,10 @@ def along(names: Iterable[str], tasks: Sequence[Task], folder: Path | None = Non
 
 
 def packages(records: Iterable[Conversion], folder: Path, precision: str = "float16") -> dict[str, Path]:
-    """The packages of some conversions by model and route, as far as they were made and are right."""
-    return {
-        f"{r.model}, {r.route}": place(folder, r.route, r.model, precision)
-        for r in records
-        if r.right and r.case["precision"] == precision
-    }
+    """The right packages of some conversions by model and route, as far as the folder still holds them."""
+    asked = [r for r in records if r.right and r.case["precision"] == precision]
+    places = ((r, place(folder, r.route, r.model, precision)) for r in asked)
+    return {f"{wording.name(r.model)}, {route_grid.name(r)}": path for r, path in places if path.exists()}
 
 
 def single(records: Iterable[Conversion]) -> list[Conversion]:
@@ -140,7 +141,7 @@ def of_page(machine: Machine, page: str) -> list[Conversion]:
 
 
 def shared(machine: Machine, page: str) -> tuple[list[Conversion], str]:
-    """The conversions of another page's newest run here, and a line that says so, or that they are missing."""
+    """The conversions of another page's newest run here, and a line that says so or what is missing."""
     newest = store.latest(store.read(), machine.id, page)
     found, link = of_page(machine, page), f"[{page}]({page}.ipynb)"
     if not found:
@@ -191,6 +192,8 @@ def _coverage(route: str, group: str, records: list[Conversion], precision: str)
     wrong = [r for r in records if verdict(r) != "right"]
     causes = [f"{r.failed or 'verify'}: {r.cause[:160]}" for r in wrong]
     models = {"models": [record.model for record in records], "precision": precision or "each"}
+    right = [sum(r.steps.values()) for r in records if verdict(r) == "right"]
+    models |= {"seconds": statistics.median(right)} if right else {}
     reasons = {each: causes.count(each) for each in dict.fromkeys(causes)}
     return Coverage(route, group, models, outcomes, reasons)
 

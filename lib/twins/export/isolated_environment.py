@@ -1,4 +1,4 @@
-"""Conversions that were run in an environment of their own and are kept in the project, with provenance.
+"""Conversions that were run in a separate environment and are kept in the project, with provenance.
 
 onnx2torch needs torchvision, whose wheel replaces PyTorch, so its route runs outside of the environment:
 
@@ -21,12 +21,14 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
+from twins.evidence.answers import route_grid
 from twins.export import conversions, trained_models
 from twins.records.record_types import Conversion
 from twins.records.store import ROOT, json_line
 
 ROUTE = "PyTorch, ONNX, onnx2torch"
 KEPT = ROOT / "data" / "apart" / "onnx2torch.jsonl"
+COMMAND = "PYTHONPATH=build/apart python -m twins.export.isolated_environment"
 PACKAGES = ("onnx2torch", "torch", "onnx", "coremltools", "numpy")
 STAND_IN = '''"""Stands in for torchvision: no graph here selects boxes."""
 
@@ -44,7 +46,10 @@ def read(path: Path = KEPT) -> tuple[list[Conversion], str]:
     first, *rows = path.read_text().splitlines()
     told = json.loads(first)
     versions = ", ".join(f"{name} {version}" for name, version in told["versions"].items())
-    note = f"{ROUTE} was run apart on {told['date']}, with {versions}; again with `{told['command']}`."
+    note = (
+        f"{route_grid.name(ROUTE)} was run in a separate environment on {told['date']}, with {versions}; "
+        f"again with `{COMMAND}`."
+    )
     return [msgspec.json.decode(row, type=Conversion) for row in rows], note
 
 
@@ -53,7 +58,7 @@ def write(records: Iterable[Conversion], path: Path) -> None:
     told = {
         "date": datetime.now(UTC).date().isoformat(),
         "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
-        "command": "PYTHONPATH=build/apart python -m twins.export.isolated_environment",
+        "command": COMMAND,
         "torchvision": "a stand-in without operations",
     }
     marked = [replace(each, case=each.case | {"apart": told["date"]}) for each in records]

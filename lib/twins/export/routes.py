@@ -175,6 +175,13 @@ OWN_PRECISION = ("PyTorch, ONNX, onnxsim", "PyTorch, ONNX (tracing), onnxsim")  
 NEEDS = {"PyTorch, ONNX, onnx2torch": "onnx2torch"}  # kept apart: it pulls torchvision, which moves torch
 
 
+def exported_by(exporters: Sequence[str]) -> list[str]:
+    """The routes but for those through an exporter to ONNX that is not named: "dynamo" or "tracing"."""
+    through = {"dynamo": onnx_export, "tracing": onnx_trace}
+    out = [step for name, step in through.items() if name not in exporters]
+    return [name for name, steps in ROUTES.items() if steps[0] not in out or name in WITHOUT_PACKAGE]
+
+
 def code(route: str) -> str:
     """The code of a route: a function per step, each of which gets the result of the step before."""
     return "\n\n".join(inspect.getsource(step).strip() for step in ROUTES[route])

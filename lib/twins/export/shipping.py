@@ -1,7 +1,7 @@
-"""What an app needs of a package besides small size: any length, memory, pictures, functions, metadata.
+"""What an app needs besides a small package: any length, a KV cache, images, several functions, metadata.
 
 coremltools does most of it. This module adds a decoder with a cache made of a trained language model, its
-loop, and tables that never show a package without its verification.
+loop, and tables that never show a package without its check.
 https://apple.github.io/coremltools/docs-guides/source/stateful-models.html
 """
 
@@ -16,9 +16,12 @@ from coremltools.models.utils import MultiFunctionDescriptor, save_multifunction
 from coreml_runtime import load
 from coreml_runtime.verification.comparison import TOLERANCE, Report, compare, verify
 from mlx_coreml.conversion.check import mlx_on_cpu
-from twins.export.compressors import quiet
-from twins.export.conversions import line_of
+from twins.evidence.answers import frontier
+from twins.export.compressors import quiet, unloaded
+from twins.export.conversion_process import line_of
 from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
+from twins.records.record_types import Compressed
+from twins.timing import wording
 
 import mlx.nn as mnn  # isort: skip  (after frameworks: the BLAS)
 import torch  # isort: skip
@@ -98,14 +101,69 @@ def saved(model: ct.models.MLModel, folder: Path, name: str) -> Path:
 def row(label: str, path: Path, line: str, function: str = "main") -> dict:
     """The inputs and outputs of a package, its size, and its verification."""
     found = load(path, function)
-    size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
     return {
         "package": label,
-        "takes": ", ".join(map(str, found.inputs.values())),
-        "gives": ", ".join(map(str, found.outputs.values())),
-        "KiB": size / 1024,
-        "verification": line,
+        "inputs": ", ".join(map(str, found.inputs.values())),
+        "outputs": ", ".join(map(str, found.outputs.values())),
+        "KiB": kib(path),
+        "check": line,
     }
+
+
+def plain(folder: Path) -> ct.models.MLModel:
+    """The uncompressed package in half precision that the frontier left in a folder."""
+    return unloaded(folder / "float16.mlpackage")
+
+
+def kib(package: Path) -> float:
+    """The size of a package in KiB."""
+    return sum(file.stat().st_size for file in package.rglob("*") if file.is_file()) / 1024
+
+
+def sizes(models: Mapping[str, ct.models.MLModel], folder: Path, whole: ct.models.MLModel) -> str:
+    """The size of some packages and of the uncompressed one, in a sentence; each is saved first."""
+    small = {label: kib(saved(model, folder, f"smaller-{label}")) for label, model in models.items()}
+    told = ", ".join(f"{label} {size:,.0f} KiB" for label, size in small.items())
+    return f"Uncompressed {kib(Path(whole.package_path)):,.0f} KiB; {told}."
+
+
+def checked(*tables: pd.DataFrame) -> str:
+    """How many packages of some tables pass their check, in a sentence."""
+    found = [line for each in tables for line in each["check"]]
+    passed = sum(" passes: " in line for line in found)
+    return f"{passed} of {len(found)} checks of these packages pass."
+
+
+def best(records: Sequence[Compressed]) -> pd.DataFrame:
+    """By model, the uncompressed package and those that no other is both smaller and better than."""
+    kept: list[Compressed] = []
+    for own in _by_model(records):
+        line = [r for r in frontier.pareto(own) if r.family != frontier.UNCOMPRESSED]
+        kept += [frontier.base(own), *reversed(line)]
+    return points(records, kept)
+
+
+def points(records: Sequence[Compressed], kept: Sequence[Compressed] | None = None) -> pd.DataFrame:
+    """Every package, or those kept: size, held-out metric, error, and whether it is on the frontier."""
+    rows = []
+    line = [r for own in _by_model(records) for r in frontier.pareto(own)]
+    whole = {own[0].model: frontier.base(own) for own in _by_model(records)}
+    for r in records if kept is None else kept:
+        row = {"model": wording.name(r.model), "compressed by": f"{r.family}, {r.setting}"}
+        row |= {"KiB": r.size / 1024, "size": f"{r.size / whole[r.model].size:.0%}"}
+        row |= {"metric": f"{r.metric} {r.value:.4g} (of {r.total:,})", "error": f"{r.error:.1e}"}
+        rows.append(row | ({"frontier": "yes" if r in line else ""} if kept is None else {}))
+    return pd.DataFrame(rows)
+
+
+def _by_model(records: Sequence[Compressed]) -> list[list[Compressed]]:
+    return [[r for r in records if r.model == model] for model in frontier.models(records)]
+
+
+def lines(records: Sequence[Compressed]) -> pd.DataFrame:
+    """The check of every compressed package."""
+    rows = [(wording.name(r.model), f"{r.family}, {r.setting}", r.line) for r in records]
+    return pd.DataFrame(rows, columns=["model", "compressed by", "check"])
 
 
 def table(models: Mapping[str, ct.models.MLModel], folder: Path) -> pd.DataFrame:
@@ -143,22 +201,6 @@ def picture(images: np.ndarray):
     x = images[0, :, :, 0]
     shades = (x - x.min()) / max(float(np.ptp(x)), 1e-6) * PICTURE
     return Image.fromarray(shades.round().astype(np.uint8))
-
-
-def labelled(model: torch.nn.Module, image, path: Path) -> Path:
-    """A package that takes a grey picture of this size and gives a digit as a label, by PyTorch's route."""
-    width, height = image.size
-    shape = (1, 1, height, width)
-    with quiet():
-        package = ct.convert(
-            torch.jit.trace(model, torch.zeros(shape)),
-            inputs=[ct.ImageType(name="image", shape=shape, color_layout=ct.colorlayout.GRAYSCALE)],
-            classifier_config=ct.ClassifierConfig([str(digit) for digit in range(10)]),
-            minimum_deployment_target=ct.target.iOS18,
-            skip_model_load=True,
-        )
-    package.save(str(path))
-    return path
 
 
 def classified(model: torch.nn.Module, package: Path, image) -> pd.DataFrame:
@@ -209,7 +251,9 @@ def sharing(frame: pd.DataFrame) -> str:
     """How the size of one package with all functions compares with the packages apart, in a sentence."""
     both = frame["package"].str.startswith("both")
     alone, one = frame.loc[~both, "KiB"].sum(), frame.loc[both, "KiB"].iloc[0]
-    return f"Apart they take {alone:,.0f} KiB, together {one:,.0f} KiB: {one / alone:.2f} of the sum."
+    return (
+        f"Separately they take {alone:,.0f} KiB, in one package {one:,.0f} KiB: {one / alone:.0%} of the sum."
+    )
 
 
 def words(package: Path) -> pd.DataFrame:

@@ -55,16 +55,11 @@ TINY = {
     "resnet": Size({"width": 16, "stages": 2, "blocks": 1, "projection": True}, 40, 16, 3e-3, 30),
     "vit": Size({"patch": 4, "width": 48, "layers": 2, "heads": 2}, 60, 16, 3e-3, 30),
 }
-SHORTER = {  # steps and held-out rows
-    "transformer_lm": (60, 16),
-    "bert": (200, 100),
-    "resnet": (50, 100),
-    "vit": (150, 100),
-}
+SHORTER = {"transformer_lm": (60, 16), "bert": (200, 100), "resnet": (50, 100), "vit": (150, 100)}
 BRIEF = {name: replace(SMALL[name], steps=steps, held_out=rows) for name, (steps, rows) in SHORTER.items()}
-SIZES = {"small": SMALL, "brief": BRIEF, "tiny": TINY}  # "brief" is "small", trained and tested for less long
-VOCABULARY = {"small": 1024, "brief": 1024, "tiny": 300}  # tokens of the language model's byte-level BPE
-SIDE = {"small": 16, "brief": 16, "tiny": 8}  # pixels of the images
+SIZES = {"small": SMALL, "brief": BRIEF, "tiny": TINY}
+VOCABULARY = dict.fromkeys(SIZES, 1024) | {"tiny": 300}  # tokens of the language model's byte-level BPE
+SIDE = dict.fromkeys(SIZES, 16) | {"tiny": 8}  # pixels of the images
 
 
 @dataclass(frozen=True)
@@ -97,6 +92,7 @@ class Trained:
     metric: str
     source: str
     folder: Path
+    size: str = "small"
 
     def arranged(self, arrays: Sequence[np.ndarray], framework: str) -> Arrays:
         """Inputs in the layout of "MLX" or "PyTorch", still NumPy."""
@@ -122,9 +118,9 @@ def load(
 ) -> Trained:
     """A trained model by name, from its folder when it was trained before, else trained now.
 
-    `size` is "small", "brief" (the same networks, trained for less long) or "tiny" (for tests). `batch` rows are in the example and in every held-out batch.
-    `folder` (default: build/trained) keeps one folder per settings. Errors: ValueError for an unknown name or
-    size.
+    `size` is "small", "brief" (the same networks, trained for less long) or "tiny" (for tests). `batch` rows
+    are in the example and in every held-out batch. `folder` (default: build/trained) keeps one folder per
+    settings. Errors: ValueError for an unknown name or size.
     """
     for given, known, what in ((name, MODELS, "model"), (size, tuple(SIZES), "size")):
         if given not in known:
@@ -140,7 +136,8 @@ def load(
     mlx, theirs = _halves(twin, kept)
     metric = "perplexity" if name == "transformer_lm" else "accuracy"
     inputs, held_out = INPUTS[name], list(material.held_out)
-    return Trained(name, twin, mlx, theirs, inputs, example, held_out, metric, material.source, kept)
+    told = metric, material.source, kept, size
+    return Trained(name, twin, mlx, theirs, inputs, example, held_out, *told)
 
 
 class WholeNumberMask(torch.nn.Module):
@@ -157,7 +154,7 @@ class WholeNumberMask(torch.nn.Module):
 def half(folder: str, framework: str, plain: bool = False) -> tuple[mnn.Module | torch.nn.Module, list]:
     """One half kept in a folder and its example, in the framework's layout, as the input of a route.
 
-    A PyTorch half that takes a mask gets it as whole numbers unless `plain`.
+    A PyTorch half that takes a mask gets it as integers unless `plain`.
     """
     told = json.loads((Path(folder) / "study.json").read_text())
     twin = study.Study(told["model"], told["config"], train.Recipe(**told["recipe"]), told["seed"])
@@ -180,7 +177,7 @@ def table(models: Sequence[Trained]) -> pd.DataFrame:
         weights_kib = (each.folder / "weights.safetensors").stat().st_size / 1024
         shapes = ", ".join(f"{n} {x.shape}" for n, x in zip(each.inputs, each.example, strict=True))
         row = {"model": wording.name(each.name), "inputs": shapes, "weights, KiB": weights_kib}
-        row["metric"] = each.metric
+        row |= {"metric": each.metric}
         rows.append(row | {"value": value, "by guessing": guessed(each), "of": total})
     return pd.DataFrame(rows)
 
@@ -302,5 +299,5 @@ def _arranged(twin: study.Study, arrays: Sequence[np.ndarray], framework: str) -
 
 
 def _tensors(arrays: Sequence[np.ndarray]) -> list[torch.Tensor]:
-    """Tensors with plain strides: one channel turned round has others, which coremltools refuses."""
+    """Tensors with plain strides: one channel transposed has others, which coremltools refuses."""
     return [torch.empty(x.shape, dtype=torch.from_numpy(x).dtype).copy_(torch.from_numpy(x)) for x in arrays]

@@ -1,20 +1,21 @@
-"""The frontier of size against quality: a panel per model, families by colour and marker, and its tables.
+"""The frontier of size against quality: a panel per model, families by colour and marker.
 
 As in training_figures.py: records in, Figure out, and every title is a finding computed from them.
 """
 
 from collections.abc import Sequence
 
-import pandas as pd
 from matplotlib.axes import Axes
 
+from twins.evidence.answers.frontier import CLOSE, FROM_MLX, UNCOMPRESSED, close, pareto
+from twins.evidence.answers.frontier import base as _base
+from twins.evidence.answers.frontier import models as _models
 from twins.figures import words
 from twins.figures.axes import log_ticks
 from twins.figures.fitting import narrow
 from twins.figures.style import INK, MUTED, PAPER, Figure, blank, headline, nothing, twice
 from twins.records.record_types import Compressed
 
-UNCOMPRESSED, FROM_MLX = "uncompressed", "MLX quantize"
 # after Okabe and Ito 2008; MLX keeps its colour and marker of every other figure
 LOOKS = {
     UNCOMPRESSED: (INK, "*"),
@@ -25,37 +26,7 @@ LOOKS = {
     "joint": ("#7a5c00", "v"),
     "activations": (MUTED, "P"),
 }
-CLOSE = 0.02  # of the metric: a loss that is called small
 BEYOND = 3.0  # times the float32 value: worse perplexities are not drawn to scale
-
-
-def better(metric: str, a: float, b: float) -> bool:
-    """Whether a metric's value `a` is at least as good as `b`: low perplexity, high accuracy."""
-    return a <= b if metric == "perplexity" else a >= b
-
-
-def pareto(records: Sequence[Compressed]) -> list[Compressed]:
-    """The records that no other is both smaller than and at least as good as, the smallest first."""
-    best: list[Compressed] = []
-    for each in sorted(records, key=lambda r: (r.size, -r.value if r.metric == "accuracy" else r.value)):
-        if not best or (better(each.metric, each.value, best[-1].value) and each.value != best[-1].value):
-            best.append(each)
-    return best
-
-
-def _models(records: Sequence[Compressed]) -> list[str]:
-    return list(dict.fromkeys(r.model for r in records))
-
-
-def _base(records: Sequence[Compressed]) -> Compressed:
-    return next(r for r in records if r.family == UNCOMPRESSED and r.setting == "float32")
-
-
-def close(records: Sequence[Compressed]) -> Compressed:
-    """The smallest package of a model whose metric is within CLOSE of float32's."""
-    base = _base(records)
-    sign = 1 if base.metric == "perplexity" else -1
-    return min((r for r in records if sign * (r.value / base.value - 1) <= CLOSE), key=lambda r: r.size)
 
 
 @twice
@@ -130,20 +101,3 @@ def told(records: Sequence[Compressed]) -> str:
             f"of {len(line)} compressed points on the frontier {mlx} are MLX's own quantization."
         )
     return " ".join(sentences)
-
-
-def table(records: Sequence[Compressed]) -> pd.DataFrame:
-    """Every point: sizes, the metric, the error, whether it lies on its model's frontier."""
-    best = {model: pareto([r for r in records if r.model == model]) for model in _models(records)}
-    rows = []
-    for r in records:
-        row = {"model": r.model, "family": r.family, "setting": r.setting, "KiB": r.size / 1024}
-        row |= {"weights KiB": r.weights / 1024, "metric": r.metric, "value": r.value, "of": r.total}
-        rows.append(row | {"error": r.error, "frontier": "yes" if r in best[r.model] else ""})
-    return pd.DataFrame(rows)
-
-
-def lines(records: Sequence[Compressed]) -> pd.DataFrame:
-    """The verification of every package."""
-    names = {"model": "model", "family": "family", "setting": "setting", "line": "verification"}
-    return pd.DataFrame({name: getattr(r, field) for field, name in names.items()} for r in records)

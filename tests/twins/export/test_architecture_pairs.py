@@ -42,11 +42,17 @@ def test_only_equal_pairs_are_converted_and_the_gate_counts_all(pairs):
     tasks = architecture_pairs.tasks(pairs)
     assert {task.model for task in tasks} == {"gemma2", "llama", "mamba", "qwen3_moe"}
     assert len(tasks) == 8
-    found = architecture_pairs.gate(pairs, 17)
+    (found,) = gates = list(architecture_pairs.gates(pairs, 17))
     assert found.outcomes == {"equal": 4, "different": 1, "not built": 1}
     assert found.case["of"] == len(architectures.names()) and set(found.case["differences"]) >= {"glm"}
-    assert architecture_pairs.counted(found).endswith("know: 4 equal, 1 different, 1 not built.")
-    assert list(architecture_pairs.gate_table(found)["architecture"]) == ["glm", "olmo"]
+    assert architecture_pairs.counted(gates).endswith("know: 4 equal, 1 different, 1 not built.")
+    assert list(architecture_pairs.gate_table(gates)["architecture"]) == ["glm", "olmo"]
+
+
+def test_none_is_built_where_a_profile_leaves_them_out():
+    assert architecture_pairs.built(0) == []
+    assert list(architecture_pairs.gates([], 0)) == []
+    assert architecture_pairs.counted([]).startswith("No architecture was built")
 
 
 def test_the_list_is_what_both_libraries_know():
@@ -71,6 +77,5 @@ def test_models_are_counted_once_as_asked_and_by_the_packages_precision():
     rows += [row("b", "float32", "fp32", 1e-7), row("b", "float16", "fp16", 1e-4)]
     (told,) = architecture_pairs.right_table(rows).to_dict("records")
     assert told["models right"] == "1 of 2"
-    assert (told["float32, as asked"], told["float32, by the package's own"]) == (1, 2)
-    assert (told["float16, as asked"], told["float16, by the package's own"]) == (2, 2)
+    assert (told["fp32"], told["fp16"]) == ("1 (2 by their own)", "2")
     assert told["most frequent causes"] == "1 × asked float32, package is float16"

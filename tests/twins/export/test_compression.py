@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from coreml_runtime import load
-from twins.export import compression, compressors, trained_models
+from twins.evidence.answers import frontier
+from twins.export import compression, compressors, shipping, trained_models
 from twins.figures import compression_figures
 from twins.records.record_types import Compressed
 
@@ -69,18 +70,20 @@ def record(size, value, metric="accuracy", family="linear", setting="x") -> Comp
 
 def test_the_frontier_is_what_nothing_beats_in_both():
     a, b, c, d = record(10, 0.5), record(20, 0.8), record(30, 0.7), record(40, 0.9)
-    assert compression_figures.pareto([d, c, b, a]) == [a, b, d]
+    assert frontier.pareto([d, c, b, a]) == [a, b, d]
     p, q, r = (record(s, v, "perplexity") for s, v in ((10, 9.0), (20, 12.0), (30, 7.0)))
-    assert compression_figures.pareto([p, q, r]) == [p, r]
+    assert frontier.pareto([p, q, r]) == [p, r]
 
 
 def test_the_figure_and_its_words_name_the_smallest_close_package():
     base = record(100, 0.80, family="uncompressed", setting="float32")
     near, far = record(25, 0.79), record(10, 0.40, family="MLX quantize")
-    assert compression_figures.close([base, near, far]) == near
+    assert frontier.close([base, near, far]) == near
     figure = compression_figures.frontier([base, near, far])
     assert "BERT at 25 %" in figure.alt
-    assert list(compression_figures.table([base, near, far])["frontier"]) == ["yes", "yes", "yes"]
+    assert list(shipping.points([base, near, far])["frontier"]) == ["yes", "yes", "yes"]
+    kept = shipping.best([base, near, far])
+    assert kept["size"].tolist() == ["100%", "25%", "10%"] and "frontier" not in kept
 
 
 def test_tensors_that_fp16_cannot_count_are_pruned_as_well(tmp_path):

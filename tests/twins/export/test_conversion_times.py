@@ -4,8 +4,8 @@ import pytest
 from networks_for_routes import small
 
 from coreml_runtime import load
-from twins.export import conversion_times, conversions
-from twins.export.conversions import Task
+from twins.export import conversion_process, conversion_tables, conversion_times
+from twins.export.conversion_process import Task
 from twins.figures import conversion_figures
 from twins.records.record_types import CHECKED, DIRECT, Conversion
 from twins.timing import harness
@@ -45,6 +45,9 @@ def test_every_variant_converts_and_the_record_holds_them(monkeypatch):
     assert all(len(each["wall"]) == 1 and each["wall"][0] > 0 for each in arms.values())
     (row,) = conversion_figures.time_table([found]).to_dict("records")
     assert (row["model"], row["against"]) == ("small", "PyTorch's best route")
+    (row,) = conversion_tables.times([found]).to_dict("records")
+    assert (row["model"], row["against"]) == ("small fp16", TRACE)
+    assert "× as fast [" in row["as fast [95 %], with the check"]
 
 
 def test_the_checked_variant_checks(monkeypatch, tmp_path):
@@ -64,11 +67,11 @@ def test_the_limit_is_that_of_what_was_asked(tmp_path):
 
     job = routes.Job(model, example, conversion_times.ct.target.iOS17, "float16", tmp_path)
     package, _ = routes.follow(TRACE, job, {})
-    report = conversions.checked(model, example, package, "PyTorch", "float32")
+    report = conversion_process.checked(model, example, package, "PyTorch", "float32")
     assert load(package).uses_fp16 and not report.passed
-    assert conversions.by_own_precision(report, "fp16")
-    assert not conversions.by_own_precision(report, "fp32")
-    assert conversions.checked(model, example, package, "PyTorch", "float16").passed
+    assert conversion_process.by_own_precision(report, "fp16")
+    assert not conversion_process.by_own_precision(report, "fp32")
+    assert conversion_process.checked(model, example, package, "PyTorch", "float16").passed
 
 
 @pytest.mark.parametrize("processes", [0, -1])

@@ -6,8 +6,10 @@ import pytest
 from msgspec.structs import replace
 
 from coreml_runtime import inspect
-from twins.export import conversions, isolated_environment, pitfalls
-from twins.export.conversions import DIRECT, Task
+from twins.evidence.answers import route_grid
+from twins.export import conversion_tables, conversions, isolated_environment, pitfalls, traps
+from twins.export.conversion_process import Task, place
+from twins.export.conversions import DIRECT
 from twins.figures import conversion_figures
 from twins.records.record_types import Conversion
 
@@ -29,7 +31,7 @@ def records(folder, pytestconfig):
         tasks = [
             Task("dies", f"{HERE}:dying", {}, "float32"),
             Task("branching", f"{HERE}:branching", {}, "float32"),
-            Task("small", f"{HERE}:small", {}, "float32", runs=2),
+            Task("small", f"{HERE}:small", {}, "float32"),
         ]
         yield list(conversions.convert(EXPORT, tasks, folder))
 
@@ -52,7 +54,7 @@ def test_a_package_is_checked_and_its_first_run_kept_apart(records, folder):
     assert done.error < 1e-5
     assert "passes" in done.line and str(folder) not in done.line
     assert list(done.steps) == list(done.case["first"]) == ["export", "decompose", "convert", "save"]
-    held = inspect(conversions.place(folder, EXPORT, "small", "float32"))
+    held = inspect(place(folder, EXPORT, "small", "float32"))
     assert (held.count, held.size, held.uses_fp16) == (done.operations, done.size, False)
     assert held.operations["linear"] == 2
 
@@ -74,14 +76,59 @@ def test_a_route_that_is_not_installed_is_absent():
 
 
 def test_tables_and_figure_hold_what_was_recorded(records):
-    table = conversion_figures.conversion_table(records)
-    assert table["verdict"].tolist() == ["crash", "crash", "right"]
+    table = conversion_tables.every(records)
+    assert table["result"].tolist() == ["crash", "crash", "right"]
     assert table["seconds"].notna().tolist() == [False, False, True]
-    assert conversion_figures.failures(records)["models"].tolist() == ["dies", "branching"]
-    assert "2 of" not in conversion_figures.verified(records) and "1 packages" in conversion_figures.verified(
-        records
-    )
+    assert conversion_tables.failures(records)["models"].tolist() == ["dies", "branching"]
+    assert conversion_tables.checked(records).startswith("1 packages were made and checked; 1 are right")
+    assert conversion_tables.checks(records)["model"].tolist() == ["small"]
     assert "torch.export takes" in conversion_figures.seconds(records, "float32").alt
+
+
+def test_every_step_says_what_it_gave(records):
+    table = conversion_tables.steps(records, "small", "float32")
+    assert table["step"].tolist()[0] == "1. Capture the whole graph"
+    assert table["gives"].str.startswith(("ExportedProgram", "ML Program", "package")).all()
+    assert (table["seconds"] > 0).all()
+
+
+def test_sizes_by_side_are_one_sentence(records):
+    ours = replace(records[2], route=DIRECT, size=1024, operations=2)
+    told = conversion_tables.comes_out([records[2], ours], "small", "float32")
+    assert told.startswith("small in fp32: 1 KiB and 2 operations from MLX; ")
+    assert told.endswith(f"{records[2].operations} operations from PyTorch.")
+    assert conversion_tables.comes_out([], "small").endswith("no package is right.")
+
+
+def test_one_process_takes_every_route_and_a_removed_one_takes_one_model(tmp_path, pytestconfig):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(pytestconfig.rootpath / "tests" / "twins" / "export"), prepend=":")
+        tasks = [Task("small", f"{HERE}:small", {}, each) for each in conversions.PRECISIONS]
+        wanted = [DIRECT, "PyTorch, ONNX (tracing), onnxsim", "PyTorch, ONNX, coremltools"]
+        found = list(conversions.along(wanted, tasks, tmp_path))
+    assert [(r.route, r.case["precision"]) for r in found] == [
+        *((route, each) for route in wanted[:2] for each in conversions.PRECISIONS),
+        (wanted[2], "float16"),
+    ]
+    assert [r.as_asked for r in found] == [True, True, False, True, False]
+    assert found[3].case["made_as"] == "float32"  # the package is one, judged by both limits
+    assert found[2].steps == found[3].steps and "first" in found[2].case
+    assert place(tmp_path, wanted[1], "small", "float16").exists()
+    assert found[0].case["runtimes"][0].startswith("reference")
+
+
+def test_one_network_at_several_depths_is_no_model_of_its_own():
+    (task,) = conversions.of_depths([2])
+    assert (task.model, task.group) == ("transformer_lm, 2 blocks", "depths of one network")
+    assert conversions.pair(task.model, "MLX")[1][0].shape == (1, 32)
+
+
+def test_the_line_says_which_pages_records_are_missing(monkeypatch, tmp_path):
+    from twins.machine import identity
+
+    monkeypatch.setenv("TWINS_RESULTS", str(tmp_path))
+    found, told = conversions.shared(identity.fingerprint(), "07_coreml_from_pytorch")
+    assert found == [] and "run `make report-07`" in told
 
 
 def test_the_reading_compares_the_direct_route_with_the_fastest_other(records):
@@ -112,7 +159,7 @@ def test_what_was_run_apart_is_kept_with_its_versions(tmp_path):
         isolated_environment.write([record], tmp_path / "kept.jsonl")
     (back,), note = isolated_environment.read(tmp_path / "kept.jsonl")
     assert back.case.keys() == {"precision", "apart"}
-    assert "run apart" in conversion_figures.route_name(back) and "torch 2" in note
+    assert "separate environment" in route_grid.name(back) and "torch 2" in note
 
 
 def test_the_kept_records_name_versions_and_fail_in_words():
@@ -122,15 +169,23 @@ def test_the_kept_records_name_versions_and_fail_in_words():
     assert all(row.message for row in rows if row.failed)
 
 
-def test_pitfalls_fail_and_their_cures_do_not():
-    rows = pitfalls.live(pitfalls.overflow, pitfalls.overflow_cured, pitfalls.undeclared, pitfalls.declared)
-    assert [("FAILS" in line, "passes" in line) for line in rows["verification"]] == [
-        (True, False),
-        (False, True),
-        (True, False),
-        (False, True),
-    ]
-    fixed, free = pitfalls.live(pitfalls.fixed_length, pitfalls.any_length)["verification"]
-    assert "allowed is (1, 8)" in fixed and "passes" in free
-    wrong, right = pitfalls.live(pitfalls.infinite_mask, pitfalls.finite_mask)["verification"]
-    assert "FAILS" in wrong and "passes" in right
+def test_traps_show_and_their_cures_work():
+    table, found = traps.tried()
+    assert found.outcomes == {"wrong": 3, "crash": 2, "right": 0}
+    assert found.case == {"cured": len(traps.KNOWN), "of": len(traps.KNOWN)}
+    assert len(table) == 3 * len(traps.KNOWN)
+    fixed = table.loc[table["you see"] == "Only one length works", "check"].tolist()
+    assert "allowed is (1, 8)" in fixed[0] and "passes" in fixed[1]
+    assert traps.confirmed(found).startswith("Run on this page: 3 give a wrong package silently, 2 stop")
+    assert len(traps.table()) == len(traps.KNOWN)
+
+
+def test_ids_of_64_bits_become_32():
+    (long, ours) = traps.live(pitfalls.long_numbers, pitfalls.mlx_long_numbers).to_dict("records")
+    assert "int32" in long["inputs"] and "int32" in ours["inputs"]
+    assert "passes" in long["check"] and "passes" in ours["check"]
+
+
+def test_what_is_refused_is_refused_in_words():
+    errors = traps.refused()["error"].tolist()
+    assert errors == ["CaptureError", "UnsupportedError", "NotRepeatableError"]

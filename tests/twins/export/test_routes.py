@@ -37,7 +37,7 @@ def test_the_removed_front_end_fails_with_its_own_message(tmp_path):
     job = routes.Job(network, example, ct.target.iOS17, "float16", tmp_path)
     with pytest.raises(ValueError, match='Unrecognized value of argument "source": onnx'):
         routes.follow("PyTorch, ONNX, coremltools", job, seconds)
-    assert list(seconds) == ["onnx_export"]
+    assert list(seconds) == ["onnx_trace"]
 
 
 def test_what_is_kept_out_of_the_environment_is_said():

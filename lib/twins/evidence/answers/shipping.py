@@ -139,17 +139,12 @@ def uncovered(records: Sequence[Conversion]) -> str:
 def converter(records: list[Record]) -> Answer | None:
     """What the converter converts, in what time against PyTorch's routes, and how the time grows."""
     made, counted = of(records, Conversion), of(records, Coverage)
-    speed, covered = _speed(records), _covered(made, counted)
-    told = [*filter(None, [speed, covered, _grows(made)])]
+    found = [*_covered(made, counted), _speed(records), _grows(made)]
+    told = [sentence for sentence in found if sentence]
     if not told:
         return None
-    line = "; ".join(filter(None, [plain(speed), plain(covered)])).rstrip(".")
+    line = told[0].replace("**", "").replace("`", "").rstrip(".")
     return Answer(line, tuple(told), uncovered(made) + " Models of full size.")
-
-
-def plain(sentence: str) -> str:
-    """A sentence without its marks, as it is shown in a list."""
-    return sentence.replace("**", "").rstrip(".")
 
 
 def speed_figures(records: Sequence[Record]) -> list[tuple[str, float, float, float]]:
@@ -161,35 +156,39 @@ def speed_figures(records: Sequence[Record]) -> list[tuple[str, float, float, fl
 
 
 def _speed(records: Sequence[Record]) -> str:
-    """Who converts how many times as fast, by models whose interval leaves out equality."""
+    """Who converts how many times as fast, and for which models the next session may say otherwise."""
     found = speed_figures(records)
-    won = {"MLX": [r for r in found if r[2] > 1], "PyTorch": [r for r in found if r[3] < 1]}
-    parts = [_won(who, own) for who, own in won.items() if own]
-    undecided = [name for name, _, low, high in found if low <= 1 <= high]
-    parts += [f"undecided for {', '.join(undecided)}"] * bool(undecided)
-    if not parts:
+    if not found:
         return ""
+    parts = []
+    for who in ("MLX", "PyTorch"):
+        if won := [r for r in found if wording.faster(r[1])[0] == who]:
+            factors = wording.between(wording.faster(ratio)[1] for _, ratio, *_ in won)
+            parts.append(f"{who} {factors} as fast for {', '.join(name for name, *_ in won)}")
+    open_ = [name for name, _, low, high in found if low <= 1 <= high]
+    less = f" Another session may differ for {', '.join(open_)}: the 95 % interval includes equality."
     processes = min(len(t.runs) for t in of(records, Timing) if t.subject == CONVERSION)
     told = "MLX with the check that its call makes, PyTorch by its fastest right route"
-    return f"**{'; '.join(parts)}**: {told}, {processes} processes."
+    return f"**{'; '.join(parts)}**: {told}, {processes} processes.{less * bool(open_)}"
 
 
-def _won(who: str, own: Sequence[tuple]) -> str:
-    factors = wording.between(wording.faster(ratio)[1] for _, ratio, *_ in own)
-    return f"{who} {factors} as fast for {', '.join(name for name, *_ in own)}"
+def _covered(made: Sequence[Conversion], counted: Sequence[Coverage]) -> tuple[str, str]:
+    """How much comes out right: the packages of single models by each route, and architectures of mlx-lm."""
+    routes = {c.route: _counted(c) for c in counted if c.group == PACKAGES}
+    routes = routes or {e.route: _standing(e) for e in route_grid.standings(grid_models(made))}
+    told = [f"MLX: {routes.pop(DIRECT)} in one call"] if DIRECT in routes else []
+    plain = {name: each for name, each in routes.items() if not name.startswith(route_grid.THROUGH)}
+    told += [f"`{name.removeprefix('PyTorch, ')}` from PyTorch: {each}" for name, each in plain.items()]
+    first = f"**Packages:** {'; '.join(told)}." if told else ""
+    zoo = [c for c in counted if (c.route, c.group) == (DIRECT, ZOO)]
+    return first, f"**Architectures of mlx-lm:** {_counted(zoo[-1])}." if zoo else ""
 
 
-def _covered(made: Sequence[Conversion], counted: Sequence[Coverage]) -> str:
-    """How much comes out right: single models, and architectures of mlx-lm."""
-    own = [each for each in route_grid.standings(grid_models(made)) if each.route == DIRECT]
-    parts = [
-        f"{each.right} of {each.tried} packages, median {each.seconds:.2f} s" for each in own if each.seconds
-    ]
-    for record in counted:
-        if record.route == DIRECT and record.group in (PACKAGES, ZOO) and not (parts and record.group != ZOO):
-            tried = sum(record.outcomes.values())
-            parts.append(f"{record.outcomes.get('right', 0)} of {tried} {record.group}")
-    return f"**Right in one call:** {'; '.join(parts)}." if parts else ""
+def _counted(record: Coverage) -> str:
+    """What one route converts of a group: "11 of 11 right, median 0.42 s"."""
+    told = f"{record.outcomes.get('right', 0)} of {sum(record.outcomes.values())} right"
+    seconds = record.case.get("seconds")
+    return told if seconds is None else f"{told}, median {seconds:.2f} s"
 
 
 def depths(made: Sequence[Conversion]) -> list[Conversion]:
@@ -210,7 +209,7 @@ def _grows(made: Sequence[Conversion]) -> str:
 
 
 def compression(records: list[Record]) -> Answer | None:
-    """How small each model gets at a small loss, what eight and four bits cost, and whether all is checked."""
+    """How small each model gets at a small loss, what eight and four bits cost, what was checked."""
     found = of(records, Compressed)
     if not found:
         return None
