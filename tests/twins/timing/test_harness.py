@@ -112,6 +112,25 @@ def test_every_run_is_a_process_of_its_own(tmp_path):
 
 
 @pytest.mark.usefixtures("importable")
+def test_the_next_measurement_is_made_in_the_same_processes_but_for_another_environment(tmp_path):
+    file, plan = tmp_path / "who", Plan(processes=2, rounds=1, block=2, warmup=0)
+    for environment in (None, None, {"TWINS_SOMETHING": "1"}):
+        harness.measure("test_harness:note_process", {"file": str(file)}, plan, environment=environment)
+    first, again, other = np.array(file.read_text().split()).reshape(3, 2).tolist()
+    assert first == again and not set(first) & set(other)
+
+
+def test_warm_up_ends_when_it_has_taken_long_enough(monkeypatch):
+    calls = []
+    monkeypatch.setattr(harness, "once", lambda variant: calls.append(variant) or (0.6 * harness.WARM, 0))
+    harness.warm("long", 5)
+    assert len(calls) == 2
+    monkeypatch.setattr(harness, "once", lambda variant: calls.append(variant) or (0.0, 0))
+    harness.warm("short", 5)
+    assert len(calls) == 7
+
+
+@pytest.mark.usefixtures("importable")
 def test_a_failing_process_stops_the_measurement():
     with pytest.raises(
         RuntimeError, match=r"twins\.timing\.harness:timed .* ended with 1: OSError: no variants today"
