@@ -25,7 +25,8 @@ def reading(records: Iterable[Timing]) -> str:
     mlx, torch = (found.loc[name, share.max() >= SMALL] for name in FRAMEWORKS)
     longest = [NAMES[each.idxmax()] for each in (mlx, torch)]
     where = f"MLX and {longest[1]} in PyTorch" if longest[0] != longest[1] else "both frameworks"
-    told = [f"Of an eager step at batch {records[0].case['batch']}, {longest[0]} takes longest in {where}."]
+    what = f"{wording.case(records[0].case)}, eager step"
+    told = [f"{what[:1].upper()}{what[1:]}: {longest[0]} takes longest in {where}."]
     if len(mlx) and (mlx > 0).all() and (torch > 0).all():
         ratio = torch / mlx
         widest = ratio.where(ratio >= 1, 1 / ratio).idxmax()
