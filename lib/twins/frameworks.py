@@ -260,9 +260,13 @@ def is_compile_error(error: RuntimeError) -> bool:
 
 @functools.cache
 def compiler_error(device: str) -> str:
-    """What torch's compiler says of the smallest function; empty when it compiles, and is then loaded."""
+    """What torch's compiler says of the smallest function; empty when it compiles, and is then loaded.
+
+    Its gradient is compiled too, because that loads more.
+    """
     try:
-        torch.compile(lambda x: 2 * x)(torch.ones(2, device=device))
+        x = torch.ones(2, device=device).requires_grad_()
+        torch.compile(lambda x: x * x)(x).sum().backward()
     except RuntimeError as error:  # what torch's compiler and its back ends raise
         return told(error)
     return ""

@@ -8,8 +8,10 @@ finds them without what the one before made, and with the compilers loaded: a fi
 of its own code alone. What the samples say is in statistics.py.
 """
 
+import contextlib
+import gc
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -90,10 +92,21 @@ def interleave(variants: dict[str, Variant], plan: Plan, order: np.random.Genera
     return samples
 
 
+@contextlib.contextmanager
+def small_heap() -> Iterator[None]:
+    """Python's collector leaves alone what is there already: its work does not grow with what is imported."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
 def timed(variants: str, arguments: dict, plan: dict, index: int) -> dict:
-    """The work of one fresh process: make the variants, time them; a Run in plain form."""
+    """The work of one process: make the variants, time them; a Run in plain form."""
     made, chosen = fresh_process.find(variants)(**arguments), Plan(**plan)
-    with conditions.watch() as seen:
+    with small_heap(), conditions.watch() as seen:
         samples = interleave(made, chosen, np.random.default_rng([chosen.seed, index]))
     return asdict(Run(samples, seen(), chosen.block - 1))
 

@@ -85,14 +85,16 @@ def _hand_over(half: Half, arrays: tuple[np.ndarray, ...]) -> None:
 
 
 def _warm(module: ModuleType, framework: Mlx | Torch, mode: str) -> None:
-    """A step of the smallest twin, so that what a library loads on first use is not counted.
+    """An eager step of the smallest twin, so that what a library loads on first use is not counted.
 
     A reader's own file has no smaller size; the smallest language model stands in.
     """
     module = module if hasattr(module, "tiny") else train.named("transformer_lm")
     sizes = module.tiny()
     half = train.half(module, sizes, Recipe(), framework)
-    train.step(half, MODES[mode])(*half.batch(module.example(sizes, np.random.default_rng(0))))
+    train.step(half)(*half.batch(module.example(sizes, np.random.default_rng(0))))
+    if MODES[mode]:
+        framework.compile(lambda x: x)  # loads its compiler
 
 
 def memory(model: str, config: dict, batch: int, framework: str, mode: str, steps: int = 3) -> dict:

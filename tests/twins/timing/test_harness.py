@@ -1,5 +1,6 @@
 """The harness on work whose answer is known: what it keeps, what it drops, and how far to trust a ratio."""
 
+import gc
 import os
 from dataclasses import asdict
 from pathlib import Path
@@ -269,6 +270,13 @@ def test_a_run_says_how_many_calls_of_a_round_it_keeps(monkeypatch):
     older = {name: value for name, value in made.items() if name != "kept"}
     assert statistics.run_from(older).kept == 1
     assert statistics.run_from(made).part("").kept == 3
+
+
+def test_what_was_there_before_is_not_collected_while_something_is_timed():
+    before = gc.get_freeze_count()
+    with harness.small_heap():
+        assert gc.get_freeze_count() > max(before, 10_000)
+    assert gc.get_freeze_count() == 0
 
 
 def test_each_warning_is_given_once():
