@@ -1,5 +1,6 @@
 """The report as a product: runner, notebooks as files, what cells show, site, publishing, sharing.
 
-It may import twins.evidence, twins.evidence.published, twins.evidence.verdicts, twins.figures,
-twins.frameworks, twins.machine, twins.records, twins.timing and twins.timing.ceilings.
+It may import twins.evidence, twins.evidence.answers, twins.evidence.published, twins.evidence.verdicts,
+twins.figures, twins.frameworks, twins.machine, twins.records, twins.series.pages, twins.timing and
+twins.timing.ceilings.
 """

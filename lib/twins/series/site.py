@@ -15,7 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from twins.series import downloads
+from twins.series.pages import downloads
 
 ROOT = Path(__file__).parents[3]
 CONFIGURATION = ROOT / "lib" / "site"
@@ -75,17 +75,31 @@ def write_sources(pages: list[Path], results: Path, source: Path) -> None:
     found = store.read(results)
     known = machines.known(found)
     facts = {
-        page.stem: page_facts.facts(page.stem, page.read_text("utf-8"), known, results) for page in pages
+        page.stem: page_facts.facts(page.stem, page.read_text("utf-8"), known, results, opening)
+        for page in pages
     }
     if summary_page.NAME in facts:
         executed = next(page for page in pages if page.stem == summary_page.NAME).read_text("utf-8")
         summary_page.complete(facts[summary_page.NAME], executed, SUMMARY, known, found)
-    facts["index"] = page_facts.facts("", "", known, results)
+    facts["index"] = page_facts.facts("", "", known, results, opening)
     documents = [str(path.relative_to(source).with_suffix("")) for path in sorted(source.rglob("*.md"))]
     first = front_page.notebook(titles, documents, known, found)
     (source / "index.ipynb").write_text(json.dumps(first), encoding="utf-8")
     site = {"repository": repository(), "pages": facts}
     (source / "site.json").write_text(json.dumps(site), encoding="utf-8")
+
+
+def opening(told) -> list[dict]:
+    """The parts of a page's opening (of an `Answer`) as a notebook's outputs: in short, chart and table."""
+    from twins.evidence.answers.answer import table
+    from twins.figures import answer_figures
+    from twins.series import show
+    from twins.series.pages.page_facts import bundle
+
+    parts = [show.in_short(told)]
+    if told.cases:
+        parts += [answer_figures.steps(told.cases, told.finding), show.table(table(told.cases), told.finding)]
+    return [bundle(part) for part in parts]
 
 
 def records_of(notebooks: Path) -> Path:
@@ -143,7 +157,7 @@ def run_sphinx(source: Path, html: Path, doctrees: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        prog="python -m twins.series.site", description=build.__doc__.partition("\n")[0]
+        prog="python -m twins.series.site", description=__doc__.partition("\n")[0]
     )
     parser.add_argument("notebooks", type=Path, help="folder of executed notebooks")
     parser.add_argument("out", type=Path, help="folder of the site; replaced as a whole")

@@ -17,7 +17,8 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 from twins.records import store
 from twins.records.store import ROOT
-from twins.series import machines, page_facts, show, site, summary_page
+from twins.series import show, site
+from twins.series.pages import machines, summary_page
 
 PYTHON = {
     "kernelspec": {"name": "python3", "display_name": "Python 3"},
@@ -87,7 +88,7 @@ def language_model(own: machines.Measured):
         {"task": ["b", "a", "c"], "time": ["980 µs", "1.5 s", "12 ms"], "ms": [0.25, 1, None]}
     )
     term = r"-\frac{1}{BT} \sum_{b=1}^{B} \sum_{t=1}^{T} \log p_\theta(x_{b,t} \mid x_{b,<t})"
-    answered = page_facts.opening(own.answer("02_transformer_lm"))
+    answered = site.opening(own.answer("02_transformer_lm"))
     opening = "# A language model\n\nWho is faster, at equal loss?\n\nSee [it](01_machine.ipynb#ceilings)."
     phases = f"| phase | what |\n| --- | --- |\n| first | {'discarded ' * 12}|"
     return [
@@ -151,7 +152,7 @@ def summary(known: list, found: store.Found) -> nbformat.NotebookNode:
     for number, cell in enumerate(notebook.cells, 1):
         outputs = shown.get(str(number), {}).get(own.key, [])
         if cell.cell_type == "code" and summary_page.OPENING in cell.source.splitlines():
-            outputs = page_facts.opening(own.answer(summary_page.NAME))[:2]
+            outputs = site.opening(own.answer(summary_page.NAME))[:2]
         if cell.cell_type == "code":
             cell.outputs = [nbformat.from_dict({"output_type": "display_data", **each}) for each in outputs]
     return notebook

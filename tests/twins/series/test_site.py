@@ -67,14 +67,19 @@ def test_build_twice_then_fail(tmp_path, monkeypatch):
     notebooks, out = tmp_path / "nb", tmp_path / "made" / "site"
     write(notebooks, "01_machine.ipynb", "# The machine\n\nWhat can it do?")
     opening, links = "# A model\n\nWho is faster?", "See [it](01_machine.ipynb) and [x](03_x.ipynb)."
-    write(notebooks, "02_lm.ipynb", opening, links)
+    write(notebooks, "02_transformer_lm.ipynb", opening, links)
     write(notebooks, "03_x.partial.ipynb", "# Broken\n\nWhy?")
     index = site.build(notebooks, out, "quick")
     html = index.read_text()
     assert html.index(">A model<") < html.index(">The machine<")  # in the groups of the navigation
     assert "make report-02" in html and "Broken" not in html
-    assert sorted(path.stem for path in out.glob("*.html")) == ["01_machine", "02_lm", "index", "search"]
-    assert "x (not in this report)" in (out / "02_lm.html").read_text()
+    assert sorted(path.stem for path in out.glob("*.html")) == [
+        "01_machine",
+        "02_transformer_lm",
+        "index",
+        "search",
+    ]
+    assert "x (not in this report)" in (out / "02_transformer_lm.html").read_text()
 
     code = (
         "import sys; from pathlib import Path; from twins.series import site\n"
@@ -86,16 +91,16 @@ def test_build_twice_then_fail(tmp_path, monkeypatch):
     assert subprocess.check_output([sys.executable, "-c", code], text=True).split() == [str(index), "set()"]
     assert index.stat().st_mtime_ns == before
 
-    write(notebooks, "02_lm.ipynb", opening, r"See [it](#nowhere), $\foo{x}$.", output=PICTURE)
+    write(notebooks, "02_transformer_lm.ipynb", opening, r"See [it](#nowhere), $\foo{x}$.", output=PICTURE)
     with pytest.raises(RuntimeError, match="the site was not built and is as it was before") as raised:
         site.build(notebooks, out, "quick")
     for said in (
-        r"02_lm\.ipynb:\d+: WARNING: .*'nowhere'",
-        r"02_lm\.ipynb:\d+: WARNING: the formula .* uses \\foo, which",
-        r"02_lm\.ipynb: WARNING: cell 3 \('plot\(\)'\): a picture needs",
+        r"02_transformer_lm\.ipynb:\d+: WARNING: .*'nowhere'",
+        r"02_transformer_lm\.ipynb:\d+: WARNING: the formula .* uses \\foo, which",
+        r"02_transformer_lm\.ipynb: WARNING: cell 3 \('plot\(\)'\): a picture needs",
     ):
         assert re.search(said, str(raised.value)), said
-    assert index.read_text() == html and "not in this report" in (out / "02_lm.html").read_text()
+    assert index.read_text() == html and "not in this report" in (out / "02_transformer_lm.html").read_text()
     assert [path.name for path in out.parent.iterdir()] == ["site"]
 
 

@@ -6,7 +6,8 @@ import records
 from msgspec.structs import replace as changed
 
 from twins.records.store import SCHEMA, Found, Record
-from twins.series import machines, page_facts
+from twins.series import site
+from twins.series.pages import machines, page_facts
 
 PAGE = "02_transformer_lm"
 
@@ -72,6 +73,6 @@ def test_an_answer_is_computed_for_every_machine():
     found = known(fast, [*measured("slow"), record(step(0.3, 0.1), "slow")])
     told = {each.name: each.answer(PAGE).line for each in found}
     assert "MLX" in told["fast"] and "PyTorch" in told["slow"]
-    facts = page_facts.facts(PAGE, f"**{found[0].facts}**", found, Path("none"))
+    facts = page_facts.facts(PAGE, f"**{found[0].facts}**", found, Path("none"), site.opening)
     assert facts["own"] == found[0].key and list(facts["openings"]) == [found[1].key]
     assert "image/svg+xml" in facts["openings"][found[1].key][1]["data"]

@@ -6,18 +6,24 @@ opening from it.
 
 import base64
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from twins.evidence.answers.answer import Answer, table
-from twins.figures import answer_figures
-from twins.series import downloads, show
-from twins.series.machines import Measured, ran_on
+from twins.evidence.answers.answer import Answer
+from twins.series.pages import downloads
+from twins.series.pages.machines import Measured, ran_on
 
 
-def facts(page: str, notebook: str, machines: Sequence[Measured], results: Path) -> dict:
+def facts(
+    page: str,
+    notebook: str,
+    machines: Sequence[Measured],
+    results: Path,
+    opening: Callable[[Answer], list[dict]],
+) -> dict:
     """Everything of one page, from the text of its executed notebook; the first machine is the default.
 
+    `opening` makes outputs of an answer.
     A page that measures nothing, such as the summary, is of all records.
     """
     of = page if any(each.of(page) for each in machines) else ""
@@ -60,15 +66,6 @@ def command(page: str) -> str:
     """What measures a page."""
     number = re.match(r"\d+", page)
     return f"make report-{number[0]}" if number else "make report"
-
-
-def opening(told: Answer) -> list[dict]:
-    """The parts of a page's opening as a notebook's outputs: in short, chart and table."""
-    parts = [bundle(show.in_short(told))]
-    if told.cases:
-        parts.append(bundle(answer_figures.steps(told.cases, told.finding)))
-        parts.append(bundle(show.table(table(told.cases), told.finding)))
-    return parts
 
 
 def bundle(shown) -> dict:

@@ -12,8 +12,8 @@ from markdown_it import MarkdownIt
 from twins.evidence.answers import rows, spans
 from twins.figures import answer_figures
 from twins.records.store import Found
-from twins.series.machines import Measured
-from twins.series.page_facts import bundle, command
+from twins.series.pages.machines import Measured
+from twins.series.pages.page_facts import bundle, command
 
 MACHINES = "twins_machines"  # in an output's metadata: whose it is
 TITLE = """\

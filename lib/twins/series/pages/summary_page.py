@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from twins.records.store import Found
-from twins.series.machines import Measured
-from twins.series.page_facts import bundle
+from twins.series.pages.machines import Measured
+from twins.series.pages.page_facts import bundle
 
 NAME = "00_summary"
 GIVEN = {"here", "found", "records", "whose", "evidence"}  # what its cells take from the machine

@@ -4,7 +4,7 @@ import csv
 import io
 import json
 
-from twins.series import downloads
+from twins.series.pages import downloads
 
 RECORD = {"kind": "timing", "body": {"case": {"batch": 4}, "runs": [{"wall": [1.5, 2]}, {"wall": [3]}]}}
 
