@@ -15,12 +15,12 @@ from msgspec.structs import replace
 from twins.evidence.published.published_benchmarks import Benchmark, Chip, Workload
 from twins.records import measurements, store
 from twins.records.record_types import Machine, Timing, Traffic, Work
-from twins.timing import comparison, statistics
+from twins.timing import comparison, statistics, wording
 from twins.timing.ceilings import ceilings
 
 WORD = 4  # bytes of a float32
 ARITHMETIC, MEMORY = "arithmetic", "memory"
-SHARE = "bound, % of the time"
+SHARE = "minimum, % of the time"
 MARK = " *"  # after the name of a chip with a figure that was inferred
 
 
@@ -50,8 +50,8 @@ class Load:
 
     @property
     def label(self) -> str:
-        """The twin and its batch size."""
-        return f"{self.twin}, batch {self.case['batch']}"
+        """The network's name for people and its batch size."""
+        return f"{wording.name(self.twin)}, batch {self.case['batch']}"
 
     @property
     def intensity(self) -> float:
@@ -141,7 +141,7 @@ def load_table(found: Iterable[Load]) -> pd.DataFrame:
 
 
 def chip_table(found: list[Load], chips: Iterable[Chip]) -> pd.DataFrame:
-    """Every chip's ceilings, and for every step the least milliseconds and which side binds."""
+    """Every chip's ceilings, and for every step the least milliseconds, with a word where memory binds."""
     rows = []
     for chip in chips:
         if not (made := roofs([chip])):
@@ -150,7 +150,7 @@ def chip_table(found: list[Load], chips: Iterable[Chip]) -> pd.DataFrame:
         row = {"chip": roof.name, "TFLOP/s": roof.flops / 1e12, "GB/s": roof.bandwidth / 1e9}
         for load in found:
             seconds, side = bound(load.flops, load.compulsory, roof)
-            row[f"{load.label}, ms"] = f"{1e3 * seconds:.3g}, {side}"
+            row[f"{load.label}, ms"] = f"{1e3 * seconds:.3g}{'' if side == ARITHMETIC else f', {side}'}"
         rows.append(row)
     labels = [f"{load.label}, ms" for load in found]
     return pd.DataFrame(rows, columns=["chip", "TFLOP/s", "GB/s", *labels])
@@ -196,7 +196,7 @@ def published_shares(
                 if seconds := row.seconds(framework):
                     made = (work.label, roof.name, framework, 100 * least / seconds, seconds, least, side)
                     rows.append((*made, work.source_id))
-    columns = ["workload", "chip", "framework", SHARE, "published s", "bound s", "binds", "source"]
+    columns = ["workload", "chip", "framework", SHARE, "published s", "minimum s", "limited by", "source"]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -213,7 +213,7 @@ def here_table(found: Iterable[Load], timings: Iterable[Timing], roof: Roof | No
             seconds = statistics.median(runs, comparison.best(runs, framework))
             share = ceilings.percent(least, seconds)
             rows.append((load.label, framework, share, 1e3 * seconds, 1e3 * least, side, told))
-    columns = ["training step", "framework", SHARE, "measured ms", "bound ms", "binds", "ceiling"]
+    columns = ["training step", "framework", SHARE, "measured ms", "minimum ms", "limited by", "ceiling"]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -223,15 +223,28 @@ def sides(found: list[Load], over: list[Roof]) -> str:
         return "No step was counted."
     binds = [bound(load.flops, load.compulsory, roof)[1] for load in found for roof in over]
     return (
-        f"Arithmetic binds in {binds.count(ARITHMETIC)} and memory in {binds.count(MEMORY)} of "
-        f"{len(binds)} pairs of a step and a chip."
+        f"Arithmetic limits {binds.count(ARITHMETIC)} and memory {binds.count(MEMORY)} of {len(binds)} pairs "
+        "of a training step and a chip."
     )
 
 
 def reached(table: pd.DataFrame, what: str) -> str:
-    """The lowest, middle and highest share of the bound; `what` names a time of the table."""
+    """How many times the theoretical minimum some runs took: lowest to highest, and at the median.
+
+    `what` names the runs of the table: "published runs".
+    """
     shares = pd.to_numeric(table[SHARE], errors="coerce").dropna()
     if shares.empty:
-        return f"There is no bound for {what}."
-    low, middle, high = shares.quantile([0, 0.5, 1])
-    return f"The bound is {low:.0f} to {high:.0f} % of {what}, {middle:.0f} % in the middle of {len(shares)}."
+        return f"There is no theoretical minimum for {what}."
+    times, name = 100 / shares, f"{what[0].upper()}{what[1:]}"
+    return (
+        f"{name} took {wording.between([times.min(), times.max()])} the theoretical minimum, "
+        f"{wording.times(float(times.median()))} at the median ({len(times)} runs)."
+    )
+
+
+def share_table(table: pd.DataFrame) -> pd.DataFrame:
+    """Published times as the page shows them: a run with its chip and source, and its theoretical minimum."""
+    run = table["workload"] + ", " + table["chip"] + " (" + table["source"] + ")"
+    shown = table[["framework", "published s", "minimum s", SHARE, "limited by"]]
+    return pd.concat([run.rename("run"), shown], axis=1)

@@ -142,7 +142,7 @@ def lossy(error: float) -> str:
 def frontier(
     models: Sequence[Trained], folder: Path, families: Iterable[str] = tuple(METHODS), groups=(32, 64, 128)
 ) -> Iterator[Compressed]:
-    """Every point of every model, which are compressed in processes of their own, all at once: nothing is timed.
+    """Every point of every model, compressed in separate processes at once: nothing is timed.
 
     Packages lie in a folder for each model. Errors: ValueError for an unknown family.
     """

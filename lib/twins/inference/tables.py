@@ -1,25 +1,30 @@
 """The tables and sentences of the page on inference, made from records."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
 
 from twins.records.record_types import Gate, Memory, Timing, Work
-from twins.timing import comparison, statistics
+from twins.timing import comparison, statistics, wording
 from twins.timing.ceilings import ceilings
 from twins.timing.comparison import Comparison
 
-PARTS = ("prefill", "token", "run")
+WORDS = {"prefill": "reading a prompt", "token": "one token", "run": "generating"}
+SPEECH = {"encoder": "Whisper's encoder", "decoder step": "a step of Whisper's decoder"}
+
+
+def case(entries: Mapping) -> str:
+    """The sizes of a measured Llama in words: "float32, prompt of 16, batch 1"."""
+    filled = " (fills the machine)" if entries.get("filled") else ""
+    return f"{entries['dtype']}, prompt of {entries['length']}, batch {entries['batch']}{filled}"
 
 
 def label(record: Timing) -> str:
-    """What was timed, in which type and at which sizes."""
-    c = record.case
-    if "frames" in c:
-        return f"{record.subject}, {c['dtype']}"
-    filled = ", filled" if c.get("filled") else ""
-    return f"{record.subject}, {c['dtype']}, batch {c['batch']}, {c['length']} tokens{filled}"
+    """What was timed, in which type and at which sizes, in words."""
+    if "frames" in record.case:
+        return SPEECH[record.subject]
+    return f"{WORDS[record.subject]}: {case(record.case)}"
 
 
 def both(records: Iterable[Timing]) -> list[Timing]:
@@ -42,27 +47,6 @@ def comparisons(records: Iterable[Timing], *subjects: str, mode: str = "eager") 
     return found
 
 
-def reading(records: Iterable[Timing]) -> str:
-    """Who is faster in each type, both eager: how many measurements each wins, and the range; sentences."""
-    told, leads, records = [], set(), list(records)
-    for dtype in dict.fromkeys(r.case["dtype"] for r in records):
-        found = comparisons(r for r in records if r.case["dtype"] == dtype)
-        if not found:
-            told.append(f"In {dtype}, only MLX ran.")
-            continue
-        won = {name: sum(c.winner == name for c in found) for name in comparison.FRAMEWORKS}
-        wins = ", ".join(f"{name} is faster in {count}" for name, count in won.items())
-        rest = len(found) - sum(won.values())
-        low, high = min(c.ratio.value for c in found), max(c.ratio.value for c in found)
-        told.append(
-            f"In {dtype}, of {len(found)} eager measurements, {wins}, and {rest} undecided or a tie: "
-            f"PyTorch's time ÷ MLX's is {low:.2f} to {high:.2f}."
-        )
-        leads.add(max(won, key=lambda name: won[name]) if won["MLX"] != won["PyTorch"] else "")
-    told += ["**Who is faster depends on the type.**"] if len(leads) > 1 else []
-    return " ".join(told) or "Nothing was timed."
-
-
 def latency_table(records: Iterable[Timing]) -> pd.DataFrame:
     """Per case and variant: time to the first token, per token (median, 95th percentile), tokens a second.
 
@@ -70,14 +54,11 @@ def latency_table(records: Iterable[Timing]) -> pd.DataFrame:
     next is started before the one before is done.
     """
     rows: dict[tuple, dict] = {}
-    for record in (r for r in records if r.subject in PARTS):
-        found, c = comparison.runs(record), record.case
+    for record in (r for r in records if r.subject in WORDS):
+        found, what = comparison.runs(record), case(record.case)
         for variant in comparison.variants(found):
-            row = rows.setdefault(
-                (c["dtype"], c["batch"], c["length"], variant),
-                {"type": c["dtype"], "batch": c["batch"], "prompt": c["length"], "variant": variant},
-            )
-            row |= PART_COLUMNS[record.subject](found, variant, c)
+            row = rows.setdefault((what, variant), {"case": what, "variant": variant})
+            row |= PART_COLUMNS[record.subject](found, variant, record.case)
     return pd.DataFrame(rows.values())
 
 
@@ -87,7 +68,8 @@ def _prefill(found: list[statistics.Run], variant: str, case: dict) -> dict:
 
 def _token(found: list[statistics.Run], variant: str, case: dict) -> dict:
     every = 1e3 * np.concatenate(statistics.values(found, variant))
-    return {"p50, ms": float(np.median(every)), "p95, ms": float(np.percentile(every, 95))}
+    middle, most = np.median(every), np.percentile(every, 95)
+    return {"next token (95 % within), ms": f"{middle:.3g} ({most:.3g})"}
 
 
 def _run(found: list[statistics.Run], variant: str, case: dict) -> dict:
@@ -117,10 +99,30 @@ def shares(records: Iterable[Timing], works: Iterable[Work], peaks: dict, bandwi
             else:
                 reached, unit = (c["weight_bytes"] + c["cache_bytes"]) / seconds, "GB/s"
                 ceiling, told = bandwidth, ceilings.named(bandwidth)
-            row = record.subject, c["dtype"], c["batch"], c["length"], variant
-            rows.append((*row, reached / 1e9, unit, told, ceilings.percent(reached, ceiling)))
-    columns = ["part", "type", "batch", "prompt", "variant", "reached", "unit", "ceiling", ceilings.SHARE]
-    return pd.DataFrame(rows, columns=columns)
+            told_rate = f"{reached / 1e9:.3g} {unit}"
+            row = f"{WORDS[record.subject]}: {case(c)}", variant, told_rate, told
+            rows.append((*row, ceilings.percent(reached, ceiling)))
+    return pd.DataFrame(rows, columns=["case", "variant", "reached", "ceiling", ceilings.SHARE])
+
+
+def why(shares: pd.DataFrame) -> str:
+    """How much of the ceilings each framework reaches in float32, eager, of a table of shares; a sentence."""
+    ceiling = {"prefill": "arithmetic", "token": "memory"}
+    told = []
+    for subject, what in ceiling.items():
+        own = shares[shares["case"].str.startswith(f"{WORDS[subject]}: float32")]
+        reached = [_reached(own, framework) for framework in comparison.FRAMEWORKS]
+        if any(reached):
+            told.append(f"{WORDS[subject]} uses {', '.join(filter(None, reached))} of this machine's {what}")
+    return f"In float32, {'; '.join(told)}." if told else "No share of a ceiling is known."
+
+
+def _reached(shares: pd.DataFrame, framework: str) -> str:
+    own = pd.to_numeric(
+        shares.loc[shares["variant"] == f"{framework} eager", ceilings.SHARE], "coerce"
+    ).dropna()
+    ends = dict.fromkeys(f"{end:.0f}" for end in (own.min(), own.max())) if len(own) else {}
+    return f"{framework} {'–'.join(ends)} %" if ends else ""
 
 
 def memory_table(records: Iterable[Memory], bytes_of: dict[str, int]) -> pd.DataFrame:
@@ -138,24 +140,41 @@ def memory_table(records: Iterable[Memory], bytes_of: dict[str, int]) -> pd.Data
 
 
 def whisper_table(records: Iterable[Timing]) -> pd.DataFrame:
-    """Milliseconds of the encoder and of one decoder step."""
+    """Milliseconds of the encoder and of one decoder step in each framework."""
     rows = []
     for record in records:
         found = comparison.runs(record)
-        variants = comparison.variants(found)
-        rows += [(record.subject, each, 1e3 * statistics.median(found, each)) for each in variants]
-    return pd.DataFrame(rows, columns=["part", "framework", "ms"])
+        times = {f"{each}, ms": 1e3 * statistics.median(found, each) for each in comparison.variants(found)}
+        rows.append({"part": SPEECH[record.subject], **times})
+    return pd.DataFrame(rows, columns=["part", *(f"{name}, ms" for name in comparison.FRAMEWORKS)])
 
 
 def only_mlx(records: Iterable[Timing]) -> str:
-    """Which cases only MLX ran, in one sentence; empty when there is none."""
+    """Which types only MLX ran, in a sentence each; empty when there is none."""
     records = list(records)
     alone = dict.fromkeys(r.case["dtype"] for r in records if r not in both(records))
-    return f"Only MLX ran {', '.join(alone)}: PyTorch has no such product of its own." if alone else ""
+    return " ".join(
+        f"{each} was timed in MLX only; PyTorch has no built-in {each} matrix product." for each in alone
+    )
 
 
 def refusal(gate: Gate) -> str:
     """Why a model is not timed; empty when it is."""
     failed = [f"{c['name']}: {c['where']}" for c in gate.checks if not c["passed"]]
     why = f"because the frameworks do not agree: {'; '.join(failed)}"
-    return f"**{gate.twin} is not timed**, {why}." if failed else ""
+    return f"**{wording.name(gate.twin)} is not timed**, {why}." if failed else ""
+
+
+def equal(gates: Iterable[Gate]) -> str:
+    """How many generated tokens are equal in both frameworks, and of which models; a sentence."""
+    told = [refusal(gate) or f"{wording.name(gate.twin)}: {_tokens(gate)}" for gate in gates]
+    return f"Compared before anything was timed: {'; '.join(told)}." if told else "Nothing was compared."
+
+
+def _tokens(gate: Gate) -> str:
+    """What a passed gate found of its tokens: "all 32 tokens equal"."""
+    own = [check for check in gate.checks if check["name"].startswith("tokens")]
+    compiled = [check["name"].removeprefix("tokens, ") for check in own if "compiled" in check["name"]]
+    if compiled:
+        return f"{' and '.join(compiled)} generate the tokens of their eager steps"
+    return "; ".join(check["where"].replace(" equal", " tokens equal") for check in own)

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from twins.records.record_types import Timing
 from twins.records.store import Record
 
-SAID = ("filled", "bound", "new_pages")  # entries of a case that say what was seen, not what was done
+SAID = ("filled", "bound", "new_pages", "compiled")  # entries of a case that do not change its eager variants
 
 
 def by_case(records: Iterable[Record], *subjects: str) -> list[list[Timing]]:

@@ -11,6 +11,7 @@ NAMES = {
     "bert": "BERT",
     "resnet": "ResNet",
     "vit": "ViT",
+    "llama": "Llama",
     "whisper": "Whisper",
     "your_model": "your model",
 }
@@ -49,6 +50,14 @@ def between(factors: Iterable[float]) -> str:
     found = sorted(factors)
     low, high = times(found[0]), times(found[-1])
     return low if low == high else f"{low[:-1]}–{high}"
+
+
+def span(low: float, high: float) -> str:
+    """A range of ratios: "PyTorch 1.20–2.50× as fast", or "PyTorch 2.50× to MLX 1.20× as fast"."""
+    (who, factor), (other, last) = faster(low), faster(high)
+    if who == other:
+        return f"{who} {between([factor, last])} as fast"
+    return f"{who} {times(factor)} to {other} {times(last)} as fast"
 
 
 def interval(low: float, high: float, who: str) -> str:

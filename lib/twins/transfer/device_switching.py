@@ -21,7 +21,7 @@ from twins.transfer.transfers import synchronize, view
 import mlx.core as mx  # isort: skip  (after twins.frameworks: the BLAS)
 import torch  # isort: skip
 
-LONGEST = 0.4  # seconds of a product: what takes longer is left out, in every profile alike
+LONGEST = 0.1  # seconds of a product: what takes longer is left out, in every profile alike
 PROBE = 256  # the side at which that is estimated
 
 

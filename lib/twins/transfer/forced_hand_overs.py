@@ -72,16 +72,18 @@ def steps(twin: study.Study, gate: Gate, batch: int, plan: harness.Plan) -> Iter
 
 
 def table(records: list[Timing]) -> pd.DataFrame:
-    """Milliseconds of each step, and its time over the framework's step without hand-overs."""
+    """Milliseconds of each step, and what its hand-overs add to the framework's step without any."""
     rows = []
     for record in records:
         found = comparison.runs(record)
         for variant in statistics.variant_names(found):
             framework, _, kind = variant.partition(" ")
-            over = statistics.ratio(found, variant, f"{framework} {NONE}")
-            told = "1" if kind == NONE else str(over)
+            ratio = statistics.ratio(found, variant, f"{framework} {NONE}")
+            ends = " to ".join(f"{100 * (end - 1):+.0f}" for end in (ratio.low, ratio.high))
+            told = "" if kind == NONE else f"{100 * (ratio.value - 1):+.0f} [{ends}]"
             rows.append((framework, kind, 1e3 * statistics.median(found, variant), told))
-    return pd.DataFrame(rows, columns=["framework", "hand-overs", "ms", "÷ none, this session"])
+    columns = ["framework", "hand-overs", "step, ms", "added, % [95 % interval, this session]"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def reading(records: list[Timing]) -> str:
@@ -93,11 +95,10 @@ def reading(records: list[Timing]) -> str:
     apart = wall[f"PyTorch {NONE}"] - wall[f"MLX {NONE}"]
     costs = {each: ms - wall[f"{each.split()[0]} {NONE}"] for each, ms in wall.items()}
     dearest = max((each for each in costs if each.endswith((THROUGH, COPIED))), key=lambda each: costs[each])
-    faster = "MLX" if apart > 0 else "PyTorch"
-    told = f"Without hand-overs {faster}'s step is {abs(apart):.2g} ms shorter."
+    told = f"Without hand-overs {'MLX' if apart > 0 else 'PyTorch'}'s step takes {abs(apart):.2g} ms less."
     framework, _, kind = dearest.partition(" ")
     if statistics.ratio(found, dearest, f"{framework} {NONE}").low <= statistics.band(found):
-        return f"{told} Forcing hand-overs adds nothing that this session shows."
+        return f"{told} No cost of forced hand-overs is shown in this session."
     return (
         f"{told} Forced hand-overs add at most {costs[dearest]:.2g} ms ({framework}, {kind}), "
         f"{100 * costs[dearest] / abs(apart):.2g} % of that difference."

@@ -35,27 +35,35 @@ def proof_table(proofs: Iterable[Sharing]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def cost_table(records: list[Timing], proofs: Iterable[Sharing], peak: float) -> pd.DataFrame:
-    """Microseconds at the smallest and largest size, and for copies the share of `peak`, bytes per second."""
-    if not records:
-        return pd.DataFrame(columns=["hand-over"])
-    small, large = (comparison.runs(record) for record in (records[0], records[-1]))
-    sizes = [record.case["bytes"] for record in (records[0], records[-1])]
+def spoken(route: str) -> str:
+    """A hand-over in words that can be listed: "NumPy → PyTorch (torch.from_numpy)"."""
+    ends, comma, call = route.partition(", ")
+    return f"{ends} ({call})" if comma else route
+
+
+def time_table(records: list[Timing], proofs: Iterable[Sharing]) -> pd.DataFrame:
+    """Each hand-over, whether it shares memory, and microseconds at the smallest and the largest size."""
     rows = []
     for route, shares in shared(proofs).items():
-        seconds = statistics.median(large, route)
-        speed = None if shares else 2 * sizes[1] / seconds  # a copy reads and writes
-        rows.append(
-            {
-                "hand-over": route,
-                f"µs for {written(sizes[0])}": 1e6 * statistics.median(small, route),
-                f"µs for {written(sizes[1])}": 1e6 * seconds,
-                "GB/s moved": speed and speed / 1e9,
-                "ceiling": speed and ceilings.named(peak),
-                ceilings.SHARE: speed and ceilings.percent(speed, peak),
-            }
-        )
+        row: dict = {"hand-over": spoken(route), "memory": "shared" if shares else "copied"}
+        for record in [records[0], records[-1]] if records else []:
+            micro = 1e6 * statistics.median(comparison.runs(record), route)
+            row[f"µs for {written(record.case['bytes'])}"] = micro
+        rows.append(row)
     return pd.DataFrame(rows)
+
+
+def cost_table(records: list[Timing], proofs: Iterable[Sharing], peak: float) -> pd.DataFrame:
+    """How fast each hand-over that copies moves the largest array, and the share of `peak`, bytes/s."""
+    rows = []
+    for route, shares in shared(proofs).items() if records else ():
+        if shares:
+            continue
+        seconds = statistics.median(comparison.runs(records[-1]), route)
+        speed = 2 * records[-1].case["bytes"] / seconds  # a copy reads and writes
+        told = speed / 1e9, ceilings.named(peak), ceilings.percent(speed, peak)
+        rows.append((spoken(route), *told))
+    return pd.DataFrame(rows, columns=["hand-over", "GB/s moved", "ceiling", ceilings.SHARE])
 
 
 def written(size: int) -> str:
@@ -83,15 +91,26 @@ def whole(record: Timing) -> str:
 
 
 def switch_table(records: Iterable[Timing]) -> pd.DataFrame:
-    """By side of the matrices: milliseconds of every kind of work, and the share of copying."""
+    """By side of the matrices: the work with copies, the copies in it, and their share of the time."""
     rows = []
     for record in records:
         found, part = comparison.runs(record), share(record)
-        times = {f"{each}, ms": 1e3 * statistics.median(found, each) for each in comparison.variants(found)}
-        interval = f"{100 * part.low:.2g} to {100 * part.high:.2g}"
-        told = {"copying, %": 100 * part.value, "95 %, next session": interval}
-        rows.append({"n": record.case["n"], **times, **told})
-    return pd.DataFrame(rows)
+        seconds = [statistics.median(found, each) for each in (whole(record), "hand-over alone, copied")]
+        interval = f"{100 * part.low:.2g}–{100 * part.high:.2g}"
+        rows.append((record.case["n"], *(1e3 * each for each in seconds), 100 * part.value, interval))
+    columns = ["n", "work with copies, ms", "copies, ms", "copying, %", "95 % interval"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def work_table(records: Iterable[Timing]) -> pd.DataFrame:
+    """Milliseconds of every kind of work and of the hand-overs alone, by side of the matrices."""
+    rows = [
+        (record.case["n"], each, 1e3 * statistics.median(found, each))
+        for record in records
+        for found in [comparison.runs(record)]
+        for each in comparison.variants(found)
+    ]
+    return pd.DataFrame(rows, columns=["n", "work", "ms"])
 
 
 def crossing(sizes: list[int], shares: list[float], limit: float = LIMIT) -> float | None:
@@ -144,11 +163,11 @@ def harness(records: list[Timing]) -> str:
     if not records:
         return "Nothing was timed."
     floors = [statistics.median(comparison.runs(record), "nothing") for record in records]
-    return f"Handing over nothing, which is the harness alone, reads at most {duration(max(floors))}."
+    return f"Handing over nothing takes at most {duration(max(floors))}: the overhead of timing."
 
 
 def reading(proofs: list[Sharing], records: list[Timing]) -> str:
-    """Which hand-overs share memory, and how long copying and sharing the largest array take."""
+    """How long copying and sharing the largest array take, in one sentence."""
     kinds = shared(proofs)
     if not records or len(set(kinds.values())) < 2:
         return "There is nothing to compare: not both kinds of hand-over were timed."
@@ -158,9 +177,7 @@ def reading(proofs: list[Sharing], records: list[Timing]) -> str:
         float(np.median([seconds for route, seconds in times.items() if kinds[route] == kind]))
         for kind in (False, True)
     )
-    names = ", ".join(route for route, is_shared in kinds.items() if is_shared)
     return (
-        f"Memory is shared by: {names}. Every other hand-over copies, whatever its name "
-        f"suggests. For {size}, copying takes {duration(copy)} and sharing {duration(share)} "
-        "(medians over hand-overs)."
+        f"For {size}, copying takes {duration(copy)} and sharing {duration(share)} (medians over "
+        "hand-overs). What the function is called does not say which of the two it does."
     )

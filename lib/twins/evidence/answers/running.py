@@ -5,94 +5,145 @@ from collections.abc import Sequence
 from twins.evidence.answers import spans
 from twins.evidence.answers.answer import Answer, Case
 from twins.evidence.verdicts import queries
+from twins.inference import tables
 from twins.records import measurements
 from twins.records.record_types import Gate, Sharing, Timing
 from twins.records.store import Record
-from twins.timing import comparison, statistics, wording
+from twins.timing import comparison, statistics
+from twins.transfer import transfer_tables
 
-SUBJECTS = {"prefill": "reading a prompt", "run": "generating"}
-HEARD = {"encoder": "speech encoder", "decoder step": "speech decoder, a token"}
-SPEECH = {"encoder": "Whisper's encoder", "decoder step": "a step of its decoder"}
-FULL = "float32"  # the type that the chart shows
+FULL, QUANTIZED = "float32", "4-bit"
+READ, WRITE = "prefill", "run"  # the records that count for reading a prompt and for generating
+SPEECH = tuple(tables.SPEECH)
+LEFT_OUT = "quality (the weights are random), sampling, serving many users, larger models."
 
 
 def generation(records: list[Record]) -> Answer | None:
     """Who reads prompts, generates and transcribes how many times as fast; whether tokens are equal."""
-    spoken = {subject: told for subject in SUBJECTS | SPEECH if (told := _summed(records, subject))}
-    if not spoken:
+    found = tuple(case for subject in (READ, WRITE, *SPEECH) for case in cases(records, subject, FULL))
+    if not found:
         return None
-    words = SUBJECTS | SPEECH
-    texts = [
-        f"**{words[s][:1].upper()}{words[s][1:]}:** {told}." for s, told in spoken.items() if s in SUBJECTS
-    ]
-    heard = "; ".join(f"{words[subject]}: {spoken[subject]}" for subject in SPEECH if subject in spoken)
-    sentences = [*texts, *([f"**Speech:** {heard}."] if heard else []), *_equal(records)]
-    line = "; ".join(f"{words[subject]}: {told}" for subject, told in spoken.items())
-    found = tuple(case for subject in words for case in cases(records, subject, FULL))
-    finding = f"In {FULL}: {spans.summed([case.comparison for case in found])}" if found else ""
-    covered = "quality (the weights are random), sampling, serving many users, larger models."
-    return Answer(line, tuple(sentences), covered, finding, found)
+    told = [f"{tables.WORDS[s]}: {own}" for s in (READ, WRITE) if (own := _summed(records, s))]
+    texts = [f"**In float32**: {'; '.join(told)}."] if told else []
+    sentences = [*texts, _types(records), _speech(records), _equal(records)]
+    line = "; ".join([*told, *_heard(records)])
+    finding = f"In {FULL}: {spans.summed([case.comparison for case in found])}"
+    return Answer(line, tuple(filter(None, sentences)), LEFT_OUT, finding, found)
 
 
-def _summed(records: Sequence[Record], subject: str) -> str:
-    return spans.summed([case.comparison for case in cases(records, subject)])
+def _summed(records: Sequence[Record], subject: str, dtype: str = FULL) -> str:
+    return spans.summed([case.comparison for case in cases(records, subject, dtype)])
 
 
-def cases(records: Sequence[Record], subject: str, dtype: str = "") -> list[Case]:
-    """What both frameworks were timed in, both eager, in one type or in all."""
+def cases(records: Sequence[Record], subject: str, dtype: str = FULL) -> list[Case]:
+    """What both frameworks were timed in, both eager, in one type: the mode that was fixed beforehand."""
     found = measurements.by_case(list(records), subject)
-    found = [own for own in found if dtype in ("", own[0].case["dtype"]) and comparison.kinds(own[0])]
+    found = [own for own in found if own[0].case["dtype"] == dtype and comparison.kinds(own[0])]
     return [_case(own) for own in found]
 
 
 def _case(own: list[Timing]) -> Case:
     entries, kind = own[0].case, comparison.kinds(own[0])[0]
-    label = _label(own[0])
     runs = [run for each in own for run in comparison.runs(each)]
     mlx, torch = (statistics.median(runs, f"{framework}{kind}") for framework in comparison.FRAMEWORKS)
-    amounts = {"prefill": entries.get("length", 0), "run": entries.get("tokens", 0)}
+    amounts = {READ: entries.get("length", 0), WRITE: entries.get("tokens", 0)}
     amount = entries.get("batch", 1) * amounts.get(own[0].subject, 0)
+    label = _label(own[0])
     return Case(label, mlx, torch, comparison.headline(own[0], label, *own[1:]), amount, "tokens")
 
 
 def _label(record: Timing) -> str:
-    """A case in words: "prompt of 128 tokens, batch 1"."""
+    """A case in words, as short as a chart needs: "read 128 tokens, batch 1"."""
     entries = record.case
     if record.subject in SPEECH:
-        return HEARD[record.subject]
-    what = {"prefill": "prompt of {} tokens", "run": "generating after {} tokens"}[record.subject]
+        return tables.SPEECH[record.subject]
+    what = f"read {entries['length']} tokens"
+    if record.subject == WRITE:
+        what = f"write {entries['tokens']} after {entries['length']}"
     filled = " (fills the machine)" if entries.get("filled") else ""
-    return f"{what.format(entries['length'])}, batch {entries['batch']}{filled}"
+    return f"{what}, batch {entries['batch']}{filled}"
 
 
-def _equal(records: Sequence[Record]) -> list[str]:
+def _types(records: Sequence[Record]) -> str:
+    """Who is faster in each half type, and what 4 bits gain in MLX, which alone has them."""
+    known = [r.body.case["dtype"] for r in records if isinstance(r.body, Timing) and r.body.subject == WRITE]
+    told = []
+    for dtype in dict.fromkeys(each for each in known if each not in (FULL, QUANTIZED)):
+        own = [f"{tables.WORDS[s]}: {text}" for s in (READ, WRITE) if (text := _summed(records, s, dtype))]
+        told += [f"{dtype}: {', '.join(own)}"] * bool(own)
+    sentence = f"**Half types**: {'; '.join(told)}." if told else ""
+    return " ".join(filter(None, [sentence, _quantized(records)]))
+
+
+def _quantized(records: Sequence[Record]) -> str:
+    """Tokens a second of 4-bit weights and of float32 in MLX, at the case that both were timed in."""
+    rates: dict[str, dict[tuple, float]] = {FULL: {}, QUANTIZED: {}}
+    for own in measurements.by_case(list(records), WRITE):
+        entries = own[0].case
+        if entries["dtype"] in rates:
+            runs = [run for each in own for run in comparison.runs(each)]
+            seconds = statistics.median(runs, "MLX eager")
+            key = entries["batch"], entries["length"]
+            rates[entries["dtype"]][key] = entries["batch"] * entries["tokens"] / seconds
+    both = sorted(set(rates[FULL]) & set(rates[QUANTIZED]))
+    if not both:
+        return ""
+    four, full = (rates[dtype][both[0]] for dtype in (QUANTIZED, FULL))
+    told = f"which generates {four:,.0f} tokens/s with it and {full:,.0f} in {FULL}"
+    return f"4-bit was timed in MLX only, {told}."
+
+
+def _heard(records: Sequence[Record]) -> list[str]:
+    return [f"{tables.SPEECH[s]}: {told}" for s in SPEECH if (told := _summed(records, s))]
+
+
+def _speech(records: Sequence[Record]) -> str:
+    heard = _heard(records)
+    return f"**Speech**: {'; '.join(heard)}." if heard else ""
+
+
+def _equal(records: Sequence[Record]) -> str:
     """Whether both frameworks gave the same tokens, of the newest gate of each model."""
-    newest = {r.body.twin: r.body for r in sorted(records, key=lambda r: r.run) if isinstance(r.body, Gate)}
-    passed = [gate.twin for gate in newest.values() if gate.passed]
-    if len(passed) < len(newest):
-        left = ", ".join(twin for twin in newest if twin not in passed)
-        return [f"**The outputs differ** for {left}, which is not timed."]
-    return [f"**The tokens are equal** in {len(passed)} of {len(newest)} models before anything is timed."]
+    own = [r.body for r in sorted(records, key=lambda r: r.run) if isinstance(r.body, Gate)]
+    newest = {gate.twin: gate for gate in own if not gate.case.get("compiled")}
+    return f"**Same tokens?** {tables.equal(newest.values())}" if newest else ""
 
 
 def hand_overs(records: list[Record]) -> Answer | None:
     """Which hand-overs share memory, and what copying costs of mixed work and of a training step."""
-    newest = {
-        r.body.route: r.body for r in sorted(records, key=lambda r: r.run) if isinstance(r.body, Sharing)
-    }
+    own = [r.body for r in sorted(records, key=lambda r: r.run) if isinstance(r.body, Sharing)]
+    newest = {proof.route: proof for proof in own}
     if not newest:
         return None
-    sharing = [route for route, proof in newest.items() if proof.written]
+    sharing = [transfer_tables.spoken(route) for route, proof in newest.items() if proof.written]
     line = f"{len(sharing)} of {len(newest)} hand-overs share memory"
-    sentences = [f"**{line}:** {', '.join(sharing) or 'none'}."]
-    if shares := queries.copying(records):
-        ends = dict.fromkeys(f"{100 * end(f.value for f in shares):.2g}" for end in (max, min))
-        told = f"copying is {' to '.join(ends)} % of work that alternates between both sides"
-        sentences.append(f"**{told[:1].upper()}{told[1:]}**, from small matrices to large ones.")
-        line = f"{line}; {told}"
+    sentences = [f"**{line}**: {', '.join(sharing) or 'none'}. The others copy."]
+    if mixed := _mixed(records):
+        sentences.append(f"**{mixed[:1].upper()}{mixed[1:]}.**")
+        line = f"{line}; {mixed}"
+    sentences += filter(None, [_forced(records)])
+    return Answer(line, tuple(sentences), "what sharing saves in a whole application.")
+
+
+def _mixed(records: list[Record]) -> str:
+    """The share of copying over the sizes of the matrices: "copying is 1.9 % of mixed work"."""
+    found = sorted(queries.copying(records), key=lambda figure: int(figure.case["size"]))
+    if not found:
+        return ""
+    ends = [(each.case["size"], f"{100 * each.value:.2g} %") for each in (found[0], found[-1])]
+    if len(found) == 1:
+        return f"copying is {ends[0][1]} of mixed work, with matrices of {ends[0][0]} × {ends[0][0]}"
+    told = [f"{share} with matrices of {size} × {size}" for size, share in ends]
+    return f"copying is {told[0]} and {told[1]} of mixed work"
+
+
+def _forced(records: list[Record]) -> str:
+    """What forced hand-overs add at most to a training step in each framework, where a cost is shown."""
+    told = []
     for framework in comparison.FRAMEWORKS:
         if forced := queries.saved_by_sharing(records, framework):
             most = max(forced, key=lambda figure: figure.value)
-            told = f"take at most {wording.times(most.value)} its time ({most.case['kind']})"
-            sentences.append(f"Forced hand-overs make a training step in {framework} {told}.")
-    return Answer(line, tuple(sentences), "what sharing saves in a whole application.")
+            shown = most.low > max(most.band, 1.0)
+            cost = f"up to {100 * (most.value - 1):.2g} % ({most.case['kind']})" if shown else "nothing shown"
+            told.append(f"{cost} in {framework}")
+    return f"**Forcing hand-overs** in every training step adds {', '.join(told)}." if told else ""

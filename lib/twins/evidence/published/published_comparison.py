@@ -13,7 +13,7 @@ from twins.evidence.published.published_benchmarks import Benchmark
 from twins.records import measurements
 from twins.records.record_types import Timing
 from twins.records.store import Found
-from twins.timing import comparison, sessions, statistics
+from twins.timing import comparison, sessions, statistics, wording
 from twins.timing.comparison import Comparison
 
 
@@ -85,37 +85,41 @@ def _compared(kind: Kind, record: Timing, *more: Timing) -> Comparison | None:
 
 
 def table(found: Iterable[Pair]) -> pd.DataFrame:
-    """Per kind of work: the range of published ratios, where from, and what this machine measured."""
+    """Per kind of work: the range and number of published ratios, and of what this machine measured."""
     rows = []
     for pair in found:
-        ends = sorted(end for row in pair.published for end in row.span)
-        chips = sorted({row.generation or "chip not stated" for row in pair.published})
-        here = sorted(row.ratio.value for row in pair.measured)
+        ends = [end for row in pair.published for end in row.span]
+        here = [row.ratio.value for row in pair.measured]
         counts = len(pair.published), len(here)
-        rows.append((pair.label, _range(ends), _range(here), *counts, ", ".join(chips)))
-    columns = ["kind of work", "published, PyTorch ÷ MLX", "here, PyTorch ÷ MLX", "published"]
-    return pd.DataFrame(rows, columns=[*columns, "measured here", "published on"])
+        rows.append((pair.label, _range(ends), counts[0], _range(here), counts[1]))
+    columns = ["kind of work", "published, as fast", "pairs", "here, as fast", "cases"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def chips(found: Iterable[Pair]) -> str:
+    """On which generations of chips others published each kind of work, in one sentence."""
+    told = []
+    for pair in found:
+        own = sorted({row.generation or "a chip that is not stated" for row in pair.published})
+        told += [f"{pair.label}: {', '.join(own)}"] * bool(own)
+    return f"Published on: {'; '.join(told)}." if told else "Nothing of this kind is published."
 
 
 def _range(ratios: list[float]) -> str:
-    if not ratios:
-        return "none"
-    low, high = f"{ratios[0]:.3f}", f"{ratios[-1]:.3f}"
-    return low if low == high else f"{low} to {high}"
+    return wording.span(min(ratios), max(ratios)) if ratios else "none"
 
 
 def reading(found: Iterable[Pair]) -> str:
-    """Where this machine and the published figures agree on who is faster, in one sentence."""
+    """Where this machine and the published figures agree, in one sentence."""
     both = [pair for pair in found if pair.published and pair.measured]
     if not both:
         return "Nothing was measured on this machine yet that others published too."
     apart = [pair.label for pair in both if not _overlap(pair)]
-    if not apart:
-        return f"In every kind of work that both have ({len(both)}) this machine is in the published range."
-    return (
-        f"Of {len(both)} kinds of work that both have, this machine lies outside the range that others "
-        f"published in {len(apart)}: {', '.join(apart)}."
+    told = (
+        f"Within the range that others published in {len(both) - len(apart)} of {len(both)} kinds of work "
+        "that were measured here too"
     )
+    return f"{told}; outside: {', '.join(apart)}." if apart else f"{told}."
 
 
 def _overlap(pair: Pair) -> bool:

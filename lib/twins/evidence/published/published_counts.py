@@ -68,16 +68,20 @@ def in_words(chosen: Selection) -> str:
     rows, void = chosen.counted, len(chosen.left_out[VOID])
     if not rows:
         return f"All {void} published pairs are void." if void else "No pair is published."
-    told = []
-    for who in ("MLX", "PyTorch"):
-        spans = [row.span for row in rows if row.span and winner(row.span) == who]
-        if spans:
-            factors = wording.between(wording.faster(end)[1] for span in spans for end in span)
-            told.append(f"{who} leads {len(spans)} ({factors})")
-    ties = sum(winner(row.span) is None for row in rows if row.span)
-    told += [f"{ties} {'is a tie' if ties == 1 else 'are ties'} or on both sides"] * bool(ties)
     left = f" Left out: {void} void." if void else ""
-    return f"Of {len(rows)} sound published pairs {', '.join(told)}.{left}"
+    return f"Of {len(rows)} sound published pairs {leads(rows)}.{left}"
+
+
+def leads(rows: Iterable[Benchmark]) -> str:
+    """Who leads in how many pairs, and by what factor: "MLX leads 126 (1.06–86.5×), 24 are ties ..."."""
+    spans, told = [row.span for row in rows if row.span], []
+    for who in ("MLX", "PyTorch"):
+        if own := [span for span in spans if winner(span) == who]:
+            factors = wording.between(wording.faster(end)[1] for span in own for end in span)
+            told.append(f"{who} leads {len(own)} ({factors})")
+    ties = sum(winner(span) is None for span in spans)
+    told += [f"{ties} {'is a tie' if ties == 1 else 'are ties'} or on both sides"] * bool(ties)
+    return ", ".join(told)
 
 
 def _reasons(chosen: Selection, *reasons: str) -> str:
@@ -99,7 +103,7 @@ def totals(rows: list[Benchmark]) -> str:
 def _sides(rows: list[Benchmark]) -> str:
     sides = Counter(winner(row.span) for row in rows)
     return (
-        f"{len(rows)} published figures that count, MLX is ahead in {sides['MLX']}, PyTorch in "
+        f"{len(rows)} published figures that count, MLX leads in {sides['MLX']}, PyTorch in "
         f"{sides['PyTorch']}, and {sides[None]} are within {100 * (TIE - 1):.0f} % of equal or on both sides"
     )
 
@@ -119,4 +123,4 @@ def left_out(chosen: Selection) -> str:
 def criteria() -> str:
     """The criteria of inclusion, as data/published/README.md writes them."""
     text = (published_benchmarks.FOLDER / "README.md").read_text(encoding="utf-8")
-    return text.partition("## What comes in, and what counts\n")[2].partition("\n## ")[0].strip()
+    return text.partition("## What is included, and what counts\n")[2].partition("\n## ")[0].strip()

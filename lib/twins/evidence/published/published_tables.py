@@ -8,28 +8,40 @@ import pandas as pd
 from twins.evidence.published import published_benchmarks, published_counts
 from twins.evidence.published.published_benchmarks import Audited, Benchmark
 from twins.records.record_types import Breadth, Finding
+from twins.timing import wording
 
 
 def sources(rows: Iterable[Benchmark], audited: list[Audited]) -> pd.DataFrame:
-    """One row per source: number of figures, range of the counted, dates, chips, tasks, findings, address."""
+    """One row per source: collected and counted figures, the range of the counted, dates and findings."""
+    columns = ["source", "figures", "counted", "as fast", "dates", "findings"]
+    return pd.DataFrame([_source(*each, audited) for each in _by_source(rows).items()], columns=columns)
+
+
+def _by_source(rows: Iterable[Benchmark]) -> dict[str, list[Benchmark]]:
     grouped = defaultdict(list)
     for row in rows:
         grouped[row.source_id].append(row)
-    columns = ["source", "figures", "counted", "PyTorch ÷ MLX", "dates", "chips", "tasks", "findings"]
-    made = [_source(name, own, audited) for name, own in grouped.items()]
-    return pd.DataFrame(made, columns=[*columns, "address"])
+    return grouped
 
 
 def _source(name: str, rows: list[Benchmark], audited: list[Audited]) -> tuple:
     counted = published_counts.select(rows, audited).counted
     ends = [end for row in counted for end in row.span]
     dates = sorted({date for row in rows for date in (row.date_from, row.date_to) if date}) or ["not stated"]
-    chips = sorted({row.generation for row in rows if row.generation}) or ["not stated"]
     own = [each for each in audited if each.source_id == name or rows[0].url.startswith(f"{each.url}/")]
-    span = f"{min(ends):.3f} to {max(ends):.3f}" if ends else "none"
+    span = wording.span(min(ends), max(ends)) if ends else "none"
     when = dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"
-    tasks = ", ".join(sorted({row.task for row in rows}))
-    return name, len(rows), len(counted), span, when, ", ".join(chips), tasks, len(own), rows[0].url
+    return name, len(rows), len(counted), span, when, len(own)
+
+
+def addresses(rows: Iterable[Benchmark]) -> pd.DataFrame:
+    """One row per source: the chips and kinds of work it has figures of, and its address."""
+    made = []
+    for name, own in _by_source(rows).items():
+        chips = sorted({row.generation for row in own if row.generation}) or ["not stated"]
+        tasks = sorted({row.task for row in own})
+        made.append((name, ", ".join(chips), ", ".join(tasks), own[0].url))
+    return pd.DataFrame(made, columns=["source", "chips", "tasks", "address"])
 
 
 def unusable() -> pd.DataFrame:
@@ -47,14 +59,14 @@ def live(found: Iterable[Finding], audited: Iterable[Audited]) -> pd.DataFrame:
         (f.name, f.effect, f.control, verdicts[f.reproduced], f.measure, origins.get(f.name, origin))
         for f in found
     ]
-    columns = ["finding", "with the defect", "without", "here", "what is read", "found in"]
+    columns = ["finding", "with the flaw", "without", "here", "what is read", "found in"]
     return pd.DataFrame(rows, columns=columns)
 
 
 def tried(found: Iterable[Finding]) -> pd.DataFrame:
-    """Every statement that was tried: how much of it works, the control, and what came of it."""
+    """Every statement that was tried: how much of it works, the control, and the result in words."""
     rows = [(f.name, f.effect, f.control, f.measure, f.told) for f in found]
-    return pd.DataFrame(rows, columns=["statement", "works", "control", "what is counted", "what came of it"])
+    return pd.DataFrame(rows, columns=["statement", "works", "control", "what is counted", "result"])
 
 
 def findings(audited: Iterable[Audited], found: Iterable[Finding]) -> pd.DataFrame:
@@ -67,17 +79,28 @@ def findings(audited: Iterable[Audited], found: Iterable[Finding]) -> pd.DataFra
     return pd.DataFrame(rows, columns=["source", "finding", "favours", "known by", "where"])
 
 
-def reading(audited: list[Audited], found: list[Finding]) -> str:
-    """How many findings there are, whom they favour, and how many were reproduced here."""
+def flaws(audited: list[Audited]) -> str:
+    """How many findings there are and whom they favour, in one sentence."""
     if not audited:
         return "No finding is recorded."
     counts = {side: sum(row.favours == side for row in audited) for side in ("MLX", "PyTorch", "void")}
-    here = sum(f.reproduced for f in found)
     return (
-        f"{len(audited)} findings in {len({row.source_id for row in audited})} sources. "
-        f"{counts['MLX']} of them make MLX look faster than in a fair run and {counts['PyTorch']} PyTorch; "
-        f"{counts['void']} mean that a figure is not of what its name says. "
-        f"{here} of {len(found)} live reproductions succeeded on this page."
+        f"{len(audited)} findings in {len({row.source_id for row in audited})} sources: "
+        f"{counts['MLX']} favour MLX, {counts['PyTorch']} favour PyTorch, and {counts['void']} make a figure "
+        "void."
+    )
+
+
+def reading(audited: list[Audited], found: list[Finding]) -> str:
+    """How many findings there are, whom they favour, and how many were reproduced here."""
+    return f"{flaws(audited)} {reproduced(found)}" if audited else flaws(audited)
+
+
+def reproduced(found: Iterable[Finding]) -> str:
+    """How many of the findings that were tried live were reproduced, in one sentence."""
+    found = list(found)
+    return (
+        f"{sum(f.reproduced for f in found)} of {len(found)} findings that were tried here were reproduced."
     )
 
 
@@ -89,9 +112,9 @@ def breadth(found: Iterable[Breadth]) -> pd.DataFrame:
     rows = []
     for row in found:
         has = row.total - len(row.lacking)
-        share = 100 * (1 - len(row.lacking) / row.total)
-        rows.append((row.group, row.framework, share, has, row.total, _some(row.lacking)))
-    return pd.DataFrame(rows, columns=["group", "framework", "has, %", "has", "of", "lacks"])
+        told = f"{has} of {row.total} ({100 * has / row.total:.0f} %)"
+        rows.append((row.group, row.framework, told, _some(row.lacking)))
+    return pd.DataFrame(rows, columns=["group", "framework", "has", "lacks"])
 
 
 def _some(names: list[str]) -> str:

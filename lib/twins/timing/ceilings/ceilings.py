@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 import pandas as pd
 
 from twins.records.record_types import Machine, Timing, Work
-from twins.timing import statistics
+from twins.timing import statistics, wording
 from twins.timing.comparison import FRAMEWORKS, runs, variants
 
 NUMBERS = 2**24  # float32 per vector of the smallest probe of memory: 64 MB, beyond most caches
@@ -17,6 +17,7 @@ MOVED = {"copy": 2, "add": 3, "triad": 3}  # vectors that STREAM counts for each
 LIMIT = 105  # %; above it a share is no share
 TOO_LOW = "ceiling too low"
 SHARE = "of the ceiling, %"
+FASTER = "as fast [95 % interval]"
 ALLOCATED = "addition"  # the probe of memory until November 2026, which allocated its result
 
 
@@ -83,7 +84,7 @@ def utilisation(records: Iterable[Timing], works: Iterable[Work], peaks: Mapping
 
 
 def probe_table(probes: Iterable[Timing]) -> pd.DataFrame:
-    """The machine's probes: what each framework reaches, and their ratio where both do the same."""
+    """The machine's probes: what each framework reaches, and who is how many times as fast at the same."""
     rows = []
     for record in probes:
         found, what = runs(record), _named(record)
@@ -92,10 +93,19 @@ def probe_table(probes: Iterable[Timing]) -> pd.DataFrame:
             names = [f"{f}, {each}" if each else f for f in (*FRAMEWORKS, "NumPy")]
             cells = [_reached(record, found, name) if name in variants(found) else "" for name in names]
             both = all(name in variants(found) for name in names[:2])
-            ratio = str(statistics.ratio(found, names[1], names[0])) if both else ""
-            rows.append((f"{what}, {each}" if each else what, unit, *cells, ratio))
-    made = pd.DataFrame(rows, columns=["probe", "unit", *FRAMEWORKS, "NumPy", "time, PyTorch ÷ MLX"])
+            told = _faster(found, *names[:2]) if both else ""
+            rows.append((f"{', '.join(filter(None, (what, each)))}, {unit}", *cells, told))
+    made = pd.DataFrame(rows, columns=["probe, unit", *FRAMEWORKS, "NumPy", FASTER])
     return made if made["NumPy"].any() else made.drop(columns="NumPy")
+
+
+def _faster(found: list[statistics.Run], mlx: str, torch: str) -> str:
+    """Which of two variants is how many times as fast, with the interval within this session."""
+    ratio = statistics.ratio(found, torch, mlx)
+    if ratio.tie(statistics.band(found)):
+        return "no difference shown"
+    who, _ = wording.faster(ratio.value)
+    return f"{wording.as_fast(ratio.value)} {wording.interval(ratio.low, ratio.high, who)}"
 
 
 def _reached(record: Timing, found: list[statistics.Run], variant: str) -> float:
@@ -115,17 +125,16 @@ def _named(record: Timing) -> str:
 
 
 def product_reading(probes: Iterable[Timing], machine: Machine) -> str:
-    """How far the float32 product of 1024, or the largest below, is apart, and what computed it."""
+    """Who is faster at the float32 product of 1024, or the largest below, and what computed it."""
     products = [r for r in probes if r.subject == "matmul" and r.case["dtype"] == "float32"]
     fitting = [r for r in products if r.case["n"] <= 1024] or products
     if not fitting:
         return "No float32 product was timed."
     record = max(fitting, key=lambda r: r.case["n"])
-    ratio = statistics.ratio(runs(record), "PyTorch", "MLX")
-    size = record.case["n"]
+    told, size = _faster(runs(record), "MLX", "PyTorch"), record.case["n"]
     on_cpu = machine.device == "CPU"
     by = f"MLX's BLAS: {machine.blas}" if on_cpu else f"Computed by {machine.device}, not by the CPU's BLAS"
-    return f"Float32 product of {size} × {size}: PyTorch's time over MLX's is {ratio}. {by}."
+    return f"Float32 product of {size} × {size}: {told}. {by}."
 
 
 def memory_reading(probes: Iterable[Timing]) -> str:
@@ -136,8 +145,10 @@ def memory_reading(probes: Iterable[Timing]) -> str:
         return told + "the former probe allocated its result and read too little. Run `make report-01`."
     peak, copy = bandwidth(streams), max(rate(r, runs(r), "NumPy, copy") for r in streams)
     pages = max(max(record.case["new_pages"].values()) for record in streams)
-    told = f"Memory moves at most {peak / 1e9:.3g} GB/s, in NumPy's copy {100 * copy / peak:.0f} % of that."
-    return f"{told} No call touches more than {pages} new pages."
+    told = (
+        f"Memory moves at most {peak / 1e9:.3g} GB/s; NumPy's copy reaches {100 * copy / peak:.0f} % of that."
+    )
+    return f"{told} No timed call touches more than {pages} new pages of memory."
 
 
 def over(*tables: pd.DataFrame, share: str = SHARE) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 import psutil
 
 from twins.frameworks import BOTH, DTYPES, MLX, TORCH
-from twins.machine import fresh_process
+from twins.machine import kept_processes
 from twins.records import store
 from twins.records.record_types import Machine, Timing
 from twins.timing import harness, statistics
@@ -29,8 +29,8 @@ from twins.timing.statistics import AGAIN
 import mlx.core as mx  # isort: skip  (after twins.frameworks: the BLAS)
 import torch  # isort: skip
 
-LONG = 0.02  # seconds; a call of this length is not a matter of starting it
-PATIENCE = 0.1  # seconds; where the slower framework takes longer, nothing is doubled again
+LONG = 0.01  # seconds; a call of this length is not a matter of starting it
+PATIENCE = 0.05  # seconds; where the slower framework takes longer, nothing is doubled again
 AGREE = 1.05  # two sizes whose best rates are within this factor have found the ceiling
 HELD = 14  # vectors or matrices that are alive at once: STREAM's kernels hold 11; and room
 MEMORY_SHARE = 0.5  # of what is free
@@ -90,7 +90,7 @@ def stream_variants(numbers: int = NUMBERS) -> dict[str, Variant]:
 
 
 def new_pages(numbers: int) -> dict[str, int]:
-    """The work of a fresh process: pages that the third call of every kernel touches first (getrusage(2))."""
+    """The work of another process: pages that the third call of every kernel touches first (getrusage(2))."""
     counted = {}
     for name, variant in stream_variants(numbers).items():
         faults = [(harness.once(variant), resource.getrusage(resource.RUSAGE_SELF).ru_minflt) for _ in "123"]
@@ -132,7 +132,7 @@ def _probe(subject: str, case: dict, plan: harness.Plan) -> Timing:
     measured = harness.measure(f"twins.timing.ceilings.probes:{subject}_variants", case, plan)
     tell(" ".join([subject, *map(str, case.values())]))
     if subject == "stream":
-        case = case | {"new_pages": fresh_process.call("twins.timing.ceilings.probes:new_pages", case)}
+        case = case | {"new_pages": kept_processes.call(0, "twins.timing.ceilings.probes:new_pages", case)}
     return Timing(subject, case, [asdict(run) for run in measured])
 
 

@@ -33,12 +33,16 @@ def _numbers(n: int) -> np.ndarray:
     return np.random.default_rng(0).standard_normal((n, n)).astype(np.float32)
 
 
-def errors(framework: str, n: int) -> dict[str, float]:
-    """The work of a fresh process: relative L2 errors of a float32 product and of a step's gradients.
+def errors(n: int) -> dict[str, dict[str, float]]:
+    """The work of a fresh process: by framework, relative L2 errors of a product and of a step's gradients.
 
-    Both against float64 on the CPU: an (n, n) product, and every gradient of the smallest language model.
+    Both in float32 against float64 on the CPU: an (n, n) product, and every gradient of the smallest
+    language model.
     """
-    one = next(each for each in BOTH if each.name == framework)
+    return {each.name: _errors(each, n) for each in BOTH}
+
+
+def _errors(one: Mlx | Torch, n: int) -> dict[str, float]:
     x, index = _numbers(n), BOTH.index(one)
     product = one.numpy(one.array(x) @ one.array(x))
     batch = lm.example(lm.tiny(), np.random.default_rng(0), 8)
@@ -59,15 +63,11 @@ def _gradients(half: train.Half, batch: tuple) -> np.ndarray:
 
 
 def precisions(n: int = 512) -> Iterator[Precision]:
-    """The errors of each framework in each setting, every one in a fresh process."""
+    """The errors of both frameworks in each setting, every setting in a fresh process."""
     for setting, environment in SETTINGS.items():
-        for each in BOTH:
-            found = fresh_process.call(
-                "twins.timing.questions.float32_as_shipped:errors",
-                {"framework": each.name, "n": n},
-                environment,
-            )
-            yield Precision(each.name, setting, n, **found)
+        target = "twins.timing.questions.float32_as_shipped:errors"
+        for framework, found in fresh_process.call(target, {"n": n}, environment).items():
+            yield Precision(framework, setting, n, **found)
 
 
 def variants(n: int) -> dict[str, Variant]:
