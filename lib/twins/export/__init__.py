@@ -1,8 +1,9 @@
 """The way to Core ML as pages show it: routes, conversions, compression, pitfalls, shipping, placement.
 
 It may import coreml_runtime, coreml_runtime.format, coreml_runtime.verification, mlx_coreml.conversion,
-mlx_coreml.coverage, mlx_coreml.ir, mlx_coreml.swift, twins.datasets, twins.export.networks,
-twins.frameworks, twins.machine, twins.models, twins.records, twins.timing and twins.training.
+mlx_coreml.coverage, mlx_coreml.ir, mlx_coreml.swift, twins.datasets, twins.evidence.answers,
+twins.evidence.verdicts, twins.export.networks, twins.frameworks, twins.machine, twins.models,
+twins.records, twins.timing and twins.training.
 """
 
 from coreml_runtime.format.specification import coremltools

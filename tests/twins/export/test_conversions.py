@@ -7,9 +7,10 @@ from msgspec.structs import replace
 
 from coreml_runtime import inspect
 from twins.evidence.answers import route_grid
-from twins.export import conversion_tables, conversions, isolated_environment, pitfalls, traps
+from twins.export import conversion_tables, conversions, isolated_environment
 from twins.export.conversion_process import Task, place
 from twins.export.conversions import DIRECT
+from twins.export.trap_cures import pitfalls, traps
 from twins.figures import conversion_figures
 from twins.records.record_types import Conversion
 

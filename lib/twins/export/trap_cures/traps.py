@@ -17,11 +17,11 @@ from coreml_runtime.verification.comparison import verify
 from mlx_coreml.conversion.convert import convert
 from mlx_coreml.ir.errors import ConversionError
 from twins.evidence.answers.shipping import TRAPS
-from twins.export import pitfalls
 from twins.export.conversion_process import MISTAKES, line_of, words
+from twins.export.trap_cures import pitfalls
 from twins.records.record_types import Coverage
 
-import torch  # isort: skip  (after twins.export.pitfalls: the BLAS)
+import torch  # isort: skip  (after twins.export.trap_cures.pitfalls: the BLAS)
 
 
 @dataclass(frozen=True)
