@@ -59,12 +59,7 @@ def build(notebooks: Path, out: Path, profile: str) -> Path:
 def write_sources(pages: list[Path], results: Path, source: Path) -> None:
     """Everything that Sphinx reads: documents, notebooks, the first page, and what is known of each."""
     from twins.records import store
-    from twins.series import (
-        front_page,
-        machines,
-        page_facts,
-        summary_page,
-    )  # they draw, which takes long to load
+    from twins.series.pages import front_page, machines, page_facts, summary_page
 
     titles = {page.stem: heading(page)[0] for page in pages}
     source.mkdir()
