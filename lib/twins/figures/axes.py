@@ -81,12 +81,12 @@ def ratio_axis(axes: Axes, reach: float) -> None:
     axes.grid(axis="x", lw=0.7)
     axes.grid(visible=False, axis="y")
     look = {"xycoords": "axes fraction", "textcoords": "offset points", "fontweight": "bold"}
-    axes.annotate("←  PyTorch faster", (0, 0), (0, -30), ha="left", color=COLOURS["PyTorch"], **look)
-    axes.annotate("MLX faster  →", (1, 0), (0, -30), ha="right", color=COLOURS["MLX"], **look)
+    axes.annotate("←  PyTorch times as fast", (0, 0), (0, -30), ha="left", color=COLOURS["PyTorch"], **look)
+    axes.annotate("MLX times as fast  →", (1, 0), (0, -30), ha="right", color=COLOURS["MLX"], **look)
 
 
 def upright_ratio_axis(axes: Axes, reach: float, most: int = 3) -> None:
-    """The same as a y axis, above "same" MLX is faster."""
+    """The same as a y axis, MLX lies above "same"."""
     axes.set(yscale="log", ylim=(1 / reach, reach))
     axes.axhspan(1 / statistics.TIE, statistics.TIE, color=RULE, alpha=0.6, lw=0)
     axes.axhline(1, color=MUTED, lw=1)
