@@ -81,8 +81,8 @@ def ratio_axis(axes: Axes, reach: float) -> None:
     axes.grid(axis="x", lw=0.7)
     axes.grid(visible=False, axis="y")
     look = {"xycoords": "axes fraction", "textcoords": "offset points", "fontweight": "bold"}
-    axes.annotate("←  PyTorch times as fast", (0, 0), (0, -30), ha="left", color=COLOURS["PyTorch"], **look)
-    axes.annotate("MLX times as fast  →", (1, 0), (0, -30), ha="right", color=COLOURS["MLX"], **look)
+    axes.annotate("←  PyTorch ahead", (0, 0), (0, -30), ha="left", color=COLOURS["PyTorch"], **look)
+    axes.annotate("MLX ahead  →", (1, 0), (0, -30), ha="right", color=COLOURS["MLX"], **look)
 
 
 def upright_ratio_axis(axes: Axes, reach: float, most: int = 3) -> None:

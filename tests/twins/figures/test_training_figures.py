@@ -226,7 +226,7 @@ def test_nothing_is_drawn_of_nothing(draw, why):
 def test_ratios_are_in_words(drawn):
     both = words(drawn["ratios, each"])
     assert both.count("2.00×") == 3
-    assert {"←  PyTorch faster", "MLX faster  →", "same"} <= set(both)
+    assert {"←  PyTorch ahead", "MLX ahead  →", "same"} <= set(both)
     assert "tie" not in both
     assert words(drawn["ratios, ties"]).count("tie") == 3
     assert drawn["ratios, PyTorch"].alt.count("PyTorch 2.00× as fast [1.25–3.20]") == 3
