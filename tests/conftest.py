@@ -2,11 +2,19 @@
 
 import subprocess
 
+import compiler
 import pytest
+import signals
 
 from twins import frameworks as frameworks
 from twins.machine import macos
 from twins.records.store import ROOT
+
+signals.restore()
+compiler.ready()
+
+# The files that take longest, measured in seconds of a processor; they begin early, so that none ends alone.
+LONG = ("test_pair_corpus", "test_fairness_gate", "test_half_precision", "test_generation", "test_docs")
 
 
 @pytest.fixture(scope="session")
@@ -22,9 +30,16 @@ def smoke():
 def pytest_collection_modifyitems(items):
     """For tests spread over processes: a file's tests share one, and so do all that need the report.
 
-    These begin first, because the report takes longest; after them the report of the pretended Mac.
+    These begin first, because the report takes longest; after them the report of the pretended Mac, and then
+    the longest files.
     """
-    items.sort(key=lambda item: ("smoke" not in item.fixturenames, item.path.parent.name != "mac"))
+    items.sort(
+        key=lambda item: (
+            "smoke" not in item.fixturenames,
+            item.path.parent.name != "mac",
+            item.path.stem not in LONG,
+        )
+    )
     for item in items:
         shared = "smoke" in item.fixturenames
         item.add_marker(pytest.mark.xdist_group("report" if shared else str(item.path)))

@@ -1,6 +1,7 @@
 """The documentation: what its pages say runs, what they name exists, and the site holds them whole."""
 
 import doctest
+import json
 import os
 import re
 import subprocess
@@ -14,6 +15,8 @@ from nbformat.v4 import new_markdown_cell, new_notebook
 
 import coreml_runtime
 import mlx_coreml
+from twins.frameworks import DEVICE_NAMES
+from twins.records import store
 from twins.records.leaks import leaks
 from twins.records.store import ROOT
 from twins.series import site
@@ -25,29 +28,57 @@ BLOCK = re.compile(r"^```python\n(.*?)^```\n(?:\n```text\n(.*?)^```\n)?", re.MUL
 LOOSELY = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 PATH = re.compile(r"`((?:lib|tests|notebooks|data|docs|report)/[\w./*-]*)`")
 ADDRESS = "https://example.org/twins/"
+WITH_CODE = [page for page in [*PAGES, ROOT / "README.md"] if BLOCK.search(page.read_text())]
+# Runs the pages' code, each as the module __main__ in a folder of its own, and writes down what it prints.
+RUN = """
+import contextlib, io, json, os, pathlib, sys, traceback, types
+folder, told = pathlib.Path(sys.argv[1]), []
+for place in range(int(sys.argv[2])):
+    os.chdir(folder / str(place))
+    page = sys.modules["__main__"] = types.ModuleType("__main__")
+    code, text, error = compile(pathlib.Path("page.py").read_text(), "<string>", "exec"), io.StringIO(), ""
+    with contextlib.redirect_stdout(text):
+        try:
+            exec(code, page.__dict__)
+        except BaseException:
+            error = traceback.format_exc()
+    told.append({"text": text.getvalue(), "error": error})
+(folder / "told.json").write_text(json.dumps(told))
+"""
 
 
 def name(page):
     return str(page.relative_to(ROOT))
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if BLOCK.search(page.read_text())], ids=name)
-def test_the_code_of_a_page_prints_what_the_page_says(page, tmp_path):
-    """All blocks of a page run in turn in one process, as a reader would type them."""
-    blocks = BLOCK.findall(page.read_text())
-    program = "\nprint(chr(0), end='')\n".join(code for code, _ in blocks)
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(ROOT / "lib")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+@pytest.fixture(scope="module")
+def printed(tmp_path_factory):
+    """What the blocks of each page print, page by page, and the error that stopped the page, if any.
+
+    One process for all, because loading the libraries takes seconds; each page has a module and a folder of
+    its own in it, and its blocks run in turn as a reader would type them.
+    """
+    folder = tmp_path_factory.mktemp("pages")
+    for place, page in enumerate(WITH_CODE):
+        (folder / str(place)).mkdir()
+        code = "\nprint(chr(0), end='')\n".join(block for block, _ in BLOCK.findall(page.read_text()))
+        (folder / str(place) / "page.py").write_text(code)
+    given = os.environ | {"PYTHONPATH": str(ROOT / "lib")}
+    command = [sys.executable, "-c", RUN, folder, str(len(WITH_CODE))]
+    done = subprocess.run(command, env=given, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
-    for (code, wanted), printed in zip(blocks, done.stdout.split("\0"), strict=True):
-        if not doctest.OutputChecker().check_output(wanted, printed, LOOSELY):
-            pytest.fail(f"{code}\nprinted\n{printed}\nand the page says\n{wanted}")
+    return dict(zip(WITH_CODE, json.loads((folder / "told.json").read_text()), strict=True))
+
+
+@pytest.mark.parametrize("page", WITH_CODE, ids=name)
+def test_the_code_of_a_page_prints_what_the_page_says(page, printed):
+    """The README does not show what its code prints: that only has to run."""
+    assert not printed[page]["error"], printed[page]["error"][-3000:]
+    blocks = BLOCK.findall(page.read_text())
+    for (code, wanted), text in zip(blocks, printed[page]["text"].split("\0"), strict=True):
+        shown = page in PAGES or wanted
+        if shown and not doctest.OutputChecker().check_output(wanted, text, LOOSELY):
+            pytest.fail(f"{code}\nprinted\n{text}\nand the page says\n{wanted}")
 
 
 @pytest.mark.parametrize("page", [*PAGES, *PAPERS], ids=name)
@@ -57,6 +88,19 @@ def test_every_path_that_a_page_names_exists(page):
         assert list(ROOT.glob(path.rstrip("/"))), path
     for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
         assert (page.parent / link).exists(), link
+
+
+@pytest.mark.parametrize("page", [*PAGES, *PAPERS, *sorted((ROOT / "notebooks").glob("*.ipynb"))], ids=name)
+def test_every_part_of_a_page_that_a_link_names_is_there(page):
+    for target, part in re.findall(r"\]\(([^)#: ]*\.md)?#([\w-]+)\)", page.read_text()):
+        headings = re.findall(r"^#+ (.*)$", (page.parent / target if target else page).read_text(), re.M)
+        assert part in {re.sub(r"[^a-z0-9]+", "-", each.lower()).strip("-") for each in headings}, target
+
+
+def test_the_readme_says_whether_a_mac_was_measured():
+    records = store.read(ROOT / "data" / "results").records
+    measured = any(record.device == DEVICE_NAMES["mps"] for record in records)
+    assert ("No Mac has been measured yet" in (ROOT / "README.md").read_text()) is not measured
 
 
 @pytest.fixture(scope="module")
@@ -70,11 +114,13 @@ def made(tmp_path_factory):
         return site.build(folder, folder.parent / "site", "quick").parent
 
 
-def test_the_navigation_has_the_libraries_after_the_report(made):
+def test_the_navigation_is_in_groups_of_what_a_reader_wants(made):
     text = (made / "index.html").read_text()
-    places = [text.index(part) for part in ('"caption-text">Report', '"caption-text">Libraries')]
-    places += [text.index(f'href="{page.parent.name}/index.html"') for page in PAGES if page.stem == "index"]
-    assert places == sorted(places)
+    groups = ("Start", "Ship to Core ML", "Your turn", "Evidence")  # one notebook trains nothing
+    places = [text.index(f'"caption-text">{group}') for group in groups]
+    assert places == sorted(places) and "Train and run" not in text and '"caption-text">More' not in text
+    for library in ("mlx_coreml", "coreml_runtime"):
+        assert places[1] < text.index(f'href="{library}/index.html"') < places[2]
     assert {page.relative_to(site.DOCS).with_suffix(".html") for page in PAGES} <= {
         page.relative_to(made) for page in made.rglob("*.html")
     }
