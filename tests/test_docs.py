@@ -114,11 +114,13 @@ def made(tmp_path_factory):
         return site.build(folder, folder.parent / "site", "quick").parent
 
 
-def test_the_navigation_has_the_libraries_after_the_report(made):
+def test_the_navigation_is_in_groups_of_what_a_reader_wants(made):
     text = (made / "index.html").read_text()
-    places = [text.index(part) for part in ('"caption-text">Report', '"caption-text">Libraries')]
-    places += [text.index(f'href="{page.parent.name}/index.html"') for page in PAGES if page.stem == "index"]
-    assert places == sorted(places)
+    groups = ("Start", "Ship to Core ML", "Your turn", "Evidence")  # one notebook trains nothing
+    places = [text.index(f'"caption-text">{group}') for group in groups]
+    assert places == sorted(places) and "Train and run" not in text and '"caption-text">More' not in text
+    for library in ("mlx_coreml", "coreml_runtime"):
+        assert places[1] < text.index(f'href="{library}/index.html"') < places[2]
     assert {page.relative_to(site.DOCS).with_suffix(".html") for page in PAGES} <= {
         page.relative_to(made) for page in made.rglob("*.html")
     }
