@@ -70,12 +70,15 @@ def ratios(own: list[dict], subject: str, over: str, under: str) -> tuple[float,
     return float(np.mean(means)), float(np.sqrt(square / freedom)), freedom, len(means)
 
 
+SAID = ("filled", "bound", "compiled")  # entries of a case that change nothing in its eager variants
+
+
 def timed(machine: str, subjects: list[str]) -> dict[tuple, list[dict]]:
     found = defaultdict(list)
     for record in LINES[machine]:
         if record["kind"] == "timing" and record["body"]["subject"] in subjects:
             case = record["body"]["case"]
-            same = {name: value for name, value in case.items() if name not in ("filled", "bound")}
+            same = {name: value for name, value in case.items() if name not in SAID}
             found[record["body"]["subject"], json.dumps(same, sort_keys=True)].append(record)
     last = {key: max(own, key=lambda record: record["run"])["body"]["case"] for key, own in found.items()}
     return {(key[0], json.dumps(last[key], sort_keys=True)): own for key, own in found.items()}
