@@ -24,7 +24,7 @@ def answer(records: list[Record]) -> Answer | None:
     sentences = [
         f"**{line}.** {published_counts.left_out(chosen)}",
         f"**The audit**: {published_tables.flaws(audited)}",
-        f"**Tried here**: {published_tables.reproduced(tried)}" if tried else "",
+        f"**Reproduced here**: {published_tables.reproduced(tried)}." if tried else "",
         f"**Breadth**: {published_tables.wider(wide)}" if wide else "",
     ]
     return Answer(line, tuple(filter(None, sentences)), COVERED)

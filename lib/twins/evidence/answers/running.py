@@ -89,8 +89,7 @@ def _quantized(records: Sequence[Record]) -> str:
     if not both:
         return ""
     four, full = (rates[dtype][both[0]] for dtype in (QUANTIZED, FULL))
-    told = f"which generates {four:,.0f} tokens/s with it and {full:,.0f} in {FULL}"
-    return f"4-bit was timed in MLX only, {told}."
+    return f"4 bits, in MLX only: {four:,.0f} tokens/s, against {full:,.0f} in {FULL}."
 
 
 def _heard(records: Sequence[Record]) -> list[str]:
@@ -131,10 +130,9 @@ def _mixed(records: list[Record]) -> str:
     if not found:
         return ""
     ends = [(each.case["size"], f"{100 * each.value:.2g} %") for each in (found[0], found[-1])]
-    if len(found) == 1:
-        return f"copying is {ends[0][1]} of mixed work, with matrices of {ends[0][0]} × {ends[0][0]}"
-    told = [f"{share} with matrices of {size} × {size}" for size, share in ends]
-    return f"copying is {told[0]} and {told[1]} of mixed work"
+    (size, share), *more = dict(ends).items()
+    told = f"copying is {share} of mixed work with matrices of {size} × {size}"
+    return ", ".join([told, *(f"{share} with {size} × {size}" for size, share in more)])
 
 
 def _forced(records: list[Record]) -> str:

@@ -93,15 +93,13 @@ def flaws(audited: list[Audited]) -> str:
 
 def reading(audited: list[Audited], found: list[Finding]) -> str:
     """How many findings there are, whom they favour, and how many were reproduced here."""
-    return f"{flaws(audited)} {reproduced(found)}" if audited else flaws(audited)
+    return f"{flaws(audited)} Reproduced here: {reproduced(found)}." if audited else flaws(audited)
 
 
 def reproduced(found: Iterable[Finding]) -> str:
-    """How many of the findings that were tried live were reproduced, in one sentence."""
+    """How many findings were reproduced here: "13 of 13 findings that were tried"."""
     found = list(found)
-    return (
-        f"{sum(f.reproduced for f in found)} of {len(found)} findings that were tried here were reproduced."
-    )
+    return f"{sum(f.reproduced for f in found)} of {len(found)} findings that were tried"
 
 
 NAMED = 8  # of what is lacking; the records hold all
