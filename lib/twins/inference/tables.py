@@ -166,7 +166,7 @@ def refusal(gate: Gate) -> str:
 
 
 def equal(gates: Iterable[Gate]) -> str:
-    """How many generated tokens of each model are equal in both frameworks, in a sentence; or which differ."""
+    """How many generated tokens of each model are equal in both frameworks; or which differ."""
     told = [refusal(gate) or f"{wording.name(gate.twin)}: {_tokens(gate)}" for gate in gates]
     return f"Compared before anything was timed: {'; '.join(told)}." if told else "Nothing was compared."
 
