@@ -85,7 +85,7 @@ def test_every_published_chip_has_the_bound_by_hand():
     first = table.iloc[0]
     assert first["chip"] == "M1"
     seconds = max(2e9 / 2.617e12, 1e8 / 68e9)
-    assert first["transformer_lm, batch 4, ms"] == f"{1e3 * seconds:.3g}, memory"
+    assert first["GPT, batch 4, ms"] == f"{1e3 * seconds:.3g}, memory"
     inferred = roofline.inferred(published_benchmarks.chips())
     assert list(inferred["chip"]) == [n for n in table["chip"] if n.endswith(roofline.MARK)]
     assert inferred["what was inferred"].str.len().min() > 0
@@ -126,7 +126,7 @@ def test_share_of_published_times_by_hand():
 def test_fewer_cores_lower_the_peak_and_are_marked():
     table = roofline.published_shares([workload()], [row(gpu_cores=5)], [chip(cores=10)])
     assert set(table["chip"]) == {"X1, 5 cores *"}
-    assert table["bound s"].iloc[0] == 2 * 4 * 10**9 * 35 / 0.5e12
+    assert table["minimum s"].iloc[0] == 2 * 4 * 10**9 * 35 / 0.5e12
 
 
 def test_a_side_or_chip_that_is_not_stated_has_no_share():
@@ -148,11 +148,13 @@ def test_no_published_time_beats_its_bound():
 
 def test_measured_steps_are_held_against_the_probed_bound():
     table = roofline.here_table([LOAD], [records.step(4, mlx=0.008, torch=0.004)], ROOF)
-    assert list(table["bound ms"]) == [2.0, 2.0]
+    assert list(table["minimum ms"]) == [2.0, 2.0]
     assert list(table[roofline.SHARE]) == pytest.approx([25, 50])
     fast = roofline.here_table([LOAD], [records.step(4, mlx=0.008, torch=0.0019)], ROOF)
     assert list(fast[roofline.SHARE]) == [pytest.approx(25), ceilings.TOO_LOW]
-    assert roofline.reached(fast, "a step").endswith("25 % in the middle of 1.")
+    assert roofline.reached(fast, "steps") == (
+        "Steps took 4.00× the theoretical minimum, 4.00× at the median (1 runs)."
+    )
     assert ceilings.over(fast, share=roofline.SHARE).startswith("1 of 2 shares exceed 105 % of the ceiling")
     assert roofline.here_table([LOAD], [records.step(8, 1.0, 1.0)], ROOF).empty
     assert roofline.here_table([LOAD], [records.step(4, 1.0, 1.0)], None).empty

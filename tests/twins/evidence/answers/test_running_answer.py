@@ -74,14 +74,16 @@ def test_the_table_of_generation_has_both_times_and_tokens_a_second(inference):
             "read 128 tokens, batch 1",
             "60.0 ms, 2,133 tokens/s",
             "30.0 ms, 4,267 tokens/s",
-            FASTER.format("PyTorch"),
+            cases[0].comparison.told,
         ),
-        ("write 8 after 128, batch 1", "80.0 ms, 100 tokens/s", "160 ms, 50 tokens/s", FASTER.format("MLX")),
+        (
+            "write 8 after 128, batch 1",
+            "80.0 ms, 100 tokens/s",
+            "160 ms, 50 tokens/s",
+            cases[1].comparison.told,
+        ),
         ("Whisper's encoder", "400 ms", "100 ms", cases[2].comparison.told),
     ]
-
-
-FASTER = "{} 2.00× as fast [1.53–2.61]"
 
 
 @pytest.mark.parametrize(
@@ -138,7 +140,7 @@ def handed() -> list[Record]:
         Sharing("NumPy → MLX, mx.array", 64, False, False, 64),
         Sharing("MLX → NumPy, np.asarray", 64, True, True, 0),
     ]
-    bodies = [*proofs, switched(64, 0.30), switched(1024, 0.02), forced(0.5)]
+    bodies = [*proofs, switched(64, 0.30), switched(1024, 0.02), forced(9.0)]
     return [record(body, MEMORY) for body in bodies]
 
 
@@ -150,7 +152,7 @@ def test_hand_overs_say_which_share_and_what_copying_costs(handed):
     assert found.sentences == (
         f"**{share}**: MLX → NumPy (np.asarray). The others copy.",
         f"**C{mixed[1:]}.**",
-        "**Forcing hand-overs** in every training step adds nothing shown in MLX, up to 50 % "
+        "**Forcing hand-overs** in every training step adds nothing shown in MLX, up to 900 % "
         "(through NumPy) in "
         "PyTorch.",
     )
