@@ -129,7 +129,7 @@ def _mixed(records: list[Record]) -> str:
     found = sorted(queries.copying(records), key=lambda figure: int(figure.case["size"]))
     if not found:
         return ""
-    ends = [(each.case["size"], f"{100 * each.value:.2g} %") for each in (found[0], found[-1])]
+    ends = [(each.case["size"], f"{100 * each.value:,.0f} %") for each in (found[0], found[-1])]
     (size, share), *more = dict(ends).items()
     told = f"copying is {share} of mixed work with matrices of {size} × {size}"
     return ", ".join([told, *(f"{share} with {size} × {size}" for size, share in more)])
@@ -142,6 +142,6 @@ def _forced(records: list[Record]) -> str:
         if forced := queries.saved_by_sharing(records, framework):
             most = max(forced, key=lambda figure: figure.value)
             shown = most.low > max(most.band, 1.0)
-            cost = f"up to {100 * (most.value - 1):.2g} % ({most.case['kind']})" if shown else "nothing shown"
+            cost = f"up to {100 * (most.value - 1):,.0f} % ({most.case['kind']})" if shown else "nothing shown"
             told.append(f"{cost} in {framework}")
     return f"**Forcing hand-overs** in every training step adds {', '.join(told)}." if told else ""
