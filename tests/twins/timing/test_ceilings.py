@@ -44,12 +44,12 @@ def test_probe_table():
     probes = [product(1000, "float32", mlx=0.2, torch=0.1), stream(), timed("synchronisation", {}, waits)]
     vectors = "STREAM of 1,000,000,000 numbers"
     assert rows(ceilings.probe_table(probes)) == [
-        ("1000 × 1000 float32 product", "GFLOP/s", 10.0, 20.0, "", "0.500 [0.500, 0.500]"),
-        (f"{vectors}, copy", "GB/s", 4.0, 8.0, 10.0, "0.500 [0.500, 0.500]"),
-        (f"{vectors}, add in place", "GB/s", 12.0, 6.0, "", "2.000 [2.000, 2.000]"),
-        (f"{vectors}, triad", "GB/s", "", 24.0, "", ""),
-        ("synchronisation, empty", "µs", 1.0, 2.0, "", "2.000 [2.000, 2.000]"),
-        ("synchronisation, one addition", "µs", 9.0, 3.0, "", "0.333 [0.333, 0.333]"),
+        ("1000 × 1000 float32 product, GFLOP/s", 10.0, 20.0, "", "PyTorch 2.00× as fast [2.00–2.00]"),
+        (f"{vectors}, copy, GB/s", 4.0, 8.0, 10.0, "PyTorch 2.00× as fast [2.00–2.00]"),
+        (f"{vectors}, add in place, GB/s", 12.0, 6.0, "", "MLX 2.00× as fast [2.00–2.00]"),
+        (f"{vectors}, triad, GB/s", "", 24.0, "", ""),
+        ("synchronisation, empty, µs", 1.0, 2.0, "", "MLX 2.00× as fast [2.00–2.00]"),
+        ("synchronisation, one addition, µs", 9.0, 3.0, "", "PyTorch 3.00× as fast [3.00–3.00]"),
     ]
     assert "NumPy" not in ceilings.probe_table(probes[::2])
 
@@ -66,7 +66,8 @@ def test_the_best_kernel_is_the_ceiling_and_an_addition_that_allocates_is_none()
         "Run `make report-01`."
     )
     assert ceilings.memory_reading([old, stream(pages=2)]) == (
-        "Memory moves at most 24 GB/s, in NumPy's copy 42 % of that. No call touches more than 2 new pages."
+        "Memory moves at most 24 GB/s; NumPy's copy reaches 42 % of that. "
+        "No timed call touches more than 2 new pages of memory."
     )
 
 
@@ -74,7 +75,7 @@ def test_an_older_addition_is_still_read():
     table = ceilings.probe_table(
         [timed("addition", {}, {"MLX": 0.5, "PyTorch": 1.0, "PyTorch" + AGAIN: 1.0})]
     )
-    assert rows(table) == [("addition with allocation", "GB/s", 0.403, 0.201, "2.000 [2.000, 2.000]")]
+    assert rows(table) == [("addition with allocation, GB/s", 0.403, 0.201, "MLX 2.00× as fast [2.00–2.00]")]
     moved = 3 * 4 * ceilings.NUMBERS  # two vectors read and one written, in one second
     assert float(f"{moved / 1e9:.3g}") == 0.201
 
@@ -119,10 +120,12 @@ def test_a_share_above_the_ceiling_is_the_ceilings_fault():
 def test_the_blas_is_told_at_1024_or_the_largest_below():
     probes = [product(n, "float32", mlx=1.0, torch=n / 1024) for n in (512, 1024, 2048)]
     probes += [product(1024, "float16", mlx=1.0, torch=9.0)]
-    start = "Float32 product of {0} × {0}: PyTorch's time over MLX's is {1}. MLX's BLAS: libx.so."
-    assert ceilings.product_reading(probes, HERE) == start.format(1024, "1.000 [1.000, 1.000]")
-    assert ceilings.product_reading(probes[:1], HERE) == start.format(512, "0.500 [0.500, 0.500]")
-    assert ceilings.product_reading(probes[2:3], HERE) == start.format(2048, "2.000 [2.000, 2.000]")
+    start = "Float32 product of {0} × {0}: {1}. MLX's BLAS: libx.so."
+    assert ceilings.product_reading(probes, HERE) == start.format(1024, "no difference shown")
+    assert ceilings.product_reading(probes[:1], HERE) == start.format(
+        512, "PyTorch 2.00× as fast [2.00–2.00]"
+    )
+    assert ceilings.product_reading(probes[2:3], HERE) == start.format(2048, "MLX 2.00× as fast [2.00–2.00]")
     assert ceilings.product_reading(probes[3:], HERE) == "No float32 product was timed."
 
 
@@ -134,7 +137,7 @@ def test_on_a_gpu_the_cpus_blas_computes_no_product():
 def test_a_probe_that_grew_is_named_with_its_size():
     table = ceilings.probe_table([stream(), stream(2 * 10**9)])
     assert (
-        table["probe"].str.contains("1,000,000,000").sum()
-        == table["probe"].str.contains("2,000,000,000").sum()
+        table["probe, unit"].str.contains("1,000,000,000").sum()
+        == table["probe, unit"].str.contains("2,000,000,000").sum()
     )
     assert list(table["PyTorch"])[1::3] == [6.0, 12.0]

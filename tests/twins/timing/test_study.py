@@ -248,7 +248,7 @@ def test_the_ceiling_is_read_where_it_was_measured(monkeypatch, tmp_path):
     book.extend([timed, Timing("addition", {}, [])])
     assert probes.ceiling_probes(fingerprint, ONCE) == [timed]
     assert probes.ceiling_probes(fingerprint, ONCE, dtypes=("float32", "float16")) == [timed, half]
-    monkeypatch.setattr(probes.fresh_process, "call", lambda target, case: {})
+    monkeypatch.setattr(probes.kept_processes, "call", lambda place, target, case: {})
     (stream,) = probes.ceiling_probes(fingerprint, ONCE, "stream")  # an addition that allocates is no ceiling
     assert stream.subject == "stream"
     other = (

@@ -236,7 +236,7 @@ def test_what_forcing_adds_is_told_as_a_share_of_the_difference():
     seconds |= {f"PyTorch {kind}": s for kind, s in {"none": 0.020, "through NumPy": 0.022}.items()}
     seconds |= {"PyTorch copied": 0.020, "PyTorch none" + AGAIN: 0.0202}
     told = forced_hand_overs.reading([timed("step with hand-overs", {}, seconds)])
-    assert "MLX's step is 10 ms shorter" in told
+    assert "MLX's step takes 10 ms less" in told
     assert "at most 2 ms (PyTorch, through NumPy), 20 % of that difference" in told
     quiet = seconds | {"MLX through NumPy": 0.010, "PyTorch through NumPy": 0.020}
     assert "adds nothing that this session shows" in forced_hand_overs.reading([timed("", {}, quiet)])

@@ -129,7 +129,7 @@ def _mixed(records: list[Record]) -> str:
     found = sorted(queries.copying(records), key=lambda figure: int(figure.case["size"]))
     if not found:
         return ""
-    ends = [(each.case["size"], f"{100 * each.value:,.0f} %") for each in (found[0], found[-1])]
+    ends = [(each.case["size"], f"{100 * each.value:.2g} %") for each in (found[0], found[-1])]
     (size, share), *more = dict(ends).items()
     told = f"copying is {share} of mixed work with matrices of {size} × {size}"
     return ", ".join([told, *(f"{share} with {size} × {size}" for size, share in more)])
