@@ -239,5 +239,5 @@ def test_what_forcing_adds_is_told_as_a_share_of_the_difference():
     assert "MLX's step takes 10 ms less" in told
     assert "at most 2 ms (PyTorch, through NumPy), 20 % of that difference" in told
     quiet = seconds | {"MLX through NumPy": 0.010, "PyTorch through NumPy": 0.020}
-    assert "adds nothing that this session shows" in forced_hand_overs.reading([timed("", {}, quiet)])
+    assert "No cost of forced hand-overs is shown" in forced_hand_overs.reading([timed("", {}, quiet)])
     assert len(forced_hand_overs.table([timed("", {}, seconds)])) == 8
