@@ -414,7 +414,7 @@ def test_what_earlier_runs_took_here_goes_before_an_estimate(tmp_path):
     assert time_estimate.taken("quick", file) == {"01_a": 30.0, "03_c": 10}
     by_page = time_estimate.by_page(slow, "quick", tmp_path, file)
     assert by_page == pytest.approx({"01_a": 30, "02_b": 120, "03_c": 10})
-    assert "3 min (an estimate)" in doctor.greeting(
+    assert "2 min (an estimate)" in doctor.greeting(
         seen(work=slow), "quick", ["01_a", "02_b"], tmp_path, file
     )
     assert "1 min (as the last one)" in doctor.greeting(seen(work=slow), "quick", ["01_a"], tmp_path, file)

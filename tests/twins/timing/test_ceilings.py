@@ -45,8 +45,8 @@ def test_probe_table():
     vectors = "STREAM of 1,000,000,000 numbers"
     assert rows(ceilings.probe_table(probes)) == [
         ("1000 × 1000 float32 product, GFLOP/s", 10.0, 20.0, "", "PyTorch 2.00× as fast [2.00–2.00]"),
-        (f"{vectors}, copy, GB/s", 4.0, 8.0, 10.0, "PyTorch 2.00× as fast [2.00–2.00]"),
-        (f"{vectors}, add in place, GB/s", 12.0, 6.0, "", "MLX 2.00× as fast [2.00–2.00]"),
+        (f"{vectors}, copy, GB/s", 4.0, 8.0, 10.0, "no difference shown"),  # its error is larger
+        (f"{vectors}, add in place, GB/s", 12.0, 6.0, "", "no difference shown"),
         (f"{vectors}, triad, GB/s", "", 24.0, "", ""),
         ("synchronisation, empty, µs", 1.0, 2.0, "", "MLX 2.00× as fast [2.00–2.00]"),
         ("synchronisation, one addition, µs", 9.0, 3.0, "", "PyTorch 3.00× as fast [3.00–3.00]"),

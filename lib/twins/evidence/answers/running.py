@@ -142,6 +142,7 @@ def _forced(records: list[Record]) -> str:
         if forced := queries.saved_by_sharing(records, framework):
             most = max(forced, key=lambda figure: figure.value)
             shown = most.low > max(most.band, 1.0)
-            cost = f"up to {100 * (most.value - 1):,.0f} % ({most.case['kind']})" if shown else "nothing shown"
+            added = f"{100 * (most.value - 1):,.0f} %"
+            cost = f"up to {added} ({most.case['kind']})" if shown else "nothing shown"
             told.append(f"{cost} in {framework}")
     return f"**Forcing hand-overs** in every training step adds {', '.join(told)}." if told else ""
