@@ -4,23 +4,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from twins.evidence import summary
-from twins.evidence.answers import spans, training
-from twins.evidence.published import published_benchmarks, published_counts
-from twins.evidence.verdicts import export_queries, queries
-from twins.records import measurements
-from twins.records.record_types import OURS
+from twins.evidence.answers import route_grid, running, shipping, spans, training
+from twins.evidence.answers.route_grid import Standing
+from twins.evidence.published import published_counts
+from twins.evidence.verdicts import plain, queries
+from twins.records.record_types import DIRECT, Conversion, Machine
 from twins.records.store import Found, Record
-from twins.timing import comparison
 
 MAC = "Apple GPU"
-LANGUAGE, VISION = ("02_transformer_lm", "03_bert"), ("04_vision",)
-RUN = {
-    "prefill": "reading a prompt",
-    "run": "generating",
-    "encoder": "Whisper encoder",
-    "decoder step": "Whisper decoder",
-}
-NO_MAC, NOT_MEASURED = "No Mac measured yet", "not measured"
+LANGUAGE, VISION, RUN = ("02_transformer_lm", "03_bert"), ("04_vision",), ("06_inference",)
+CORE_ML = ("07_coreml_from_pytorch", "08_coreml_from_mlx")
+NO_MAC, NOT_MEASURED, NOT_RUN = "No Mac measured yet", "not measured", "Not yet run by Core ML"
+CHECKED = "Packages are checked by a reference runtime."
 
 
 @dataclass(frozen=True)
@@ -46,23 +41,36 @@ def rows(evidence: list[Record], found: Found) -> list[Row]:
     return [
         _timed("Train a language model or BERT", LANGUAGE, _trained, known, evidence),
         _timed("Train a ResNet or ViT", VISION, _trained, known, evidence),
-        _timed("Generate text, transcribe speech", ("06_inference",), _ran, known, evidence),
+        _timed("Generate text, transcribe speech", RUN, _ran, known, evidence),
         _shipped(known, evidence),
         _beyond(),
     ]
 
 
 def macs(found: Found) -> dict[str, list[Record]]:
-    """The evidence of every Mac that was measured, on its GPU, by its name."""
+    """The evidence of every Mac that was measured, on its GPU, by its name for people."""
     own = found.on(MAC)
     names = sorted({record.machine for record in own.records})
-    return {name: summary.evidence(own, name, mixed=True, device=MAC) for name in names}
+    made = {name: summary.evidence(own, name, mixed=True, device=MAC) for name in names}
+    told = {name: _called(name, records) for name, records in made.items()}
+    shared = {name for name, words in told.items() if list(told.values()).count(words) > 1}
+    return {name if name in shared else told[name]: records for name, records in made.items()}
+
+
+def _called(name: str, records: list[Record]) -> str:
+    """A Mac as its newest record describes it: "Apple M5, 10 GPU cores, 24 GB"; otherwise its id."""
+    facts = [record for record in records if isinstance(record.body, Machine)]
+    if not facts:
+        return name
+    newest = max(facts, key=lambda record: record.run).body
+    cores = [f"{newest.gpu_cores} GPU cores"] if newest.gpu_cores else []
+    return ", ".join([newest.chip, *cores, f"{newest.memory_gb} GB"])
 
 
 TOPICS = {
     LANGUAGE: ("language model training", "BERT training"),
     VISION: ("ResNet training", "other vision training"),
-    ("06_inference",): ("text generation", "speech transcription"),
+    RUN: ("text generation", "speech transcription"),
 }
 
 
@@ -86,44 +94,39 @@ def _trained(records: list[Record], pages: Sequence[str]) -> str:
 
 
 def _ran(records: list[Record], pages: Sequence[str]) -> str:
-    """Who reads prompts, generates and transcribes faster."""
-    told = []
-    for subject, words in RUN.items():
-        found = measurements.by_case([r for r in records if r.notebook in pages], subject)
-        cases = [comparison.headline(own[0], "", *own[1:]) for own in found if comparison.kinds(own[0])]
-        told += [f"{words}: {spans.summed(cases)}"] * bool(cases)
-    return ". ".join(told)
+    """Who reads prompts, generates and transcribes faster: the line of the page."""
+    told = running.generation([record for record in records if record.notebook in pages])
+    return told.line if told else ""
 
 
 def _shipped(known: dict[str, list[Record]], evidence: list[Record]) -> Row:
-    """The row about Core ML: how many models are right from either side, and whether Core ML ran them."""
+    """The row about Core ML: which routes make right packages, and whether Core ML ran them."""
     ran = [figure for records in known.values() for figure in queries.core_ml(records)]
-    sides = export_queries.sides(evidence) or export_queries.sides([r for own in known.values() for r in own])
-    works = [name for name, (right, _, _) in sides.items() if right]
-    told = "Either works. " if len(works) > 1 else ""
-    told += (
-        f"Core ML itself ran {len(ran)} packages." if ran else "Packages are checked by a reference runtime."
-    )
-    known_here = "" if ran else "Not yet run by Core ML"
-    here = "; ".join(_side(name, *each) for name, each in export_queries.sides(evidence).items())
-    return Row("Ship a model to Core ML", "07_coreml_from_pytorch", known_here, told, here or NOT_MEASURED)
+    here = _standings(evidence)
+    made = here or [each for records in known.values() for each in _standings(records)]
+    sides = {each.route == DIRECT for each in made if each.right}
+    told = ["Either works."] * (len(sides) > 1)
+    told += [f"Core ML itself ran {len(ran)} packages." if ran else CHECKED]
+    on_this = "; ".join(map(shipping.named, here)) or NOT_MEASURED
+    return Row("Ship a model to Core ML", CORE_ML[0], "" if ran else NOT_RUN, " ".join(told), on_this)
 
 
-def _side(name: str, right: int, tried: int, seconds: float) -> str:
-    who = "MLX, in one call" if name == OURS else name
-    return f"{who}: {right} of {tried} right, median {seconds:.2g} s"
+def _standings(records: list[Record]) -> list[Standing]:
+    """The routes without ONNX as their pages count them: all of the first page, and the direct one."""
+    found = [
+        route_grid.standings(shipping.grid_models(shipping.of(own, Conversion)))
+        for own in ([r for r in records if r.notebook == page] for page in CORE_ML)
+    ]
+    plain_routes = {each.route: each for own in reversed(found) for each in own}
+    kept = (each for each in plain_routes.values() if not each.route.startswith(route_grid.THROUGH))
+    return sorted(kept, key=lambda each: each.route != DIRECT)
 
 
 def _beyond() -> Row:
     """The row about other platforms, which were looked up and not measured."""
-    looked_up = [row for row in published_benchmarks.platforms() if None not in (row.pytorch, row.mlx)]
-    alone = {
-        "PyTorch": [row.platform for row in looked_up if row.pytorch and not row.mlx],
-        "MLX": [row.platform for row in looked_up if row.mlx and not row.pytorch],
-    }
-    told = [f"**{who}** alone runs on {', '.join(names)}." for who, names in alone.items() if names]
-    both = sum(bool(row.pytorch and row.mlx) for row in looked_up)
-    told += [f"Both run on {both} of {len(looked_up)} platforms."]
+    told = [f"**{who}** alone runs on {', '.join(names)}." for who, names in plain.alone().items() if names]
+    words = plain.both()
+    told.append(f"{words[0].upper()}{words[1:]}.")
     return Row("Run beyond Apple and NVIDIA", "00_summary", "", " ".join(told), "looked up, not measured")
 
 

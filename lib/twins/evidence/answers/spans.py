@@ -27,4 +27,6 @@ def _counted(text: str, number: int, of: int, what: str) -> str:
     """The text with how many cases it holds for, which a single one needs not say."""
     if of == 1:
         return text
-    return f"{text} in all {of} {what}" if number == of else f"{text} in {number} of {of} {what}"
+    if number == of:
+        return f"{text} in {'both' if of == 2 else f'all {of}'} {what}"
+    return f"{text} in {number} of {of} {what}"

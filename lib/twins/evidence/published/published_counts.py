@@ -69,6 +69,11 @@ def in_words(chosen: Selection) -> str:
     if not rows:
         return f"All {void} published pairs are void." if void else "No pair is published."
     left = f" Left out: {void} void." if void else ""
+    if len(rows) == 1:
+        (span,) = (row.span for row in rows)
+        factors = wording.between(wording.faster(end)[1] for end in span)
+        who = winner(span)
+        return f"The one sound published pair {f'has {who} ahead ({factors})' if who else 'is a tie'}.{left}"
     return f"Of {len(rows)} sound published pairs {leads(rows)}.{left}"
 
 

@@ -1,4 +1,4 @@
 """Claims and their verdicts: which records are figures, the rules that judge them, and their power.
 
-It may import twins.evidence.published, twins.records, twins.timing and twins.transfer.
+It may import twins.evidence.published, twins.inference, twins.records, twins.timing and twins.transfer.
 """

@@ -3,6 +3,7 @@
 Which words belong to which figures is a table by query, as the queries are.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -11,10 +12,16 @@ from twins.evidence.verdicts import rules
 from twins.evidence.verdicts.claims import NOT_HERE, Verdict
 from twins.evidence.verdicts.queries import Figure
 from twins.evidence.verdicts.rules import CONTRADICTED, DEPENDS, SUPPORTED, UNDECIDED
+from twins.inference.tables import SPEECH
+from twins.inference.tables import WORDS as RUN
 from twins.timing import statistics, wording
 
 MARKS = {SUPPORTED: "✓", CONTRADICTED: "✗", DEPENDS: "◐", UNDECIDED: "?", NOT_HERE: "–"}
+PARTS = {**RUN, **SPEECH, "filled": "filling the machine"}  # what a part of a figure's label is for people
+PROPERTIES = {"twin": "network", "dtype": "number type", "length": "length of the prompt"}
+COMMAND = re.compile(r"make (?:report|ios)(?:-\d+)?|swift test")
 RATIOS = ("speed", "export_time")  # queries whose figures are PyTorch's time over MLX's
+CLAUSES = 2  # that a sentence keeps of what was tried; the figures have the whole text
 
 
 @dataclass(frozen=True)
@@ -28,14 +35,12 @@ class Plain:
 
 def plain(verdict: Verdict, devices: Sequence[str]) -> Plain:
     """A verdict in plain words; `devices` are those of the machine whose records were judged."""
-    told = TOLD[verdict.claim.query](verdict.figures) if verdict.figures else ""
-    parts = [
-        f"On the {' and '.join(devices)} of this machine: {told}"
-        if verdict.word == NOT_HERE and told
-        else told
-    ]
+    told = _decided(verdict) or (TOLD[verdict.claim.query](verdict.figures) if verdict.figures else "")
+    parts = [f"On this {' and '.join(devices)} {told}" if verdict.word == NOT_HERE and told else told]
     if verdict.word == NOT_HERE:
-        parts.append(f"Needs {verdict.claim.needs}")
+        parts.append(COMMAND.sub(r"`\g<0>`", f"Needs {verdict.claim.needs}"))
+    if verdict.word == DEPENDS and (found := re.match(r"on (\w+): ", verdict.why)):
+        parts.append(f"It depends on the {PROPERTIES.get(found[1], found[1])}")
     if verdict.word == UNDECIDED:
         parts.append(rules.wanted(verdict.figures, verdict.claim.limits))
     sentence = " ".join(f"{_begun(part).rstrip('.')}." for part in parts if part)
@@ -47,16 +52,54 @@ def _begun(text: str) -> str:
     return text if text.startswith("coremltools") else f"{text[0].upper()}{text[1:]}"
 
 
+def _decided(verdict: Verdict) -> str:
+    """The figure that decided on a speed of which single cases do not say so; empty where they all do."""
+    found, decided = verdict.figures, verdict.word in (SUPPORTED, CONTRADICTED)
+    left = 0
+    if decided and verdict.claim.query in RATIOS:
+        left = sum(_winner(figure) is None for figure in found)
+    if not left:
+        return ""
+    if verdict.claim.rule == "largest":
+        most = max(found, key=lambda figure: figure.value)
+        return f"{_is_as_fast(most.value)} in the case that is best for MLX ({label(most)})"
+    told = f"{_is_as_fast(rules.overall(found).value)} on average"
+    if len(found) == 1:
+        return told
+    return f"{told} over {len(found)} cases, {left} of which alone would not show it"
+
+
+def _is_as_fast(ratio: float) -> str:
+    who, factor = wording.faster(ratio)
+    return f"{who} is {wording.times(factor)} as fast"
+
+
 def figures(verdict: Verdict) -> list[str]:
     """Every figure of a verdict in words, with its interval."""
-    ratios = verdict.claim.query in RATIOS
-    return [_ratio(figure) if ratios else str(figure) for figure in verdict.figures]
+    return [FIGURES[verdict.claim.query](figure) for figure in verdict.figures]
+
+
+def label(figure: Figure) -> str:
+    """Which case a figure is of, with names for people."""
+    return ", ".join(PARTS.get(part, wording.name(part)) for part in figure.label.split(", "))
 
 
 def _ratio(figure: Figure) -> str:
     who, _ = wording.faster(figure.value)
-    told = f"{figure.label}: {wording.as_fast(figure.value)}"
+    told = f"{label(figure)}: {wording.as_fast(figure.value)}"
     return f"{told} {wording.interval(figure.low, figure.high, who)}" if figure.high > figure.low else told
+
+
+def _times(figure: Figure, what: str) -> str:
+    """A factor that is no advantage of either framework: "1.66× as long"."""
+    interval = f" [{figure.low:.2f}–{figure.high:.2f}]" if figure.high > figure.low else ""
+    return f"{label(figure)}: {wording.times(figure.value)} {what}{interval}"
+
+
+def _share(figure: Figure) -> str:
+    low, high = 100 * figure.low, 100 * figure.high
+    interval = f" [{low:.2g}–{high:.2g}]" if high > low else ""
+    return f"{label(figure)}: {100 * figure.value:.2g} %{interval}"
 
 
 def _winner(figure: Figure) -> str | None:
@@ -71,7 +114,9 @@ def _of(number: int, all_of: int, joined: str) -> str:
     """How many of the cases, which a single one needs not say."""
     if all_of == 1:
         return ""
-    return f"{joined}{'all' if number == all_of else f'{number} of'} {all_of} cases"
+    if number == all_of:
+        return f"{joined}{'both' if all_of == 2 else f'all {all_of}'} cases"
+    return f"{joined}{number} of {all_of} cases"
 
 
 def speed(found: Sequence[Figure]) -> str:
@@ -93,14 +138,33 @@ def _percent(found: Sequence[Figure]) -> str:
 
 def _saved(found: Sequence[Figure]) -> str:
     most = max(found, key=lambda figure: figure.value)
-    return f"forced hand-overs make a step take at most {wording.times(most.value)} its time ({most.label})"
+    return f"forced hand-overs make a step take at most {wording.times(most.value)} its time ({label(most)})"
+
+
+def platform(name: str) -> str:
+    """A platform with what computes first: "AMD GPU (Linux)"."""
+    system, _, processor = name.rpartition(", ")
+    return f"{processor} ({system})" if system else processor
+
+
+def alone() -> dict[str, list[str]]:
+    """The platforms that were looked up and that one framework alone runs on, by framework."""
+    known = [row for row in published_benchmarks.platforms() if None not in (row.pytorch, row.mlx)]
+    return {
+        "PyTorch": [platform(row.platform) for row in known if row.pytorch and not row.mlx],
+        "MLX": [platform(row.platform) for row in known if row.mlx and not row.pytorch],
+    }
+
+
+def both() -> str:
+    """On how many of the platforms that were looked up both frameworks run."""
+    known = [row for row in published_benchmarks.platforms() if None not in (row.pytorch, row.mlx)]
+    return f"both run on {sum(bool(row.pytorch and row.mlx) for row in known)} of {len(known)} platforms"
 
 
 def _platforms(found: Sequence[Figure]) -> str:
-    alone = {"PyTorch": [f.label for f in found if f.value], "MLX": [f.label for f in found if not f.value]}
-    known = [row for row in published_benchmarks.platforms() if None not in (row.pytorch, row.mlx)]
-    told = [f"only {who} runs on {', '.join(names)}" for who, names in alone.items() if names]
-    return "; ".join([*told, f"both run on {len(known) - len(found)} of {len(known)} platforms"])
+    told = [f"only {who} runs on {', '.join(names)}" for who, names in alone().items() if names]
+    return "; ".join([*told, both()])
 
 
 def _longer(found: Sequence[Figure]) -> str:
@@ -125,13 +189,23 @@ def _failures(found: Sequence[Figure]) -> str:
     for figure in found:
         count, more = abs(figure.value), "fewer" if figure.value >= 0 else "more"
         models = "model" if count == 1 else "models"
-        interval = f"95 % interval {figure.low:.0f} to {figure.high:.0f}"
-        told.append(f"MLX failed on {count:.0f} {models} {more} than {figure.label} ({interval})")
+        interval = f"the 95 % interval is {figure.low:.0f} to {figure.high:.0f}"
+        interval += " and includes none" if figure.low <= 0 <= figure.high else ""
+        told.append(f"MLX failed on {count:.0f} {models} {more} than {figure.label}; {interval}")
     return "; ".join(told)
 
 
-def _labels(found: Sequence[Figure]) -> str:
-    return "; ".join(figure.label for figure in found)
+def _tried(found: Sequence[Figure]) -> str:
+    """What was tried and what came of it: the first clauses."""
+    first = (re.split(r"\. (?=[A-Z])", figure.label)[0] for figure in found)
+    return "; ".join("; ".join(each.split("; ")[:CLAUSES]) for each in first)
+
+
+def _exact(found: Sequence[Figure]) -> str:
+    """Who computes float32 less exactly than asked, where nothing is set."""
+    who = found[0].label.rpartition(", ")[2].removesuffix(" less exact")
+    told = "both frameworks compute float32 as exactly by default as when asked to"
+    return told if found[0].value else f"float32 is less exact by default than when asked for, in {who}"
 
 
 def _core_ml(found: Sequence[Figure]) -> str:
@@ -148,7 +222,21 @@ TOLD: dict[str, Callable[[Sequence[Figure]], str]] = {
     "export_steps": _steps,
     "export_time": speed,
     "export_failures": _failures,
-    "shipped_precision": _labels,
-    "tried": _labels,
+    "shipped_precision": _exact,
+    "tried": _tried,
     "core_ml": _core_ml,
+}
+FIGURES: dict[str, Callable[[Figure], str]] = {
+    "speed": _ratio,
+    "copying": _share,
+    "saved_by_sharing": lambda figure: _times(figure, "the time without hand-overs"),
+    "platforms": lambda figure: f"{platform(figure.label)}: only {'PyTorch' if figure.value else 'MLX'}",
+    "breadth": lambda figure: _times(figure, "as long in PyTorch"),
+    "onnx_needed": lambda figure: f"{label(figure)}: {'only through' if figure.value else 'without'} ONNX",
+    "export_steps": lambda figure: _times(figure, "as many steps from PyTorch"),
+    "export_time": _ratio,
+    "export_failures": lambda figure: _failures([figure]),
+    "shipped_precision": lambda figure: _exact([figure]),
+    "tried": lambda figure: figure.label,
+    "core_ml": lambda figure: figure.label,
 }

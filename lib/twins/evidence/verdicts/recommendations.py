@@ -4,7 +4,6 @@ from statistics import median
 
 import pandas as pd
 
-from twins.evidence.published import published_benchmarks
 from twins.evidence.verdicts import export_queries, plain, queries, rules
 from twins.evidence.verdicts.queries import Figure
 from twins.evidence.verdicts.rules import Limits
@@ -56,12 +55,6 @@ def _faster(figures: list[Figure]) -> tuple[str, str]:
 
 def _platforms() -> tuple[str, str]:
     """Which of the platforms that were looked up only one framework runs on."""
-    rows = [row for row in published_benchmarks.platforms() if None not in (row.pytorch, row.mlx)]
-    alone = {
-        "PyTorch": [row.platform for row in rows if row.pytorch and not row.mlx],
-        "MLX": [row.platform for row in rows if row.mlx and not row.pytorch],
-    }
-    both = sum(row.pytorch and row.mlx for row in rows)
-    told = [f"only {name}: {', '.join(found)}" for name, found in alone.items() if found]
-    names = [name for name, found in alone.items() if found]
-    return (names[0] if len(names) == 1 else "either"), "; ".join([f"both: {both} of {len(rows)}", *told])
+    alone = {who: names for who, names in plain.alone().items() if names}
+    told = [f"only {who}: {', '.join(names)}" for who, names in alone.items()]
+    return (next(iter(alone)) if len(alone) == 1 else "either"), "; ".join([plain.both(), *told])

@@ -45,11 +45,11 @@ def page() -> list[Record]:
 
 def test_four_sentences_say_speed_compiling_equality_and_memory(page):
     found = training.answer(page)
-    assert found.line == found.finding == "PyTorch 3.00–4.00× as fast in all 2 cases"
+    assert found.line == found.finding == "PyTorch 3.00–4.00× as fast in both cases"
     assert found.sentences == (
-        "**PyTorch 3.00–4.00× as fast in all 2 cases**, per training step, eager in both frameworks.",
+        "**PyTorch 3.00–4.00× as fast in both cases**, per training step, eager in both frameworks.",
         "**Compiling** saves MLX 50 % of a step and PyTorch 50 % of a step; both compiled: PyTorch "
-        "3.00–4.00× as fast in all 2 cases.",
+        "3.00–4.00× as fast in both cases.",
         "**Both halves are the same network:** 3 of 3 checks passed; held-out losses: 0.1007 (MLX) and "
         "0.1000 nats (PyTorch) after 150 steps, equal within the margin over 3 seeds.",
         "**Memory:** training at batch 16 adds 70 MB (PyTorch eager) to 120 MB (MLX eager); peak of the "
@@ -99,7 +99,7 @@ def test_networks_of_one_page_are_told_apart():
     made = [timing(16, 0.3, 0.1, twin="resnet"), timing(16, 0.2, 0.1, twin="vit")]
     made += [Gate(twin, {}, True, CHECKS, {}) for twin in ("resnet", "vit")]
     found = training.answer([record(each, notebook="04_vision") for each in made])
-    assert found.line == "PyTorch 2.00–3.00× as fast in all 2 cases"
+    assert found.line == "PyTorch 2.00–3.00× as fast in both cases"
     assert "ResNet: PyTorch 3.00× as fast; ViT: PyTorch 2.00× as fast" in found.sentences[0]
     assert "the same networks:** ResNet 3 of 3 and ViT 3 of 3 checks passed" in found.sentences[2]
     assert [case.unit for case in found.cases] == ["images", "images"]
