@@ -42,6 +42,7 @@ def install(torch, allocates: bool = True) -> None:
     _operations(torch, kind)
     torch.backends.mps.is_available = torch.mps.is_available = lambda: True
     torch.mps.synchronize = torch.accelerator.synchronize = lambda *_: None
+    torch.mps.empty_cache = torch.accelerator.empty_cache = lambda *_: None
     torch.accelerator.reset_peak_memory_stats = lambda *_: Path("/proc/self/clear_refs").write_text("5")
     torch.accelerator.max_memory_allocated = lambda *_: _peak()
     torch.compile = lambda function=None, **_: function
