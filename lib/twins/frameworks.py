@@ -10,7 +10,6 @@ import gc
 import os
 import platform
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -35,6 +34,12 @@ if not os.environ.get(SHIPPED):
 DEVICES = ("cpu", "mps", "cuda")
 DEVICE_NAMES = {"cpu": "CPU", "mps": "Apple GPU", "cuda": "CUDA"}
 DTYPES = ("float64", "float32", "float16", "bfloat16")
+COMPILER = (  # what torch.compile imports at its first call, nearly all of it
+    "torch._inductor.compile_fx",
+    "torch._inductor.codegen.cpp",
+    "torch.utils.cpp_extension",
+    "torch.export._trace",
+)
 LACKING: dict[str, str] = {}  # devices that a build offers but that do not work, and why, in words
 
 
@@ -191,8 +196,7 @@ class Torch:
         return "torch.accelerator.max_memory_allocated: bytes of torch's own allocator, cache excluded"
 
     def compile(self, function: Callable, state: list | None = None) -> Callable:
-        """torch.compile with its defaults, its compiler loaded before a call; it follows state by itself."""
-        compiler_error(self.device)
+        """torch.compile with its defaults; it follows state by itself."""
         return torch.compile(function)
 
 
@@ -259,20 +263,6 @@ def is_compile_error(error: RuntimeError) -> bool:
 
 
 @functools.cache
-def compiler_error(device: str) -> str:
-    """What torch's compiler says of the smallest function; empty when it compiles, and is then loaded.
-
-    Its gradient is compiled too, because that loads more.
-    """
-    try:
-        x = torch.ones(2, device=device).requires_grad_()
-        torch.compile(lambda x: x * x)(x).sum().backward()
-    except RuntimeError as error:  # what torch's compiler and its back ends raise
-        return told(error)
-    return ""
-
-
-@functools.cache
 def compile_fault() -> str:
     """Why steps cannot be compiled in both frameworks here, in one sentence; empty when they can.
 
@@ -280,18 +270,15 @@ def compile_fault() -> str:
     """
     if MLX.device == "cpu" and compiler() is None:
         return "Compiled steps are left out: there is no C++ compiler."
-    if refused := compiler_error(TORCH.device):
-        return f"Compiled steps are left out: torch.compile cannot run on {TORCH.device} ({refused})."
+    try:
+        torch.compile(lambda x: 2 * x)(torch.ones(2, device=TORCH.device))
+    except RuntimeError as error:  # what torch's compiler and its back ends raise
+        return f"Compiled steps are left out: torch.compile cannot run on {TORCH.device} ({told(error)})."
     return ""
 
 
 def release() -> None:
-    """Free what this process no longer uses, compiled code included: it starts as if nothing had been run."""
-    gc.collect()
-    if "torch._dynamo" in sys.modules:
-        torch.compiler.reset()
-    if "torch._inductor.utils" in sys.modules:
-        torch._inductor.utils.clear_caches()
+    """Free the memory that this process no longer uses and the frameworks keep."""
     gc.collect()
     mx.clear_cache()
     if TORCH.device != "cpu":

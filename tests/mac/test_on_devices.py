@@ -37,11 +37,7 @@ LONG = (
     "twins/models/test_user_model",
 )
 FRESH = "starts a Python with a clean environment, which is not on the pretended Mac"
-PLAIN = "the pretended Mac runs a compiled function as it is, and no back end sees it"
-EXCUSED = {
-    "twins/test_frameworks.py::test_an_absent_device_is_refused_with_what_is_there": FRESH,
-    "twins/test_frameworks.py::test_what_is_released_is_compiled_as_if_nothing_had_been_before": PLAIN,
-}
+EXCUSED = {"twins/test_frameworks.py::test_an_absent_device_is_refused_with_what_is_there": FRESH}
 FILES = [*SHORT, *(pytest.param(name, marks=pytest.mark.oracle) for name in LONG)]
 
 

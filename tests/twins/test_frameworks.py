@@ -171,7 +171,6 @@ def test_a_back_end_that_cannot_compile_is_named(monkeypatch):
         raise RuntimeError("no such back end\nand more")
 
     monkeypatch.setattr(frameworks.torch, "compile", refuse)
-    monkeypatch.setattr(frameworks, "compiler_error", frameworks.compiler_error.__wrapped__)  # asked anew
     told = f"Compiled steps are left out: torch.compile cannot run on {TORCH.device} (no such back end)."
     assert frameworks.compile_fault.__wrapped__() == told
 
@@ -226,27 +225,6 @@ def test_float64_on_mps_is_refused_in_one_sentence(monkeypatch):
     monkeypatch.setattr(TORCH, "device", "mps")
     with pytest.raises(ValueError, match=r"^float64 does not exist on mps; frameworks\.on\('cpu'\)"):
         TORCH.array(np.ones(2, np.float32), "float64")
-
-
-@pytest.mark.parametrize("released", [True, False])
-def test_what_is_released_is_compiled_as_if_nothing_had_been_before(released):
-    """Otherwise torch compiles for any size once it has seen two, and nothing at all after eight."""
-    seen = []
-
-    def square(x):
-        return x * x
-
-    def back_end(graph, inputs):
-        seen.append(tuple(inputs[-1].shape) if len(inputs) == 1 else "any size")
-        return graph.forward
-
-    frameworks.release()
-    for size in range(2, 14):
-        torch.compile(square, backend=back_end)(torch.ones(size))
-        if released:
-            frameworks.release()
-    frameworks.release()
-    assert seen == [(size,) for size in range(2, 14)] if released else seen[1] == "any size"
 
 
 def test_a_release_frees_what_mlx_keeps():

@@ -183,7 +183,9 @@ def llama_timings(
         told = {"model": folder.name, **case, "tokens": count} | _bytes(folder, case)
         arguments = {"folder": str(folder), "count": count, **{name: case[name] for name in CASE}}
         tell(f"{case['dtype']}, batch {case['batch']}, {case['length']} tokens")
-        runs = harness.measure("twins.inference.measure:llama_variants", arguments, plan, tell)
+        runs = harness.measure(
+            "twins.inference.measure:llama_variants", arguments, plan, tell, compiled=case["compiled"]
+        )
         yield from _parts(runs, told)
 
 

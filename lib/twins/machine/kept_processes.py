@@ -1,38 +1,45 @@
-"""Processes that are kept: a call in one of them costs no start of Python and no import of libraries.
+"""Processes that are kept and ready: each call runs in a fresh process that costs no import of libraries.
 
-Each is a Python of its own, started at the first call with its number and ended with the process that asks,
-however that ends. One call runs at a time in a process; after it the process frees what the call held, so
-that the next one finds what a fresh process finds, but for the libraries. What must find a fresh process
-(memory, settings of the environment) is called by fresh_process.py instead.
+A kept process imports libraries and nothing else. For each call it makes a copy of itself, which ends with
+the call, so that no measurement finds what an earlier one left: memory, caches, compiled code, threads. Only
+a process of one thread can be copied so; where libraries start more at once, as on a Mac and with CUDA,
+a kept process takes one call itself and ends, and the next ones import at the same time. What is fixed for
+a process's life (addresses, hash seeds) differs between kept processes, as between any two.
+
+Processes whose environment must differ, and memory, are for fresh_process.py.
 """
 
 import atexit
 import contextlib
+import gc
 import importlib
 import json
 import os
-import queue
+import select
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from twins.machine import fresh_process
 
 CHANGED = "changed"  # what a process answers whose modules' files are not those it imported
 STARTED = "from twins.machine import kept_processes as own; own.main()"  # as a module that `find` finds
 LOAD = "twins.machine.kept_processes:load"
+THREADS = Path("/proc/self/task")  # Linux: one entry per thread
 _KEPT: dict[int, "Kept"] = {}
 
 
 class Kept:
-    """One kept process; the number of a kept process that ended is given to a new one."""
+    """One kept process; the number of one that ended is given to a new one."""
 
     def __init__(self):
         self.environment = dict(os.environ)
+        self.ended = False
         self.log = tempfile.TemporaryFile("a+", encoding="utf-8", errors="replace")  # noqa: SIM115
         self.process = subprocess.Popen(
             [sys.executable, "-c", STARTED],
@@ -46,7 +53,7 @@ class Kept:
 
     def usable(self) -> bool:
         """Whether it runs, in the environment that a process started now would have."""
-        return self.process.poll() is None and self.environment == dict(os.environ)
+        return not self.ended and self.process.poll() is None and self.environment == dict(os.environ)
 
     def send(self, target: str, arguments: dict) -> None:
         """Begin a call."""
@@ -56,14 +63,15 @@ class Kept:
             self.process.stdin.write(json.dumps([target, arguments]) + "\n")
 
     def receive(self, target: str) -> Any:
-        """What the call returned. Errors: RuntimeError with the last line the process wrote, if it ended."""
+        """What the call returned. Errors: RuntimeError with the last line its process wrote, if it failed."""
         assert self.process.stdout
-        answer = self.process.stdout.readline()
-        if answer:
-            return json.loads(answer)
-        status = self.process.wait()
-        self.log.seek(0)
-        raise fresh_process.failure(target, status, self.log.read())
+        line = self.process.stdout.readline()
+        answer = json.loads(line) if line else {"ended": self.process.wait()}
+        self.ended = "last" in answer
+        if "ended" in answer:
+            self.log.seek(0)
+            raise fresh_process.failure(target, answer["ended"], self.log.read())
+        return answer["result"]
 
     def end(self) -> None:
         """End it and all that it started."""
@@ -99,12 +107,12 @@ def _all(indices: range, target: str, arguments: dict) -> list:
         raise
 
 
-def prepare(count: int, module: str) -> None:
-    """Let the first `count` kept processes import a module, all at the same time.
+def prepare(count: int, modules: Sequence[str]) -> None:
+    """Let the first `count` kept processes import modules, all at the same time.
 
     One whose modules changed on disk since it imported them is replaced. Errors: RuntimeError.
     """
-    arguments = {"module": module}
+    arguments = {"modules": list(modules)}
     answers = _all(range(count), LOAD, arguments)
     for index, answer in enumerate(answers):
         if answer == CHANGED:
@@ -114,9 +122,10 @@ def prepare(count: int, module: str) -> None:
 
 
 def call(index: int, target: str, arguments: dict) -> Any:
-    """What `target` ("package.module:function") returns for these keyword arguments, in a kept process.
+    """What `target` ("package.module:function") returns for these keyword arguments, in a fresh process.
 
-    Errors: RuntimeError with the last line the process wrote when it fails; it is kept no longer.
+    It has what the kept process of this number imported. Errors: RuntimeError with the last line it wrote
+    when it fails.
     """
     return _all(range(index, index + 1), target, arguments)[0]
 
@@ -130,12 +139,14 @@ def end() -> None:
 atexit.register(end)
 
 
-def load(module: str) -> str:
-    """The work of a kept process: import a module; CHANGED where a file of one it knows is another now."""
+def load(modules: list[str]) -> str:
+    """The work of a kept process: import modules; CHANGED where a file of one it knows is another now."""
     if any(_times(path) != time for path, time in _SEEN.items()):
         return CHANGED
-    importlib.import_module(module)
-    return module
+    for module in modules:
+        importlib.import_module(module)
+    _note_files()
+    return ""
 
 
 _SEEN: dict[str, int | None] = {}  # files of modules that are no installed library, and when they changed
@@ -154,29 +165,68 @@ def _note_files() -> None:
             _SEEN[path] = _times(path)
 
 
-def _requests(lines: queue.SimpleQueue) -> None:
-    """Hand over what is asked; when nobody can ask any more, end this process and all that it started."""
-    rest = b""
-    while piece := os.read(0, 2**16):
-        *whole, rest = (rest + piece).split(b"\n")
-        for line in whole:
-            lines.put(line)
-    if os.getpgrp() == os.getpid():
-        os.killpg(0, signal.SIGKILL)
-    os._exit(1)
+def _end_with_the_asker() -> None:
+    """Wait until nobody can ask any more; then end this process and all that it started."""
+    os.read(0, 1)
+    os.killpg(0, signal.SIGKILL)
+
+
+def _copied(target: str, arguments: dict) -> dict:
+    """The answer of a copy of this process, which ends with the call."""
+    read, write = os.pipe()
+    gc.freeze()  # what is imported stays shared
+    child = os.fork()
+    if not child:
+        _in_copy(target, arguments, write)
+    os.close(write)
+    said = b""
+    with os.fdopen(read, "rb", buffering=0) as answer:
+        while True:
+            if 0 in select.select([0, answer], [], [])[0]:  # nothing is asked during a call: the asker ended
+                _end_with_the_asker()
+            piece = answer.read(2**16)
+            if not piece:
+                break
+            said += piece
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return {"ended": status} if status else {"result": json.loads(said)}
+
+
+def _in_copy(target: str, arguments: dict, write: int) -> NoReturn:
+    """The copy's side."""
+    status = 1
+    try:
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        result = json.dumps(fresh_process.find(target)(**arguments))
+        with os.fdopen(write, "w") as stream:
+            stream.write(result)
+        status = 0
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    finally:
+        with contextlib.suppress(Exception):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(status)
 
 
 def main() -> None:
-    """The kept process's side: one call after another; standard output is kept for the results alone."""
+    """The kept process's side: one request after another; standard output is kept for the answers alone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that asks ends it
     output = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    lines: queue.SimpleQueue = queue.SimpleQueue()
-    threading.Thread(target=_requests, args=(lines,), daemon=True).start()
-    while True:
-        target, arguments = json.loads(lines.get())
-        result = json.dumps(fresh_process.find(target)(**arguments))
-        if "twins.frameworks" in sys.modules:
-            sys.modules["twins.frameworks"].release()
-        _note_files()
-        print(result, file=output, flush=True)
+    requests = os.fdopen(0, "rb", buffering=0)  # what `select` sees is all there is
+    alone = False
+    while not alone and (line := requests.readline()):
+        target, arguments = json.loads(line)
+        if target == LOAD:
+            answer = {"result": load(**arguments)}
+        elif THREADS.exists() and len(list(THREADS.iterdir())) == 1:
+            answer = _copied(target, arguments)
+        else:
+            alone = True
+            threading.Thread(target=_end_with_the_asker, daemon=True).start()
+            answer = {"result": fresh_process.find(target)(**arguments), "last": True}
+        print(json.dumps(answer), file=output, flush=True)
+    sys.stderr.flush()
+    os._exit(0)

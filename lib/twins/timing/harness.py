@@ -3,9 +3,9 @@
 The process is the unit of replication, since some effects are fixed for a process's life
 (https://github.com/pytorch/pytorch/issues/182815); inside one, variants run in random order per round, in
 blocks whose first call is dropped, because alternation in a fixed order favours the variant that finds
-warm caches. The processes are kept for the measurements that follow (kept_processes.py), each of which
-finds them without what the one before made, and with the compilers loaded: a first call holds the compilation
-of its own code alone. What the samples say is in statistics.py.
+warm caches. Every process is a fresh one whose libraries are imported beforehand (kept_processes.py), torch's
+compiler too where something is compiled: a first call holds the compilation of its own code, and what
+a compiler sets up. What the samples say is in statistics.py.
 """
 
 import contextlib
@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from twins.frameworks import COMPILER
 from twins.machine import conditions, fresh_process, kept_processes
 from twins.timing.statistics import Run, Samples, run_from
 
@@ -117,16 +118,18 @@ def measure(
     plan: Plan,
     tell: Callable[[str], None] | None = None,
     environment: Mapping[str, str] | None = None,
+    compiled: bool = False,
 ) -> list[Run]:
     """Time what `variants` ("package.module:function") makes from `arguments`, in several processes.
 
     The function is called in every process and returns {name: Variant}; `tell` hears of every process done.
-    The processes are kept for the next measurement, and one works at a time; with an `environment`, which is
-    added to theirs, they are fresh ones. Errors: RuntimeError with the child's last line when one fails.
+    They work one at a time. `compiled`: torch's compiler is imported beforehand. `environment` is added to
+    theirs, and then nothing is. Errors: RuntimeError with the child's last line when one fails.
     """
     job = {"variants": variants, "arguments": arguments, "plan": asdict(plan)}
     if not environment:
-        kept_processes.prepare(plan.processes, variants.partition(":")[0])
+        modules = [__name__, variants.partition(":")[0], *(COMPILER if compiled else ())]
+        kept_processes.prepare(plan.processes, modules)
     runs = []
     for index in range(plan.processes):
         work = "twins.timing.harness:timed", job | {"index": index}

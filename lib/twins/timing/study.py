@@ -232,7 +232,11 @@ def timed_steps(
     room(study, batch, models=2 * len(modes) + 2)
     arguments = {"model": study.model, "config": study.config, "batch": batch, "modes": list(modes)}
     runs = harness.measure(
-        "twins.timing.variants:step_variants", arguments, plan, lambda done: tell(f"batch {batch}, {done}")
+        "twins.timing.variants:step_variants",
+        arguments,
+        plan,
+        lambda done: tell(f"batch {batch}, {done}"),
+        compiled="compiled" in modes,
     )
     yield _timing("training step", study, batch, runs, **more)
 

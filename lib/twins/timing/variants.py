@@ -94,7 +94,7 @@ def _warm(module: ModuleType, framework: Mlx | Torch, mode: str) -> None:
     half = train.half(module, sizes, Recipe(), framework)
     train.step(half)(*half.batch(module.example(sizes, np.random.default_rng(0))))
     if MODES[mode]:
-        framework.compile(lambda x: x)  # loads its compiler
+        framework.evaluate(framework.compile(lambda x: x * x)(framework.array(np.ones(2, np.float32))))
 
 
 def memory(model: str, config: dict, batch: int, framework: str, mode: str, steps: int = 3) -> dict:

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -14,12 +15,20 @@ from twins.machine import kept_processes
 
 HERE = Path(__file__).parent
 HELD: list[int] = []
+IMPORTED_BY = os.getpid()
+if os.environ.get("TEST_THREADS") == "2":
+    threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
 
 
-def hold(number: int) -> list[int]:
-    """Called in a kept process: what it has held so far."""
+def hold(number: int) -> dict:
+    """Called in a fresh process: what it has held so far, and whether another process imported this file."""
     HELD.append(number)
-    return HELD
+    return {"held": HELD, "copied": os.getpid() != IMPORTED_BY}
+
+
+def seed() -> int:
+    """Called in a fresh process: what its seed of hashes makes of a text."""
+    return hash("twins")
 
 
 def ignore_end() -> None:
@@ -43,7 +52,13 @@ def importable(monkeypatch):
 
 
 def pid(index: int) -> int:
+    """The number of the process that a call runs in."""
     return kept_processes.call(index, "os:getpid", {})
+
+
+def kept(index: int) -> int:
+    """The number of the kept process, of which that one is a copy."""
+    return kept_processes.call(index, "os:getppid", {})
 
 
 def gone(*pids: int) -> bool:
@@ -57,32 +72,57 @@ def test_json_goes_in_and_comes_out():
     assert kept_processes.call(0, "json:loads", {"s": '{"a": [1, 2.5, null]}'}) == {"a": [1, 2.5, None]}
 
 
-def test_each_number_is_a_process_and_stays_it():
+def test_every_call_is_a_process_of_its_own():
     found = [pid(index) for index in (0, 1, 2, 0, 1, 2)]
-    assert found[:3] == found[3:] and len({*found, os.getpid()}) == 4
+    assert len({*found, os.getpid()}) == 7
 
 
 @pytest.mark.usefixtures("importable")
-def test_it_is_the_same_python_from_call_to_call():
-    kept_processes.prepare(2, "test_kept_processes")
-    told = [kept_processes.call(0, "test_kept_processes:hold", {"number": n}) for n in (1, 2)]
-    assert told == [[1], [1, 2]]
-    assert kept_processes.call(1, "test_kept_processes:hold", {"number": 3}) == [3]
+@pytest.mark.parametrize("threads", [1, 2])
+def test_nothing_is_left_from_call_to_call_but_what_was_imported(threads, monkeypatch):
+    """Whether it is copied or, where libraries run threads, ends with its call."""
+    monkeypatch.setenv("TEST_THREADS", str(threads))
+    kept_processes.prepare(2, ["test_kept_processes"])
+    for index in (0, 1, 0):
+        first, second = (
+            kept_processes.call(index, "test_kept_processes:hold", {"number": n}) for n in (1, 2)
+        )
+        assert (first["held"], second["held"]) == ([1], [2])
+        assert first["copied"] == second["copied"] == (threads == 1)
+
+
+@pytest.mark.usefixtures("importable")
+def test_kept_processes_differ_in_what_is_fixed_for_a_process():
+    """The seed of hashes stands for all of it."""
+    seeds = [kept_processes.call(index, "test_kept_processes:seed", {}) for index in (0, 1, 0)]
+    assert seeds[0] == seeds[2] != seeds[1]
+
+
+@pytest.mark.skipif(not kept_processes.THREADS.exists(), reason="not run here: needs Linux")
+def test_the_frameworks_can_be_imported_and_copied(monkeypatch):
+    """One thread: an import that starts another would cost seconds at every call."""
+    from twins import frameworks  # not at the top: the processes of the other tests import this file
+
+    monkeypatch.setenv("TWINS_DEVICE", "cpu")
+    if "cuda" in frameworks.TORCH.available():
+        pytest.skip("not run here: CUDA runs threads of its own")
+    kept_processes.prepare(1, ["twins.timing.variants", *frameworks.COMPILER])
+    assert len({kept_processes.call(0, "os:getppid", {}) for _ in range(2)}) == 1
 
 
 def test_what_the_function_prints_is_not_the_result():
     assert kept_processes.call(0, "os:system", {"command": "echo noise; echo '{}'"}) == 0
 
 
-def test_a_failure_is_the_last_line_and_the_next_call_has_a_new_process():
-    before = pid(0)
+def test_a_failure_is_the_last_line_and_ends_the_kept_process():
+    before = kept(0)
     with pytest.raises(RuntimeError) as raised:
         kept_processes.call(0, "json:loads", {"s": "["})
     assert str(raised.value) == (
         "json:loads in a process of its own ended with 1: "
         "json.decoder.JSONDecodeError: Expecting value: line 1 column 2 (char 1)"
     )
-    assert pid(0) != before and gone(before)
+    assert kept(0) != before and gone(before)
 
 
 def test_a_killed_process_is_a_failure():
@@ -91,9 +131,9 @@ def test_a_killed_process_is_a_failure():
 
 
 def test_one_that_died_between_calls_is_replaced():
-    before = pid(0)
+    before = kept(0)
     os.kill(before, signal.SIGKILL)
-    assert gone(before) and pid(0) != before
+    assert gone(before) and kept(0) != before
 
 
 @pytest.mark.parametrize("target", ["json:nowhere", "no_such_module:f"])
@@ -104,14 +144,14 @@ def test_an_unknown_target_is_named(target):
 
 def test_a_module_that_cannot_be_imported_fails_for_all():
     with pytest.raises(RuntimeError, match="no_such_module"):
-        kept_processes.prepare(2, "no_such_module")
+        kept_processes.prepare(2, ["no_such_module"])
 
 
 def test_another_environment_is_another_process(monkeypatch):
-    before = pid(0)
+    before = kept(0)
     monkeypatch.setenv("TWINS_SOMETHING", "new")
     assert kept_processes.call(0, "os:getenv", {"key": "TWINS_SOMETHING"}) == "new"
-    assert pid(0) != before and gone(before)
+    assert kept(0) != before and gone(before)
 
 
 def test_changed_code_is_imported_again(tmp_path, monkeypatch):
@@ -119,19 +159,19 @@ def test_changed_code_is_imported_again(tmp_path, monkeypatch):
     file.write_text("def f(): return 1\n")
     paths = [str(tmp_path), os.environ.get("PYTHONPATH", "")]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
-    kept_processes.prepare(1, file.stem)
-    before = pid(0)
-    kept_processes.prepare(1, file.stem)
-    assert pid(0) == before
+    kept_processes.prepare(1, [file.stem])
+    before = kept(0)
+    kept_processes.prepare(1, [file.stem])
+    assert kept(0) == before
     file.write_text("def f(): return 22\n")
-    kept_processes.prepare(1, file.stem)
+    kept_processes.prepare(1, [file.stem])
     assert kept_processes.call(0, f"{file.stem}:f", {}) == 22 and gone(before)
 
 
 ASKER = """
 import os, signal, sys
 from twins.machine import kept_processes
-print(*[kept_processes.call(index, "os:getpid", {}) for index in (0, 1)], flush=True)
+print(*[kept_processes.call(index, "os:getppid", {}) for index in (0, 1)], flush=True)
 if sys.argv[1] == "busy":
     kept_processes.call(0, "test_kept_processes:ignore_end", {})
 if sys.argv[1] == "killed":
@@ -161,7 +201,7 @@ def test_none_outlives_the_process_that_asks(how):
 def test_none_outlives_it_in_the_middle_of_a_call(how):
     made, pids = asker("busy")
     busy = psutil.Process(pids[0])
-    while not (children := busy.children()):
+    while not (children := busy.children(recursive=True)[1:]):
         time.sleep(0.05)
     made.send_signal(how)
     with made:

@@ -135,7 +135,9 @@ def sweep(
 def times(layers: Sequence[Layer], modes: Sequence[str], plan: harness.Plan) -> Iterator[Timing]:
     """Time layers, all in the same processes: a record for each layer and work."""
     sizes = {"layers": [asdict(layer) for layer in layers], "modes": list(modes)}
-    runs = harness.measure("twins.timing.questions.convolutions:layer_variants", sizes, plan, tell)
+    runs = harness.measure(
+        "twins.timing.questions.convolutions:layer_variants", sizes, plan, tell, compiled="compiled" in modes
+    )
     for index, layer in enumerate(layers):
         for work in (FORWARD, BOTH_WAYS):
             case = asdict(layer) | {"work": work, "flops": layer.flops(work)}
