@@ -13,6 +13,7 @@ from twins.timing import comparison, sessions
 from twins.timing.comparison import Comparison
 
 PROFILES = ("quick", "full", "record", "share", "smoke")  # `share` is what `record` was called
+SHORT = ("record", "share")  # sessions of timings, in which the rest is cut short
 STEPS = ("training step", "training step by type")
 CPU = "CPU"  # a machine's last device
 EVERY_SESSION = (Timing, Gate, Machine)  # what of every session counts, not of the newest alone
@@ -22,7 +23,8 @@ COLUMNS = 6  # machines side by side in a table; a figure takes any number
 
 def evidence(found: Found, machine: str, mixed: bool = False, device: str | None = None) -> list[Record]:
     """A machine's records on one device, by default its GPU where it has records: of timings and gates those
-    of every session, so that no rerun replaces another, and of the rest each notebook's newest run.
+    of every session, so that no rerun replaces another, and of the rest each notebook's newest run that has
+    its kind, and a session of timings alone (SHORT) only where nothing else has: its losses are cut short.
 
     Sessions of other versions than the newest one are left out unless `mixed`. Errors: ValueError when the
     newest runs of the notebooks differ in their versions and `mixed` is not asked for.
@@ -34,7 +36,19 @@ def evidence(found: Found, machine: str, mixed: bool = False, device: str | None
         newest[record.notebook] = max(record.run, newest.get(record.notebook, ""))
     last = store.comparable([r for r in kept if r.run == newest[r.notebook]], mixed)
     same = [r for r in kept if mixed or r.versions == last[0].versions]
-    return [r for r in same if r.run == newest[r.notebook] or isinstance(r.body, EVERY_SESSION)]
+    newest_of: dict[tuple, tuple] = {}
+    for record in same:
+        kind = record.notebook, type(record.body)
+        newest_of[kind] = max(_rank(record), newest_of.get(kind, ()))
+    return [
+        r
+        for r in same
+        if isinstance(r.body, EVERY_SESSION) or _rank(r) == newest_of[r.notebook, type(r.body)]
+    ]
+
+
+def _rank(record: Record) -> tuple:
+    return record.profile not in SHORT, record.run
 
 
 def devices(found: Found, machine: str) -> list[str]:

@@ -58,6 +58,14 @@ def test_every_session_of_a_timing_counts_the_newest_run_of_other_records_and_no
     assert summary.evidence(found, "nobody-1gb") == []
 
 
+@pytest.mark.parametrize("also", [[], memory(MLX_eager=3)])
+def test_a_session_of_timings_hides_nothing_of_a_whole_run(also):
+    whole = written(step(4, 1.0, 2.0), *memory(MLX_eager=1)[:1], run="2026-01-01")
+    timings = written(step(4, 1.0, 2.2), *also[:1], profile="record")
+    assert summary.evidence(Found([*timings, *whole], []), MACHINE.id) == [timings[0], *whole]
+    assert summary.evidence(Found(timings, []), MACHINE.id) == timings
+
+
 def test_versions_are_not_mixed_unless_asked_for():
     one = written(MACHINE, notebook="01_machine")
     two = written(MACHINE, versions={"mlx": "0.33.0", "torch": "2.13.0"})
