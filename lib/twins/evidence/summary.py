@@ -9,7 +9,7 @@ import pandas as pd
 from twins.records import measurements, store
 from twins.records.record_types import Gate, Machine, Timing
 from twins.records.store import Found, Record
-from twins.timing import comparison, sessions
+from twins.timing import comparison, sessions, wording
 from twins.timing.comparison import Comparison
 
 PROFILES = ("quick", "full", "record", "share", "smoke")  # `share` is what `record` was called
@@ -82,7 +82,7 @@ def _steps(records: list[Record], *subjects: str) -> list[tuple[str, list[Timing
     found = defaultdict(list)
     for own in measurements.by_case(records, *(subjects or STEPS[:1])):
         case = own[0].case
-        found[case["twin"]].append((f"{case['twin']}, {comparison.size(case)}", own))
+        found[case["twin"]].append((f"{wording.name(case['twin'])}, {comparison.size(case)}", own))
     return [step for steps in found.values() for step in steps]
 
 
@@ -105,7 +105,7 @@ def everything(records: list[Record]) -> list[Comparison]:
 def side_by_side(records: dict[str, list[Record]], task: str) -> list[Comparison]:
     """One task on every machine that timed it, eager against eager; a row's label is the machine.
 
-    `task` is a label of `headline`, such as "transformer_lm, batch 16", which may fill one machine alone.
+    `task` is a label of `headline`, such as "GPT, batch 16", which may fill one machine alone.
     """
     return [
         comparison.headline(found[0], machine, *found[1:])
@@ -123,12 +123,13 @@ def across(rows: list[Comparison]) -> str:
     won = {name: sum(row.winner == name for row in rows) for name in comparison.FRAMEWORKS}
     told = ", ".join(f"{name} is faster on {count} of {len(rows)} machines" for name, count in won.items())
     low, middle, high = np.exp([logs.min(), np.median(logs), logs.max()])
-    told = f"{told}; PyTorch's time ÷ MLX's: median {middle:.3g}, range {low:.3g} to {high:.3g}."
+    told = f"{told}; median {wording.as_fast(middle)}, range {wording.span(low, high)}."
     if len(rows) < MANY:
         return told
     wide = sessions.quantile(sessions.LEVEL, len(rows) - 1) * logs.std(ddof=1) * np.sqrt(1 + 1 / len(rows))
     low, middle, high = np.exp(logs.mean() + np.array([-wide, 0, wide]))
-    return f"{told} Mean {middle:.3g}; the next machine is expected between {low:.3g} and {high:.3g} (95 %)."
+    mean, following = wording.as_fast(middle), wording.span(low, high)
+    return f"{told} Mean {mean}; the next machine is expected within {following} (95 %)."
 
 
 def chosen(records: dict[str, list[Record]], name: str, here: str) -> list[Record]:

@@ -97,7 +97,7 @@ def test_a_rerun_cannot_replace_a_session():
 def test_the_headline_is_eager_against_eager():
     records = written(gate("transformer_lm", True), step(4, 4e-3, 2e-3, modes=("eager", "compiled")))
     (found,) = summary.headline(records)
-    assert (found.label, found.winner) == ("transformer_lm, batch 4", "PyTorch")
+    assert (found.label, found.winner) == ("GPT, batch 4", "PyTorch")
     assert found.ratio.value == pytest.approx(0.5)
     assert summary.headline(written(gate("transformer_lm", True))) == []
 
@@ -109,10 +109,10 @@ def test_everything_is_compared_by_batch_mode_and_type():
     records = written(step(1, 1.0, 2.0, modes=("eager", "compiled")), step(4, 1.0, 1.0), typed)
     found = {row.label: row.ratio.value for row in summary.everything(records)}
     known = {
-        "transformer_lm, batch 1, eager": 2.0,
-        "transformer_lm, batch 1, compiled": 2.0,
-        "transformer_lm, batch 4, eager": 1.0,
-        "transformer_lm, batch 1, float16": 0.5,
+        "GPT, batch 1, eager": 2.0,
+        "GPT, batch 1, compiled": 2.0,
+        "GPT, batch 4, eager": 1.0,
+        "GPT, batch 1, float16": 0.5,
     }
     assert found == pytest.approx(known)
     assert len(summary.headline(records)) == 2  # the report's own answer is in float32
@@ -126,9 +126,9 @@ def test_machines_stand_side_by_side_each_with_its_own_sessions():
         *written(APPLE, step(4, 2.0, 1.0), machine=APPLE, run="2026-01-03"),
     ]
     records = summary.machines(Found(made, []))
-    rows = summary.side_by_side(records, "transformer_lm, batch 4")
+    rows = summary.side_by_side(records, "GPT, batch 4")
     assert {row.label: row.ratio.value for row in rows} == pytest.approx({MACHINE.id: 3.0, APPLE.id: 0.5})
-    assert [row.label for row in summary.side_by_side(records, "transformer_lm, batch 16")] == [MACHINE.id]
+    assert [row.label for row in summary.side_by_side(records, "GPT, batch 16")] == [MACHINE.id]
     assert list(summary.columns(records, MACHINE.id)) == [MACHINE.id, APPLE.id]
     assert list(summary.columns(records, "nobody-1gb")) == [APPLE.id, MACHINE.id]
 
@@ -140,8 +140,8 @@ def test_machines_stand_side_by_side_each_with_its_own_sessions():
         ([2.0], "On one machine only: m-0: MLX 2.00× as fast [1.60–2.50]."),
         (
             [2.0, 0.5, 1.0],
-            "MLX is faster on 1 of 3 machines, PyTorch is faster on 1 of 3 machines; PyTorch's time ÷ MLX's: "
-            "median 1, range 0.5 to 2.",
+            "MLX is faster on 1 of 3 machines, PyTorch is faster on 1 of 3 machines; median "
+            "MLX 1.00× as fast, range PyTorch 2.00× to MLX 2.00× as fast.",
         ),
     ],
 )
@@ -156,7 +156,10 @@ def test_from_five_machines_on_the_next_is_predicted():
     logs = np.log(values)
     wide = stats.t.ppf(0.975, 4) * logs.std(ddof=1) * np.sqrt(1.2)
     low, high = np.exp(logs.mean() - wide), np.exp(logs.mean() + wide)
-    assert told.endswith(f"Mean 1.69; the next machine is expected between {low:.3g} and {high:.3g} (95 %).")
+    mean = "Mean MLX 1.69× as fast"
+    assert told.endswith(
+        f"{mean}; the next machine is expected within MLX {low:.2f}–{high:.2f}× as fast (95 %)."
+    )
 
 
 def test_another_machine_is_chosen_by_its_name():
@@ -231,7 +234,7 @@ def test_records_written_by_a_book_are_read_by_the_summary(tmp_path, monkeypatch
     book = store.Book("02_transformer_lm", MACHINE, tmp_path)
     book.add(step(4, 1.0, 2.0))
     (row,) = summary.headline(summary.evidence(store.read(tmp_path), MACHINE.id))
-    assert str(row) == "transformer_lm, batch 4: MLX 2.00× as fast [1.25–3.20]"
+    assert str(row) == "GPT, batch 4: MLX 2.00× as fast [1.25–3.20]"
 
 
 # --- two devices of one machine --------------------------------------------------------------------
@@ -255,7 +258,7 @@ def test_two_devices_of_a_machine_stand_side_by_side():
     found = two_devices()
     records = summary.machines(found)
     assert list(records) == [APPLE.id, f"{APPLE.id} (CPU)"]
-    rows = summary.side_by_side(records, "transformer_lm, batch 4")
+    rows = summary.side_by_side(records, "GPT, batch 4")
     known = {APPLE.id: 2.0, f"{APPLE.id} (CPU)": 1 / 3}
     assert {row.label: row.ratio.value for row in rows} == pytest.approx(known)
     assert {r.device for r in records[APPLE.id]} == {"Apple GPU"}

@@ -114,7 +114,7 @@ def answered():
 def machines(count: int):
     rows = summary.headline(list(records()))
     many = (rows * (1 + count // len(rows)))[:count]
-    return machine_figures.machines(many, "transformer_lm, batch 16")
+    return machine_figures.machines(many, "GPT, batch 16")
 
 
 def pictures():
@@ -138,8 +138,8 @@ FIGURES: dict[str, Callable[[], style.Figure]] = {
         summary.headline(list(records())), "Training step"
     ),
     "machine_figures.machines": lambda: machine_figures.machines(
-        summary.side_by_side({MACHINE: list(records())}, "transformer_lm, batch 16"),
-        "transformer_lm, batch 16",
+        summary.side_by_side({MACHINE: list(records())}, "GPT, batch 16"),
+        "GPT, batch 16",
     ),
     "machine_figures.machines, many": lambda: machines(60),
     "training_figures.losses": lambda: training_figures.losses(of(Fit, "02")[0]),

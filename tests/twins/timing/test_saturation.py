@@ -119,12 +119,12 @@ def filled(batch: int, mlx: float, torch: float):
 @pytest.mark.parametrize(
     ("records", "twice", "headline"),
     [
-        ([step(1, 1, 4), filled(512, 1, 1.3)], claims.CONTRADICTED, ["transformer_lm, batch 512, filled"]),
-        ([step(1, 1, 1), filled(512, 1, 3.5)], claims.SUPPORTED, ["transformer_lm, batch 512, filled"]),
+        ([step(1, 1, 4), filled(512, 1, 1.3)], claims.CONTRADICTED, ["GPT, batch 512, filled"]),
+        ([step(1, 1, 1), filled(512, 1, 3.5)], claims.SUPPORTED, ["GPT, batch 512, filled"]),
         (  # records of before: every size counts
             [step(1, 1, 4), step(16, 1, 1.3)],
             claims.SUPPORTED,
-            ["transformer_lm, batch 1", "transformer_lm, batch 16"],
+            ["GPT, batch 1", "GPT, batch 16"],
         ),
     ],
 )
