@@ -2,7 +2,8 @@
 
 Compiling costs the first compiled call minus the first eager one; every later call saves the difference of
 their medians. First calls are medians over fresh processes, most of which find compiled code of earlier ones
-on disk, as the second run of a program does: the longest is shown beside it.
+on disk, as the second run of a program does: the longest is shown beside it. Libraries, PyTorch's
+compiler among them, are imported before the first call, and what importing takes is not counted (harness.py).
 """
 
 from collections.abc import Callable, Iterable
