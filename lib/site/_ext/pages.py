@@ -21,6 +21,7 @@ from twins.series.show import ANSWER, PAIR, fence
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 SHOWN, PARAMETERS = "show-code", "parameters"  # tags of cells whose input is shown, and shown folded
+MACHINE_LINE, MACHINE_FOLD = "machine-line", "### Machine and software"
 MACHINES = "twins_machines"  # in an output's metadata: the machines it is shown for
 HIDING = {"hide-input", "hide_input", "remove-input", "remove_input"}
 PROMPT = {"code_prompt_show": "Parameters of this run", "code_prompt_hide": "Parameters of this run"}
@@ -57,8 +58,22 @@ def read(text: str, pages: Collection[str], name: str = "page", facts: dict | No
             if others:
                 cell.outputs = on_every_machine(cell.outputs, others, f"{name}-{number}", where, page, facts)
     cells = parameters.show_effective_parameters(page.notebook.cells)
-    page.notebook.cells = [cell for cell in map(quiet, cells) if cell]
+    page.notebook.cells = [cell for cell in map(quiet, gathered(cells)) if cell]
     return page
+
+
+def gathered(cells: list) -> list:
+    """The cells in the site's order: which machine a page ran on and with what stands in the fold for it.
+
+    Above it the site has the machine bar. A page without that fold stays as it is.
+    """
+    fold = next((c for c in cells if c.cell_type == "markdown" and c.source.startswith(MACHINE_FOLD)), None)
+    moved = [c for c in cells if {MACHINE_LINE, PARAMETERS} & set(c.metadata.get("tags", []))] if fold else []
+    made = []
+    for cell in cells:
+        if cell not in moved:
+            made += [cell, *moved] if cell is fold else [cell]
+    return made
 
 
 def elsewhere(number: int, outputs: list, facts: dict | None) -> dict[str, list]:

@@ -31,7 +31,7 @@ const watcher = new ResizeObserver(entries => {
   for (const { target } of entries) {
     const table = target.querySelector("table:is(.dataframe, .docutils)");
     if (table && target.clientWidth && table.getBoundingClientRect().width > target.clientWidth + 1) table.classList.add("stacked");
-    if (target.scrollWidth > target.clientWidth) target.tabIndex = 0;
+    if (target.scrollWidth > target.clientWidth || target.scrollHeight > target.clientHeight + 1) target.tabIndex = 0;
     else target.removeAttribute("tabindex");
   }
 });

@@ -188,7 +188,7 @@ def parts(records: list[Timing]) -> Figure:
     if table.empty:
         return nothing("no timing was recorded")
     names = list(table.columns)
-    canvas, (axes,) = blank(3.2, named=len(names))
+    canvas, (axes,) = blank(2.6, named=len(names))
     for framework, offset in (("MLX", -0.17), ("PyTorch", 0.17)):
         for y, part in enumerate(names):
             milliseconds = max(0.0, table.loc[framework, part])  # backward is a difference

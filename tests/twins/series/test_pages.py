@@ -118,6 +118,24 @@ def test_an_input_is_shown_only_where_it_is_the_point():
     assert found[2].metadata["mystnb"]["code_prompt_show"] == "Parameters of this run"
 
 
+@pytest.mark.parametrize("fold", ["### Machine and software", "### Something else"])
+def test_what_ran_where_stands_in_the_fold_for_it(fold):
+    """Without that fold it stays at the top, where a notebook has it."""
+    said = [new_output("stream", text="x")]
+    found = read(
+        new_code_cell("line = 1", outputs=said, metadata={"tags": ["machine-line"]}),
+        new_code_cell("given = 1", metadata={"tags": ["parameters"]}),
+        new_code_cell("figure = 1", outputs=said),
+        new_markdown_cell(fold),
+        new_code_cell("table = 1", outputs=said),
+    )
+    order = [2, 3, 0, 1, 4] if fold == pages.MACHINE_FOLD else [0, 1, 2, 3, 4]
+    names = ["line", "given", "figure", fold[:4], "table"]
+    assert [cell.source[: len(names[i])] for cell, i in zip(found, order, strict=True)] == [
+        names[i] for i in order
+    ]
+
+
 def test_link_to_a_missing_notebook_says_so():
     text = "see [ours](01_machine.ipynb#ceilings), [theirs](09_coreml_ship.ipynb) and [x](https://a.b)"
     made = "see [ours](01_machine.ipynb#ceilings), theirs (not in this report) and [x](https://a.b)"
