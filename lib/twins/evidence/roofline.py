@@ -239,7 +239,7 @@ def reached(table: pd.DataFrame, what: str) -> str:
     times, name = 100 / shares, f"{what[0].upper()}{what[1:]}"
     return (
         f"{name} took {wording.between([times.min(), times.max()])} the theoretical minimum, "
-        f"{wording.times(float(times.median()))} at the median ({len(times)} runs)."
+        f"{wording.times(float(times.median()))} at the median ({wording.many(len(times), 'run')})."
     )
 
 

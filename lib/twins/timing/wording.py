@@ -22,6 +22,11 @@ def name(twin: str) -> str:
     return NAMES.get(twin, twin)
 
 
+def many(count: int, noun: str) -> str:
+    """A count of things: "1 package", "3 packages"."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def case(entries: Mapping[str, object]) -> str:
     """A training case in words: "GPT, batch 16", or "GPT, batch 512 (fills the machine)"."""
     filled = " (fills the machine)" if entries.get("filled") else ""

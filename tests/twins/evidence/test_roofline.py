@@ -153,7 +153,7 @@ def test_measured_steps_are_held_against_the_probed_bound():
     fast = roofline.here_table([LOAD], [records.step(4, mlx=0.008, torch=0.0019)], ROOF)
     assert list(fast[roofline.SHARE]) == [pytest.approx(25), ceilings.TOO_LOW]
     assert roofline.reached(fast, "steps") == (
-        "Steps took 4.00× the theoretical minimum, 4.00× at the median (1 runs)."
+        "Steps took 4.00× the theoretical minimum, 4.00× at the median (1 run)."
     )
     assert ceilings.over(fast, share=roofline.SHARE).startswith("1 of 2 shares exceed 105 % of the ceiling")
     assert roofline.here_table([LOAD], [records.step(8, 1.0, 1.0)], ROOF).empty

@@ -10,6 +10,7 @@ from twins.evidence.published import published_counts
 from twins.evidence.verdicts import plain, queries
 from twins.records.record_types import DIRECT, Conversion, Machine
 from twins.records.store import Found, Record
+from twins.timing import wording
 
 MAC = "Apple GPU"
 LANGUAGE, VISION, RUN = ("02_transformer_lm", "03_bert"), ("04_vision",), ("06_inference",)
@@ -106,7 +107,7 @@ def _shipped(known: dict[str, list[Record]], evidence: list[Record]) -> Row:
     made = here or [each for records in known.values() for each in _standings(records)]
     sides = {each.route == DIRECT for each in made if each.right}
     told = ["Either works."] * (len(sides) > 1)
-    told += [f"Core ML itself ran {len(ran)} packages." if ran else CHECKED]
+    told += [f"Core ML itself ran {wording.many(len(ran), 'package')}." if ran else CHECKED]
     on_this = "; ".join(map(shipping.named, here)) or NOT_MEASURED
     return Row("Ship a model to Core ML", CORE_ML[0], "" if ran else NOT_RUN, " ".join(told), on_this)
 

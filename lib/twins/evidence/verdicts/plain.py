@@ -209,7 +209,7 @@ def _exact(found: Sequence[Figure]) -> str:
 
 
 def _core_ml(found: Sequence[Figure]) -> str:
-    return f"Core ML itself predicted with {len(found)} packages"
+    return f"Core ML itself predicted with {wording.many(len(found), 'package')}"
 
 
 TOLD: dict[str, Callable[[Sequence[Figure]], str]] = {

@@ -148,4 +148,4 @@ def test_core_ml_counts_once_it_ran_packages():
     case = {"package": "lm", "units": ["ALL"]}
     ran = on(MAC, timed("Core ML prediction", case, {"ALL": 1.0, "ALL" + AGAIN: 1.0}), page="09_coreml_ship")
     row = by_want(made, Found([*made, *ran], []))[want]
-    assert row.known == "" and row.on_a_mac == "Either works. Core ML itself ran 1 packages."
+    assert row.known == "" and row.on_a_mac == "Either works. Core ML itself ran 1 package."
