@@ -35,7 +35,7 @@ def frontier(records: Sequence[Compressed]) -> Figure:
     if not records:
         return nothing("nothing was compressed")
     models = _models(records)
-    canvas, panels = blank(0.9 + 3.1 * len(models), len(models), gridspec_kw={"hspace": 0.42})
+    canvas, panels = blank(1.1 + 2.0 * len(models), len(models), gridspec_kw={"hspace": 0.42})
     for axes, model in zip(panels, models, strict=True):
         _panel(axes, [r for r in records if r.model == model], model)
     panels[-1].set_xlabel("KiB of the package, logarithmic")

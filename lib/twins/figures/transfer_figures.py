@@ -24,7 +24,7 @@ def times(records: list[Timing], proofs: list[Sharing]) -> Figure:
         return nothing("no hand-over was timed")
     sizes = [record.case["bytes"] for record in records]
     found = [comparison.runs(record) for record in records]
-    canvas, (axes,) = blank(4.6)
+    canvas, (axes,) = blank(3.4)
     kinds = shared(proofs)
     lines = {route: [statistics.median(runs, route) for runs in found] for route in kinds}
     for route, seconds in lines.items():
@@ -56,7 +56,7 @@ def shares(records: list[Timing]) -> Figure:
     if not records:
         return nothing("no work that changes sides was timed")
     sizes, found = [record.case["n"] for record in records], [share(record) for record in records]
-    canvas, (axes,) = blank(3.8)
+    canvas, (axes,) = blank(3.0)
     lines = [[100 * getattr(each, end) for each in found] for end in ("low", "value", "high")]
     axes.set(xscale="log", yscale="log", xlabel="n: rows and columns of the matrices")
     axes.fill_between(sizes, lines[0], lines[2], color=INK, alpha=0.15, lw=0)

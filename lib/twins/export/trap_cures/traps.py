@@ -42,7 +42,7 @@ KNOWN = (
     Trap(
         "Norms give NaN or zeros",
         f"fp16 ends at {LARGEST}; a square of 256 overflows",
-        "keep squares and sums in float32: FP16ComputePrecision(op_selector=...)",
+        "keep squares and sums in float32, by op_selector",
         "nothing: found and kept in float32",
         pitfalls.overflow,
         pitfalls.overflow_cured,
@@ -50,8 +50,7 @@ KNOWN = (
     ),
     Trap(
         "Token ids give wrong rows",
-        "an integer input without a declared type becomes fp16 from iOS 16 on, where neighbouring ids round "
-        "to the same value",
+        "undeclared integers become fp16 from iOS 16 on, where ids round together",
         "declare it: ct.TensorType(dtype=np.int32)",
         "nothing: the type is that of the example",
         pitfalls.undeclared,
@@ -61,7 +60,7 @@ KNOWN = (
     Trap(
         "A masked softmax gives NaN",
         "the least float32 is −∞ in fp16, and 0 × −∞ is NaN",
-        "mask with a number that fp16 holds, such as −1e4",
+        "mask with a number that fp16 holds: −1e4",
         "nothing: −∞ is handled",
         pitfalls.infinite_mask,
         pitfalls.finite_mask,
@@ -70,7 +69,7 @@ KNOWN = (
     Trap(
         "Only one length works",
         "the example's shape is fixed",
-        "a range on both sides: Dim in the capture, RangeDim in ct.convert",
+        "a range: Dim in the capture, RangeDim in ct.convert",
         'flexible={"ids": {1: (2, 64)}}',
         pitfalls.fixed_length,
         pitfalls.any_length,
@@ -78,7 +77,7 @@ KNOWN = (
     ),
     Trap(
         "An LSTM is not supported",
-        "coremltools does not know the operation on the route of torch.export",
+        "coremltools lacks torch.export's operation",
         "trace the module: torch.jit.trace",
         "nothing: converted",
         pitfalls.exported_recurrence,
