@@ -2,16 +2,15 @@
 
 import subprocess
 
-import compiler
 import pytest
 import signals
 
 from twins import frameworks as frameworks
-from twins.machine import macos
+from twins.machine import kernel_compiler, macos
 from twins.records.store import ROOT
 
 signals.restore()
-compiler.ready()
+kernel_compiler.ready()
 
 # The files that take longest, measured in seconds of a processor; they begin early, so that none ends alone.
 LONG = ("test_pair_corpus", "test_fairness_gate", "test_half_precision", "test_generation", "test_docs")

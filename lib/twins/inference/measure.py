@@ -13,7 +13,7 @@ import numpy as np
 from twins.frameworks import MLX, TORCH, on
 from twins.inference import checkpoint_folder as checkpoint
 from twins.inference import llama, whisper
-from twins.machine import fresh_process, process_memory
+from twins.machine import fresh_process, kernel_compiler, process_memory
 from twins.parity.differences import Check, relative
 from twins.records.record_types import Energy, Gate, Memory, Timing, Work
 from twins.timing import energy, flops, harness, saturation, statistics
@@ -49,6 +49,7 @@ def _gate(model: str, case: dict, generate: Callable, sessions: list) -> Gate:
     return Gate(model, case, passed, [check.plain() for check in checks], {})
 
 
+@kernel_compiler.faster()
 def llama_gate(folder: Path, batch: int, length: int, count: int, seed: int = 0) -> Gate:
     """Whether both libraries generate the same `count` tokens from the same prompt, in float32."""
     checkpoint.check_length(folder, length, count)
@@ -78,6 +79,7 @@ def compiled_gate(folder: Path, gate: Gate, case: dict, count: int, seed: int = 
     yield Gate("llama", told, all(check.passed for check in checks), [c.plain() for c in checks], {})
 
 
+@kernel_compiler.faster()
 def whisper_gate(folder: Path, count: int, seed: int = 0) -> Gate:
     """Whether both libraries transcribe the same features to the same `count` tokens, in float32."""
     c = checkpoint.config(folder, "whisper")

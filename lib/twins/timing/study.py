@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 
 from twins.frameworks import BOTH, compile_fault, is_compile_error, on, told
-from twins.machine import fresh_process, process_memory
+from twins.machine import fresh_process, kernel_compiler, process_memory
 from twins.models import user_model
 from twins.parity import checks, diagnosis, fairness_gate, half_precision_gate, limits, noise
 from twins.parity.differences import Check, Verdict
@@ -73,6 +73,7 @@ def uncompiled(verdict: Gate | None = None) -> str:
     return compile_fault()
 
 
+@kernel_compiler.faster()
 def gate(study: Study, batches: Batches, torch_compiled: bool = True) -> Gate:
     """The fairness gate on the first batches of the data the twin will train on.
 
@@ -129,6 +130,7 @@ def explained(study: Study, verdict: Gate, batches: Batches) -> str:
     return "In a single step no departure is found; the halves part in the steps that follow."
 
 
+@kernel_compiler.faster()
 def half_type_gate(study: Study, batches: Batches, dtype: str) -> Gate:
     """The gate of training in a half type, on the first batches of the data."""
     return _recorded(study, half_precision_gate.gate(study.name, study.halves, batches, dtype), dtype=dtype)
@@ -153,6 +155,7 @@ def refusal(verdict: Gate) -> str:
     return f"**{verdict.twin} is not timed**, {why}: {told}." if told else ""
 
 
+@kernel_compiler.faster()
 def fit(
     study: Study,
     dataset: str,
@@ -167,16 +170,15 @@ def fit(
     `held_out` is evaluated after training; its mean loss is in nats. `trained` is shown every trained half.
     Errors: FloatingPointError.
     """
-    runs = {"MLX": (0, batches), "PyTorch": (1, batches), "floor": (1, noise.permuted(batches))}
-    losses, after = {}, {}
+    runs, losses, after = {"MLX": (0, batches), "PyTorch": (1, batches)}, {}, {}
+    runs["floor"] = (1, noise.permuted(batches))
     for name, (index, data) in runs.items():
         half = study.halves()[index]
         losses[name] = train.fit(half, data)
         after[name] = train.evaluate(half, held_out)
         finite = np.isfinite([*losses[name], after[name]])
         if not finite.all():
-            step = int(np.argmin(finite))
-            where = f"{study.name}: {name}'s loss is not finite at step {step}"
+            where = f"{study.name}: {name}'s loss is not finite at step {int(np.argmin(finite))}"
             raise FloatingPointError(f"{where}; lower learning_rate")
         tell(f"{name}: {len(data)} steps, held-out loss {after[name]:.3f}")
         if trained:
@@ -231,13 +233,8 @@ def timed_steps(
         raise ValueError(f"{study.name} cannot be timed at batch {batch}: {refused.departs}")
     room(study, batch, models=2 * len(modes) + 2)
     arguments = {"model": study.model, "config": study.config, "batch": batch, "modes": list(modes)}
-    runs = harness.measure(
-        "twins.timing.variants:step_variants",
-        arguments,
-        plan,
-        lambda done: tell(f"batch {batch}, {done}"),
-        compiled="compiled" in modes,
-    )
+    job = "twins.timing.variants:step_variants", arguments, plan, lambda done: tell(f"batch {batch}, {done}")
+    runs = harness.measure(*job, compiled="compiled" in modes)
     yield _timing("training step", study, batch, runs, **more)
 
 
