@@ -58,18 +58,21 @@ def trainable(study: Study, verdict: Gate, batch_sizes: Sequence[int]) -> tuple[
     return [size for size, told in refused.items() if not told], " ".join(left)
 
 
-def modes(verdict: Gate | None = None) -> list[str]:
-    """How a step can run here: as written, and compiled where both frameworks can compile this twin."""
-    return ["eager"] if uncompiled(verdict) else ["eager", "compiled"]
+def modes(verdict: Gate | None = None, compiled: bool = True) -> list[str]:
+    """How a step is run: as written, and `compiled` where both frameworks can compile this twin."""
+    return ["eager"] if uncompiled(verdict, compiled) else ["eager", "compiled"]
 
 
-def uncompiled(verdict: Gate | None = None) -> str:
+def uncompiled(verdict: Gate | None = None, compiled: bool = True) -> str:
     """Why steps of a twin are not compiled here, in one sentence; empty when they are."""
+    if not compiled:
+        return "Compiled steps are left out, as the parameter `compiled` says."
     refused = verdict.case.get("uncompiled") if verdict else ""
     if refused:
         compiler = "mx.compile" if refused.startswith("MLX: ") else "torch.compile"
-        reason = refused.removeprefix("MLX: ")
-        return f"Compiled steps are left out: {compiler} refuses this model ({reason})."
+        return (
+            f"Compiled steps are left out: {compiler} refuses this model ({refused.removeprefix('MLX: ')})."
+        )
     return compile_fault()
 
 
@@ -130,7 +133,6 @@ def explained(study: Study, verdict: Gate, batches: Batches) -> str:
     return "In a single step no departure is found; the halves part in the steps that follow."
 
 
-@kernel_compiler.faster()
 def half_type_gate(study: Study, batches: Batches, dtype: str) -> Gate:
     """The gate of training in a half type, on the first batches of the data."""
     return _recorded(study, half_precision_gate.gate(study.name, study.halves, batches, dtype), dtype=dtype)
