@@ -67,12 +67,9 @@ def uncompiled(verdict: Gate | None = None, compiled: bool = True) -> str:
     """Why steps of a twin are not compiled here, in one sentence; empty when they are."""
     if not compiled:
         return "Compiled steps are left out, as the parameter `compiled` says."
-    refused = verdict.case.get("uncompiled") if verdict else ""
-    if refused:
-        compiler = "mx.compile" if refused.startswith("MLX: ") else "torch.compile"
-        return (
-            f"Compiled steps are left out: {compiler} refuses this model ({refused.removeprefix('MLX: ')})."
-        )
+    if refused := verdict.case.get("uncompiled") if verdict else "":
+        who, reason = "mx" if refused.startswith("MLX: ") else "torch", refused.removeprefix("MLX: ")
+        return f"Compiled steps are left out: {who}.compile refuses this model ({reason})."
     return compile_fault()
 
 

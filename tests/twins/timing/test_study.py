@@ -332,6 +332,8 @@ def test_a_model_that_cannot_be_compiled_keeps_its_page(monkeypatch):
     assert asked == [True, False]
     assert study.modes(verdict) == ["eager"]
     assert study.uncompiled(verdict).endswith("refuses this model (no lowering for aten.strange).")
+    assert study.modes(compiled=False) == ["eager"]
+    assert study.uncompiled(compiled=False).startswith("Compiled steps are left out, as the parameter")
 
 
 def test_another_error_of_a_model_is_not_taken_for_the_compilers(monkeypatch):
