@@ -50,7 +50,7 @@ def twice(what: str) -> list[str]:
 def here(monkeypatch):
     """Do in this process what is otherwise done in fresh ones: the same variants, sooner."""
 
-    def measured(variants, arguments, plan, tell=None):
+    def measured(variants, arguments, plan, tell=None, **_):
         return [statistics.run_from(harness.timed(variants, arguments, asdict(plan), 0))]
 
     monkeypatch.setattr(harness, "measure", measured)

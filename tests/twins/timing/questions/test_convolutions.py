@@ -74,7 +74,7 @@ def test_an_impossible_layer_is_one_sentence(case, sentence):
 
 
 def test_records_are_one_a_layer_and_work(monkeypatch):
-    def here(variants, arguments, plan, tell=None):
+    def here(variants, arguments, plan, tell=None, **_):
         return [statistics.run_from(harness.timed(variants, arguments, asdict(plan), 0))]
 
     monkeypatch.setattr(harness, "measure", here)
