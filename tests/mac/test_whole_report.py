@@ -17,7 +17,8 @@ from twins.records import store
 from twins.records.store import ROOT
 from twins.series import notebook_files
 
-NEEDED = ["lib", "notebooks", "data", "tests/mac", "constraints.txt", "pyproject.toml", "Makefile", "CITATION.cff"]
+NEEDED = ["lib", "notebooks", "data", "tests/mac"]
+NEEDED += ["constraints.txt", "pyproject.toml", "Makefile", "CITATION.cff"]
 FEW = 256  # open files, macOS's default of a shell
 
 
