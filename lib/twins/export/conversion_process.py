@@ -64,7 +64,8 @@ def take(work: list[list], folder: str) -> None:
             record = _again(before, task, own)
         else:
             record = _converted(route, task, own / f"{task.model}-{task.precision}", route not in begun)
-        begun.add(route)
+        if not record.failed:
+            begun.add(route)
         made[route, task.model] = record
         with (Path(folder) / "rows.jsonl").open("a") as file:
             file.write(f"{store.json_line(record)}\n")

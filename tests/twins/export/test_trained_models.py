@@ -72,5 +72,5 @@ def test_accuracy_is_the_share_of_labels_named(vit):
 def test_what_is_not_known_is_refused(folder):
     with pytest.raises(ValueError, match=r"model 'gpt' is not known; known are transformer_lm, bert"):
         trained_models.load("gpt", "tiny", folder)
-    with pytest.raises(ValueError, match=r"size 'huge' is not known; known are small, tiny"):
+    with pytest.raises(ValueError, match=r"size 'huge' is not known; known are small, brief, tiny"):
         trained_models.load("bert", "huge", folder)
