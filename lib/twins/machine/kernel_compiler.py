@@ -55,17 +55,15 @@ def ready() -> None:
     if platform.system() != "Linux" or not found or not (headers() / PREAMBLE).exists():
         return
     compiler = Path(found)
-    if compiler.is_relative_to(
-        BUILD
-    ):  # it is there already, as where the process that started this one has it
+    if compiler.is_relative_to(BUILD):  # it is there: the process that started this one has it
         return
-    told = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True).stdout
-    key = hashlib.sha256("\0".join([str(compiler), told, version("mlx"), str(headers())]).encode())
-    made = BUILD / key.hexdigest()[:16]
     try:
+        told = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True).stdout
+        key = hashlib.sha256("\0".join([str(compiler), told, version("mlx"), str(headers())]).encode())
+        made = BUILD / key.hexdigest()[:16]
         if not made.exists():
             make(compiler, made)
-    except (OSError, subprocess.CalledProcessError):
+    except (OSError, subprocess.CalledProcessError):  # MLX then calls the compiler as a user has it
         return
     os.environ["PATH"] = os.pathsep.join([str(made), os.environ["PATH"]])
 

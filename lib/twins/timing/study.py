@@ -169,8 +169,8 @@ def fit(
     `held_out` is evaluated after training; its mean loss is in nats. `trained` is shown every trained half.
     Errors: FloatingPointError.
     """
-    runs, losses, after = {"MLX": (0, batches), "PyTorch": (1, batches)}, {}, {}
-    runs["floor"] = (1, noise.permuted(batches))
+    runs = {"MLX": (0, batches), "PyTorch": (1, batches), "floor": (1, noise.permuted(batches))}
+    losses, after = {}, {}
     for name, (index, data) in runs.items():
         half = study.halves()[index]
         losses[name] = train.fit(half, data)

@@ -30,7 +30,7 @@ class TestSource:
             tree = ast.parse(cell.source)
             assert not [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.ClassDef | ast.For)]
             parameters = notebook_files.PARAMETERS in cell.metadata.get("tags", [])
-            assert len(cell.source.splitlines()) <= (20 if parameters else 12)
+            assert len(cell.source.splitlines()) <= (18 if parameters else 12)
             assert max(map(len, cell.source.splitlines())) <= 84
 
     def test_every_parameter_has_a_comment(self, path):
