@@ -1,4 +1,4 @@
-"""Checkpoint folders: config.json and model.safetensors, made with random weights or given by the reader.
+"""Checkpoint folders: config.json and weights in safetensors, made at random or given by the reader.
 
 Both frameworks load the same folder, each by its own library.
 https://huggingface.co/docs/transformers/main/en/model_doc/llama
@@ -91,29 +91,58 @@ def made(config: dict, seed: int = 0) -> Path:
     return folder
 
 
-def config(folder: Path, model_type: str) -> dict:
-    """A folder's configuration. Errors: ValueError when a file is missing or the architecture is another."""
-    for name in ("config.json", "model.safetensors"):
-        if not (folder / name).is_file():
-            there = (
-                ", ".join(sorted(p.name for p in folder.glob("*"))) if folder.is_dir() else "no such folder"
-            )
-            raise ValueError(f"checkpoint {folder.name} holds no {name} (it holds: {there or 'nothing'})")
+def config(folder: Path, model_type: str | None = None) -> dict:
+    """A folder's configuration; any architecture that generates text where `model_type` is None.
+
+    Errors: ValueError when a file is missing or the architecture is another.
+    """
+    if not (folder / "config.json").is_file():
+        raise ValueError(f"checkpoint {folder.name} holds no config.json (it holds: {_listed(folder)})")
+    weight_files(folder)
     try:
         found = json.loads((folder / "config.json").read_text())
     except json.JSONDecodeError as error:
         raise ValueError(f"config.json of checkpoint {folder.name} is no JSON ({error})") from None
     kind = found.get("model_type") if isinstance(found, dict) else None
-    if kind != model_type:
+    if kind is None or kind != (model_type or kind):
         raise ValueError(
-            f"checkpoint {folder.name} is of the architecture {kind!r}, allowed is {model_type!r}"
+            f"checkpoint {folder.name} is of the architecture {kind!r}, allowed is "
+            f"{repr(model_type) if model_type else 'any that both libraries know, by `model_type`'}"
         )
     if "quantization" in found or "quantization_config" in found:
         raise ValueError(
             f"checkpoint {folder.name} is quantized already, which only one of the frameworks can read; "
             "allowed are weights in float32, float16 or bfloat16"
         )
-    return _complete(folder, found) if model_type == "llama" else found
+    return found if model_type == "whisper" else _complete(folder, found)
+
+
+def _listed(folder: Path) -> str:
+    there = ", ".join(sorted(p.name for p in folder.glob("*"))) if folder.is_dir() else "no such folder"
+    return there or "nothing"
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The files of a folder's weights: one, or the shards that its index names. Errors: ValueError."""
+    whole, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
+    if whole.is_file():
+        return [whole]
+    if not index.is_file():
+        raise ValueError(
+            f"checkpoint {folder.name} holds no model.safetensors and no {index.name} "
+            f"(it holds: {_listed(folder)})"
+        )
+    try:
+        named = sorted(set(json.loads(index.read_text())["weight_map"].values()))
+    except (json.JSONDecodeError, KeyError, TypeError, AttributeError):
+        raise ValueError(f"{index.name} of checkpoint {folder.name} names no files by weight") from None
+    missing = [name for name in named if Path(name).name != name or not (folder / name).is_file()]
+    if missing or not named:
+        raise ValueError(
+            f"checkpoint {folder.name} lacks {', '.join(missing) or 'every file'} of {index.name} "
+            f"(it holds: {_listed(folder)})"
+        )
+    return [folder / name for name in named]
 
 
 def _complete(folder: Path, found: dict) -> dict:
@@ -126,20 +155,23 @@ def _complete(folder: Path, found: dict) -> dict:
     return found | {name: found.get(name) or value for name, value in usual.items()}
 
 
-def _shapes(folder: Path) -> list[list[int]]:
-    """The shape of every weight, from the header of the file."""
-    try:
-        with safetensors.safe_open(folder / "model.safetensors", "np") as file:
-            return [file.get_slice(name).get_shape() for name in file.keys()]  # noqa: SIM118
-    except safetensors.SafetensorError as error:
-        raise ValueError(
-            f"model.safetensors of checkpoint {folder.name} is broken or cut off ({error})"
-        ) from None
+def shapes(folder: Path) -> dict[str, tuple[int, ...]]:
+    """Name -> shape of every weight, from the headers of the files. Errors: ValueError."""
+    found = {}
+    for path in weight_files(folder):
+        try:
+            with safetensors.safe_open(path, "np") as file:
+                found |= {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+        except safetensors.SafetensorError as error:
+            raise ValueError(
+                f"{path.name} of checkpoint {folder.name} is broken or cut off ({error})"
+            ) from None
+    return found
 
 
 def weight_bytes(folder: Path, dtype: str) -> int:
     """Bytes of a folder's weights in a type, from the sizes in its file's header. Errors: ValueError."""
-    return int(sum(math.prod(shape) for shape in _shapes(folder)) * BYTES[dtype])
+    return int(sum(math.prod(shape) for shape in shapes(folder).values()) * BYTES[dtype])
 
 
 def room(folder: Path, dtype: str, batch: int, length: int, models: int = 2) -> int:

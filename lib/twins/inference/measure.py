@@ -13,7 +13,7 @@ import numpy as np
 from twins.frameworks import MLX, TORCH, on
 from twins.inference import checkpoint_folder as checkpoint
 from twins.inference import llama, whisper
-from twins.machine import fresh_process, kernel_compiler, process_memory
+from twins.machine import fresh_process, kept_processes, kernel_compiler, process_memory
 from twins.parity.differences import Check, relative
 from twins.records.record_types import Energy, Gate, Memory, Timing, Work
 from twins.timing import energy, flops, harness, saturation, statistics
@@ -292,6 +292,6 @@ def memories(folder: Path, gate: Gate, dtypes: list[str], case: dict, processes:
     for dtype in dtypes if gate.passed else []:
         for framework in ("MLX",) if dtype == llama.QUANTIZED else ("MLX", "PyTorch"):
             arguments = {"folder": str(folder), "framework": framework, "dtype": dtype, **case}
-            read = fresh_process.memory("twins.inference.measure:memory", arguments, processes)
+            read = kept_processes.memory("twins.inference.measure:memory", arguments, processes)
             told = {"model": folder.name, "dtype": dtype, **case}
             yield Memory("llama", told, f"{framework} {dtype}", **read)

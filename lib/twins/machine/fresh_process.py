@@ -6,8 +6,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from statistics import median
 from typing import Any
 
 
@@ -35,18 +33,6 @@ def failure(target: str, status: int, written: str) -> RuntimeError:
     """The error of a process that ended with `status` instead of answering, with the last line it wrote."""
     last = (written.strip().splitlines() or ["no message"])[-1]
     return RuntimeError(f"{target} in a process of its own ended with {status}: {last}")
-
-
-def memory(target: str, arguments: dict, processes: int, at_once: int = 1) -> dict:
-    """What `target` reads of its memory in the median one of several processes, and the "readings" of all.
-
-    So many processes run `at_once`: what one holds does not depend on what another does.
-    """
-    with ThreadPoolExecutor(at_once) as threads:
-        found = list(threads.map(lambda _: call(target, arguments), range(processes)))
-    found.sort(key=lambda read: read["resident"])
-    readings = [read["resident"] for read in found]
-    return found[processes // 2] | {"resident": round(median(readings)), "readings": readings}
 
 
 def find(target: str) -> Callable[..., Any]:

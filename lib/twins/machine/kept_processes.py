@@ -6,7 +6,7 @@ a process of one thread can be copied so; where libraries start more at once, as
 a kept process takes one call itself and ends, and the next ones import at the same time. What is fixed for
 a process's life (addresses, hash seeds) differs between kept processes, as between any two.
 
-Processes whose environment must differ, and memory, are for fresh_process.py.
+Processes whose environment must differ are for fresh_process.py.
 """
 
 import atexit
@@ -17,6 +17,7 @@ import json
 import os
 import select
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -128,6 +129,20 @@ def call(index: int, target: str, arguments: dict) -> Any:
     when it fails.
     """
     return _all(range(index, index + 1), target, arguments)[0]
+
+
+def memory(target: str, arguments: dict, processes: int, at_once: int = 1) -> dict:
+    """What `target` reads of its memory in the median one of several processes, and the "readings" of all.
+
+    So many processes run `at_once`: what one holds does not depend on what another does.
+    """
+    prepare(at_once, [target.partition(":")[0]])
+    found: list[dict] = []
+    while len(found) < processes:
+        found += _all(range(min(at_once, processes - len(found))), target, arguments)
+    found.sort(key=lambda read: read["resident"])
+    readings = [read["resident"] for read in found]
+    return found[processes // 2] | {"resident": round(statistics.median(readings)), "readings": readings}
 
 
 def end() -> None:

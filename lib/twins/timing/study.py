@@ -3,18 +3,18 @@
 Every notebook that trains a twin calls these. A twin that fails the gate is not timed.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 
 import numpy as np
 
 from twins.frameworks import BOTH, compile_fault, is_compile_error, on, told
-from twins.machine import fresh_process, kernel_compiler, process_memory
+from twins.machine import kept_processes, kernel_compiler, process_memory
 from twins.models import user_model
-from twins.parity import checks, diagnosis, fairness_gate, half_precision_gate, limits, noise
+from twins.parity import checks, diagnosis, fairness_gate, half_precision_gate, limits
 from twins.parity.differences import Check, Verdict
-from twins.records.record_types import Accuracy, Fit, Gate, Memory, Timing, Work
+from twins.records.record_types import Gate, Memory, Timing, Work
 from twins.timing import flops, harness, statistics
 from twins.timing.progress import tell
 from twins.training import train
@@ -154,60 +154,6 @@ def refusal(verdict: Gate) -> str:
     return f"**{verdict.twin} is not timed**, {why}: {told}." if told else ""
 
 
-@kernel_compiler.faster()
-def fit(
-    study: Study,
-    dataset: str,
-    digest: str,
-    entropy: float | None,
-    batches: Batches,
-    held_out: Batches,
-    trained: Callable[[str, train.Half], None] | None = None,
-) -> Fit:
-    """Train each half eagerly on the same batches, and torch again on permuted rows: the floor.
-
-    `held_out` is evaluated after training; its mean loss is in nats. `trained` is shown every trained half.
-    Errors: FloatingPointError.
-    """
-    runs = {"MLX": (0, batches), "PyTorch": (1, batches), "floor": (1, noise.permuted(batches))}
-    losses, after = {}, {}
-    for name, (index, data) in runs.items():
-        half = study.halves()[index]
-        losses[name] = train.fit(half, data)
-        after[name] = train.evaluate(half, held_out)
-        finite = np.isfinite([*losses[name], after[name]])
-        if not finite.all():
-            where = f"{study.name}: {name}'s loss is not finite at step {int(np.argmin(finite))}"
-            raise FloatingPointError(f"{where}; lower learning_rate")
-        tell(f"{name}: {len(data)} steps, held-out loss {after[name]:.3f}")
-        if trained:
-            trained(name, half)
-    case = study.config | {"batch": len(batches[0][0]), "steps": len(batches), "seed": study.seed}
-    return Fit(study.name, case, dataset, digest, entropy, losses, after)
-
-
-def classify(
-    study: Study, dataset: str, digest: str, entropy: float | None, batches: Batches, held_out: Batches
-) -> tuple[Fit, Accuracy]:
-    """A fit, and how many held-out examples every trained half of a classifier gets right."""
-    right: dict[str, int] = {}
-
-    def count(name: str, half: train.Half) -> None:
-        right[name] = train.right(half, held_out)
-
-    fitted = fit(study, dataset, digest, entropy, batches, held_out, count)
-    labels = np.concatenate([arrays[-1] for arrays in held_out])
-    majority = int(np.bincount(labels).max())
-    return fitted, Accuracy(study.name, fitted.case, dataset, digest, right, majority, len(labels))
-
-
-def over_seeds(
-    run: Callable, study: Study, known: tuple, batches: Mapping[int, Batches], held_out: Batches
-) -> list:
-    """`run` (fit or classify) for every seed of weights; `known` is dataset, digest and entropy."""
-    return [run(replace(study, seed=seed), *known, own, held_out) for seed, own in batches.items()]
-
-
 def _timing(subject: str, study: Study, batch: int, runs: list[statistics.Run], **more: object) -> Timing:
     case = {"twin": study.name, **study.config, "batch": batch, **more}
     return Timing(subject, case, [asdict(run) for run in runs])
@@ -271,7 +217,7 @@ def memory(
     for framework, mode in variants:
         sizes = {"model": study.model, "config": study.config, "batch": batch}
         arguments = sizes | {"framework": framework, "mode": mode}
-        read = fresh_process.memory("twins.timing.variants:memory", arguments, processes, at_once)
+        read = kept_processes.memory("twins.timing.variants:memory", arguments, processes, at_once)
         yield Memory(study.name, study.config | {"batch": batch}, f"{framework} {mode}", **read)
 
 

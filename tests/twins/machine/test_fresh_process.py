@@ -15,15 +15,6 @@ def test_it_is_another_process():
     assert len({fresh_process.call("os:getpid", {}), fresh_process.call("os:getpid", {}), os.getpid()}) == 3
 
 
-def test_memory_is_read_in_several_processes_and_every_reading_is_kept(monkeypatch):
-    read = iter([(5, 9), (1, 7), (3, 8)])
-    one = lambda target, arguments: dict(zip(("resident", "allocator"), next(read), strict=True))  # noqa: E731
-    monkeypatch.setattr(fresh_process, "call", one)
-    assert fresh_process.memory("a:b", {}, 3) == {"resident": 3, "allocator": 8, "readings": [1, 3, 5]}
-    read = iter([(5, 9), (2, 7)])
-    assert fresh_process.memory("a:b", {}, 2)["resident"] == 4
-
-
 def test_what_the_function_prints_is_not_the_result():
     assert fresh_process.call("os:system", {"command": "echo noise; echo '{}'"}) == 0
 

@@ -37,6 +37,11 @@ def ignore_end() -> None:
     time.sleep(600)
 
 
+def held(size: int) -> dict:
+    """Called in a fresh process: a reading of memory that says which process it was made in."""
+    return {"resident": size + os.getpid() % 2, "allocator": os.getpid()}
+
+
 @pytest.fixture(autouse=True)
 def ended():
     """No process is left by a test."""
@@ -207,3 +212,10 @@ def test_none_outlives_it_in_the_middle_of_a_call(how):
     with made:
         assert made.wait(timeout=60) != 0
     assert gone(*pids, children[0].pid)
+
+
+def test_memory_is_read_in_several_processes_and_every_reading_is_kept(importable):
+    read = kept_processes.memory("test_kept_processes:held", {"size": 4}, 3, at_once=2)
+    assert len(read["readings"]) == 3 and read["readings"] == sorted(read["readings"])
+    assert read["resident"] == read["readings"][1] and set(read["readings"]) <= {4, 5}
+    assert read["allocator"] != os.getpid()

@@ -16,7 +16,7 @@ from twins.machine import fresh_process
 from twins.models import bert
 from twins.parity import fairness_gate
 from twins.parity.differences import Verdict, relative
-from twins.timing import flops, study
+from twins.timing import flops, loss_curves, study
 from twins.timing.peers import bert_models
 from twins.training import train
 
@@ -209,7 +209,8 @@ def test_both_halves_learn_exact_labels():
     sizes = asdict(bert.Config(data.vocabulary, 8, 64, 2, 2))
     twin = study.Study("bert", sizes, RECIPE)
     chosen, test = text_pairs.batches(data.train, 32, 200, 0), text_pairs.whole(data.test, 128, 600)
-    _, score = study.classify(twin, data.name, data.digest, data.entropy, chosen, test)
+    known = data.name, data.digest, data.entropy
+    ((_, score),) = loss_curves.classified(twin, known, {0: chosen}, test)
     assert score.total == 600
     assert score.majority < 240
     for name in ("MLX", "PyTorch"):

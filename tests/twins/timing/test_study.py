@@ -14,12 +14,11 @@ from twins.machine import fresh_process, identity
 from twins.models import transformer_lm as lm
 from twins.parity.differences import Verdict
 from twins.records import store
-from twins.records.record_types import Fit, Gate, Timing
+from twins.records.record_types import Gate, Timing
 from twins.timing import harness, statistics, study
 from twins.timing.ceilings import probes
 from twins.timing.harness import Plan
 from twins.timing.study import Study
-from twins.training.train import Recipe
 
 TINY = Study("transformer_lm", asdict(lm.tiny()))
 ONCE = Plan(processes=1, rounds=1, block=2, warmup=0)
@@ -268,37 +267,6 @@ def test_work_is_counted_by_batch_size():
 def test_modes_need_both_compilers(monkeypatch, fault, modes):
     monkeypatch.setattr(study, "compile_fault", lambda: fault)
     assert study.modes() == modes
-
-
-# --- training --------------------------------------------------------------------------------------
-
-
-def test_a_fit_holds_every_loss_and_the_floor(capsys):
-    made = study.fit(TINY, "random", "digest", 4.0, examples(5), examples(2))
-    assert set(made.losses) == set(made.held_out) == {"MLX", "PyTorch", "floor"}
-    assert {len(losses) for losses in made.losses.values()} == {5}
-    assert np.allclose(made.losses["MLX"], made.losses["PyTorch"], atol=1e-4)
-    assert np.allclose(made.losses["floor"], made.losses["PyTorch"], atol=1e-4)
-    assert made.case == TINY.config | {"batch": 4, "steps": 5, "seed": 0}
-    assert (made.dataset, made.digest, made.entropy) == ("random", "digest", 4.0)
-    assert msgspec.convert(structs.asdict(made), Fit) == made
-    assert capsys.readouterr().out.count("5 steps, held-out loss") == 3
-
-
-def test_every_seed_has_weights_and_batches_of_its_own():
-    known, runs = ("random", "digest", None), {0: examples(2), 3: examples(2)}
-    first, second = study.over_seeds(study.fit, TINY, known, runs, examples(1))
-    assert (first.case["seed"], second.case["seed"]) == (0, 3)
-    assert first == study.fit(TINY, *known, runs[0], examples(1))
-    assert first.losses["PyTorch"][0] != second.losses["PyTorch"][0]
-
-
-@pytest.mark.parametrize("steps", [3, 1])  # after one step only the held-out loss can show it
-def test_training_that_explodes_is_said(steps):
-    wild = Study("transformer_lm", TINY.config, Recipe(learning_rate=1e30))
-    with pytest.raises(FloatingPointError) as raised:
-        study.fit(wild, "random", "digest", None, examples(steps), examples(1))
-    assert str(raised.value) == "transformer_lm: MLX's loss is not finite at step 1; lower learning_rate"
 
 
 def test_next_tokens_are_one_ahead():
