@@ -33,17 +33,19 @@ STARTED = "from twins.machine import kept_processes as own; own.main()"  # as a 
 LOAD = "twins.machine.kept_processes:load"
 THREADS = Path("/proc/self/task")  # Linux: one entry per thread
 _KEPT: dict[int, "Kept"] = {}
+_BEGUN: list[threading.Thread] = []  # what imports while this process works on
 
 
 class Kept:
     """One kept process; the number of one that ended is given to a new one."""
 
-    def __init__(self):
-        self.environment = dict(os.environ)
+    def __init__(self, environment: dict[str, str]):
+        self.environment = environment
         self.ended = False
         self.log = tempfile.TemporaryFile("a+", encoding="utf-8", errors="replace")  # noqa: SIM115
         self.process = subprocess.Popen(
             [sys.executable, "-c", STARTED],
+            env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.log,
@@ -52,9 +54,9 @@ class Kept:
             start_new_session=True,  # so that all it starts, such as a compiler, ends with it
         )
 
-    def usable(self) -> bool:
-        """Whether it runs, in the environment that a process started now would have."""
-        return not self.ended and self.process.poll() is None and self.environment == dict(os.environ)
+    def usable(self, environment: dict[str, str]) -> bool:
+        """Whether it runs, in this environment."""
+        return not self.ended and self.process.poll() is None and self.environment == environment
 
     def send(self, target: str, arguments: dict) -> None:
         """Begin a call."""
@@ -86,20 +88,20 @@ class Kept:
                 stream.close()
 
 
-def _kept(index: int) -> Kept:
+def _kept(index: int, environment: dict[str, str]) -> Kept:
     """The kept process of this number, started where there is none that can be used."""
-    if index in _KEPT and not _KEPT[index].usable():
+    if index in _KEPT and not _KEPT[index].usable(environment):
         _KEPT.pop(index).end()
     if index not in _KEPT:
-        _KEPT[index] = Kept()
+        _KEPT[index] = Kept(environment)
     return _KEPT[index]
 
 
-def _all(indices: range, target: str, arguments: dict) -> list:
+def _all(indices: range, target: str, arguments: dict, environment: dict[str, str] | None = None) -> list:
     """What `target` returns in each of these processes, in which it runs at the same time."""
     try:
         for index in indices:
-            _kept(index).send(target, arguments)
+            _kept(index, environment or dict(os.environ)).send(target, arguments)
         return [_KEPT[index].receive(target) for index in indices]
     except BaseException:
         for index in indices:
@@ -108,11 +110,34 @@ def _all(indices: range, target: str, arguments: dict) -> list:
         raise
 
 
+def begin(count: int, modules: Sequence[str]) -> None:
+    """Let the first `count` kept processes import modules, one after the other, while this process works on.
+
+    `prepare` waits for them; it is also what reports a failure.
+    """
+
+    def work(environment: dict[str, str]) -> None:
+        for index in range(count):
+            with contextlib.suppress(RuntimeError):
+                _all(range(index, index + 1), LOAD, {"modules": list(modules)}, environment)
+
+    _await()
+    _BEGUN.append(threading.Thread(target=work, args=(dict(os.environ),), daemon=True))
+    _BEGUN[-1].start()
+
+
+def _await() -> None:
+    """Wait for what `begin` has begun."""
+    while _BEGUN:
+        _BEGUN.pop().join()
+
+
 def prepare(count: int, modules: Sequence[str]) -> None:
     """Let the first `count` kept processes import modules, all at the same time.
 
     One whose modules changed on disk since it imported them is replaced. Errors: RuntimeError.
     """
+    _await()
     arguments = {"modules": list(modules)}
     answers = _all(range(count), LOAD, arguments)
     for index, answer in enumerate(answers):
@@ -128,6 +153,7 @@ def call(index: int, target: str, arguments: dict) -> Any:
     It has what the kept process of this number imported. Errors: RuntimeError with the last line it wrote
     when it fails.
     """
+    _await()
     return _all(range(index, index + 1), target, arguments)[0]
 
 
@@ -147,6 +173,7 @@ def memory(target: str, arguments: dict, processes: int, at_once: int = 1) -> di
 
 def end() -> None:
     """End every kept process."""
+    _await()
     while _KEPT:
         _KEPT.popitem()[1].end()
 

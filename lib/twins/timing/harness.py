@@ -112,6 +112,11 @@ def timed(variants: str, arguments: dict, plan: dict, index: int) -> dict:
     return asdict(Run(samples, seen(), chosen.block - 1))
 
 
+def begin(processes: int, variants: str = "twins.timing.variants:step_variants") -> None:
+    """Start the processes of a later `measure` of the same module, which import while this one works on."""
+    kept_processes.begin(processes, [__name__, variants.partition(":")[0]])
+
+
 def measure(
     variants: str,
     arguments: dict,

@@ -214,6 +214,24 @@ def test_none_outlives_it_in_the_middle_of_a_call(how):
     assert gone(*pids, children[0].pid)
 
 
+def test_what_is_begun_is_used_and_has_the_environment_of_then(monkeypatch, importable):
+    kept_processes.begin(2, ["test_kept_processes"])
+    monkeypatch.setenv("TWINS_LATER", "1")
+    monkeypatch.delenv("TWINS_LATER")
+    kept_processes.prepare(2, ["json"])
+    begun = [kept(index) for index in range(2)]
+    assert len(set(begun)) == 2
+    assert [kept(index) for index in range(2)] == begun
+    kept_processes.begin(1, ["json"])
+    assert kept(0) == begun[0]
+
+
+def test_what_cannot_be_begun_is_said_when_it_is_needed():
+    kept_processes.begin(1, ["no_such_module"])
+    with pytest.raises(RuntimeError, match="No module named 'no_such_module'"):
+        kept_processes.prepare(1, ["no_such_module"])
+
+
 def test_memory_is_read_in_several_processes_and_every_reading_is_kept(importable):
     read = kept_processes.memory("test_kept_processes:held", {"size": 4}, 3, at_once=2)
     assert len(read["readings"]) == 3 and read["readings"] == sorted(read["readings"])
