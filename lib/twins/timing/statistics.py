@@ -79,13 +79,19 @@ def runs(record: Timing) -> list[Run]:
 
 
 def variant_names(runs: list[Run]) -> list[str]:
-    """The variants timed, in the order they were made."""
-    return list(runs[0].arms)
+    """The variants timed in any of the runs, in the order they were made."""
+    return list(dict.fromkeys(name for run in runs for name in run.arms))
 
 
 def values(runs: list[Run], variant: str, clock: str = "wall") -> list[np.ndarray]:
-    """Seconds of one variant, one array per process."""
-    return [np.array(getattr(run.arms[variant], clock)) for run in runs]
+    """Seconds of one variant, one array per process that timed it; a session may leave out a mode.
+
+    Errors: KeyError when none did.
+    """
+    found = [np.array(getattr(run.arms[variant], clock)) for run in runs if variant in run.arms]
+    if not found:
+        raise KeyError(f"no process timed {variant!r}; timed are {', '.join(variant_names(runs))}")
+    return found
 
 
 def median(runs: list[Run], variant: str, clock: str = "wall") -> float:
@@ -95,7 +101,7 @@ def median(runs: list[Run], variant: str, clock: str = "wall") -> float:
 
 def first_call(runs: list[Run], variant: str) -> float:
     """Median over processes of the first call, compilation included, in seconds."""
-    return float(np.median([run.arms[variant].first for run in runs]))
+    return float(np.median([run.arms[variant].first for run in runs if variant in run.arms]))
 
 
 def _median(x: np.ndarray) -> np.ndarray:
@@ -124,6 +130,7 @@ def ratio(runs: list[Run], over: str, under: str, clock: str = "wall") -> Ratio:
 
     The interval holds within the session; sessions.py has that of the next one.
     """
+    runs = [run for run in runs if {over, under} <= run.arms.keys()]
     samples = [x for variant in (over, under) for x in values(runs, variant, clock)]
     counts = zip(map(len, samples), [run.kept for run in runs] * 2, strict=True)
     picks, taken = _draws(len(runs), tuple(counts))

@@ -287,3 +287,14 @@ def test_each_warning_is_given_once():
 def test_a_run_survives_its_plain_form():
     run = synthetic(np.random.default_rng(0), 1.0)[0]
     assert statistics.run_from(asdict(run)) == run
+
+
+def test_a_session_may_leave_out_a_mode():
+    both = {name: Samples(9.0, [seconds] * 4, [seconds] * 4) for name, seconds in (("a", 1.0), ("b", 2.0))}
+    runs = [Run({"a": Samples(5.0, [3.0] * 4, [3.0] * 4)}, QUIET, 2), Run(both, QUIET, 2)]
+    assert statistics.variant_names(runs) == ["a", "b"]
+    assert statistics.median(runs, "a") == 2.0 and statistics.median(runs, "b") == 2.0
+    assert (statistics.first_call(runs, "a"), statistics.first_call(runs, "b")) == (7.0, 9.0)
+    assert statistics.ratio(runs, "b", "a").value == 2.0
+    with pytest.raises(KeyError, match="no process timed 'c'; timed are a, b"):
+        statistics.median(runs, "c")
