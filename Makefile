@@ -16,6 +16,9 @@ AWAKE = $(if $(shell command -v caffeinate),caffeinate -i -w $$$$ >/dev/null 2>&
 APPLE = PYTHONPATH=tests/coreml_runtime $(RUN) -m pytest -o addopts= -p apple -p no:cacheprovider -q --pyargs
 SETTINGS := $(foreach setting,$(SET),-p $(setting))
 
+# Every process of a run imports the same modules: each is compiled once.
+unexport PYTHONDONTWRITEBYTECODE
+
 # Nothing is written outside this folder.
 export TMPDIR := $(CURDIR)/build/tmp
 export XDG_CACHE_HOME := $(CURDIR)/build/cache
