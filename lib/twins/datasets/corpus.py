@@ -134,7 +134,7 @@ def _real(dataset: str, vocabulary: int) -> Corpus:
     if vocabulary < FEWEST_TOKENS:
         raise ValueError(f"byte-level BPE needs a vocabulary of at least {FEWEST_TOKENS}, got {vocabulary}")
     documents, source = TEXTS[dataset]()
-    digest = _digest(documents)
+    digest = digest_of(documents)
     stem = download.folder() / f"{dataset}-{digest[:16]}-{vocabulary}"
     tokenizer, splits = _read_cache(stem) or _encode(dataset, documents, vocabulary, stem)
     valid_bytes = sum(len(text.encode()) for text in documents["valid"])
@@ -207,7 +207,8 @@ def _megabytes(texts: list[str]) -> str:
     return f"{sum(len(text.encode()) for text in texts) / 1e6:.2f}"
 
 
-def _digest(documents: Documents) -> str:
+def digest_of(documents: Documents) -> str:
+    """SHA-256 of all texts with their splits."""
     sha = hashlib.sha256()
     for split in SPLITS:
         sha.update(split.encode())

@@ -24,6 +24,7 @@ LEAST = {  # what a field of each kind of record must at least be; None is no nu
     kinds.Accuracy: {"total": 1},
     kinds.Work: {"flops": 1},
     kinds.Memory: {"resident": 0, "allocator": 0},
+    kinds.Footprint: {"calculated": 1, "measured": 1},
     kinds.Sharing: {"size": 1},
     kinds.Energy: {"joules": 0},
     kinds.Conversion: {"size": 1, "operations": 1, "error": 0},

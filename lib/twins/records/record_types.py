@@ -100,8 +100,7 @@ class Memory(Body, frozen=True):
     """Bytes that training adds in a process of its own; allocator is None where the framework counts none.
 
     `resident` is the process's own memory and `process` says how it was read: the resident set, or on macOS
-    the physical footprint. It is the median of `readings`, one a process, which records of one process lack.
-    `source` says what the allocator's count is.
+    the physical footprint; the median of `readings`, which old records lack. `source`: the allocator's count.
     """
 
     twin: str
@@ -112,6 +111,17 @@ class Memory(Body, frozen=True):
     source: str
     process: str = "resident set"
     readings: list[int] = []
+
+
+class Footprint(Body, frozen=True):
+    """Bytes at the peak of a training step, calculated, and `measured` by `source`; None where it was not."""
+
+    shape: str
+    case: dict
+    framework: str
+    calculated: int
+    measured: int | None
+    source: str
 
 
 class Sharing(Body, frozen=True):

@@ -19,6 +19,7 @@ from twins.timing.statistics import Ratio, Run
 SPREAD = {"training step": 0.12, "switching": 0.06, "parts": 0.6, "synchronisation": 1.5}
 SPREAD |= {"training step by type": 0.12}
 SPREAD |= dict.fromkeys(("prefill", "token", "run", "encoder", "decoder step"), 0.08)
+ALIKE = {"fine-tuning step": "training step"}  # not repeated in several sessions yet
 OTHER = 0.4  # of everything else: parts of steps, single layers, transfers, where a call's overhead decides
 FREEDOM = 4.0  # how many degrees of freedom this known spread counts for; it differs from case to case
 MOST = 50  # sessions that anybody would wait for
@@ -64,7 +65,7 @@ def pooled(found: Iterable[np.ndarray], subject: str) -> Sessions:
     each = list(found)
     means = np.array([logs.mean() for logs in each])
     within = np.mean([logs.var(ddof=1) / len(logs) if len(logs) > 1 else 0.0 for logs in each])
-    known = SPREAD.get(subject, OTHER) ** 2 + within
+    known = SPREAD.get(ALIKE.get(subject, subject), OTHER) ** 2 + within
     own = float(((means - means.mean()) ** 2).sum())
     freedom = FREEDOM + len(means) - 1
     return Sessions(

@@ -14,6 +14,9 @@ NAMES = {
     "llama": "Llama",
     "whisper": "Whisper",
     "your_model": "your model",
+    "lora fine-tuning": "LoRA fine-tuning",
+    "dora fine-tuning": "DoRA fine-tuning",
+    "qlora fine-tuning": "QLoRA fine-tuning",
 }
 
 

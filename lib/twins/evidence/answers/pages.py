@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from twins.evidence.answers import claims_page, machine, published, running, shipping, training
+from twins.evidence.answers import claims_page, finetuning, machine, published, running, shipping, training
 from twins.evidence.answers.answer import Answer
 from twins.records.store import Record
 
@@ -18,6 +18,7 @@ MAKERS: dict[str, Callable[[list[Record]], Answer | None]] = {
     "07_coreml_from_pytorch": shipping.answer,
     "08_coreml_from_mlx": shipping.answer,
     "09_coreml_ship": shipping.answer,
+    "10_finetuning": finetuning.answer,
     "11_published": published.answer,
     "12_your_model": training.answer,
 }

@@ -131,6 +131,16 @@ def speed(found: Sequence[Figure]) -> str:
     return "; ".join(told)
 
 
+def _memory(figure: Figure) -> str:
+    """Which framework needs how many times the other's memory: "PyTorch needs 1.50× the memory of MLX"."""
+    more, factor = ("PyTorch", figure.value) if figure.value >= 1 else ("MLX", 1 / figure.value)
+    return f"{more} needs {wording.times(factor)} the memory of {'MLX' if more == 'PyTorch' else 'PyTorch'}"
+
+
+def _memories(found: Sequence[Figure]) -> str:
+    return "; ".join(f"{label(figure)}: {_memory(figure)}" for figure in found)
+
+
 def _percent(found: Sequence[Figure]) -> str:
     ends = dict.fromkeys(f"{100 * end(f.value for f in found):.2g}" for end in (min, max))
     return f"copying is {' to '.join(ends)} % of work that alternates between both sides"
@@ -216,6 +226,7 @@ TOLD: dict[str, Callable[[Sequence[Figure]], str]] = {
     "speed": speed,
     "copying": _percent,
     "saved_by_sharing": _saved,
+    "tuning_memory": _memories,
     "platforms": _platforms,
     "breadth": _longer,
     "onnx_needed": _onnx,
@@ -230,6 +241,7 @@ FIGURES: dict[str, Callable[[Figure], str]] = {
     "speed": _ratio,
     "copying": _share,
     "saved_by_sharing": lambda figure: _times(figure, "the time without hand-overs"),
+    "tuning_memory": lambda figure: f"{label(figure)}: {_memory(figure)}",
     "platforms": lambda figure: f"{platform(figure.label)}: only {'PyTorch' if figure.value else 'MLX'}",
     "breadth": lambda figure: _times(figure, "as long in PyTorch"),
     "onnx_needed": lambda figure: f"{label(figure)}: {'only through' if figure.value else 'without'} ONNX",

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from twins.evidence.published import published_benchmarks
 from twins.evidence.verdicts import export_queries
 from twins.records import measurements
-from twins.records.record_types import Breadth, Finding, Precision, Timing
+from twins.records.record_types import Breadth, Finding, Memory, Precision, Timing
 from twins.records.store import Record
 from twins.timing import comparison, sessions
 from twins.timing.sessions import Sessions
+from twins.timing.statistics import FRAMEWORKS
 from twins.transfer import transfer_tables
 
 CASE = ("twin", "dtype", "batch", "length", "frames")  # the entries of a timing's case that a label names
@@ -115,6 +116,20 @@ def saved_by_sharing(records: list[Record], framework: str) -> list[Figure]:
     return figures
 
 
+def tuning_memory(records: list[Record], method: str) -> list[Figure]:
+    """PyTorch's memory over MLX's of fine-tuning by one method, for every case; the medians of each."""
+    own = [r.body for r in records if isinstance(r.body, Memory) and r.body.case.get("method") == method]
+    by: dict[str, dict[str, int]] = {}
+    for body in own:
+        label = f"{body.case.get('base') or method}, batch {body.case['batch']}, {body.case['length']} tokens"
+        by.setdefault(label, {})[body.arm.split()[0]] = body.resident
+    return [
+        _point(label, sizes["PyTorch"] / sizes["MLX"], base=label.split(",")[0])
+        for label, sizes in by.items()
+        if len(sizes) == len(FRAMEWORKS) and sizes["MLX"]
+    ]
+
+
 def platforms(records: list[Record]) -> list[Figure]:
     """Platforms that one framework runs on and the other does not, read from a table."""
     figures = []
@@ -176,6 +191,7 @@ QUERIES: dict[str, Query] = {
     "saved_by_sharing": Query(
         saved_by_sharing, "training step with forced hand-overs ÷ the same framework's with none"
     ),
+    "tuning_memory": Query(tuning_memory, "PyTorch's memory ÷ MLX's"),
     "platforms": Query(platforms, "platforms that only PyTorch reaches (1) or only MLX (0)"),
     "breadth": Query(breadth, "length of PyTorch's list ÷ MLX's"),
     "onnx_needed": Query(

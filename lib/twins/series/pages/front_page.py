@@ -38,7 +38,10 @@ WAYS = (  # where a reader begins: words, what is there, pages of which the firs
 )
 GROUPS = {  # of the navigation; what no group names comes last
     "Start": ("self", "00_summary"),
-    "Train and run": ("02_transformer_lm", "03_bert", "04_vision", "06_inference", "05_unified_memory"),
+    "Train and run": (
+        *("02_transformer_lm", "03_bert", "04_vision", "10_finetuning"),
+        *("06_inference", "05_unified_memory"),
+    ),
     "Ship to Core ML": (
         "07_coreml_from_pytorch",
         "08_coreml_from_mlx",

@@ -1,0 +1,7 @@
+"""Fine-tuning of language models in both frameworks with adapters, and which sizes fit into a memory.
+
+It may import twins.datasets, twins.frameworks, twins.inference, twins.machine, twins.models, twins.parity,
+twins.records, twins.timing and twins.training.
+"""
+
+from twins import frameworks as frameworks  # before mlx, so that MLX gets the fast BLAS
