@@ -3,5 +3,3 @@
 It may import twins.datasets, twins.frameworks, twins.inference, twins.machine, twins.models, twins.parity,
 twins.records, twins.timing and twins.training.
 """
-
-from twins import frameworks as frameworks  # before mlx, so that MLX gets the fast BLAS

@@ -8,13 +8,13 @@ multiplies the product by `scale`, peft by alpha / rank: https://huggingface.co/
 from dataclasses import dataclass
 
 import torch
-from mlx_lm.tuner.utils import linear_to_lora_layers
 
 from twins import frameworks as frameworks
 from twins.finetuning.base_model import quiet
 from twins.models.name_map import Names
 
 import mlx.nn as mnn  # isort: skip  (after frameworks: the BLAS)
+from mlx_lm.tuner.utils import linear_to_lora_layers  # isort: skip
 
 with quiet():
     import peft

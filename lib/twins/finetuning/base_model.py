@@ -1,5 +1,8 @@
 """The base of a fine-tuning: a folder that Hugging Face or mlx-lm wrote, loaded by each framework's library.
 
+Gradient checkpointing (Chen et al. 2016, https://arxiv.org/abs/1604.06174) computes blocks a second time
+instead of keeping them, as mlx-lm's trainer and transformers do it.
+
 https://huggingface.co/docs/transformers/main/en/main_classes/model and https://github.com/ml-explore/mlx-lm
 """
 
@@ -11,14 +14,15 @@ from pathlib import Path
 
 import torch
 import transformers
-from mlx_lm.utils import load_model
 
-from twins.frameworks import MLX, TORCH
+from twins.frameworks import TORCH
 from twins.inference import checkpoint_folder
 from twins.training import train
 
 import mlx.core as mx  # isort: skip  (after twins.frameworks: the BLAS)
 import mlx.nn as mnn  # isort: skip
+from mlx_lm.tuner.trainer import grad_checkpoint  # isort: skip
+from mlx_lm.utils import load_model  # isort: skip
 
 SAID = 300  # characters of a library's message that are kept
 
@@ -87,4 +91,20 @@ def load_torch(folder: Path, dtype: str, **options: object) -> torch.nn.Module:
     return model.to(TORCH.device).train()
 
 
-LOADERS = {MLX.key: load_mlx, TORCH.key: load_torch}
+def checkpoint_mlx(model: mnn.Module) -> None:
+    """Compute the model's blocks again in backward.
+
+    mlx-lm changes the class of a block for every model of the process; here each model has a class of its
+    own.
+    """
+    block = type(model.layers[0])
+    own = type(block.__name__, (block,), {})
+    for layer in model.layers:
+        layer.__class__ = own
+    grad_checkpoint(model.layers[0])
+
+
+def checkpoint_torch(model: torch.nn.Module) -> None:
+    """Compute the model's blocks again in backward; PyTorch advises against the reentrant form."""
+    with quiet():
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})

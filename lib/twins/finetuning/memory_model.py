@@ -14,9 +14,8 @@ from functools import cache, partial
 import numpy as np
 import torch
 import transformers
-from mlx_lm.models import llama
 
-from twins.finetuning import adapters, checkpointing, live_mlx, live_torch
+from twins.finetuning import adapters, base_model, live_mlx, live_torch
 from twins.finetuning.adapters import Adapters
 from twins.finetuning.base_model import Logits
 from twins.finetuning.tuning import mlx_loss, torch_loss
@@ -27,6 +26,7 @@ from twins.training.train import Half, Recipe
 
 import mlx.core as mx  # isort: skip  (after twins.frameworks: the BLAS)
 import mlx.nn as mnn  # isort: skip
+from mlx_lm.models import llama  # isort: skip
 import mlx.optimizers as mlx_optimizers  # isort: skip
 from mlx.utils import tree_flatten, tree_unflatten  # isort: skip
 
@@ -128,7 +128,7 @@ def torch_model(step: Step, device: str) -> torch.nn.Module:
         with torch.device(device):
             model: torch.nn.Module = transformers.LlamaForCausalLM(config)
             if step.checkpointed:
-                checkpointing.checkpoint_torch(model)
+                base_model.checkpoint_torch(model)
             if step.method != "full":
                 model = adapters.adapt_torch(model, _adapters(step), 0)
     finally:
@@ -151,7 +151,7 @@ def mlx_half(step: Step) -> Half:
         adapters.adapt_mlx(model, _adapters(step))
     model.set_dtype(MLX.dtype(step.dtype))
     if step.checkpointed:
-        checkpointing.checkpoint_mlx(model)
+        base_model.checkpoint_mlx(model)
     model.train()
     return Half(MLX, model, mlx_loss, train.mlx_optimizer(Recipe()), 1.0, dtype=step.dtype)
 

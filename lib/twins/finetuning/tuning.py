@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from twins.datasets.completions import IGNORED
-from twins.finetuning import adapters, base_model, bases, checkpointing, quantized_base
+from twins.finetuning import adapters, base_model, bases, quantized_base
 from twins.finetuning.adapters import Adapters
 from twins.finetuning.base_model import Logits
 from twins.frameworks import MLX, TORCH, Mlx, Torch
@@ -114,13 +114,13 @@ class Tuning:
             adapters.adapt_mlx(model, self.adapters)
             mx.eval(model.parameters())
         if self.checkpointed:
-            checkpointing.checkpoint_mlx(model)
+            base_model.checkpoint_mlx(model)
         return Half(MLX, model, mlx_loss, train.mlx_optimizer(self.recipe), self.recipe.clip, dtype=dtype)
 
     def _torch(self, dtype: str) -> Half:
         model = quantized_base.load_torch(Path(self.folder), dtype, self.base)
         if self.checkpointed:
-            checkpointing.checkpoint_torch(model)
+            base_model.checkpoint_torch(model)
         if self.method != "full":
             model = adapters.adapt_torch(model, self.adapters, self.seed)
         model = Logits(model).train()

@@ -3,5 +3,3 @@
 It may import twins.frameworks, twins.machine, twins.parity, twins.records, twins.timing,
 twins.timing.ceilings and twins.training.
 """
-
-from twins import frameworks as frameworks  # before mlx, so that MLX gets the fast BLAS

@@ -11,8 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import transformers
-from mlx_lm.models.cache import make_prompt_cache, trim_prompt_cache
-from mlx_lm.utils import load_model
 from transformers.cache_utils import DynamicCache, StaticCache
 
 from twins.frameworks import MLX, TORCH
@@ -20,6 +18,8 @@ from twins.training import train
 
 import mlx.core as mx  # isort: skip  (after twins.frameworks: the BLAS)
 import mlx.nn as mnn  # isort: skip
+from mlx_lm.models.cache import make_prompt_cache, trim_prompt_cache  # isort: skip
+from mlx_lm.utils import load_model  # isort: skip
 import torch  # isort: skip
 
 QUANTIZED = "4-bit"
