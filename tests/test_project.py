@@ -98,7 +98,7 @@ def test_smoke_records_are_whole(smoke):
     ("given", "sentence"),
     [
         ("dataset=shakespear", "no data set is called 'shakespear'; known: markov, stdlib, "),
-        ("heads=3", "width 32 is not divisible by heads 3"),
+        ("network=[32,2,3]", "width 32 is not divisible by heads 3"),
         ("batch=1000000", "a batch of 1000000 windows of 17 tokens needs 17000000 tokens, more than the "),
         pytest.param(
             "published=true",

@@ -90,10 +90,13 @@ def _ratio(figure: Figure) -> str:
     return f"{told} {wording.interval(figure.low, figure.high, who)}" if figure.high > figure.low else told
 
 
-def _times(figure: Figure, what: str) -> str:
-    """A factor that is no advantage of either framework: "1.66× as long"."""
-    interval = f" [{figure.low:.2f}–{figure.high:.2f}]" if figure.high > figure.low else ""
-    return f"{label(figure)}: {wording.times(figure.value)} {what}{interval}"
+def _times(figure: Figure, what: str, other: str) -> str:
+    """A factor above one that is no advantage of either framework: "1.66× as long in PyTorch", or `other`."""
+    value, low, high = figure.value, figure.low, figure.high
+    if value < 1:
+        value, low, high, what = 1 / value, 1 / high, 1 / low, other
+    interval = f" [{low:.2f}–{high:.2f}]" if high > low else ""
+    return f"{label(figure)}: {wording.times(value)} {what}{interval}"
 
 
 def _share(figure: Figure) -> str:
@@ -240,12 +243,14 @@ TOLD: dict[str, Callable[[Sequence[Figure]], str]] = {
 FIGURES: dict[str, Callable[[Figure], str]] = {
     "speed": _ratio,
     "copying": _share,
-    "saved_by_sharing": lambda figure: _times(figure, "the time without hand-overs"),
+    "saved_by_sharing": lambda figure: _times(
+        figure, "the time without hand-overs", "the time with hand-overs, when there are none"
+    ),
     "tuning_memory": lambda figure: f"{label(figure)}: {_memory(figure)}",
     "platforms": lambda figure: f"{platform(figure.label)}: only {'PyTorch' if figure.value else 'MLX'}",
-    "breadth": lambda figure: _times(figure, "as long in PyTorch"),
+    "breadth": lambda figure: _times(figure, "as long in PyTorch", "as long in MLX"),
     "onnx_needed": lambda figure: f"{label(figure)}: {'only through' if figure.value else 'without'} ONNX",
-    "export_steps": lambda figure: _times(figure, "as many steps from PyTorch"),
+    "export_steps": lambda figure: _times(figure, "as many steps from PyTorch", "as many steps from MLX"),
     "export_time": _ratio,
     "export_failures": lambda figure: _failures([figure]),
     "shipped_precision": lambda figure: _exact([figure]),
