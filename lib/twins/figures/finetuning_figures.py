@@ -43,9 +43,16 @@ def needs(found: Sequence[Footprint]) -> Figure:
         _mark(axes, shapes.index(record.shape), record)
     log_ticks(axes.xaxis, low / 1.5, high * 1.5, lambda gigabytes: f"{gigabytes:g} GB")
     _key(axes)
-    title = "From training every weight to QLoRA, a step needs a fraction of the memory"
+    title = f"QLoRA needs {_share(own)} of the memory that training every weight needs"
     headline(axes, title, "Calculated peak of a step; lines: what Macs of each memory may use")
     return Figure(canvas, f"{title}. {_told(own, shapes)}")
+
+
+def _share(own: Sequence[Footprint]) -> str:
+    """What QLoRA needs of what training every weight needs, from the least to the most: "4–59 %"."""
+    full, low = ({(r.shape, r.framework): r.calculated for r in own if r.case["heading"] == h} for h in SHOWN)
+    shares = sorted({round(100 * size / full[case]) for case, size in low.items()})
+    return f"{'–'.join(map(str, dict.fromkeys((shares[0], shares[-1]))))} %"
 
 
 def _mark(axes: Axes, y: int, record: Footprint) -> None:

@@ -81,9 +81,11 @@ def measured(found: Sequence[Step]) -> Iterator[Footprint]:
 def tried(headings: Sequence[str], batch: int, length: int, seconds: float) -> Iterator[Footprint]:
     """The public models by method, smallest first, really trained for a step until one does not fit.
 
-    No step is begun once `seconds` have passed. Of QLoRA nothing is tried: the numbers of its base are made
-    from weights that must be held first.
+    No step is begun once `seconds` have passed, and none at all without any. Of QLoRA nothing is tried: the
+    numbers of its base are made from weights that must be held first.
     """
+    if seconds <= 0:
+        return
     begun = time.monotonic()
     for heading in [each for each in headings if METHODS[each][2] is None]:
         for framework in BOTH:

@@ -74,20 +74,25 @@ def faked(model: torch.nn.Module) -> torch.nn.Module:
     return model
 
 
-def peak(
-    make: Callable[[], Callable[[], object]], fused_attention: bool = True, steps: int = 2
-) -> tuple[int, int]:
-    """Bytes held before the first step, and the most held in a few; `make` gives the step.
+def peak(make: Callable[[], Callable[[], object]], fused_attention: bool = True) -> int:
+    """The most bytes held in the step that `make` gives, with all that is made for it.
 
     `fused_attention`: False where a device has no attention that keeps no scores for its gradient, as MPS.
     """
     attention = contextlib.nullcontext() if fused_attention else sdpa_kernel(SDPBackend.MATH)
     with fake() as live, attention:
-        step = make()
-        held = live.now
-        for _ in range(steps):
-            step()
-        return held, live.most
+        make()()
+        return live.most
+
+
+def with_state(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
+    """An optimizer that holds its moments already, as in every step but the first."""
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            parameter.grad = torch.zeros_like(parameter) if parameter.requires_grad else None
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    return optimizer
 
 
 def profiled(work: Callable[[], None]) -> int:

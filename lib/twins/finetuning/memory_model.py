@@ -160,11 +160,13 @@ def _torch(step: Step, fused: bool) -> int:
     model = torch_model(step, "meta")
 
     def make() -> Callable[[], object]:
-        take = train.step(torch_half(step, live_torch.faked(model)))
+        half = torch_half(step, live_torch.faked(model))
+        live_torch.with_state(half.optimizer)
+        take = train.step(half)
         batch = [torch.zeros(array.shape, dtype=torch.int64) for array in _example(step)]
         return lambda: take(*batch)
 
-    return live_torch.peak(make, fused)[1]
+    return live_torch.peak(make, fused)
 
 
 def _mlx(step: Step, task: live_mlx.Task) -> int:

@@ -90,6 +90,8 @@ def table(found: Sequence[Footprint]) -> pd.DataFrame:
         for heading in METHODS:
             names = {each: largest(found, working_set(memory), heading, each) for each in FRAMEWORKS}
             same = len(set(names.values())) == 1
-            row[heading] = names[FRAMEWORKS[0]] if same else "; ".join(f"{n}: {k}" for k, n in names.items())
+            row[heading] = (
+                names[FRAMEWORKS[0]] if same else "; ".join(f"{who}: {name}" for who, name in names.items())
+            )
         rows.append(row)
     return pd.DataFrame(rows)

@@ -129,8 +129,8 @@ def weight_files(folder: Path) -> list[Path]:
         return [whole]
     if not index.is_file():
         raise ValueError(
-            f"checkpoint {folder.name} holds no model.safetensors and no {index.name} "
-            f"(it holds: {_listed(folder)})"
+            f"checkpoint {folder.name} holds no model.safetensors (it holds: {_listed(folder)}); "
+            f"where the weights are in several files, {index.name} names them"
         )
     try:
         named = sorted(set(json.loads(index.read_text())["weight_map"].values()))

@@ -91,7 +91,7 @@ def quantized(folder):
 WRONG = {
     no_config: r"^checkpoint qwen holds no config\.json",
     no_shard: r"^checkpoint qwen lacks model-00002-of-\d+\.safetensors of model\.safetensors\.index\.json",
-    no_index: r"^checkpoint qwen holds no model\.safetensors and no model\.safetensors\.index\.json",
+    no_index: r"^checkpoint qwen holds no model\.safetensors .* model\.safetensors\.index\.json names",
     cut_off: r"^model-00001-of-\d+\.safetensors of checkpoint qwen is broken or cut off",
     outside: r"^checkpoint qwen lacks \.\./a\.safetensors",
     unknown: r"^checkpoint qwen: (mlx-lm|transformers) says",

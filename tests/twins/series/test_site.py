@@ -69,13 +69,15 @@ def test_build_twice_then_fail(tmp_path, monkeypatch):
     opening, links = "# A model\n\nWho is faster?", "See [it](01_machine.ipynb) and [x](03_x.ipynb)."
     write(notebooks, "02_transformer_lm.ipynb", opening, links)
     write(notebooks, "03_x.partial.ipynb", "# Broken\n\nWhy?")
+    write(notebooks, "05_never_run.ipynb", "# A page\n\nWho has run it?")
     index = site.build(notebooks, out, "quick")
     html = index.read_text()
     assert html.index(">A model<") < html.index(">The machine<")  # in the groups of the navigation
-    assert "make report-02" in html and "Broken" not in html
+    assert "make report-05" in html and "Broken" not in html
     assert sorted(path.stem for path in out.glob("*.html")) == [
         "01_machine",
         "02_transformer_lm",
+        "05_never_run",
         "index",
         "search",
     ]
