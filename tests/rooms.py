@@ -32,7 +32,7 @@ FACES = {
             *("mlx_startup", "swift"),
         ),
     ),
-    "twins": ("Nothing: everything lies in the rooms.", ()),
+    "twins": ("Prepares the process; everything else lies in the rooms.", ("mlx_startup",)),
     "twins.frameworks": (
         "MLX and PyTorch behind one interface; the one module that branches.",
         ("mlx_startup",),

@@ -69,14 +69,17 @@ def ready(name: str) -> bool:
     return "mlx_startup" in reached
 
 
-@pytest.mark.parametrize("name", [n for n in KNOWN if "mlx" in outside(n) and n != "twins.frameworks"])
+MLX = {"mlx", "mlx_lm"}
+
+
+@pytest.mark.parametrize("name", [n for n in KNOWN if MLX & outside(n) and n != "twins.frameworks"])
 def test_the_fast_blas_is_readied_before_mlx_is_imported(name):
     """Imported first, MLX keeps its wheel's reference BLAS, and is about twenty times too slow."""
     before = [name.rpartition(".")[0]]
     for node in ast.parse(KNOWN[name].read_text()).body:
         if isinstance(node, ast.Import | ast.ImportFrom):
             found = list(source_digest.imported(ast.unparse(node)))
-            if any(each.partition(".")[0] == "mlx" for each in found):
+            if any(each.partition(".")[0] in MLX for each in found):
                 break
             before += found
     assert any(map(ready, before))

@@ -18,6 +18,8 @@ from twins.records.record_types import Footprint
 from twins.timing.progress import tell
 
 WORK = "twins.finetuning.memory_model:measured"
+COUNTED = "twins.finetuning.memory_model:counted"
+HELD = 2**30  # bytes that a process needs which counts a step, or takes a small one
 TRIED = "tried"  # an entry of a case: whether the step ran, or why it was not begun
 
 
@@ -29,13 +31,21 @@ def step(shape: Shape, heading: str, batch: int, length: int) -> Step:
 
 def calculated(batch: int, length: int, count: int) -> Iterator[Footprint]:
     """What the first `count` shapes need by method and framework, as calculated for an Apple GPU."""
-    for heading in METHODS:
-        for shape in SHAPES[:count]:
-            asked = step(shape, heading, batch, length)
-            for framework in BOTH:
-                size = memory_model.needed(asked, framework, apple=True)
-                case = memory_model.case(asked) | {"heading": heading}
-                yield Footprint(shape.name, case, framework.name, size, None, NOT_MEASURED)
+    jobs = [(shape, framework) for shape in SHAPES[:count] for framework in BOTH]
+    asked = [
+        _asked([step(shape, each, batch, length) for each in METHODS], one) | {"apple": True}
+        for shape, one in jobs
+    ]
+    found = kept_processes.shared(COUNTED, asked, process_memory.at_once(HELD))
+    for (shape, framework), sizes in zip(jobs, found, strict=True):
+        for heading, size in zip(METHODS, sizes, strict=True):
+            case = memory_model.case(step(shape, heading, batch, length)) | {"heading": heading}
+            yield Footprint(shape.name, case, framework.name, size, None, NOT_MEASURED)
+
+
+def _asked(steps: Sequence[Step], framework: Mlx | Torch) -> dict:
+    """Steps and their framework as a process is told them."""
+    return {"points": [asdict(each) for each in steps], "framework": framework.name}
 
 
 def _sizes(width: int, layers: int, heads: int, vocabulary: int, tied: bool = False) -> dict:
@@ -64,15 +74,17 @@ def points(count: int) -> list[Step]:
 
 
 def measured(found: Sequence[Step]) -> Iterator[Footprint]:
-    """Each point calculated for the device in use, and measured in a process of each framework."""
-    if not found:
-        return
-    kept_processes.prepare(1, [WORK.partition(":")[0]])
-    for framework in BOTH:
-        tell(f"memory of {framework.name} at {len(found)} points")
-        asked = {"points": [asdict(point) for point in found], "framework": framework.name}
-        for point, read in zip(found, kept_processes.call(0, WORK, asked), strict=True):
-            size = memory_model.needed(point, framework, apple=framework.device == "mps")
+    """Each point calculated for the device in use, and measured in a process of each framework.
+
+    A framework's own allocator tells its peak, so that both run at the same time.
+    """
+    jobs = [_asked(found, one) for one in BOTH] if found else []
+    tell(f"memory of both frameworks at {len(found)} points")
+    readings = kept_processes.shared(WORK, jobs, process_memory.at_once(HELD))
+    asked = [job | {"apple": one.device == "mps"} for job, one in zip(jobs, BOTH, strict=False)]
+    sizes = kept_processes.shared(COUNTED, asked, process_memory.at_once(HELD))
+    for framework, own, needed in zip(BOTH, readings, sizes, strict=False):
+        for point, read, size in zip(found, own, needed, strict=True):
             shape = f"{point.config['num_hidden_layers']} blocks of {point.config['hidden_size']}"
             case = memory_model.case(point)
             yield Footprint(shape, case, framework.name, size, read["bytes"], read["source"])
@@ -106,7 +118,7 @@ def _tried(name: str, heading: str, asked: Step, framework: Mlx | Torch, more: b
     try:
         process_memory.room(size, f"a step of {name}")
         tell(f"{framework.name}, {heading}: a step of {name}")
-        read = kept_processes.call(0, WORK, {"points": [asdict(asked)], "framework": framework.name})[0]
+        (read,) = kept_processes.call(0, WORK, _asked([asked], framework))
     except (MemoryError, RuntimeError) as error:
         return Footprint(name, case, framework.name, size, None, " ".join(str(error).split()))
     return Footprint(name, case, framework.name, size, read["bytes"], read["source"])

@@ -5,8 +5,11 @@ compiling are outside. mlx-lm's trainer compiles its step, transformers' and pef
 written: both are timed as written, and compiled where that is asked for.
 """
 
-from collections.abc import Iterator, Sequence
+import math
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 
@@ -15,13 +18,16 @@ from twins.finetuning import bases, tuning_gate
 from twins.finetuning.tuning import Tuning, from_plain, plain
 from twins.finetuning.tuning_tables import SUBJECT
 from twins.frameworks import BOTH, MLX, TORCH, told
+from twins.inference import checkpoint_folder
 from twins.machine import kept_processes, process_memory
 from twins.parity import noise
 from twins.records.record_types import Fit, Gate, Memory, Timing
-from twins.timing import energy, harness
+from twins.timing import energy, harness, loss_curves
 from twins.timing.harness import Variant
+from twins.timing.loss_curves import RUNS
 from twins.timing.progress import tell
 from twins.timing.statistics import AGAIN
+from twins.timing.study import STARTED
 from twins.timing.variants import MODES, step_variant
 from twins.training import train
 
@@ -71,23 +77,43 @@ def fits(
     `held_out` is after training; "base" in it is the loss before. Nothing of one whose gate failed.
     Errors: FloatingPointError for a loss that is not finite.
     """
-    for tuning, verdict in zip(tunings, gates, strict=True):
-        if verdict.passed:
-            yield _fit(tuning, data, batches, tested)
+    passed = [tuning for tuning, verdict in zip(tunings, gates, strict=True) if verdict.passed]
+    jobs = [(tuning, name) for tuning in passed for name in RUNS]
+    with tempfile.TemporaryDirectory() as scratch:
+        told = {
+            "batches": loss_curves.written(batches, Path(scratch, "train.npz")),
+            "tested": loss_curves.written(tested, Path(scratch, "test.npz")),
+        }
+        asked = [told | {"tuning": plain(tuning), "name": name} for tuning, name in jobs]
+        at_once = process_memory.at_once(max(map(_held, passed), default=1))
+        found = kept_processes.shared("twins.finetuning.measure:learnt", asked, at_once)
+    for place, tuning in enumerate(passed):
+        own = found[place * len(RUNS) : (place + 1) * len(RUNS)]
+        yield _fit(tuning, data, batches, dict(zip(RUNS, own, strict=True)))
 
 
-def _fit(tuning: Tuning, data: Completions, batches: Sequence[Batch], tested: Sequence[Batch]) -> Fit:
-    losses, after = {}, {}
-    runs = {"MLX": (0, batches), "PyTorch": (1, batches), "floor": (1, noise.permuted(batches))}
-    for name, (index, rows) in runs.items():
-        half = tuning.halves()[index]
-        after.setdefault("base", train.evaluate(half, tested))
-        losses[name] = train.fit(half, rows)
-        after[name] = train.evaluate(half, tested)
-        if not np.isfinite([*losses[name], after[name]]).all():
+def _held(tuning: Tuning) -> int:
+    """Bytes a process holds that trains one half and has made both: weights and moments."""
+    weights = sum(math.prod(shape) for shape in checkpoint_folder.shapes(Path(tuning.folder)).values())
+    return STARTED + 4 * weights * (2 + 3 * (tuning.method == "full"))
+
+
+def learnt(tuning: dict, name: str, batches: str, tested: str) -> dict:
+    """The work of a process: one run's losses, and its held-out losses after and before."""
+    half, data, test = from_plain(tuning).halves()[RUNS[name]], *map(loss_curves.read, (batches, tested))
+    before = train.evaluate(half, test) if name == next(iter(RUNS)) else None
+    losses = train.fit(half, noise.permuted(data) if name == "floor" else data)
+    return {"base": before, "losses": losses, "after": train.evaluate(half, test)}
+
+
+def _fit(tuning: Tuning, data: Completions, batches: Sequence[Batch], found: Mapping[str, dict]) -> Fit:
+    for name, run in found.items():
+        if not np.isfinite([*run["losses"], run["after"]]).all():
             raise FloatingPointError(f"{tuning.name}: {name}'s loss is not finite; lower learning_rate")
-        tell(f"{tuning.label}, {name}: held-out loss {after[name]:.3f}")
+        tell(f"{tuning.label}, {name}: held-out loss {run['after']:.3f}")
     case = tuning.config | {"batch": len(batches[0][0]), "steps": len(batches), "seed": tuning.seed}
+    losses = {name: run["losses"] for name, run in found.items()}
+    after = {"base": next(iter(found.values()))["base"]} | {name: run["after"] for name, run in found.items()}
     return Fit(tuning.name, case, DATASET, data.digest, None, losses, after)
 
 

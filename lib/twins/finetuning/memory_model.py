@@ -243,13 +243,22 @@ def case(step: Step) -> dict:
     return {name: value for name, value in asdict(step).items() if name != "config"}
 
 
+def counted(points: list[dict], framework: str, apple: bool) -> list[int]:
+    """The work of a process: what `needed` says of each step."""
+    return [needed(Step(**point), _named(framework), apple) for point in points]
+
+
 @kernel_compiler.faster()
 def measured(points: list[dict], framework: str) -> list[dict]:
     """The work of a process: the peak of each step by the framework's own allocator, and what was read.
 
     PyTorch counts no peak on a CPU; there the events of its profiler are summed.
     """
-    return [_measured(Step(**point), next(one for one in BOTH if one.name == framework)) for point in points]
+    return [_measured(Step(**point), _named(framework)) for point in points]
+
+
+def _named(framework: str) -> Mlx | Torch:
+    return next(one for one in BOTH if one.name == framework)
 
 
 def _measured(step: Step, one: Mlx | Torch, steps: int = 2) -> dict:

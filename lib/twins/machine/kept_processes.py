@@ -23,6 +23,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -155,6 +156,28 @@ def call(index: int, target: str, arguments: dict) -> Any:
     """
     _await()
     return _all(range(index, index + 1), target, arguments)[0]
+
+
+def shared(target: str, jobs: Sequence[dict], at_once: int) -> list:
+    """What `target` returns for each job's arguments, so many at the same time, each in a fresh process.
+
+    For work whose result does not depend on what runs beside it. Errors: as `call`.
+    """
+    at_once = min(len(jobs), at_once)
+    if not at_once:
+        return []
+    prepare(at_once, [target.partition(":")[0]])
+    free = list(range(at_once))
+
+    def work(job: dict) -> Any:
+        index = free.pop()
+        try:
+            return call(index, target, job)
+        finally:
+            free.append(index)
+
+    with ThreadPoolExecutor(at_once) as threads:
+        return list(threads.map(work, jobs))
 
 
 def memory(target: str, arguments: dict, processes: int, at_once: int = 1) -> dict:

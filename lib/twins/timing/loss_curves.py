@@ -5,7 +5,6 @@ What a run learns does not depend on what another does, so runs share the machin
 
 import tempfile
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
@@ -48,27 +47,14 @@ def _learnt(
     """The fit of every seed, and if asked for how many examples each run gets right."""
     size = max(len(own[0][0]) for own in batches.values())
     jobs = [(seed, name) for seed in batches for name in RUNS]
-    at_once = min(len(jobs), process_memory.at_once(STARTED + room(study, size)))
-    kept_processes.prepare(at_once, [__name__])
-    with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(at_once) as threads:
-        files = {seed: _written(own, Path(scratch, f"{seed}.npz")) for seed, own in batches.items()}
-        told = {
-            "study": asdict(study),
-            "held_out": _written(held_out, Path(scratch, "test.npz")),
-            "right": right,
-        }
-        free = list(range(at_once))
-
-        def work(job: tuple[int, str]) -> dict:
-            seed, name = job
-            index = free.pop()
-            try:
-                asked = told | {"batches": files[seed], "name": name, "seed": seed}
-                return kept_processes.call(index, "twins.timing.loss_curves:run", asked)
-            finally:
-                free.append(index)
-
-        found = dict(zip(jobs, threads.map(work, jobs), strict=True))
+    at_once = process_memory.at_once(STARTED + room(study, size))
+    with tempfile.TemporaryDirectory() as scratch:
+        files = {seed: written(own, Path(scratch, f"{seed}.npz")) for seed, own in batches.items()}
+        test = written(held_out, Path(scratch, "test.npz"))
+        told = {"study": asdict(study), "held_out": test, "right": right}
+        asked = [told | {"batches": files[seed], "name": name, "seed": seed} for seed, name in jobs]
+        learnt = kept_processes.shared("twins.timing.loss_curves:run", asked, at_once)
+    found = dict(zip(jobs, learnt, strict=True))
     return [_of_a_seed(study, seed, known, own, found) for seed, own in batches.items()]
 
 
@@ -91,14 +77,14 @@ def _of_a_seed(
     return fit, {name: learnt["right"] for name, learnt in own.items()}
 
 
-def _written(batches: Batches, path: Path) -> str:
+def written(batches: Batches, path: Path) -> str:
     """Batches as a file of arrays, each named by its batch and place."""
     arrays = {f"{i} {j}": array for i, batch in enumerate(batches) for j, array in enumerate(batch)}
     np.savez(path, **arrays)
     return str(path)
 
 
-def _read(path: str) -> Batches:
+def read(path: str) -> Batches:
     with np.load(path, allow_pickle=False) as stored:
         names = sorted(stored.files, key=lambda name: [int(part) for part in name.split()])
         found: dict[str, list[np.ndarray]] = {}
@@ -111,7 +97,7 @@ def _read(path: str) -> Batches:
 def run(study: dict, seed: int, name: str, batches: str, held_out: str, right: bool) -> dict:
     """The work of a process: one run's losses, its held-out loss, and what it gets right if asked for."""
     made = Study(**{**study, "recipe": train.Recipe(**study["recipe"]), "seed": seed})
-    half, data, test = made.halves()[RUNS[name]], _read(batches), _read(held_out)
+    half, data, test = made.halves()[RUNS[name]], read(batches), read(held_out)
     losses = train.fit(half, noise.permuted(data) if name == "floor" else data)
     after = train.evaluate(half, test)
     return {"losses": losses, "held_out": after, "right": train.right(half, test) if right else 0}
