@@ -2,14 +2,32 @@
 
 from collections.abc import Iterator, Sequence
 
+import torch
+
 from twins.export import conversions
 from twins.finetuning import merging
 from twins.finetuning.tuning import Tuning, from_plain, plain
-from twins.frameworks import on
+from twins.frameworks import TORCH, on
 from twins.records.record_types import Conversion
 from twins.training import train
 
-ROUTES = (conversions.DIRECT, "PyTorch, torch.jit.trace")
+ROUTES = (conversions.DIRECT, "PyTorch, torch.export", "PyTorch, torch.jit.trace")
+
+
+class Masked(torch.nn.Module):
+    """A language model of transformers that is given its causal mask: ids (B, T) -> logits (B, T, V).
+
+    Of the masks that it makes itself coremltools 9.0 converts none: it lacks their diff and new_ones.
+    """
+
+    def __init__(self, model: torch.nn.Module):
+        super().__init__()
+        self.model = model
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        length = ids.shape[1]
+        mask = torch.full((1, 1, length, length), torch.finfo(torch.float16).min).triu(1)
+        return self.model(input_ids=ids, attention_mask=mask, use_cache=False).logits
 
 
 def half(tuning: dict, steps: int, length: int, framework: str) -> tuple:
@@ -18,7 +36,9 @@ def half(tuning: dict, steps: int, length: int, framework: str) -> tuple:
     with on("cpu"):
         found = next(each for each in made.halves() if each.framework.name == framework)
         train.fit(found, made.examples(2, steps, length))
-        return merging.merged(found), found.hand_over([made.examples(1, 1, length)[0][0]])
+        model = merging.merged(found)
+        model = Masked(model.model).eval() if found.framework is TORCH else model
+        return model, found.hand_over([made.examples(1, 1, length)[0][0]])
 
 
 def exports(

@@ -7,7 +7,7 @@ from twins.evidence.published import published_benchmarks
 
 def test_every_row_loads_with_its_address():
     rows = published_benchmarks.benchmarks()
-    assert len(rows) == 342
+    assert len(rows) == 347
     assert all(row.url.startswith("http") for row in rows)
 
 

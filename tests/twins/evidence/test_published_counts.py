@@ -156,6 +156,7 @@ def test_kinds_of_work_count_the_same_rows():
         "Training a transformer LM": "language model training",
         "Training BERT": "BERT training",
         "Training a ResNet": "ResNet training",
+        "Fine-tuning with LoRA": "fine-tuning",
         "Generating text": "text generation",
         "Transcribing speech": "speech transcription",
         "Changing between CPU and GPU": "hand-over",

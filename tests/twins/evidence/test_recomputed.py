@@ -18,7 +18,7 @@ from twins.evidence import summary
 from twins.evidence.verdicts import claims, queries
 from twins.records import store
 from twins.series import notebook_files, publish
-from twins.timing.sessions import FREEDOM, OTHER, SPREAD
+from twins.timing.sessions import ALIKE, FREEDOM, OTHER, SPREAD
 
 ROOT = store.ROOT
 CLAIMS = {entry["id"]: entry for entry in yaml.safe_load((ROOT / "data" / "claims.yaml").read_text())}
@@ -66,7 +66,8 @@ def ratios(own: list[dict], subject: str, over: str, under: str) -> tuple[float,
     means = [np.mean(each) for each in by_run.values()]
     within = np.mean([np.var(each, ddof=1) / len(each) if len(each) > 1 else 0 for each in by_run.values()])
     freedom = FREEDOM + len(means) - 1
-    square = FREEDOM * (SPREAD.get(subject, OTHER) ** 2 + within) + np.var(means) * len(means)
+    known = SPREAD.get(ALIKE.get(subject, subject), OTHER) ** 2 + within
+    square = FREEDOM * known + np.var(means) * len(means)
     return float(np.mean(means)), float(np.sqrt(square / freedom)), freedom, len(means)
 
 
@@ -153,7 +154,8 @@ def as_asked(body: dict) -> bool | None:
 
 def conversions(machine: str) -> dict[str, dict[str, list[tuple[str, bool, int]]]]:
     """By model and precision: route, right as asked, and steps, of the newest run of each page."""
-    own = [r for r in LINES[machine] if r["kind"] == "conversion" and not r["body"]["case"].get("apart")]
+    own = [r for r in LINES[machine] if r["kind"] == "conversion"]
+    own = [r for r in own if not {"apart", "group"} & set(r["body"]["case"])]
     newest = {r["notebook"]: max(x["run"] for x in own if x["notebook"] == r["notebook"]) for r in own}
     found: dict = defaultdict(lambda: defaultdict(list))
     for record in own:

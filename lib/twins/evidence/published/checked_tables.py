@@ -9,8 +9,8 @@ from pathlib import Path
 TOPICS = re.split(
     r",\s+",
     """language model training, BERT training, ResNet training, other vision training,
-keyword spotting training, other training, part of a training step, text generation, speech transcription,
-speech synthesis, image generation, other inference, hand-over, single operation""",
+keyword spotting training, fine-tuning, other training, part of a training step, text generation,
+speech transcription, speech synthesis, image generation, other inference, hand-over, single operation""",
 )
 # What the columns of these names hold, whichever table they are in.
 _ALLOWED = {

@@ -34,12 +34,14 @@ class Kind:
 
 
 LM, STEP, F32 = {"twin": "transformer_lm"}, "training step", {"dtype": "float32"}
+LORA = {"twin": "lora fine-tuning"}
 SWITCHED = ("PyTorch CPU then GPU, copied", "MLX CPU then GPU, shared")
 KINDS = (
     Kind("Training a transformer LM", "language model training", "02_transformer_lm", STEP, LM),
     Kind("Training BERT", "BERT training", "03_bert", STEP, {"twin": "bert"}),
     Kind("Training a ResNet", "ResNet training", "04_vision", STEP, {"twin": "resnet"}),
     Kind("Training a ViT", "", "04_vision", STEP, {"twin": "vit"}),
+    Kind("Fine-tuning with LoRA", "fine-tuning", "10_finetuning", "fine-tuning step", LORA),
     Kind("Generating text", "text generation", "06_inference", "token", F32),
     Kind("Transcribing speech", "speech transcription", "06_inference", "decoder step", F32),
     Kind("Changing between CPU and GPU", "hand-over", "05_unified_memory", "switching", {}, SWITCHED),
