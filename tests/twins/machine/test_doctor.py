@@ -475,7 +475,7 @@ def test_the_record_profile_measures_less_and_at_the_sizes_of_the_quick_one():
         assert set(given) <= counts
         for name, value in given.items():
             less = set(value) <= set(usual[name]) if isinstance(value, list) else value <= usual[name]
-            assert less or name == "processes", f"{path.stem}: {name}"
+            assert less or name in ("processes", "half_types"), f"{path.stem}: {name}"
 
 
 def test_a_macs_records_go_round_by_share_and_merge(tmp_path, monkeypatch):

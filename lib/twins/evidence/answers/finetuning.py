@@ -49,11 +49,11 @@ def _bodies(records: Sequence[Record], kind: type) -> list:
 def _quantized(records: Sequence[Record]) -> str:
     """Who is faster on each quantized base, and the held-out losses after equal steps."""
     losses = {fit.case.get("base", ""): fit for fit in _bodies(records, Fit)}
-    told = []
-    for case in cases(records, "qlora"):
-        base = case.label.split(", ")[1]
+    told, timed = [], cases(records, "qlora")
+    for base in dict.fromkeys(case.label.split(", ")[1] for case in timed):
+        own = [case.comparison for case in timed if case.label.split(", ")[1] == base]
         held_out = f" (held-out loss {tuning_tables.held_out(losses[base])})" if base in losses else ""
-        told.append(f"{base}: {spans.summed([case.comparison])}{held_out}")
+        told.append(f"{base}: {spans.summed(own)}{held_out}")
     return f"**QLoRA:** {'; '.join(told)}." if told else ""
 
 
