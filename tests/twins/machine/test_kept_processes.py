@@ -237,3 +237,15 @@ def test_memory_is_read_in_several_processes_and_every_reading_is_kept(importabl
     assert len(read["readings"]) == 3 and read["readings"] == sorted(read["readings"])
     assert read["resident"] == read["readings"][1] and set(read["readings"]) <= {4, 5}
     assert read["allocator"] != os.getpid()
+
+
+def test_shared_work_comes_back_in_order_from_processes_of_its_own(importable):
+    found = kept_processes.shared("test_kept_processes:hold", [{"number": each} for each in range(5)], 2)
+    assert [each["held"] for each in found] == [[each] for each in range(5)]
+    assert len(kept_processes._KEPT) <= 2
+    assert kept_processes.shared("test_kept_processes:hold", [], 2) == []
+
+
+def test_a_failure_of_shared_work_is_told(importable):
+    with pytest.raises(RuntimeError, match=r"unexpected keyword argument 'digit'"):
+        kept_processes.shared("test_kept_processes:hold", [{"number": 1}, {"digit": 2}], 2)
