@@ -12,6 +12,7 @@ from twins.figures import (
     answer_figures,
     compression_figures,
     conversion_figures,
+    finetuning_figures,
     machine_figures,
     published_figures,
     roofline_figures,
@@ -26,6 +27,7 @@ from twins.records.record_types import (
     Compressed,
     Conversion,
     Fit,
+    Footprint,
     Memory,
     Sharing,
     Timing,
@@ -117,6 +119,12 @@ def machines(count: int):
     return machine_figures.machines(many, "GPT, batch 16")
 
 
+def needed():
+    """What public models need, of the machine whose page was run."""
+    found = store.read(store.ROOT / "data" / "results").records
+    return finetuning_figures.needs([r.body for r in found if isinstance(r.body, Footprint)])
+
+
 def pictures():
     batch = np.random.default_rng(0).random((10, 32, 32, 3))
     return vision_figures.pictures(batch, np.arange(10), CLASSES, "A batch of training images")
@@ -167,6 +175,7 @@ FIGURES: dict[str, Callable[[], style.Figure]] = {
     "published_figures.breadth": lambda: published_figures.breadth(
         newest(of(Breadth, "11"), lambda b: (b.framework, b.group))
     ),
+    "finetuning_figures.needs": needed,
     "roofline_figures.roofs": roofs,
     "roofline_figures.shares": published_shares,
 }
