@@ -108,9 +108,8 @@ def publish(profile: str, machine: str) -> list[Path]:
     """
     found = store.read(RECORDS)
     here = newest_machine(found, machine)
-    executed = sorted(
-        p for p in (ROOT / "build" / profile / "notebooks").glob("*.ipynb") if ".partial" not in p.name
-    )
+    pages = (notebook_files.made(profile) / "notebooks").glob("*.ipynb")
+    executed = sorted(page for page in pages if ".partial" not in page.name)
     kept = sorted(RECORDS.glob("*/*.jsonl"))
     for path in [*executed, *kept]:
         if what := leaks(path.read_text()):
