@@ -252,7 +252,9 @@ def test_a_constant_without_data_takes_no_memory(package):
         load(edited(package, vast)).predict({"x": np.zeros((2, 32), np.float32)})
 
 
-@pytest.mark.parametrize("text", ["[" * 100_000, '{"itemInfoEntries": 5}', '{"rootModelIdentifier": []}', "\0"])
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, '{"itemInfoEntries": 5}', '{"rootModelIdentifier": []}', "\0"]
+)
 def test_a_hostile_manifest_is_one_sentence(package, text):
     (package / "Manifest.json").write_text(text)
     with pytest.raises(ValueError, match="is not the manifest of a package") as raised:

@@ -130,7 +130,7 @@ def _root_model(path: Path) -> Path:
 
 
 def _inside(folder: Path, name: str, path: Path) -> Path:
-    """A file that a package names, which must lie in it. Errors: ValueError for a name that leads elsewhere."""
+    """A file that a package names, which must lie in it. Errors: ValueError for another."""
     parts = PurePosixPath(name.replace("\\", "/"))
     if parts.is_absolute() or ".." in parts.parts or "\0" in name or not parts.parts:
         raise ValueError(f"{path} names the file {name!r:.100}, which is not a path inside the package")

@@ -1,4 +1,4 @@
-"""Finds names of this computer, its user, its folders or those of others in a text, which is then not published.
+"""Finds names of this computer, of users and of folders in a text, which is then not published or shared.
 
 Names are found in any case, as a whole word, and as JSON or a path of another system writes them.
 """
@@ -38,7 +38,9 @@ def leaks(text: str) -> list[str]:
     text = _plain(CODE.sub(lambda found: chr(int(found[1], 16)), text))
     found = [match[0] for form in FORMS for match in form.finditer(text)]
     found += [name for name in map(str, (ROOT, f"{Path.home()}/")) if name in text]
-    return found + [name for name in names() if re.search(rf"(?<!\w){re.escape(_plain(name))}(?!\w)", text, re.I)]
+    return found + [
+        name for name in names() if re.search(rf"(?<!\w){re.escape(_plain(name))}(?!\w)", text, re.I)
+    ]
 
 
 def names() -> list[str]:
