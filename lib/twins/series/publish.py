@@ -15,6 +15,7 @@ from twins.figures import answer_figures
 from twins.figures.style import Figure
 from twins.records import store
 from twins.records.leaks import leaks
+from twins.records.markup import plain
 from twins.records.record_types import Machine
 from twins.records.store import ROOT
 from twins.series import notebook_files, site
@@ -139,7 +140,7 @@ def main() -> None:
         for path in publish(given.profile, given.machine or identity.fingerprint().id):
             print(path.relative_to(ROOT))
     except ValueError as error:
-        sys.exit(f"error: {error}")
+        sys.exit(plain(f"error: {error}"))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from twins.machine import doctor, time_estimate
 from twins.records import store
+from twins.records.markup import plain
 from twins.records.store import ROOT
 from twins.series import notebook_files, site
 from twins.series.live_line import Line, Progress, Remaining
@@ -252,12 +253,12 @@ def main() -> None:
     try:
         problems = report(arguments())
     except (ValueError, OSError, RuntimeError) as error:
-        sys.exit(f"error: {error}")
+        sys.exit(plain(f"error: {error}"))
     except KeyboardInterrupt:
         print("stopped; run it again to go on where it stopped", file=sys.stderr)
         sys.exit(130)
     if problems:
-        sys.exit("\n".join(f"error: {problem}" for problem in problems))
+        sys.exit(plain("\n".join(f"error: {problem}" for problem in problems)))
 
 
 if __name__ == "__main__":
