@@ -6,15 +6,24 @@ SINCE ?=
 FILES ?=
 PACKAGE ?=
 
+# What is given reaches a program by the environment, where neither make (`value`, `unexport`) nor a shell that has
+# "$$GIVEN_SET" in a command reads it: a variable of make's own would be expanded, and its text run by the shell.
+unexport PROFILE SET SINCE FILES PACKAGE
+export GIVEN_PROFILE := $(value PROFILE)
+export GIVEN_SET := $(value SET)
+export GIVEN_SINCE := $(value SINCE)
+export GIVEN_FILES := $(value FILES)
+export GIVEN_PACKAGE := $(value PACKAGE)
+
 # An active environment is taken when its Python can run this. conda activates its base by itself: that is not taken.
-ACTIVE := $(or $(VIRTUAL_ENV),$(if $(filter-out base,$(CONDA_DEFAULT_ENV)),$(CONDA_PREFIX)))
-TAKEN := $(if $(ACTIVE),$(shell PYTHONPATH=lib "$(ACTIVE)/bin/python" -m twins.machine.doctor --python >/dev/null 2>&1 && echo yes))
+ACTIVE := $(or $(value VIRTUAL_ENV),$(if $(filter-out base,$(CONDA_DEFAULT_ENV)),$(value CONDA_PREFIX)))
+TAKEN := $(if $(ACTIVE),$(shell PYTHONPATH=lib "$${VIRTUAL_ENV:-$$CONDA_PREFIX}/bin/python" -m twins.machine.doctor --python >/dev/null 2>&1 && echo yes))
 ENVIRONMENT := $(if $(TAKEN),$(ACTIVE),.venv)
-RUN := "$(ENVIRONMENT)/bin/python"
+export GIVEN_ENVIRONMENT := $(ENVIRONMENT)
+RUN := "$$GIVEN_ENVIRONMENT/bin/python"
 # A Mac that sleeps measures nothing: caffeinate holds it awake for as long as the shell's process lives.
 AWAKE = $(if $(shell command -v caffeinate),caffeinate -i -w $$$$ >/dev/null 2>&1 & exec)
 APPLE = PYTHONPATH=tests/coreml_runtime $(RUN) -m pytest -o addopts= -p apple -p no:cacheprovider -q --pyargs
-SETTINGS := $(foreach setting,$(SET),-p $(setting))
 
 # Every process of a run imports the same modules: each is compiled once.
 unexport PYTHONDONTWRITEBYTECODE
@@ -38,35 +47,36 @@ export PIP_NO_CACHE_DIR := 1
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-zA-Z%-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo '  Variables: PROFILE=smoke|quick|full|record, SET="name=value ..." (parameters of the notebooks).'
+	@echo '  Variables: PROFILE=smoke|quick|full|record, SET="name=value ..." (parameters of the notebooks; quotes keep spaces).'
 
 setup: ## make the environment (.venv, or the active one)
-	@test -z "$(ACTIVE)" || test -n "$(TAKEN)" || echo 'the active environment has no Python 3.11 or 3.12 that works here: .venv is used'
-	@sh lib/environment.sh ready "$(ENVIRONMENT)"
+	@$(if $(ACTIVE),$(if $(TAKEN),:,echo 'the active environment has no Python 3.11 or 3.12 that works here: .venv is used'),:)
+	@sh lib/environment.sh ready "$$GIVEN_ENVIRONMENT"
 
 doctor: ## what will run on this machine, what will not and why, and how long; installs nothing
-	@sh lib/environment.sh doctor "$(ENVIRONMENT)"
+	@sh lib/environment.sh doctor "$$GIVEN_ENVIRONMENT"
 
 report: setup ## run the notebooks that changed, build the site, print its path
-	@$(AWAKE) $(RUN) -m twins.series.runner --profile $(PROFILE) $(SETTINGS)
+	@$(AWAKE) $(RUN) -m twins.series.runner --profile="$$GIVEN_PROFILE" --set="$$GIVEN_SET"
 
+report-%: export GIVEN_PAGE = $*
 report-%: setup ## run one notebook, by its number
-	@$(AWAKE) $(RUN) -m twins.series.runner --profile $(PROFILE) --only $* $(SETTINGS)
+	@$(AWAKE) $(RUN) -m twins.series.runner --profile="$$GIVEN_PROFILE" --set="$$GIVEN_SET" --only="$$GIVEN_PAGE"
 
 publish: report ## put the executed notebooks into report/ and the headline into README.md
-	@$(RUN) -m twins.series.publish --profile $(PROFILE)
+	@$(RUN) -m twins.series.publish --profile="$$GIVEN_PROFILE"
 
 record: setup ## one session of this machine's records; refused where something disturbs it
 	@$(AWAKE) $(RUN) -m twins.series.recording
 
 share: setup ## write this machine's records into one file for others (SINCE=time: only later runs)
-	@$(RUN) -m twins.series.sharing --since '$(SINCE)'
+	@$(RUN) -m twins.series.sharing --since="$$GIVEN_SINCE"
 
 merge: setup ## add records that others shared: make merge FILES="one.jsonl two.jsonl"
-	@$(RUN) -m twins.series.sharing --merge $(FILES)
+	@$(RUN) -m twins.series.sharing --merge="$$GIVEN_FILES"
 
 ios: setup ## write a Swift package around a Core ML package: make ios PACKAGE=Network.mlpackage
-	@$(RUN) -W ignore -m mlx_coreml swift "$(PACKAGE)" "build/ios/$$(basename "$(PACKAGE)" .mlpackage)"
+	@$(RUN) -W ignore -m mlx_coreml swift "$$GIVEN_PACKAGE" "build/ios/$$(basename -- "$$GIVEN_PACKAGE" .mlpackage)"
 
 test: setup ## check everything that can be checked on this machine
 	@$(RUN) -m pytest -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
@@ -98,7 +108,7 @@ lab: setup ## open the notebooks to change parameters by hand
 	@TWINS_PROFILE=interactive $(RUN) -m jupyter lab --ip=127.0.0.1 notebooks
 
 site: setup ## build the site from what was run here, or else from report/, and print its path
-	@$(RUN) -m twins.series.site build/$(PROFILE)/notebooks build/$(PROFILE)/site --profile $(PROFILE) --otherwise report
+	@$(RUN) -m twins.series.site --profile="$$GIVEN_PROFILE" --otherwise report
 
 lint: setup ## ruff on code and notebooks, mypy on the packages, actionlint on workflows where it is installed
 	@$(RUN) -m ruff check lib tests notebooks docs

@@ -22,7 +22,9 @@ from twins.records.store import ROOT
 from twins.series import site
 
 PAGES = sorted(site.DOCS.rglob("*.md"))
-PAPERS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "lib/README.md")]
+PAPERS = [
+    ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "lib/README.md")
+]
 # A Python block, and after it what it prints, if anything.
 BLOCK = re.compile(r"^```python\n(.*?)^```\n(?:\n```text\n(.*?)^```\n)?", re.MULTILINE | re.DOTALL)
 LOOSELY = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE

@@ -17,7 +17,7 @@ sys.path[:0] = [str(HERE / "_ext"), str(HERE.parent), str(DOCS)]
 from pictures import DARK, LIGHT  # noqa: E402
 
 project = html_title = "Twins"
-extensions = ["myst_nb", "sphinx_design", "sphinx_copybutton", "folds", "frame", "maths", "pages"]
+extensions = ["myst_nb", "sphinx_design", "sphinx_copybutton", "folds", "frame", "maths", "pages", "policy"]
 extensions += ["sphinx.ext.autodoc", "sphinxext.opengraph", *(["generated"] if DOCS.is_dir() else [])]
 
 autodoc_member_order = "bysource"

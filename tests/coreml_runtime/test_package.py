@@ -214,6 +214,54 @@ def test_manifest_may_name_another_file(package):
     assert list(load(package).inputs) == ["x"]
 
 
+OUTSIDE = ["../secret", "/etc/passwd", "a/../../../secret", "..\\\\secret", "", "x\0y"]
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_a_manifest_names_nothing_outside_the_package(package, name):
+    (package.parent / "secret").write_bytes(next(package.rglob("*.mlmodel")).read_bytes())
+    manifest = json.loads((package / "Manifest.json").read_text())
+    manifest["itemInfoEntries"][manifest["rootModelIdentifier"]]["path"] = name
+    (package / "Manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(ValueError, match="which is not a path inside the package"):
+        load(package)
+
+
+@pytest.mark.parametrize("name", ["@model_path/../../../secret", "/etc/passwd"])
+def test_a_constant_names_no_file_outside_the_package(package, name):
+    def elsewhere(specification):
+        for operation in block_of(specification).operations:
+            for value in operation.attributes.values():
+                if value.WhichOneof("value") == "blobFileValue":
+                    value.blobFileValue.fileName = name
+
+    with pytest.raises(ValueError, match="which is not a path inside the package"):
+        load(edited(package, elsewhere))
+
+
+def test_a_constant_without_data_takes_no_memory(package):
+    def vast(specification):
+        for operation in block_of(specification).operations:
+            for value in operation.attributes.values():
+                if value.WhichOneof("value") == "blobFileValue":
+                    value.ClearField("blobFileValue")
+                    value.immediateValue.tensor.SetInParent()
+                    value.type.tensorType.dimensions[0].constant.size = 2**40
+
+    with pytest.raises(ValueError, match="in the program has no data"):
+        load(edited(package, vast)).predict({"x": np.zeros((2, 32), np.float32)})
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, '{"itemInfoEntries": 5}', '{"rootModelIdentifier": []}', "\0"]
+)
+def test_a_hostile_manifest_is_one_sentence(package, text):
+    (package / "Manifest.json").write_text(text)
+    with pytest.raises(ValueError, match="is not the manifest of a package") as raised:
+        load(package)
+    assert len(str(raised.value)) < 700
+
+
 @pytest.mark.parametrize("bits", [1, 2, 3, 4, 6])
 def test_bits_are_unpacked_lowest_first(bits):
     values = np.random.default_rng(bits).integers(0, 2**bits, 13)

@@ -8,7 +8,7 @@ import math
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -93,7 +93,7 @@ class Package:
     def weight_file(self, name: str) -> WeightFile:
         """The weight file that a constant names, opened once."""
         if name not in self.opened:
-            self.opened[name] = WeightFile(self.folder / name.removeprefix(_PREFIX))
+            self.opened[name] = WeightFile(_inside(self.folder, name.removeprefix(_PREFIX), self.path))
         return self.opened[name]
 
 
@@ -120,13 +120,21 @@ def _root_model(path: Path) -> Path:
         raise ValueError(f"{path} is not a package: it has no Manifest.json")
     try:
         entries = json.loads(manifest.read_text())
-        name = entries["itemInfoEntries"][entries["rootModelIdentifier"]]["path"]
-    except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{manifest} is not the manifest of a package: {error!r}") from error
-    file = path / "Data" / name
+        name = str(entries["itemInfoEntries"][entries["rootModelIdentifier"]]["path"])
+    except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"{manifest} is not the manifest of a package: {error!r:.300}") from error
+    file = _inside(path / "Data", name, path)
     if not file.is_file():
         raise FileNotFoundError(f"{path} names the specification {name}, which is missing")
     return file
+
+
+def _inside(folder: Path, name: str, path: Path) -> Path:
+    """A file that a package names, which must lie in it. Errors: ValueError for another."""
+    parts = PurePosixPath(name.replace("\\", "/"))
+    if parts.is_absolute() or ".." in parts.parts or "\0" in name or not parts.parts:
+        raise ValueError(f"{path} names the file {name!r:.100}, which is not a path inside the package")
+    return folder / name
 
 
 def _parse(file: Path, path: Path) -> Any:

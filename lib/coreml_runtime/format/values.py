@@ -100,7 +100,9 @@ def _immediate(value, declared: TensorType) -> np.ndarray:
     contents = value.immediateValue.tensor
     kind = contents.WhichOneof("value")
     if kind is None:  # a tensor without elements
-        return np.zeros(declared.size, _numpy_carrier(declared))
+        if declared.size:
+            raise ValueError(f"a constant {declared} in the program has no data")
+        return np.zeros(0, _numpy_carrier(declared))
     if kind == "bytes":
         return _decode(np.frombuffer(bytearray(contents.bytes.values), np.uint8), declared)
     return np.array(getattr(contents, kind).values, _numpy_carrier(declared))

@@ -6,12 +6,13 @@ What it needs of a page stands in site.json, which `twins.series.site` writes be
 import json
 import re
 from functools import cache
-from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
 from docutils import nodes
 from sphinx.transforms.post_transforms import SphinxPostTransform
+
+from twins.records.markup import html
 
 EMPTY: dict = {"repository": "", "pages": {}}
 
@@ -26,19 +27,19 @@ def read(source: Path) -> dict:
 def only(keys: list[str], facts: dict) -> str:
     """The attributes of an element that is shown for these machines; without a script, for the first one."""
     first = facts["machines"][0]["key"]
-    return f' data-m="{escape(" ".join(keys))}"{"" if first in keys else " hidden"}'
+    return f' data-m="{html(" ".join(keys))}"{"" if first in keys else " hidden"}'
 
 
 def told(markdown: str) -> str:
     """A sentence with `code` as HTML."""
-    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(markdown))
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", str(html(markdown)))
 
 
 def head(facts: dict, source: str) -> str:
     """The line above the title: when the page was measured, with what, and its source."""
-    links = f' · <a href="{escape(source)}">source</a>' if source else ""
+    links = f' · <a href="{html(source)}">source</a>' if source else ""
     lines = [
-        f"<span{only([each['key']], facts)}>{escape(each['head'] or 'Not measured')}</span>"
+        f"<span{only([each['key']], facts)}>{html(each['head'] or 'Not measured')}</span>"
         for each in facts.get("machines", [])
     ]
     return f'<div class="head no-search">{"".join(lines)}{links}</div>' if lines else ""
@@ -49,7 +50,7 @@ def bar(facts: dict) -> str:
     machines = facts.get("machines", [])
     if not machines:
         return ""
-    options = (f'<option value="{escape(m["key"])}">{escape(m["label"])}</option>' for m in machines)
+    options = (f'<option value="{html(m["key"])}">{html(m["label"])}</option>' for m in machines)
     choice = f"<label>Figures of <select disabled>{''.join(options)}</select></label>"
     lines = [
         f'<span class="{what}"{only([m["key"]], facts)}>{told(m[what])}</span>'
@@ -63,13 +64,13 @@ def bar(facts: dict) -> str:
 def taken(facts: dict, page: str, title: str, repository: str) -> str:
     """The line at the end: what can be taken along, where the source is and where a mistake is reported."""
     links = [
-        f'<a href="{escape(quote(to))}" download>{escape(words)}</a>'
+        f'<a href="{html(quote(to))}" download>{html(words)}</a>'
         for words, to in facts.get("files", {}).items()
     ]
     if repository:
         subject = quote(f"Mistake on the page {title} ({page})")
-        links.append(f'<a href="{escape(repository)}">Repository</a>')
-        links.append(f'<a href="{escape(f"{repository}/issues/new?title={subject}")}">Report a mistake</a>')
+        links.append(f'<a href="{html(repository)}">Repository</a>')
+        links.append(f'<a href="{html(f"{repository}/issues/new?title={subject}")}">Report a mistake</a>')
     computed = "Every number on this page is computed from records. " if facts else ""
     return f'<div class="take-along no-search">{computed}{" · ".join(links)}</div>' if links else ""
 
@@ -102,8 +103,8 @@ class Frame(SphinxPostTransform):
         section.append(raw(taken(facts, page, title.astext(), repository)))
 
 
-def raw(html: str) -> nodes.raw:
-    return nodes.raw("", html, format="html", classes=["no-search"])
+def raw(text: str) -> nodes.raw:
+    return nodes.raw("", text, format="html", classes=["no-search"])
 
 
 def setup(app):

@@ -5,13 +5,14 @@ https://www.sphinx-doc.org/en/master/extdev/appapi.html#sphinx.application.Sphin
 """
 
 import re
-from html import escape
 
 import ziamath
 from docutils import nodes
 from sphinx.util import logging
 from sphinx.util.math import get_node_equation_number
 from ziamath.zmath import tex2mml
+
+from twins.records.markup import html
 
 ziamath.config.svg2 = False  # plain paths: shared symbols would repeat their ids in every formula of a page
 EM = 16  # units of the drawing in one em of the page
@@ -30,7 +31,7 @@ def svg(tex: str, inline: bool) -> str:
     width, height = (length / EM for length in drawn.getsize())
     style = f"width:{width:.3f}em;height:{height:.3f}em"
     style += f";vertical-align:{drawn.getyofst() / EM:.3f}em" if inline else ""
-    return drawn.svg().replace("<svg ", f'<svg role="img" aria-label="{escape(tex)}" style="{style}" ', 1)
+    return drawn.svg().replace("<svg ", f'<svg role="img" aria-label="{html(tex)}" style="{style}" ', 1)
 
 
 def drawing(node: nodes.Element, inline: bool) -> str:

@@ -17,6 +17,7 @@ import parameters
 import pictures
 from sphinx.util import logging
 
+from twins.records.markup import plain, sentence
 from twins.series.show import ANSWER, PAIR, fence
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -144,6 +145,8 @@ def quiet(cell):
 def show(output, name: str, where: str, page: Page):
     """The output in the one form that the site takes; its files are added to the page."""
     if "data" not in output:
+        if "text" in output:
+            output.text = plain(output.text)
         return output
     data = output.data
     if WIDGET in data:
@@ -161,17 +164,19 @@ def show(output, name: str, where: str, page: Page):
         output.data = {"text/markdown": tabs(data[PAIR])}
     elif ANSWER in data:
         output.data = {"text/markdown": link(in_short(data[ANSWER]), page.names)}
+    elif set(data) == {"text/plain"}:
+        data["text/plain"] = plain(data["text/plain"])
     elif "text/markdown" in data:
-        output.data = {"text/markdown": link(data["text/markdown"], page.names)}
+        output.data = {"text/markdown": link(sentence(data["text/markdown"]), page.names)}
     return output
 
 
 def in_short(told: dict) -> str:
     """The sentences of an answer in a box, and what they do not cover."""
     lines = ["::::{div} short", "**In short**", ""]
-    lines += [f"- {sentence}" for sentence in told["sentences"]]
+    lines += [f"- {sentence(each)}" for each in told["sentences"]]
     if told["not_covered"]:
-        lines += ["", ":::{div} uncovered", f"Not covered: {told['not_covered']}", ":::"]
+        lines += ["", ":::{div} uncovered", f"Not covered: {sentence(told['not_covered'])}", ":::"]
     return "\n".join([*lines, "::::"])
 
 

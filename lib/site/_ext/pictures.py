@@ -6,8 +6,8 @@ Each can be taken along as the files that a notebook holds: the SVG and the PNG.
 import base64
 import re
 from dataclasses import dataclass
-from html import escape
 
+from twins.records.markup import html
 from twins.series.show import NARROW
 
 LIGHT = {
@@ -59,8 +59,8 @@ def picture(data: dict, metadata: dict, name: str) -> Picture:
         files[f"{name}.png"] = base64.b64decode(data["image/png"])
     drawings = [drawing(data["image/svg+xml"], alt, f"{name}-wide", "wide" if NARROW in data else "")]
     drawings += [drawing(data[NARROW], alt, f"{name}-narrow", "narrow")] if NARROW in data else []
-    html = f'<figure class="chart" id="{name}">{"".join(drawings)}{links(name, files)}</figure>'
-    return Picture(html, files)
+    made = f'<figure class="chart" id="{name}">{"".join(drawings)}{links(name, files)}</figure>'
+    return Picture(made, files)
 
 
 def links(name: str, files: dict[str, bytes]) -> str:
@@ -81,7 +81,7 @@ def drawing(svg: str, alt: str, prefix: str, kind: str) -> str:
     inside = re.sub(r"(<style[^>]*>)\s*\*", rf"\1#{prefix} *", inside)  # it would style the whole page
     inside = re.sub("|".join(VARIABLE), lambda found: VARIABLE[found[0].lower()], inside, flags=re.IGNORECASE)
     return (
-        f'<svg id="{prefix}" class="{kind}" role="img" aria-label="{escape(alt)}" '
+        f'<svg id="{prefix}" class="{kind}" role="img" aria-label="{html(alt)}" '
         f'viewBox="0 0 {width:g} {height:g}" style="max-width:{width * POINT:.0f}px">'
         f"{inside.strip()}"
     )

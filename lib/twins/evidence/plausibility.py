@@ -38,7 +38,6 @@ PROBES = {  # what each is called, and what none can reach
     ceilings.ALLOCATED: ("an addition at {:.1e} bytes/s; no memory does {:.0e}", WIDEST),
 }
 SESSION = {"boot": r"|\d{4}-\d\d-\d\dT\d\d:\d\dZ", "host": r"|[0-9a-f]{6}"}  # a machine's, or empty
-NAME = re.compile(r"[a-z0-9_]+(-[a-z0-9_]+)*")  # of a machine or notebook: a plain folder name
 
 
 def problem(record: Record) -> str | None:
@@ -49,9 +48,6 @@ def problem(record: Record) -> str | None:
 def _problems(record: Record) -> Iterator[str]:
     """Every failed check of a record, those that all kinds share first."""
     body, kind = record.body, type(record.body)
-    for what in ("machine", "notebook"):
-        if not NAME.fullmatch(name := getattr(record, what)):
-            yield f"{what} is {name!r:.60}, it must be a plain name of a-z, 0-9, - and _"
     yield from _date(record.run)
     for name, low in LEAST.get(kind, {}).items():
         if (value := getattr(body, name)) is not None and value < low:

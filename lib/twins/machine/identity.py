@@ -18,6 +18,7 @@ from twins import frameworks
 from twins.datasets import download
 from twins.frameworks import MLX, TORCH
 from twins.machine import conditions, macos
+from twins.records import bounds
 from twins.records.record_types import Machine
 
 MATRIX_UNITS = 26  # the macOS from which MLX's wheels use an M5's matrix units (mlx#3821)
@@ -93,17 +94,17 @@ def fingerprint() -> Machine:
     compiler = frameworks.compiler()
     return Machine(
         id=machine_id(name, card, memory_gb, cores),
-        chip=name,
-        gpu=card,
+        chip=bounds.label(name),
+        gpu=bounds.label(card),
         cores=os.cpu_count() or 1,
         memory_gb=memory_gb,
-        system=conditions.system(),
+        system=bounds.label(conditions.system()),
         python=platform.python_version(),
         versions={package: version(package) for package in PACKAGES},
         device=frameworks.DEVICE_NAMES[MLX.device],
         blas=frameworks.BLAS,
         threads=frameworks.THREADS,
-        compiler=Path(compiler).name if compiler else "none",
+        compiler=bounds.label(Path(compiler).name) if compiler else "none",
         power=conditions.power(),
         gpu_cores=cores,
         mlx_wheel=mlx_wheel(),

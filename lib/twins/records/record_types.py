@@ -2,31 +2,33 @@
 
 import msgspec
 
+from twins.records.bounds import Count, Label, Name, Prose
+
 
 class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The base of every kind of record; a field with a default was added later, and older records lack it."""
+    """The base of every kind of record; a field with a default was added later: older records lack it."""
 
 
 class Machine(Body, frozen=True):
     """The machine and its software, as machine.fingerprint gives them."""
 
-    id: str
-    chip: str
-    gpu: str
-    cores: int
-    memory_gb: int
-    system: str
-    python: str
-    versions: dict[str, str]
-    device: str
-    blas: str
-    threads: int
-    compiler: str
-    power: str
-    gpu_cores: int | None = None  # of Apple silicon; None where there are none or they are not readable
-    mlx_wheel: str = ""  # the tag of the wheel with MLX's back end, such as py3-none-macosx_26_0_arm64
-    boot: str = ""  # when the system started, in UTC and down to the minute: 2026-01-31T12:00Z
-    host: str = ""  # a random tag of six hexadecimal digits that tells machines of one model apart
+    id: Name
+    chip: Label
+    gpu: Label
+    cores: Count
+    memory_gb: Count
+    system: Label
+    python: Label
+    versions: dict[Label, Label]
+    device: Label
+    blas: Label
+    threads: Count
+    compiler: Label
+    power: Label
+    gpu_cores: Count | None = None  # of Apple silicon; None where there are none or they are not readable
+    mlx_wheel: Label = ""  # the tag of the wheel with MLX's back end, such as py3-none-macosx_26_0_arm64
+    boot: Label = ""  # when the system started, in UTC and down to the minute: 2026-01-31T12:00Z
+    host: Label = ""  # a random tag of six hexadecimal digits that tells machines of one model apart
 
     def __str__(self) -> str:
         gpu = f" with {self.gpu}" if self.gpu else ""
@@ -40,7 +42,7 @@ class Timing(Body, frozen=True):
     `subject` says what was timed ("matmul", "training step"), `case` its sizes.
     """
 
-    subject: str
+    subject: Label
     case: dict
     runs: list[dict]
 
@@ -52,76 +54,74 @@ class Gate(Body, frozen=True):
     `notes` say what was not checked, one sentence each.
     """
 
-    twin: str
+    twin: Label
     case: dict
     passed: bool
     checks: list[dict]
-    losses: dict[str, list[float | None]]
-    limits: str = ""
-    notes: list[str] = []
+    losses: dict[Label, list[float | None]]
+    limits: Label = ""
+    notes: list[Prose] = []
 
 
 class Fit(Body, frozen=True):
     """Losses of training on a data set, one per step and run; `held_out` after training; in nats."""
 
-    twin: str
+    twin: Label
     case: dict
-    dataset: str
-    digest: str
+    dataset: Label
+    digest: Label
     entropy: float | None
-    losses: dict[str, list[float]]
-    held_out: dict[str, float]
+    losses: dict[Label, list[float]]
+    held_out: dict[Label, float]
 
 
 class Accuracy(Body, frozen=True):
     """How many of `total` held-out examples each trained half classifies rightly.
-
     `majority` is how many naming the most frequent class every time gets right.
     """
 
-    twin: str
+    twin: Label
     case: dict
-    dataset: str
-    digest: str
-    right: dict[str, int]
-    majority: int
-    total: int
+    dataset: Label
+    digest: Label
+    right: dict[Label, Count]
+    majority: Count
+    total: Count
 
 
 class Work(Body, frozen=True):
     """Floating-point operations of one training step, agreed on by both counts."""
 
-    twin: str
+    twin: Label
     case: dict
-    flops: int
+    flops: Count
 
 
 class Memory(Body, frozen=True):
     """Bytes that training adds in a process of its own; allocator is None where the framework counts none.
-
     `resident` is the process's own memory and `process` says how it was read: the resident set, or on macOS
     the physical footprint; the median of `readings`, which old records lack. `source`: the allocator's count.
     """
 
-    twin: str
+    twin: Label
     case: dict
-    arm: str
-    resident: int
-    allocator: int | None
-    source: str
-    process: str = "resident set"
-    readings: list[int] = []
+    arm: Label
+    resident: Count
+    allocator: Count | None
+    source: Label
+    process: Label = "resident set"
+    readings: list[Count] = []
 
 
 class Footprint(Body, frozen=True):
     """Bytes at the peak of a training step, calculated, and `measured` by `source`; None where it was not."""
 
-    shape: str
+    shape: Label
     case: dict
-    framework: str
-    calculated: int
-    measured: int | None
-    source: str
+    framework: Label
+    calculated: Count
+    measured: Count | None
+    source: Prose
 
 
 class Sharing(Body, frozen=True):
@@ -131,21 +131,21 @@ class Sharing(Body, frozen=True):
     where the CPU cannot tell.
     """
 
-    route: str
-    size: int
+    route: Label
+    size: Count
     written: bool
     address: bool | None
-    added: int
+    added: Count
 
 
 class Energy(Body, frozen=True):
     """Joules of one call of a variant, averaged over seconds of calls; `source` says what was read."""
 
-    subject: str
+    subject: Label
     case: dict
-    arm: str
+    arm: Label
     joules: float
-    source: str
+    source: Label
 
 
 COMPUTES = {"fp32": "float32", "fp16": "float16"}  # a package's precision, as a conversion's case has it
@@ -166,18 +166,18 @@ class Conversion(Body, frozen=True):
     where nothing was checked; `within_asked` is judged by the limit of the precision asked for.
     """
 
-    model: str
-    route: str
+    model: Label
+    route: Label
     case: dict
-    steps: dict[str, float]
-    size: int | None
-    operations: int | None
+    steps: dict[Label, float]
+    size: Count | None
+    operations: Count | None
     error: float | None
     right: bool | None
-    line: str
-    failed: str
-    message: str
-    warnings: list[str]
+    line: Prose
+    failed: Label
+    message: Prose
+    warnings: list[Prose]
     within_asked: bool | None = None
 
     @property
@@ -216,11 +216,11 @@ class Coverage(Body, frozen=True):
     """How many cases of a group one route converts: `outcomes` counts them (right, refused, wrong, crash,
     timeout), `reasons` counts why the others are not right."""
 
-    route: str
-    group: str
+    route: Label
+    group: Label
     case: dict
-    outcomes: dict[str, int]
-    reasons: dict[str, int]
+    outcomes: dict[Label, Count]
+    reasons: dict[Prose, Count]
 
 
 class Compressed(Body, frozen=True):
@@ -231,16 +231,16 @@ class Compressed(Body, frozen=True):
     against the uncompressed float32 source; `line` the verification in words.
     """
 
-    model: str
-    family: str
-    setting: str
-    size: int
-    weights: int
-    metric: str
+    model: Label
+    family: Label
+    setting: Label
+    size: Count
+    weights: Count
+    metric: Label
     value: float
-    total: int
+    total: Count
     error: float
-    line: str
+    line: Prose
 
 
 class Breadth(Body, frozen=True):
@@ -250,10 +250,10 @@ class Breadth(Body, frozen=True):
     names what the framework does not have.
     """
 
-    framework: str
-    group: str
-    total: int
-    lacking: list[str]
+    framework: Label
+    group: Label
+    total: Count
+    lacking: list[Label]
 
 
 class Finding(Body, frozen=True):
@@ -263,21 +263,21 @@ class Finding(Body, frozen=True):
     without. `told` says what was tried and what came of it.
     """
 
-    name: str
-    measure: str
+    name: Label
+    measure: Label
     effect: float
     control: float
     reproduced: bool
-    told: str = ""
+    told: Prose = ""
 
 
 class Traffic(Body, frozen=True):
     """Bytes of one training step: the fewest that must cross memory, and all when nothing is fused."""
 
-    twin: str
+    twin: Label
     case: dict
-    compulsory: int
-    unfused: int
+    compulsory: Count
+    unfused: Count
 
 
 AS_SHIPPED, EQUAL = "as shipped", "as this report sets it"  # how float32 is computed
@@ -289,9 +289,9 @@ class Precision(Body, frozen=True):
     `setting` says whether the framework was left as it is shipped or set as this report sets it.
     """
 
-    framework: str
-    setting: str
-    size: int
+    framework: Label
+    setting: Label
+    size: Count
     product: float
     gradients: float
 

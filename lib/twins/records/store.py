@@ -8,7 +8,7 @@ compared unless asked for. https://jsonlines.org
 import json
 import os
 import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,11 +16,16 @@ from pathlib import Path
 import msgspec
 from msgspec import structs
 
+from twins.records import bounds
+from twins.records.bounds import Label, Name
+from twins.records.markup import plain
 from twins.records.record_types import KINDS, Body, Machine
 
 SCHEMA = 1
 ROOT = Path(__file__).resolve().parents[3]
 LONGEST = 300  # characters of a sentence that quotes a line
+NAMED = 20  # bad lines of a file that are named; the rest is counted
+UNTYPED = {"case", "runs", "checks"}  # fields whose values have no type of their own
 Kind = typing.TypeVar("Kind", bound=Body)
 
 
@@ -29,12 +34,12 @@ class Record(msgspec.Struct, typing.Generic[Kind], frozen=True, forbid_unknown_f
 
     schema: int
     kind: str
-    machine: str
-    device: str
-    versions: dict[str, str]
-    notebook: str
-    profile: str
-    run: str
+    machine: Name
+    device: Label
+    versions: dict[Label, Label]
+    notebook: Name
+    profile: Name
+    run: Label
     body: Kind
 
 
@@ -72,14 +77,20 @@ _READERS: dict[str, msgspec.json.Decoder] = {
 def parse(line: str) -> Record:
     """A record from its line. Errors: ValueError saying where, what was found and what is allowed."""
     try:
+        if len(line) > bounds.LINE:
+            raise ValueError(f"{len(line)} characters, at most {bounds.LINE} are read")
         head = _HEAD.decode(line)
         if head.schema != SCHEMA:
             raise ValueError(f"schema version {head.schema!r:.40}; this version of twins reads {SCHEMA}")
         if head.kind not in _READERS:
             raise ValueError(f"kind {head.kind!r:.40}; known: {', '.join(KINDS)}")
-        return _READERS[head.kind].decode(line)
+        record = _READERS[head.kind].decode(line)
+        for name in UNTYPED & set(record.body.__struct_fields__):
+            bounds.check(getattr(record.body, name), f"$.body.{name}")
     except (msgspec.DecodeError, RecursionError) as error:  # its message may quote the line
-        raise ValueError(str(error).encode("unicode_escape").decode()[:LONGEST]) from None
+        told = bounds.explained(str(error)).encode("unicode_escape").decode()
+        raise ValueError(told[:LONGEST]) from None
+    return record
 
 
 def json_line(values: msgspec.Struct) -> str:
@@ -114,14 +125,37 @@ def append(path: Path, records: Iterable[Record]) -> None:
 
 
 def read_file(path: Path) -> Found:
-    """Every good record of one file; a bad line is named by file and line number."""
-    records, problems = [], []
-    for number, line in enumerate(path.read_bytes().splitlines(), 1):
+    """Every good record of one file; a bad line is named by file and line number.
+
+    At most bounds.FILE bytes are read of a file, and bounds.LINE of a line; of bad lines NAMED are named.
+    """
+    records, problems, bad = [], [], 0
+    for number, line in enumerate(_lines(path), 1):
         try:
-            records.append(parse(line.decode()))
+            records.append(parse(line.decode("utf-8-sig" if number == 1 else "utf-8")))
         except ValueError as error:  # UnicodeDecodeError is one
-            problems.append(f"{path.parent.name}/{path.name}, line {number}: {error}")
+            bad += 1
+            if bad <= NAMED:
+                problems.append(plain(f"{path.parent.name}/{path.name}, line {number}: {error}"))
+    if bad > NAMED:
+        problems.append(plain(f"{path.parent.name}/{path.name}: {bad - NAMED} more lines are no records"))
     return Found(records, problems)
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    """The lines of a file with their ends, up to its bounds; what is no plain file gives one bad line."""
+    if path.is_symlink() or not path.is_file():
+        yield b"a link or a folder, no file"
+        return
+    left = bounds.FILE
+    with path.open("rb") as file:
+        while left > 0 and (line := file.readline(bounds.LINE + 2)):
+            left -= len(line)
+            yield line
+            while left > 0 and not line.endswith(b"\n") and (line := file.readline(bounds.LINE)):
+                left -= len(line)  # the rest of a line that is too long
+        if left <= 0:
+            yield b"what follows is too large"
 
 
 def read(folder: Path | None = None) -> Found:
@@ -161,6 +195,13 @@ def default_folder() -> Path:
     return Path(os.environ.get("TWINS_RESULTS") or ROOT / "build" / "interactive" / "results")
 
 
+def _readable(record: Record) -> None:
+    try:
+        parse(json_line(record))
+    except ValueError as error:
+        raise ValueError(f"a record of kind {record.kind} is not written: {error}") from None
+
+
 class Book:
     """The records of one notebook's run on one machine; every addition is on disk at once."""
 
@@ -173,7 +214,10 @@ class Book:
         self.add(machine)
 
     def add(self, body: Body) -> Body:
-        """Append a record with this body and return the body."""
+        """Append a record with this body and return the body.
+
+        Errors: ValueError where the record could not be read again, such as for a name with markup.
+        """
         record = Record(
             schema=SCHEMA,
             kind=type(body).__name__.lower(),
@@ -185,6 +229,7 @@ class Book:
             run=self.run,
             body=body,
         )
+        _readable(record)
         append(self.path, [record])
         self.records.append(record)
         return body

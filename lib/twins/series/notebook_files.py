@@ -8,6 +8,7 @@ import ast
 import hashlib
 import json
 import re
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -15,6 +16,8 @@ import nbformat
 import yaml
 from nbformat import NotebookNode
 
+from twins.records import bounds
+from twins.records.store import ROOT
 from twins.series import source_digest
 from twins.timing.progress import PROGRESS
 
@@ -63,7 +66,7 @@ def check(path: Path, given: dict[str, object]) -> None:
 def profile(folder: Path, name: str, notebooks: Iterable[Path]) -> dict[str, dict]:
     """The parameters a profile gives each notebook. Errors: ValueError for an unknown profile or section."""
     path = folder / f"{name}.yaml"
-    if not path.is_file():
+    if not re.fullmatch(bounds.FOLDER, name) or not path.is_file():
         known = ", ".join(sorted(p.stem for p in folder.glob("*.yaml")))
         raise ValueError(f"no profile is called {name!r}; there are {known}")
     sections = yaml.safe_load(path.read_text()) or {}
@@ -78,12 +81,30 @@ def profile(folder: Path, name: str, notebooks: Iterable[Path]) -> dict[str, dic
     return sections
 
 
+def made(profile: str) -> Path:
+    """The folder of what a profile makes. Errors: ValueError for a name that could lead out of build/."""
+    if not re.fullmatch(bounds.FOLDER, profile):
+        raise ValueError(f"no profile is called {profile!r:.80}; a name is of a-z, 0-9, - and _")
+    return ROOT / "build" / profile
+
+
+def words(text: str) -> list[str]:
+    """The words of a text as a shell has them, in which quotes keep spaces. Errors: ValueError."""
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise ValueError(f"{text!r} cannot be read: {error}; write \\ before a single quote") from None
+
+
 def assignment(text: str) -> tuple[str, object]:
     """A parameter from "name=value", the value read as YAML. Errors: ValueError."""
     name, equals, value = text.partition("=")
     if not equals or not name.isidentifier():
         raise ValueError(f"a parameter is written name=value, found {text!r}")
-    return name, yaml.safe_load(value)
+    try:
+        return name, yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ValueError(f"{name} is {value!r}, which is no YAML: {' '.join(str(error).split())}") from None
 
 
 def key(path: Path, parameters: dict[str, object], more: Iterable[str]) -> str:

@@ -15,6 +15,7 @@ from twins.figures import answer_figures
 from twins.figures.style import Figure
 from twins.records import store
 from twins.records.leaks import leaks
+from twins.records.markup import plain
 from twins.records.record_types import Machine
 from twins.records.store import ROOT
 from twins.series import notebook_files, site
@@ -108,9 +109,8 @@ def publish(profile: str, machine: str) -> list[Path]:
     """
     found = store.read(RECORDS)
     here = newest_machine(found, machine)
-    executed = sorted(
-        p for p in (ROOT / "build" / profile / "notebooks").glob("*.ipynb") if ".partial" not in p.name
-    )
+    pages = (notebook_files.made(profile) / "notebooks").glob("*.ipynb")
+    executed = sorted(page for page in pages if ".partial" not in page.name)
     kept = sorted(RECORDS.glob("*/*.jsonl"))
     for path in [*executed, *kept]:
         if what := leaks(path.read_text()):
@@ -140,7 +140,7 @@ def main() -> None:
         for path in publish(given.profile, given.machine or identity.fingerprint().id):
             print(path.relative_to(ROOT))
     except ValueError as error:
-        sys.exit(f"error: {error}")
+        sys.exit(plain(f"error: {error}"))
 
 
 if __name__ == "__main__":

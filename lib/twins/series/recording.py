@@ -19,6 +19,7 @@ from twins.frameworks import compile_fault
 from twins.machine import conditions
 from twins.machine.conditions import Conditions, Disturbance
 from twins.records import store
+from twins.records.markup import plain
 from twins.records.record_types import Gate, Machine, Timing, Work
 from twins.records.store import ROOT, Record
 from twins.series import runner
@@ -220,7 +221,7 @@ def main() -> None:
         ]
         print("\n".join([*lines, f"added {runner.shown(path)}", advice(started), CLAIMED]))
     except (ValueError, OSError, RuntimeError) as error:
-        sys.exit(f"error: {error}")
+        sys.exit(plain(f"error: {error}"))
     except KeyboardInterrupt:
         sys.exit(f"stopped; nothing was added to data/results, what ran stays in {runner.shown(out)}")
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from twins.machine import doctor, time_estimate
 from twins.records import store
+from twins.records.markup import plain
 from twins.records.store import ROOT
 from twins.series import notebook_files, site
 from twins.series.live_line import Line, Progress, Remaining
@@ -211,6 +212,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--profile", default="quick", help="a file of notebooks/profiles")
     parser.add_argument("--only", nargs="*", default=[], metavar="NN", help="notebooks by number or name")
     parser.add_argument("-p", dest="given", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--set", default="", help="such values, in one text as a shell has them")
     parser.add_argument("--out", type=Path, help="folder of what is made (default build/PROFILE)")
     return parser.parse_args()
 
@@ -225,20 +227,21 @@ def report(chosen_by: argparse.Namespace) -> list[str]:
 
     Errors: ValueError, OSError and RuntimeError where there is no report.
     """
-    profile = chosen_by.profile
-    name = f"{profile}-custom" if chosen_by.given else profile
+    profile, by_hand = chosen_by.profile, chosen_by.given + notebook_files.words(chosen_by.set)
+    notebook_files.profile(SOURCES / "profiles", profile, sources())  # before its name is part of a path
+    name = f"{profile}-custom" if by_hand else profile
     out = (chosen_by.out or ROOT / "build" / name).resolve()
     paths = pages(profile, chosen_by.only)
     kept = profile in KEPT and not chosen_by.out
-    kept = kept and (not chosen_by.given or [path.stem for path in paths] == [LAST])  # it writes none
+    kept = kept and (not by_hand or [path.stem for path in paths] == [LAST])  # it writes none
     folder = ROOT / "data" / "results" if kept else out / "results"
     os.environ |= {"TWINS_RESULTS": str(folder), "TWINS_PROFILE": profile}
-    given = parameters(paths, profile, chosen_by.given)
+    given = parameters(paths, profile, by_hand)
     line = begin(paths, given, out / "notebooks", folder, profile, name)
     problems = store.read(folder).problems
     problems += run(paths, given, out / "notebooks", folder, line, name)
     if site.finished(out / "notebooks"):
-        if kept and not chosen_by.given:
+        if kept and not by_hand:
             refresh_headline(out / "headline.md", folder)
         print(f"the report: {site.build(out / 'notebooks', out / 'site', profile)}")
     return problems
@@ -250,12 +253,12 @@ def main() -> None:
     try:
         problems = report(arguments())
     except (ValueError, OSError, RuntimeError) as error:
-        sys.exit(f"error: {error}")
+        sys.exit(plain(f"error: {error}"))
     except KeyboardInterrupt:
         print("stopped; run it again to go on where it stopped", file=sys.stderr)
         sys.exit(130)
     if problems:
-        sys.exit("\n".join(f"error: {problem}" for problem in problems))
+        sys.exit(plain("\n".join(f"error: {problem}" for problem in problems)))
 
 
 if __name__ == "__main__":

@@ -7,31 +7,39 @@ of its own (identity.tag): merged records lie in folders of their own, never poo
 
 import argparse
 import hashlib
+import re
 import sys
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 from msgspec.structs import replace
 
 from twins.evidence import plausibility
-from twins.records import leaks, store
+from twins.records import bounds, leaks, store
+from twins.records.markup import plain
 from twins.records.record_types import Machine
 from twins.records.store import ROOT, Record
+from twins.series import notebook_files
 
 FORMAT = "twins records"
 FOLDER = ROOT / "data" / "results"
 TARGET = ROOT / "build" / "share"
-MANY = 100_000_000  # bytes; a file of every page is one million
+MOST = 200_000  # records of a file; one of every page has a thousand
+PACKED = (b"\x1f\x8b", b"PK\x03\x04", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")  # how compressed files begin
+FAULTS = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+TAGGED = re.compile(rf"{bounds.FOLDER}-[0-9a-f]{{6}}")  # the id of a machine that shared
 
 
 class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The first line of a shared file; `sha256` is that of all lines after it."""
 
-    format: str
+    format: Annotated[str, Meta(max_length=100)]
     schema: int
-    machine: str
-    records: int
-    sha256: str
+    machine: bounds.Name
+    records: Annotated[int, Meta(ge=0, le=MOST)]
+    sha256: Annotated[str, Meta(max_length=64)]
 
 
 def renamed(record: Record, machine: str) -> Record:
@@ -75,22 +83,41 @@ def share(machine: str, since: str = "", folder: Path = FOLDER, target: Path = T
 def read(path: Path) -> list[Record]:
     """The records of a shared file, all checked. Errors: ValueError naming file and line."""
     try:
-        if path.stat().st_size > MANY:
-            raise ValueError(f"it has {path.stat().st_size} bytes, at most {MANY} are read")
-        header, text = _opened(path.read_bytes().decode())
-        lines = text.splitlines()
+        header, text = _opened(_bytes(path).decode())
+        lines = text.split("\n")[:-1] if text.endswith("\n") else text.split("\n")
         if len(lines) != header.records:
             raise ValueError(f"it holds {len(lines)} records, its first line says {header.records}")
         if _digest(text) != header.sha256:
             raise ValueError("its records were edited: their SHA-256 is not the one in its first line")
+        if not TAGGED.fullmatch(header.machine):
+            raise ValueError(
+                f"its machine is {header.machine!r}, it must end in a tag of six hexadecimal digits, which "
+                "`make share` adds: without one its records would be taken for those of a machine of yours"
+            )
         records = [_parsed(number, line) for number, line in enumerate(lines, 2)]
         _check(records, lines, header.machine)
+        _show(records)
         if what := leaks.leaks(text):
             raise ValueError(f"it names {what[0]!r}, a folder or a computer")
     except (OSError, ValueError, OverflowError) as error:  # OverflowError: an integer above every float
         told = (error.strerror or error) if isinstance(error, OSError) else error
-        raise ValueError(f"{path.name}: {told}") from None
+        raise ValueError(plain(f"{path.name}: {told}")) from None
     return records
+
+
+def _bytes(path: Path) -> bytes:
+    """What a plain file holds. Errors: ValueError for a link, or what is compressed or too large."""
+    if path.is_symlink():
+        raise ValueError("it is a link; name the file itself")
+    if path.exists() and not path.is_file():
+        raise ValueError("it is no file")
+    with path.open("rb") as file:
+        found = file.read(bounds.FILE + 1)
+    if len(found) > bounds.FILE:
+        raise ValueError(f"it has {path.stat().st_size} bytes, at most {bounds.FILE} are read")
+    if found.startswith(PACKED):
+        raise ValueError("it is compressed; unpack it first")
+    return found
 
 
 def _opened(text: str) -> tuple[Header, str]:
@@ -98,8 +125,9 @@ def _opened(text: str) -> tuple[Header, str]:
     first, _, rest = text.partition("\n")
     try:
         header = msgspec.json.decode(first, type=Header)
-    except msgspec.DecodeError:
-        raise ValueError("line 1: not the header of a shared file; `make share` writes one") from None
+    except (msgspec.DecodeError, RecursionError) as error:
+        told = bounds.explained(str(error))
+        raise ValueError(f"line 1: not the header that `make share` writes: {told:.200}") from None
     if header.format != FORMAT or header.schema != store.SCHEMA:
         raise ValueError(
             f"line 1: {header.format!r:.40} of schema {header.schema!r:.40}; "
@@ -152,7 +180,7 @@ def _put(path: Path, text: str) -> Path:
 def merge(paths: list[Path], folder: Path = FOLDER) -> tuple[list[Path], list[str]]:
     """Add shared files to a results folder, each whole or not at all: files written, sentences of refusal.
 
-    A run that is there under any machine's name is a duplicate.
+    A run that is there under any machine's name is a duplicate, and no file that is there is written again.
     """
     known = {(r.notebook, r.run): r.machine for r in store.read(folder).records}
     written, refused = [], []
@@ -160,14 +188,44 @@ def merge(paths: list[Path], folder: Path = FOLDER) -> tuple[list[Path], list[st
         try:
             records = read(path)
             _refuse_known(path, records, known)
+            text = "".join(f"{store.json_line(record)}\n" for record in records)
+            target = folder / records[0].machine / f"shared-{_digest(text)[:12]}.jsonl"
+            _refuse_own(path, target)
         except ValueError as error:
             refused.append(str(error))
             continue
-        text = "".join(f"{store.json_line(record)}\n" for record in records)
-        machine = records[0].machine
-        written.append(_put(folder / machine / f"shared-{_digest(text)[:12]}.jsonl", text))
-        known |= {(r.notebook, r.run): machine for r in records}
+        written.append(_put(target, text))
+        known |= {(r.notebook, r.run): records[0].machine for r in records}
     return written, refused
+
+
+def _show(records: list[Record]) -> None:
+    """Compute what pages say of a machine's records. Errors: ValueError where that fails."""
+    from twins.evidence import summary  # these load tables and figures, which sharing does not need
+    from twins.evidence.answers import pages
+    from twins.evidence.verdicts import claims
+    from twins.series.pages import front_page, machines
+
+    found = store.Found(records, [])
+    try:
+        known = machines.known(found)
+        front_page.answers(known, set(), found)
+        front_page.page_lines(dict.fromkeys(pages.MAKERS, ""), known, set())
+        summary.runs(found)
+        for own in known:
+            summary.gates(own.records)
+            summary.everything(own.records)
+            [claims.verdict(claim, own.records) for claim in claims.load()]
+    except FAULTS as error:
+        raise ValueError(f"its records cannot be shown: {type(error).__name__}: {error!s:.200}") from None
+
+
+def _refuse_own(path: Path, target: Path) -> None:
+    """Errors: ValueError where a file would be written over, through a link, or among a machine's own."""
+    if target.exists() or target.parent.is_symlink():
+        raise ValueError(plain(f"{path.name}: {target.name} is there already, or its folder is a link"))
+    if own := [each.name for each in target.parent.glob("*.jsonl") if not each.name.startswith("shared-")]:
+        raise ValueError(plain(f"{path.name}: {target.parent.name} has records of its own here, as {own[0]}"))
 
 
 def _refuse_known(path: Path, records: list[Record], known: dict[tuple[str, str], str]) -> None:
@@ -186,23 +244,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m twins.series.sharing", description=__doc__.splitlines()[0]
     )
-    parser.add_argument("files", nargs="*", type=Path, help="shared files to add; none: share this machine's")
-    parser.add_argument("--merge", action="store_true", help="add the files")
+    parser.add_argument("--merge", metavar="FILES", help="add these files, in one text as a shell has them")
     parser.add_argument("--since", default="", help="only runs after this time, as records write it")
     given = parser.parse_args()
-    if given.merge and not given.files:
-        sys.exit("error: make merge needs files: make merge FILES='one.jsonl two.jsonl'")
-    if given.merge:
-        written, refused = merge(given.files)
-        for path in written:
-            print(f"added {path.relative_to(ROOT)}")
-        sys.exit("\n".join(f"refused: {sentence}" for sentence in refused) or 0)
-    from twins.machine import identity
-
     try:
-        print(share(identity.fingerprint().id, given.since).relative_to(ROOT))
-    except ValueError as error:
-        sys.exit(f"error: {error}")
+        if given.merge is None:
+            from twins.machine import identity
+
+            print(share(identity.fingerprint().id, given.since).relative_to(ROOT))
+        elif files := notebook_files.words(given.merge):
+            written, refused = merge(list(map(Path, files)))
+            for path in written:
+                print(f"added {path.relative_to(ROOT)}")
+            sys.exit("\n".join(f"refused: {sentence}" for sentence in refused) or 0)
+        else:
+            raise ValueError("make merge needs files: make merge FILES='one.jsonl two.jsonl'")
+    except (ValueError, OSError) as error:
+        sys.exit(plain(f"error: {error}"))
 
 
 if __name__ == "__main__":

@@ -9,9 +9,11 @@ import re
 import textwrap
 import uuid
 from dataclasses import dataclass
-from html import escape
 
 from IPython.display import display, update_display
+
+from twins.records import markup
+from twins.records.markup import html
 
 ANSWER = "application/vnd.twins.answer+json"
 PAIR = "application/vnd.twins.pair+json"
@@ -87,15 +89,16 @@ def fence(code: str) -> str:
 
 
 def note(text: str) -> Shown:
-    """A Markdown sentence whose numbers the notebook has computed."""
-    return Shown({"text/markdown": text, "text/plain": text})
+    """A Markdown sentence whose numbers the notebook has computed; markup of others is shown as text."""
+    return Shown({"text/markdown": str(markup.sentence(text)), "text/plain": markup.plain(text)})
 
 
 def in_short(answer) -> Shown:
     """The sentences of an answer and what they do not cover."""
-    told = {"sentences": list(answer.sentences), "not_covered": answer.not_covered}
-    lines = ["**In short** (computed)", "", *(f"- {each}" for each in answer.sentences)]
-    lines += ["", f"Not covered: {answer.not_covered}"] if answer.not_covered else []
+    sentences, less = [str(markup.sentence(s)) for s in answer.sentences], markup.sentence(answer.not_covered)
+    told = {"sentences": sentences, "not_covered": str(less)}
+    lines = ["**In short** (computed)", "", *(f"- {each}" for each in sentences)]
+    lines += ["", f"Not covered: {less}"] if less else []
     markdown = "\n".join(lines)
     return Shown({ANSWER: told, "text/markdown": markdown, "text/plain": markdown})
 
@@ -118,11 +121,11 @@ def table(frame, caption: str | None = None) -> Shown:
     look = " ".join(
         filter(None, ["dataframe", fitting([[h, *t] for h, t in zip(headings, texts, strict=True)])])
     )
-    html = [f'<table class="{look}">', *([f"<caption>{escape(caption)}</caption>"] if caption else [])]
-    html += ["<thead>", f"<tr>{head}</tr>", "</thead>", "<tbody>"]
-    html += [*(f"<tr>{row}</tr>" for row in rows), "</tbody>", "</table>"]
-    plain = frame.to_string(index=False, float_format=written, na_rep="–")
-    return Shown({"text/html": "\n".join(html), "text/plain": f"{caption}\n{plain}" if caption else plain})
+    made = [f'<table class="{look}">', *([f"<caption>{html(caption)}</caption>"] if caption else [])]
+    made += ["<thead>", f"<tr>{head}</tr>", "</thead>", "<tbody>"]
+    made += [*(f"<tr>{row}</tr>" for row in rows), "</tbody>", "</table>"]
+    plain = markup.plain(frame.to_string(index=False, float_format=written, na_rep="–"))
+    return Shown({"text/html": "\n".join(made), "text/plain": f"{caption}\n{plain}" if caption else plain})
 
 
 def fitting(columns: list[list[str]]) -> str:
@@ -153,14 +156,14 @@ def column_texts(series) -> list[str]:
 
 def column(series, texts: list[str], heads_rows: bool) -> list[str]:
     """The heading and the cells of one column; text in the first column heads its row."""
-    number, name = series.dtype.kind in "iuf", escape(str(series.name))
+    number, name = series.dtype.kind in "iuf", html(series.name)
     look = f' style="text-align: {"right" if number else "left"}"'
     look += ' class="long"' if max(map(len, texts), default=0) > LONG else ""
     tag, scope = ("th", ' scope="row"') if heads_rows and not number else ("td", "")
     cells = [f'<th scope="col"{look}>{name}</th>']
     for value, text in zip(series, texts, strict=True):
         exact = f' data-value="{float(value)!r}"' if isinstance(value, float) and text != "–" else ""
-        cells.append(f'<{tag}{scope}{look}{exact} data-label="{name}">{escape(text)}</{tag}>')
+        cells.append(f'<{tag}{scope}{look}{exact} data-label="{name}">{html(text)}</{tag}>')
     return cells
 
 

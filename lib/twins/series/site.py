@@ -1,4 +1,4 @@
-"""Builds the site from executed notebooks: `python -m twins.series.site NOTEBOOKS OUT [--profile NAME]`.
+"""Builds the site from executed notebooks: `python -m twins.series.site [NOTEBOOKS OUT] [--profile NAME]`.
 
 The pages and their look are `lib/site/`, a Sphinx configuration; the documentation pages are `docs/`. The
 site needs no server and no network. TWINS_SITE_URL=ADDRESS names where it will be served, for social cards.
@@ -15,6 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from twins.series import notebook_files
 from twins.series.pages import downloads
 
 ROOT = Path(__file__).parents[3]
@@ -154,18 +155,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m twins.series.site", description=__doc__.partition("\n")[0]
     )
-    parser.add_argument("notebooks", type=Path, help="folder of executed notebooks")
-    parser.add_argument("out", type=Path, help="folder of the site; replaced as a whole")
-    parser.add_argument(
-        "--profile", default="", help="name of the parameter profile, named on the first page"
-    )
+    parser.add_argument("notebooks", type=Path, nargs="?", help="folder of executed notebooks")
+    parser.add_argument("out", type=Path, nargs="?", help="folder of the site; replaced as a whole")
+    parser.add_argument("--profile", default="", help="the profile that was run; without folders, its own")
     parser.add_argument("--otherwise", type=Path, help="folder of executed notebooks if the first has none")
     given = parser.parse_args()
-    notebooks = given.notebooks
-    if given.otherwise and not finished(notebooks):
-        notebooks = given.otherwise
     try:
-        print(build(notebooks, given.out, given.profile))
+        notebooks, out = given.notebooks, given.out
+        if out is None:
+            folder = notebook_files.made(given.profile)
+            notebooks, out = (notebooks or folder / "notebooks"), folder / "site"
+        if given.otherwise and not finished(notebooks):
+            notebooks = given.otherwise
+        print(build(notebooks, out, given.profile))
     except (FileNotFoundError, ValueError, RuntimeError) as error:
         sys.exit(str(error))
 

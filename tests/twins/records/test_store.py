@@ -2,6 +2,7 @@
 
 import getpass
 import json
+import os
 import re
 import signal
 import socket
@@ -13,7 +14,7 @@ from fresh import last_line, python
 from msgspec import NODEFAULT, structs
 
 from twins.machine import identity
-from twins.records import store
+from twins.records import bounds, store
 from twins.records.record_types import (
     KINDS,
     Accuracy,
@@ -314,6 +315,65 @@ def test_a_full_disk_leaves_the_file_as_it_was(tmp_path, room):
     assert said == f"OSError: [Errno 27] File too large; no record was added: '{path}'"
     assert path.read_bytes() == before
     assert store.read_file(path) == Found([record(), record(Work("lm", CASE, 3))], [])
+
+
+BROKEN = {
+    "a torn last line": (line()[:-20].encode(), 1),
+    "NUL": (b"\0" * 50 + line().encode(), 1),
+    "a byte order mark": (b"\xef\xbb\xbf" + line().encode(), 0),
+    "CRLF": (line().encode() + b"\r", 0),
+    "nothing": (b"", 1),
+    "NaN": (line().replace('"flops": 7', '"flops": NaN').encode(), 1),
+    "infinity": (line().replace('"flops": 7', '"flops": -Infinity').encode(), 1),
+    "1e400": (line().replace('"batch": 4', '"batch": 1e400').encode(), 1),
+    "10**400": (line().replace('"batch": 4', f'"batch": {10**400}').encode(), 1),
+    "deep lists": (b"[" * 100_000, 1),
+    "deep dictionaries": (b'{"a":' * 100_000, 1),
+    "a deep case": (line().replace('"batch": 4', f'"batch": {"[" * 9}{"]" * 9}').encode(), 1),
+    "an unknown kind": (line().replace('"work"', '"<b>"').encode(), 1),
+    "an unknown version": (line().replace('"schema": 1', '"schema": 9').encode(), 1),
+    "markup": (line().replace('"lm"', '"<b>"').encode(), 1),
+    "a long name": (line().replace('"lm"', f'"{"a" * 201}"').encode(), 1),
+    "a long line": (line().replace('"lm"', f'"{"a" * 9_000_000}"').encode(), 1),
+}
+
+
+@pytest.mark.parametrize(("bad", "named"), BROKEN.values(), ids=BROKEN)
+def test_a_broken_line_is_named_and_the_rest_is_kept(tmp_path, bad, named):
+    path = tmp_path / "x.jsonl"
+    good = line().encode()
+    path.write_bytes(b"\n".join([bad, good, good, b""]))
+    found = store.read_file(path)
+    assert len(found.records) == 3 - bool(named) and len(found.problems) == named
+    assert all(re.match(r".*x\.jsonl, line \d: ", each) and each.isprintable() for each in found.problems)
+    assert all(len(each) <= store.LONGEST + 100 for each in found.problems)
+
+
+def test_a_file_of_nothing_but_bad_lines_is_read_in_bounds(tmp_path, monkeypatch):
+    path = tmp_path / "x.jsonl"
+    path.write_bytes(b"{}\n" * 10_000)
+    assert len(store.read_file(path).problems) == store.NAMED + 1
+    assert store.read_file(path).problems[-1].endswith("x.jsonl: 9980 more lines are no records")
+    monkeypatch.setattr(bounds, "FILE", 1000)
+    path.write_bytes(f"{line()}\n".encode() * 100)
+    found = store.read_file(path)
+    assert 0 < len(found.records) < 10 and len(found.problems) == 1
+
+
+def test_a_link_and_a_pipe_are_no_records(tmp_path):
+    store.append(tmp_path / "a.jsonl", [record()])
+    (tmp_path / "b.jsonl").symlink_to(tmp_path / "a.jsonl")
+    os.mkfifo(tmp_path / "c.jsonl")
+    for name in ("b", "c"):
+        found = store.read_file(tmp_path / f"{name}.jsonl")
+        assert found.records == [] and len(found.problems) == 1
+
+
+def test_what_could_not_be_read_again_is_not_written(tmp_path):
+    book = Book("02_transformer_lm", HERE, tmp_path)
+    with pytest.raises(ValueError, match="a record of kind work is not written: Expected a name of letters"):
+        book.add(Work("<b>", CASE, 1))
+    assert len(store.read_file(book.path).records) == 1
 
 
 # --- choosing --------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
-"""A small site for the tests of the browser: two pages made by hand, the summary, records of three machines.
+"""A small site for the tests of the browser: three pages made by hand, the summary, three machines.
 
 The machines are the two whose records are committed, and a synthetic Mac: the same records with other times.
+One page and many texts of the records are as somebody would write them who wants a page to run a script.
 """
 
 import base64
@@ -15,10 +16,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+from twins.evidence.answers import answer
+from twins.figures import style
 from twins.records import store
 from twins.records.store import ROOT
 from twins.series import show, site
-from twins.series.pages import machines, summary_page
+from twins.series.pages import machines, page_facts, summary_page
 
 PYTHON = {
     "kernelspec": {"name": "python3", "display_name": "Python 3"},
@@ -26,6 +29,12 @@ PYTHON = {
 }
 INTEL, AMD, MAC = "intel-xeon-processor-24gb", "amd-epyc-24gb", "apple-m5-10-core-gpu-24gb"
 KEPT = {INTEL: ("02_transformer_lm", "07_coreml_from_pytorch", "08_coreml_from_mlx"), AMD: ("12_your_model",)}
+
+SCRIPT = "<script>window.ran = 1</script><img src=https://example.invalid/a.png onerror='window.ran = 1'>"
+LINKS = "![x](https://example.invalid/b.png) [go](javascript:window.ran=1) <https://example.invalid/c>"
+HOSTILE = f"{SCRIPT} \"'>{SCRIPT} {LINKS} `` ` ``{SCRIPT} $\\frac$ {{raw}}`html` \x1b[31m </td></svg>"
+BLOCK = f"\n\n```{{raw}} html\n{SCRIPT}\n```\n\n:::{{include}} /etc/passwd\n:::\n\n{SCRIPT}\n"
+TEXTS = ("message", "line", "told")  # of records: any text
 
 
 def mlx_step(model, batch):
@@ -113,17 +122,52 @@ def language_model(own: machines.Measured):
     ]
 
 
+def hostile(found: store.Found):
+    """A page of texts that strangers may have written, each shown in one of the ways that a page has."""
+    texts = [HOSTILE, f"{HOSTILE}{BLOCK}", f"`{HOSTILE}", f"**{HOSTILE}** [a](01_machine.ipynb)"]
+    told = answer.Answer(HOSTILE, (HOSTILE, BLOCK), HOSTILE)
+    frame = pd.DataFrame({HOSTILE: [1, 2], "text": [HOSTILE, BLOCK], "none": [None, None]})
+    canvas = Figure(figsize=(7, 2))
+    canvas.subplots().set_xlabel(SCRIPT, gid=SCRIPT)
+    drawn = style.Figure(canvas, HOSTILE)
+    outputs = [*(shown(show.note(text)) for text in [*texts, "\n\n".join(found.problems)])]
+    outputs += [shown(show.in_short(told)), shown(show.table(frame, HOSTILE))]
+    outputs += [new_output("display_data", **page_facts.bundle(drawn))]
+    outputs += [new_output("stream", text=f"{HOSTILE}{BLOCK}")]
+    outputs += [new_output("execute_result", data={"text/plain": HOSTILE}, execution_count=1)]
+    heading = new_markdown_cell("# What others sent\n\nIs it shown as text?")
+    return [heading, *(code("shown", output) for output in outputs)]
+
+
+def sent(record: dict) -> dict:
+    """The record with hostile texts wherever a record may hold any text."""
+    body = record["body"]
+    body |= {name: f"{HOSTILE}{body[name]}" for name in TEXTS if body.get(name)}
+    body |= {name: [HOSTILE, *body[name]] for name in ("warnings", "notes") if name in body}
+    if "reasons" in body:
+        body["reasons"] = {f"{HOSTILE}{why}": count for why, count in body["reasons"].items()}
+    for check in body.get("checks", []):
+        check["where"] = HOSTILE
+    return record
+
+
 def records(folder: Path) -> None:
     """Records of the committed machines, and of a Mac on which MLX takes a tenth of its time."""
     for machine, names in KEPT.items():
         (folder / machine).mkdir(parents=True)
         for name in names:
             lines = (ROOT / "data" / "results" / machine / f"{name}.jsonl").read_text().splitlines()
+            lines = [json.dumps(sent(json.loads(line))) for line in lines]
             (folder / machine / f"{name}.jsonl").write_text("\n".join([*lines, ""]))
     (folder / MAC).mkdir()
     lines = (folder / INTEL / "02_transformer_lm.jsonl").read_text().splitlines()
     made = "\n".join([*(json.dumps(of_a_mac(json.loads(line))) for line in lines), ""])
     (folder / MAC / "02_transformer_lm.jsonl").write_text(made)
+    first = json.loads(lines[0])
+    bad = [first | {name: HOSTILE} for name in ("machine", "device", "kind", "run", "notebook", HOSTILE)]
+    bad += [first | {"body": first["body"] | {name: HOSTILE}} for name in ("chip", "gpu", "power", HOSTILE)]
+    lines = "".join(f"{json.dumps(line)}\n" for line in [*bad, HOSTILE])
+    (folder / MAC / "<img src=x>.jsonl").write_text(lines)
 
 
 def of_a_mac(record: dict) -> dict:
@@ -132,7 +176,7 @@ def of_a_mac(record: dict) -> dict:
     if record["kind"] == "machine":
         body |= {
             "id": MAC,
-            "chip": "Apple <M5>",
+            "chip": "Apple M5",
             "device": "Apple GPU",
             "gpu_cores": 10,
             "system": "macOS 26",
@@ -167,6 +211,7 @@ def build(folder: Path) -> Path:
     known = machines.known(found)
     own = next(machine for machine in known if machine.name == INTEL)
     made = {"01_machine": machine(), "02_transformer_lm": language_model(own)}
+    made |= {"07_coreml_from_pytorch": hostile(found)}
     for name, cells in made.items():
         nbformat.write(new_notebook(cells=cells, metadata=PYTHON), notebooks / f"{name}.ipynb")
     nbformat.write(summary(known, found), notebooks / "00_summary.ipynb")

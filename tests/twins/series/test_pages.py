@@ -38,7 +38,7 @@ def shown(data, metadata=None, source="plots.ratio(records)"):
 
 def test_figure_follows_the_theme_and_names_itself():
     html = shown({"image/svg+xml": SVG, "image/png": "eA=="}, ALT)["text/html"]
-    assert 'role="img" aria-label="MLX is &quot;faster&quot; &amp; smaller"' in html
+    assert 'role="img" aria-label="MLX is &#34;faster&#34; &amp; smaller"' in html
     assert "fill: var(--twins-mlx); stroke: var(--twins-paper)" in html
     assert "max-width:480px" in html and "min-width" not in html  # a phone has a drawing of its own
     assert "<title>" not in html and "<metadata>" not in html and "<?xml" not in html

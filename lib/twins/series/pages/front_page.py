@@ -5,12 +5,10 @@ It is written as an executed notebook, so that the site treats its figures and t
 
 import re
 from collections.abc import Mapping, Sequence
-from html import escape
-
-from markdown_it import MarkdownIt
 
 from twins.evidence.answers import rows, spans
 from twins.figures import answer_figures
+from twins.records import markup
 from twins.records.store import Found
 from twins.series.pages.machines import Measured
 from twins.series.pages.page_facts import bundle, command
@@ -58,7 +56,6 @@ ADDRESS = (
     r"(?P<text>.*?)</a>"
 )
 NO_STEP = "<p>No training step was timed on this machine yet: <code>make report</code> times them.</p>"
-MARKDOWN = MarkdownIt("commonmark", {"html": False})
 
 
 def notebook(
@@ -105,7 +102,7 @@ def inline(text: str, known: set[str]) -> str:
             return found["text"]
         return f'<a href="{found["page"]}.html{found["at"] or ""}">{found["text"]}</a>'
 
-    html = re.sub(r"\b(MLX|PyTorch) (?=[\d.,–]+×)", hue, MARKDOWN.renderInline(text))
+    html = re.sub(r"\b(MLX|PyTorch) (?=[\d.,–]+×)", hue, str(markup.inline(text)))
     return re.sub(ADDRESS, linked, html)
 
 
@@ -122,7 +119,7 @@ def answers(machines: Sequence[Measured], known: set[str], found: Found) -> str:
         here = "".join(
             chosen(each, i == 0, inline(own[number].here, known)) for i, (each, own) in enumerate(told)
         )
-        chip = f'<span class="chip open">{escape(row.known)}</span> ' if row.known else ""
+        chip = f'<span class="chip open">{markup.html(row.known)}</span> ' if row.known else ""
         cells = [f"{chip}{inline(row.on_a_mac, known)}", here or inline(row.here, known)]
         made.append(f'<tr><th scope="row">{to_page(row.want, row.page, known)}</th>')
         made += [
@@ -139,12 +136,12 @@ def answers(machines: Sequence[Measured], known: set[str], found: Found) -> str:
 
 def to_page(words: str, page: str, known: set[str]) -> str:
     """Words that lead to a page, where the site has it."""
-    return f'<a href="{page}.html">{escape(words)}</a>' if page in known else escape(words)
+    return f'<a href="{page}.html">{markup.html(words)}</a>' if page in known else markup.html(words)
 
 
 def chosen(machine: Measured, first: bool, content: str) -> str:
     """Content that is shown when a machine is chosen; without a script, that of the first one."""
-    return f'<span data-m="{escape(machine.key)}"{"" if first else " hidden"}>{content}</span>'
+    return f'<span data-m="{markup.html(machine.key)}"{"" if first else " hidden"}>{content}</span>'
 
 
 def ways(known: set[str]) -> str:
@@ -153,7 +150,7 @@ def ways(known: set[str]) -> str:
     for words, there, pages in WAYS:
         page = next((each for each in pages if each in known), None)
         if page:
-            cards.append(f'<a href="{page}.html"><b>{escape(words)} →</b> {escape(there)}</a>')
+            cards.append(f'<a href="{page}.html"><b>{markup.html(words)} →</b> {markup.html(there)}</a>')
     return f'<div class="cards">{"".join(cards)}</div>'
 
 
