@@ -38,6 +38,8 @@ def answered():
     """What a collective raises when a worker is gone, as LostError."""
     try:
         yield
+    except torch.OutOfMemoryError:  # a RuntimeError, too
+        raise
     except RuntimeError as error:  # both frameworks raise it, torch.distributed in classes of its own
         raise LostError(told(error)) from None
 
