@@ -6,7 +6,7 @@ So the order of the data needs no state: step n has the same batch on every rank
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from twins.training.distributed.settings import Run
 from twins.training.twin import Study
 
 Batch = tuple[np.ndarray, ...]
+BLOCK = 64  # steps whose batches of text pairs are drawn at once
 HELD_OUT = 64  # examples in a batch of the evaluation after training
 DEFAULTS: dict[str, dict] = {  # those of the pages of the report
     "transformer_lm": {
@@ -98,8 +99,12 @@ def _text_pairs(run: Run, sizes: dict) -> Task:
     data = text_pairs.load(sizes["dataset"], sizes["context"], sizes["vocabulary"])
     config = bert.published(sizes["size"], data.vocabulary, sizes["context"], len(data.classes))
 
+    @lru_cache(maxsize=1)  # drawing looks at every pair, whether for one batch or for many
+    def block(number: int) -> list:
+        return text_pairs.batches(data.train, run.batch, BLOCK, seed_of(run.seed, number))
+
     def draw(step: int) -> Batch:
-        return text_pairs.batches(data.train, run.batch, 1, seed_of(run.seed, step))[0]
+        return block(step // BLOCK)[step % BLOCK]
 
     return _made(run, config, data, draw, text_pairs.whole(data.test, HELD_OUT, 16 * HELD_OUT))
 
