@@ -41,7 +41,7 @@ export MPLCONFIGDIR := $(CURDIR)/build/matplotlib
 export HF_HOME := $(CURDIR)/build/huggingface
 export PIP_NO_CACHE_DIR := 1
 
-.PHONY: help setup doctor report publish record share merge ios test oracle oracle-sample coverage bench bench-diagnosis bench-evidence lab site lint clean
+.PHONY: help setup doctor report train publish record share merge ios test oracle oracle-sample coverage bench bench-diagnosis bench-evidence lab site lint clean
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
@@ -62,6 +62,9 @@ report: setup ## run the notebooks that changed, build the site, print its path
 report-%: export GIVEN_PAGE = $*
 report-%: setup ## run one notebook, by its number
 	@$(AWAKE) $(RUN) -m twins.series.runner --profile="$$GIVEN_PROFILE" --set="$$GIVEN_SET" --only="$$GIVEN_PAGE"
+
+train: setup ## a long training run: MODEL=transformer_lm FRAMEWORK=mlx|torch, and NPROC, HOSTS, STEPS, BATCH, EVERY, OUT, SET
+	@$(AWAKE) $(RUN) -m twins.training.distributed.launch
 
 publish: report ## put the executed notebooks into report/ and the headline into README.md
 	@$(RUN) -m twins.series.publish --profile="$$GIVEN_PROFILE"

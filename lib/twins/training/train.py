@@ -7,7 +7,7 @@ written on both sides, because the defaults differ (MLX's AdamW has no bias corr
 
 import importlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -47,6 +47,7 @@ class Half:
     floating-point arrays become `dtype`, the model's. `names` maps torch's names to MLX's where they differ.
     `schedule` is stepped after every step of torch's optimizer (MLX's schedules are its learning rates).
     `accumulate`: a batch is split into that many equal parts, whose gradients are averaged for one update.
+    `average` is called before clipping: processes that share a batch average the loss, in MLX also gradients.
     """
 
     framework: Mlx | Torch
@@ -59,6 +60,7 @@ class Half:
     names: Names = field(default_factory=dict)
     schedule: torch.optim.lr_scheduler.LRScheduler | None = None
     accumulate: int = 1
+    average: Callable = lambda *shared: shared
 
     def arranged(self, arrays: Iterable[np.ndarray]) -> tuple[np.ndarray, ...]:
         """The batch in this half's layout, still NumPy."""
@@ -105,7 +107,7 @@ def mlx_step(half: Half, compiled: bool = False) -> Callable:
     state = [model.state, optimizer.state, mx.random.state]
 
     def update(*batch):
-        loss, gradients = loss_and_gradients(*batch)
+        loss, gradients = half.average(*loss_and_gradients(*batch))
         if half.clip is not None:
             gradients, _ = mlx_optimizers.clip_grad_norm(gradients, half.clip)
         optimizer.update(model, gradients)
@@ -130,7 +132,7 @@ def torch_step(half: Half, compiled: bool = False) -> Callable:
 
     def step(*batch):
         optimizer.zero_grad(set_to_none=True)
-        loss = backward(*batch)
+        (loss,) = half.average(backward(*batch))
         if half.clip is not None:
             torch.nn.utils.clip_grad_norm_(model.parameters(), half.clip)
         optimizer.step()
@@ -205,17 +207,16 @@ def half(model: ModuleType, config, recipe: Recipe, framework: Mlx | Torch) -> H
     """One half of a twin from a file of twins.models, with weights of its own."""
     mlx_class, torch_class = model.HALVES
     clip = getattr(model, "CLIP", recipe.clip)
-    names, accumulate = getattr(model, "NAMES", {}), getattr(model, "ACCUMULATE", 1)
+    own: Any = {"names": getattr(model, "NAMES", {}), "accumulate": getattr(model, "ACCUMULATE", 1)}
     if framework is MLX:
         optimizer = getattr(model, "mlx_optimizer", mlx_optimizer)(recipe)
         layout = getattr(model, "mlx_layout", None)
         made = mlx_class(config)
-        return Half(MLX, made, model.mlx_loss, optimizer, clip, layout, names=names, accumulate=accumulate)
+        return Half(MLX, made, model.mlx_loss, optimizer, clip, layout, **own)
     made, layout = torch_class(config).to(TORCH.device), getattr(model, "torch_layout", None)
     optimizer = getattr(model, "torch_optimizer", torch_optimizer)(recipe, made)
     schedule = model.torch_schedule(recipe, optimizer) if hasattr(model, "torch_schedule") else None
-    theirs = Half(TORCH, made, model.torch_loss, optimizer, clip, layout, names=names, accumulate=accumulate)
-    return replace(theirs, schedule=schedule)
+    return Half(TORCH, made, model.torch_loss, optimizer, clip, layout, schedule=schedule, **own)
 
 
 def halves(
@@ -226,7 +227,7 @@ def halves(
     The weights are drawn once, by torch from `seed`, and copied through weights.py.
     """
     TORCH.seed(seed)
-    ours, theirs = (half(model, config, recipe, framework) for framework in (MLX, TORCH))
+    ours, theirs = (half(model, config, recipe, each) for each in (MLX, TORCH))
     set_dtype(ours.model, "float32")  # a half made in a lower type would round the weights copied into it
     weights.copy_to_mlx(theirs.model, ours.model, ours.names)
     names = name_map.completed(ours.names, ours.model, theirs.model)
@@ -270,9 +271,8 @@ def evaluate(half: Half, batches: Sequence) -> float:
     """Mean loss over the examples of batches in evaluation mode, without gradients."""
     half.model.eval()
     with torch.no_grad():
-        losses = [half.loss(half.model, *half.batch(arrays)) for arrays in batches]
+        values = [half.framework.numpy(half.loss(half.model, *half.batch(arrays))) for arrays in batches]
     half.model.train()
-    values = [half.framework.numpy(loss) for loss in losses]
     return float(np.average(values, weights=[len(arrays[-1]) for arrays in batches]))
 
 
