@@ -11,10 +11,11 @@ import numpy as np
 
 from mlx_coreml.backends.mil.images import CHANNELS, Image, from_pixels
 from mlx_coreml.backends.mil.states import Stateful
-from mlx_coreml.conversion.input_roles import Role
-from mlx_coreml.conversion.truth import Truth
+from mlx_coreml.conversion.input_roles import Role, roles
+from mlx_coreml.conversion.truth import Truth, half_types
+from mlx_coreml.conversion.work import half_seconds
 from mlx_coreml.ir.errors import MISTAKES, ConversionError, FunctionError, told
-from mlx_coreml.ir.graph import Tensor
+from mlx_coreml.ir.graph import Graph, Tensor
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,19 @@ class Source:
         kept = [pair for i, pair in enumerate(named) if i not in self.states]
         fed = {t.name: a if a.ndim else a.reshape(1) for t, a in kept}
         return fed | {n: _picture(fed[n].shape, image, rng, grey) for n, image in self.images.items()}
+
+
+def source_of(
+    name: str,
+    flat: Callable,
+    graph: Graph,
+    arrays: Sequence[mx.array],
+    images: Mapping[str, Image] | None = None,
+    states: Mapping[int, int] | None = None,
+) -> Source:
+    """The source of a graph as it was captured, with the arrays of the example."""
+    known = roles(graph, arrays), half_types(graph), half_seconds(graph)
+    return Source(name, flat, tuple(graph.inputs), images or {}, states or {}, *known)
 
 
 def as_floats(array: mx.array) -> np.ndarray:
