@@ -109,6 +109,35 @@ def generation() -> str:
     )
 
 
+def not_in_core_ai() -> str:
+    """The options and primitives that are refused for Core AI, and why."""
+    from mlx_coreml.backends.coreai.refused import OPTIONS, REASONS
+
+    rows = [(f"`{name}=`", why) for name, why in OPTIONS.items()] + sorted(REASONS.items())
+    return table(pd.DataFrame(rows, columns=["option or primitive", "why it is refused"]))
+
+
+def core_ai() -> str:
+    """The same cases in both formats, by group, and every case that only one of them has right."""
+    (path, *_) = sorted((store.ROOT / "data" / "results").glob("*/coverage_core_ai.csv"))
+    keys = ["group", "name"]
+    both = [
+        pd.read_csv(path.with_name(f"coverage_core_{end}.csv"), keep_default_na=False) for end in ("ml", "ai")
+    ]
+    frame = both[0].merge(both[1], on=keys, suffixes=(" ml", " ai"))
+    right = {end: frame[f"verdict {end}"] == "right" for end in ("ml", "ai")}
+    shown = frame.assign(**{"Core ML": right["ml"], "Core AI": right["ai"]}).groupby("group", sort=False)
+    counts = shown[["Core ML", "Core AI"]].sum().assign(cases=shown.size()).reset_index()
+    counts["of Core ML's"] = (counts["Core AI"] / counts["Core ML"]).map("{:.0%}".format)
+    apart = frame[right["ml"] != right["ai"]]
+    lines = [
+        f"- {row.group} `{row['name']}`: Core ML {row['verdict ml']} {row['reason ml']}, "
+        f"Core AI {row['verdict ai']} {row['reason ai']}"
+        for _, row in apart.iterrows()
+    ]
+    return f"{table(counts)}\n\nRight in one format alone:\n\n" + "\n".join(lines)
+
+
 def converted() -> str:
     """What the newest recorded run converted directly from MLX."""
     from twins.figures.conversion_figures import coverage_table

@@ -63,7 +63,7 @@ class Reference:
     """The reference runtime of Core ML, and Core ML's CPU as well on macOS."""
 
     def load(self, package: str | Path, limited: bool) -> Mapping[str, Model]:
-        """A large model is loaded once: what it computes exactly lies between its values in fp16 and the truth."""
+        """A large one is loaded once: computed exactly, it lies between its values in fp16 and the truth."""
         from coreml_runtime.execution.limits import Refused
         from coreml_runtime.execution.model import readings
 

@@ -118,7 +118,7 @@ def convert(
     such as zeros and large positions), "quick" (the example alone), False or "off".
     """
     target, precision = options.deployment_target(deployment_target), options.precision_named(precision)
-    core_ai = options.core_ai(to)
+    core_ai = options.core_ai(to, target)
     bound = _bound(fn, example, named, random)
     request = Request(
         *(bound, bound.arrays, outputs, states or {}, flexible or {}, image_inputs or {}),

@@ -15,8 +15,8 @@ import numpy as np
 
 from mlx_coreml.backends.coreai.asset import CoreAIModel
 from mlx_coreml.backends.coreai.interpreter import Interpreter
-from mlx_coreml.backends.coreai.lowering.refused import OPTIONS
 from mlx_coreml.backends.coreai.program import build
+from mlx_coreml.backends.coreai.refused import OPTIONS
 from mlx_coreml.backends.mil.precision import in_fp32
 from mlx_coreml.capture.arguments import function_name
 from mlx_coreml.capture.captured_state import held
@@ -109,8 +109,8 @@ class CoreAI:
     ) -> Report:
         """What the source and the interpreter make of the same calls."""
         from coreml_runtime import Report
-        from coreml_runtime.verification.observation import as_numpy
         from coreml_runtime.verification.comparison import compare
+        from coreml_runtime.verification.observation import as_numpy
 
         model, source = models["strict"], check.source.callable()
         wanted = [[as_numpy(each) for each in source(*inputs.values())] for inputs in calls]
@@ -128,5 +128,3 @@ def _predicted(model: Loaded, inputs: Mapping[str, Any]) -> dict[str, np.ndarray
         return model.predict(inputs)
     except RuntimeError as error:
         raise WrongModelError(f"the converted model does not run: {error}") from error
-
-

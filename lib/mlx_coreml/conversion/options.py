@@ -52,16 +52,23 @@ def deployment_target(value: Any) -> ct.target:
         raise ConversionError(f"{error}{close(value, ct.target.__members__)}") from None
 
 
-def core_ai(to: Any) -> ModuleType | None:
+def core_ai(to: Any, target: ct.target) -> ModuleType | None:
     """The module that converts to Core AI where `to` asks for it; None for Core ML.
 
-    Errors: ConversionError for another format, or without the extra coreai.
+    Errors: ConversionError for another format, for a target of Core ML, or without the extra coreai.
     """
     if to not in FORMATS:
-        raise ConversionError(f"to={to!r}; allowed are {' and '.join(map(repr, FORMATS))}{close(to, FORMATS)}")
+        raise ConversionError(
+            f"to={to!r}; allowed are {' and '.join(map(repr, FORMATS))}{close(to, FORMATS)}"
+        )
     if to == "coreml":
         return None
     require()
+    if target != ct.target.iOS17:
+        raise ConversionError(
+            f"deployment_target {target.name!r} is of Core ML; allowed with to='coreai' is none, "
+            "because its assets are for OS 27"
+        )
     return importlib.import_module("mlx_coreml.conversion.core_ai")  # which imports Core AI
 
 

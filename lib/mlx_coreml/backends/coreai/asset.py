@@ -58,6 +58,14 @@ class CoreAIModel:
             shutil.rmtree(path)
         return Path(shutil.copytree(self.package_path, path))
 
+    def ends(self) -> dict[str, dict[str, str]]:
+        """Inputs and outputs with type and shape."""
+        model = Interpreter(self.package_path)
+        try:
+            return model.ends()
+        finally:
+            model.close()
+
     def predict(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The outputs by name for inputs by name."""
         model = Interpreter(self.package_path)

@@ -58,6 +58,16 @@ class Interpreter:
                 raise RuntimeError(f"Core AI does not run {self.path.name}: {said() or error}") from error
         return {name: made[name].numpy().copy() for name in self.output_names}
 
+    def ends(self) -> dict[str, dict[str, str]]:
+        """Inputs and outputs with type and shape, by "inputs" and "outputs" and by name."""
+        about = self._function.desc
+        inputs = {name: about.input_descriptor(name) for name in about.input_names}
+        outputs = {name: about.output_descriptor(name) for name in about.output_names}
+        return {
+            side: {name: f"{end.dtype}{list(end.shape)}" for name, end in ends.items()}
+            for side, ends in (("inputs", inputs), ("outputs", outputs))
+        }
+
     def close(self) -> None:
         """Give up what Core AI holds for the asset."""
         _result(self._stack.aclose())

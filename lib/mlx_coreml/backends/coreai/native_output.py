@@ -11,7 +11,7 @@ PLACE = re.compile(r"#debuginfo\.location<.*?> in @\w+>:? ?|^error: ?|see curren
 
 @contextmanager
 def kept() -> Iterator[Callable[[], str]]:
-    """Nothing is written to the error stream in the block; what is called gives the errors that were, as a line."""
+    """Keeps the error stream of a block; what it yields gives the errors written so far, as one line."""
     own = os.dup(2)
     with tempfile.TemporaryFile() as file:
         os.dup2(file.fileno(), 2)

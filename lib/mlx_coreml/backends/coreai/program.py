@@ -23,9 +23,9 @@ from mlx_coreml.backends.coreai.lowering import (  # noqa: F401  (file their rul
     tensors,
 )
 from mlx_coreml.backends.coreai.lowering import values as of
-from mlx_coreml.backends.coreai.lowering.refused import REASONS
 from mlx_coreml.backends.coreai.lowering.registry import RULES
 from mlx_coreml.backends.coreai.native_output import kept
+from mlx_coreml.backends.coreai.refused import REASONS
 from mlx_coreml.backends.supported import check_supported
 from mlx_coreml.ir.errors import ConversionError
 from mlx_coreml.ir.graph import Graph, Node, Tensor
@@ -175,7 +175,6 @@ def _check(node: Node, tensor: Tensor, value: of.Value) -> None:
     same = of.is_float(value) if tensor.is_float else found == np.dtype(tensor.dtype)
     if shape != tensor.shape or not same:
         raise ConversionError(
-            f"{node.where} was lowered to {found}{list(shape)}, expected is {tensor.dtype}{list(tensor.shape)}"
+            f"{node.where} was lowered to {found}{list(shape)}, "
+            f"expected is {tensor.dtype}{list(tensor.shape)}"
         )
-
-

@@ -1,4 +1,4 @@
-"""Elementwise operations. Core AI computes in every type of whole number that MLX has, and wraps as MLX does."""
+"""Elementwise operations. Core AI computes in all of MLX's types of whole numbers, and wraps as MLX does."""
 
 from __future__ import annotations
 
@@ -11,7 +11,15 @@ import coreai.authoring as ca
 import numpy as np
 
 from mlx_coreml.backends.coreai.lowering.registry import RULES, lowering
-from mlx_coreml.backends.coreai.lowering.values import Value, cast, computed, dtype, is_constant, is_float, number
+from mlx_coreml.backends.coreai.lowering.values import (
+    Value,
+    cast,
+    computed,
+    dtype,
+    is_constant,
+    is_float,
+    number,
+)
 from mlx_coreml.capture.releases import divmod_truncates
 from mlx_coreml.ir.graph import Node
 
@@ -64,8 +72,11 @@ def remainder(x: Any, y: Any) -> ca.Value:
 
 
 def floor(x: Value) -> Value:
-    """x rounded down."""
-    return floor_div(x, 1.0) if is_float(x) else x
+    """x rounded down; Core AI's own quotient makes infinity not a number."""
+    if not is_float(x):
+        return x
+    nearest = ca.round_(x)
+    return sub(nearest, cast(greater(nearest, x), dtype(x)))
 
 
 def as_numbers(rule: Callable) -> Callable:

@@ -112,7 +112,7 @@ def dynamic_slice(node: Node, x: Value, start: Value) -> Value:
     axes, size = node.unpack(2)
     begin = full_start(start, axes, len(shape(x)))
     size = np.array(size, np.int32)
-    return ca.slice_(x, begin, add(begin, size), np.ones_like(size))
+    return reshape(ca.slice_(computed(x), begin, add(begin, size), np.ones_like(size)), node.output.shape)
 
 
 def full_start(start: Value, axes: Sequence[int], rank: int) -> Value:

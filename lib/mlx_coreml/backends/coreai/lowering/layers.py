@@ -53,7 +53,9 @@ def conv_transpose(node: Node, x: Value, weight: Value, bias: Value | None = Non
     before = pads[::2] if any(pads) else [0] * (len(sizes) - 2)
     if len(sizes) == 3:
         made = reshape(made, (*shape(made)[:2], shape(made)[-1]))
-    missing = [max(b + size - full, 0) for b, size, full in zip(before, sizes[2:], shape(made)[2:], strict=True)]
+    missing = [
+        max(b + size - full, 0) for b, size, full in zip(before, sizes[2:], shape(made)[2:], strict=True)
+    ]
     if any(missing):
         made = padded(made, [(0, 0), (0, 0), *[(0, n) for n in missing]], number(made, 0))
     kept = [range(b, b + size) for b, size in zip(before, sizes[2:], strict=True)]

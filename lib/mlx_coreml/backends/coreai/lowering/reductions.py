@@ -1,4 +1,4 @@
-"""Reductions, running sums, sorting and searching. As in MLX, equal values keep their order and nan comes last."""
+"""Reductions, running sums, sorting. As in MLX, equal values keep their order and nan comes last."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The rules that lower nodes to Core AI, by kind of node.
 
-A rule is `rule(node, *inputs) -> value or sequence of values`, called inside the graph being built. The inputs
-are values (values.py), one per input of the node, floating-point ones in the type that the node computes in.
-The driver checks the shape and type of what comes back.
+A rule is `rule(node, *inputs) -> value or sequence of values`, called inside the graph being built. The
+inputs are values (values.py), one per input of the node, floating-point ones in the type that the node
+computes in. The driver checks the shape and type of what comes back.
 """
 
 from collections.abc import Callable

@@ -137,7 +137,7 @@ def stacked(indices) -> Value:
 
 @lowering("BitwiseBinary")
 def bitwise(node: Node, x: Value, y: Value) -> Value:
-    """And, or, exclusive or, and shifts: Core AI has none of these, and they are computed by powers of two."""
+    """And, or, exclusive or, and shifts, which Core AI lacks: products and quotients of powers of two."""
     (kind,) = node.unpack(1)
     if dtype(x).kind == "b":
         if kind not in LOGIC:

@@ -1,7 +1,7 @@
 """Values of a Core AI program as rules see them: computed ones, and constants as NumPy arrays.
 
-Only what `coreai.authoring` lists in `__all__` is used; the rest of the package is unversioned. Its operations
-take arrays in place of values, so a constant stays an array, and rules can read it, until it is used.
+Only what `coreai.authoring` lists in `__all__` is used; the rest of the package is unversioned. Its
+operations take arrays in place of values, so a constant stays an array, which rules can read.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ REASONS = {kind: reason for reason, kinds in _REASONS.items() for kind in kinds.
 
 # Options of `convert` that do not move over.
 OPTIONS = {
-    "states": f"{PUBLIC} has no state: a graph refuses handles, which only `coreai._compiler` reads and writes",
+    "states": f"{PUBLIC} has no state: a graph takes no handles, which only `coreai._compiler` can use",
     "image_inputs": "pictures as inputs are converted for Core ML only so far",
     "flexible": "flexible axes are converted for Core ML only so far",
 }
