@@ -118,24 +118,27 @@ def not_in_core_ai() -> str:
 
 
 def core_ai() -> str:
-    """The same cases in both formats, by group, and every case that only one of them has right."""
+    """The cases of coverage in Core AI, those measured in both formats, and what only one of them has right."""
     (path, *_) = sorted((store.ROOT / "data" / "results").glob("*/coverage_core_ai.csv"))
-    keys = ["group", "name"]
-    both = [
-        pd.read_csv(path.with_name(f"coverage_core_{end}.csv"), keep_default_na=False) for end in ("ml", "ai")
-    ]
-    frame = both[0].merge(both[1], on=keys, suffixes=(" ml", " ai"))
-    right = {end: frame[f"verdict {end}"] == "right" for end in ("ml", "ai")}
-    shown = frame.assign(**{"Core ML": right["ml"], "Core AI": right["ai"]}).groupby("group", sort=False)
-    counts = shown[["Core ML", "Core AI"]].sum().assign(cases=shown.size()).reset_index()
-    counts["of Core ML's"] = (counts["Core AI"] / counts["Core ML"]).map("{:.0%}".format)
-    apart = frame[right["ml"] != right["ai"]]
+    ours = pd.read_csv(path, keep_default_na=False)
+    theirs = pd.read_csv(path.with_name("coverage_core_ml.csv"), keep_default_na=False)
+    both = ours.merge(theirs, on=["group", "name"], suffixes=(" ai", " ml"))
+    ai, ml = both["verdict ai"] == "right", both["verdict ml"] == "right"
+    groups = dict.fromkeys(ours["group"])
+    verdicts = pd.crosstab(ours["group"], ours["verdict"]).loc[list(groups)]
+    verdicts.insert(0, "cases", verdicts.sum(axis=1))
+    counts = both.assign(**{"in Core ML": ml, "in Core AI": ai}).groupby("group")
+    pairs = counts[["in Core ML", "in Core AI"]].sum().assign(**{"in both measured": counts.size()})
+    pairs = pairs.reindex(list(groups)).fillna(0).astype(int).add_prefix("right ")
+    pairs = pairs.rename(columns={"right in both measured": "measured in both"})
     lines = [
-        f"- {row.group} `{row['name']}`: Core ML {row['verdict ml']} {row['reason ml']}, "
+        f"- {row.group} `{row['name']}`: Core ML {row['verdict ml']} {row['reason ml']}; "
         f"Core AI {row['verdict ai']} {row['reason ai']}"
-        for _, row in apart.iterrows()
+        for _, row in both[ai != ml].iterrows()
     ]
-    return f"{table(counts)}\n\nRight in one format alone:\n\n" + "\n".join(lines)
+    found = "\n".join(lines) or "None."
+    shown = verdicts.join(pairs.iloc[:, ::-1]).reset_index()
+    return f"{table(shown)}\n\nRight in one format alone, of the cases measured in both:\n\n{found}"
 
 
 def converted() -> str:

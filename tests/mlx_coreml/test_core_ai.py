@@ -24,15 +24,15 @@ SAMPLE = [
     ("model", "lenet"),
     ("model", "lstm"),
     ("model", "resnet"),
-    ("layer", "nn.ConvTranspose2d(4, 6, 3, stride=2, padding=1)"),
-    ("layer", "nn.GroupNorm(4, 8"),
+    ("layer", "nn.ConvTranspose2d"),
+    ("layer", "nn.GroupNorm"),
     ("layer", "nn.QuantizedLinear"),
-    ("operation", "mx.remainder(x, y) of x int32"),
-    ("operation", "mx.argmin(x, axis=1"),
-    ("operation", "mx.sort(x"),
-    ("operation", "mx.cumsum(x"),
-    ("operation", "x[::-1"),
-    ("operation", "mx.pad(x"),
+    ("operation", "mx.remainder"),
+    ("operation", "mx.argmin"),
+    ("operation", "mx.sort"),
+    ("operation", "mx.cumsum"),
+    ("operation", "::-1"),
+    ("operation", "mx.pad"),
     ("architecture", "llama"),
 ]
 
@@ -83,7 +83,7 @@ def test_a_rule_of_another_shape_or_type_is_refused_with_its_node(monkeypatch):
 
     monkeypatch.setitem(RULES, "Exp", lambda node, x: reshape(x, (6,)))
     with pytest.raises(
-        ConversionError, match=r"primitive 'Exp' .* was lowered to float16\[6\], expected is float32\[2, 3\]"
+        ConversionError, match=r"primitive 'Exp' .* was lowered to float32\[6\], expected is float32\[2, 3\]"
     ):
         convert(lambda x: mx.exp(x) * 2, X, to="coreai", check=False)
 

@@ -3,17 +3,19 @@
 import os
 import re
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+ONE = threading.RLock()  # there is one error stream
 PLACE = re.compile(r"#debuginfo\.location<.*?> in @\w+>:? ?|^error: ?|see current operation:.*")
 
 
 @contextmanager
 def kept() -> Iterator[Callable[[], str]]:
     """Keeps the error stream of a block; what it yields gives the errors written so far, as one line."""
-    own = os.dup(2)
-    with tempfile.TemporaryFile() as file:
+    with ONE, tempfile.TemporaryFile() as file:
+        own = os.dup(2)
         os.dup2(file.fileno(), 2)
         try:
             yield lambda: _errors(file)
