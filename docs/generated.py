@@ -118,7 +118,7 @@ def not_in_core_ai() -> str:
 
 
 def core_ai() -> str:
-    """The cases of coverage in Core AI, those measured in both formats, and what only one of them has right."""
+    """Coverage in Core AI, the cases measured in both formats, and those that only one of them has right."""
     (path, *_) = sorted((store.ROOT / "data" / "results").glob("*/coverage_core_ai.csv"))
     ours = pd.read_csv(path, keep_default_na=False)
     theirs = pd.read_csv(path.with_name("coverage_core_ml.csv"), keep_default_na=False)
