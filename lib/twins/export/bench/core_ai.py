@@ -50,7 +50,7 @@ CONVERT = {DIRECT: _direct, TORCH_ROUTE: _torch, TORCH_ROUTE + AGAIN: _torch, DI
 
 
 def variants(name: str) -> dict[str, Variant]:
-    """Converting one network on each route, both again for A/A."""
+    """Converting one network on each route, each twice to compare it with itself."""
     pair = PAIRS[name]()
     return {variant: Variant(partial(take, pair), lambda: None) for variant, take in CONVERT.items()}
 
@@ -61,7 +61,7 @@ def rows(name: str) -> Iterator[str]:
     seconds = statistics.ratio(runs, DIRECT, TORCH_ROUTE)
     yield row(f"{name}: seconds to convert, direct ÷ {TORCH_ROUTE}", seconds, LIMIT)
     for route, ratio in statistics.same(runs).items():
-        yield row(f"  A/A of {route}", ratio, None)
+        yield row(f"  {route} compared with itself", ratio, None)
 
 
 def main() -> int:
