@@ -15,7 +15,7 @@ import warnings
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mlx_coreml.ir.errors import MISTAKES, ConversionError, UnsupportedError, WrongModelError, told
 
@@ -29,7 +29,12 @@ OPTIONS: dict[str, dict[str, dict]] = {
     "convert network:Classifier --example 1,28,28,1:float32 -o Classifier.mlpackage": {
         "module:callable": {"help": "an MLX module, a class without required arguments, or a function"},
         "--example": {"action": "append", "required": True, "help": "x.npy, shape:type, several: x.npz"},
-        "--output -o": {"type": Path, "required": True, "help": "the .mlpackage to write or replace"},
+        "--output -o": {"type": Path, "required": True, "help": "the .mlpackage or .aimodel to write"},
+        "--to": {
+            "default": "coreml",
+            "choices": ("coreml", "coreai"),
+            "help": "the format (default: coreml)",
+        },
         "--weights": {"type": Path, "help": "a .safetensors file with exactly the module's parameters"},
         "--outputs": {"type": lambda text: text.split(","), "help": "names of the outputs: logits,features"},
         "--flexible": {"action": "append", "default": [], "help": "a range of sizes: name:axis=low..high"},
@@ -45,6 +50,11 @@ OPTIONS: dict[str, dict[str, dict]] = {
         "--every": {"type": int, "default": 1, "help": "only every n-th case"},
         "--jobs": {"type": int, "default": 1, "help": "worker processes"},
         "--precision": {"default": "float32", "help": "float32, float16 or mixed"},
+        "--to": {
+            "default": "coreml",
+            "choices": ("coreml", "coreai"),
+            "help": "the format (default: coreml)",
+        },
         "--limit": {"type": float, "default": 120, "help": "seconds per case"},
         "--examples": {"type": int, "default": 4, "help": "names per cause"},
         "--results": {"type": Path, "default": Path("build/coverage/mlx.csv"), "help": "the CSV file"},
@@ -101,16 +111,19 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _convert(options: argparse.Namespace) -> int:
-    """Convert an MLX module or function to a Core ML package, and compare the package with MLX."""
-    if options.output.suffix != ".mlpackage":
-        raise ConversionError(f"the output is '{options.output}'; its name must end with .mlpackage")
+    """Convert an MLX module or function to Core ML or Core AI, and compare the result with MLX."""
+    ending = {"coreml": ".mlpackage", "coreai": ".aimodel"}[options.to]
+    if options.output.suffix != ending:
+        raise ConversionError(f"the output is '{options.output}'; its name must end with {ending}")
     import numpy as np
 
     from mlx_coreml.conversion.convert import convert
 
     rng = np.random.default_rng(0)
     example = [array for text in options.example for array in _arrays(text, rng)]
-    asked = {name: vars(options)[name] for name in ("outputs", "precision", "deployment_target", "random")}
+    asked = {
+        name: vars(options)[name] for name in ("outputs", "precision", "deployment_target", "random", "to")
+    }
     asked |= {"flexible": _flexible(options.flexible), "check": not options.no_check}
     fn = _callable(vars(options)["module:callable"], options.weights)
     with warnings.catch_warnings(record=True) as met:
@@ -210,8 +223,10 @@ def _flexible(texts: Sequence[str]) -> dict[str, dict[int, tuple[int, int]]]:
     return ranges
 
 
-def _summary(model: "ct.models.MLModel") -> dict:
+def _summary(model: "ct.models.MLModel | Any") -> dict:
     """Inputs and outputs with type and shape, and what the check found."""
+    if hasattr(model, "ends"):  # of Core AI
+        return {**model.ends(), "check": model.metadata.get("verified", "not checked")}
     description, shown = model.get_spec().description, {}
     for side in ("input", "output"):
         arrays = {feature.name: feature.type.multiArrayType for feature in getattr(description, side)}

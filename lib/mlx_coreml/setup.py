@@ -17,6 +17,8 @@ setup(
     extras_require={
         "check": [RUNTIME],  # runs what was converted, with torch, and compares it with MLX
         "coverage": [RUNTIME, "mlx-lm>=0.32", "pandas>=2.2"],  # architectures that are converted; the table
+        # convert(to="coreai"): Apple's authoring interface and interpreter; its PyTorch route, for comparison
+        "coreai": ["coreai-core==1.0.0b3", "coreai-torch==0.4.3"],
         "llm": [RUNTIME, "mlx-lm>=0.32"],  # `mlx-coreml llm`
     },
 )

@@ -1,4 +1,4 @@
-"""The formats that a cleaned graph is lowered to, one folder each.
+"""The formats that a cleaned graph is lowered to, one folder each, and what both refuse in the same words.
 
-It may import none of the packages here.
+It may import mlx_coreml.ir.
 """

@@ -12,8 +12,9 @@ LEAST = 2.0  # seconds that a check may take, however fast the conversion was
 
 
 def weights_in(package: str | Path) -> int:
-    """The bytes of a package's weight files."""
-    return sum(file.stat().st_size for file in Path(package).rglob("*.bin"))
+    """The bytes of a package's weight files; Core AI keeps weights and program in one."""
+    files = (file for file in Path(package).rglob("*") if file.suffix in (".bin", ".mlirb"))
+    return sum(file.stat().st_size for file in files)
 
 
 class Budget:

@@ -10,10 +10,10 @@ import importlib.util
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import mlx.core as mx
 import numpy as np
@@ -27,8 +27,6 @@ from mlx_coreml.conversion.tolerance import tolerance
 from mlx_coreml.ir.errors import ConversionError, WrongModelError
 
 if TYPE_CHECKING:
-    import coremltools as ct
-
     from coreml_runtime import Model, Report
 
 LEVELS = {True: "full", "full": "full", "quick": "quick", False: "off", "off": "off"}
@@ -48,6 +46,38 @@ class Check:
     precision: str
     level: str = "full"
     seconds: float = 0.0
+    runtime: Runtime = field(default_factory=lambda: Reference())
+
+
+class Runtime(Protocol):
+    """What runs a converted model for its check."""
+
+    def load(self, package: str | Path, limited: bool) -> Mapping[str, Any]:
+        """The loaded model by precision, "strict" first. Errors: WrongModelError where it is refused."""
+
+    def compare(self, check: Check, calls: Sequence[dict], models: Mapping, tolerance: float) -> Report:
+        """What the source and the models make of the same calls."""
+
+
+class Reference:
+    """The reference runtime of Core ML, and Core ML's CPU as well on macOS."""
+
+    def load(self, package: str | Path, limited: bool) -> Mapping[str, Model]:
+        """A large one is loaded once: computed exactly, it lies between its values in fp16 and the truth."""
+        from coreml_runtime.execution.limits import Refused
+        from coreml_runtime.execution.model import readings
+
+        try:
+            return readings(package, ["strict"] if limited else ["strict", "exact"])
+        except Refused as error:
+            raise WrongModelError(f"Core ML does not run the converted model: {error}") from error
+
+    def compare(self, check: Check, calls: Sequence[dict], models: Mapping, tolerance: float) -> Report:
+        """The report of `coreml_runtime.verify`."""
+        from coreml_runtime import verify
+
+        source = check.source.callable()
+        return verify(source, check.package, calls, framework="mlx", tolerance=tolerance, models=models)
 
 
 @dataclass(frozen=True)
@@ -58,8 +88,8 @@ class Checked:
     calls: Sequence[str]
     not_vouched_for: str = ""
 
-    def describe(self, model: ct.models.MLModel) -> None:
-        """Write it into the model's metadata; one warning for what is not vouched for."""
+    def told(self) -> dict[str, str]:
+        """What the model's metadata say of it, by key; one warning for what is not vouched for."""
         found = {"verified": str(self.report), "check_calls": ", ".join(self.calls)}
         if self.not_vouched_for:
             found["not_vouched_for"] = self.not_vouched_for
@@ -67,8 +97,7 @@ class Checked:
                 f"{self.report.package}: the check does not vouch for {found['not_vouched_for']}",
                 stacklevel=4,
             )
-        for key, value in found.items():
-            model.user_defined_metadata[key] = value
+        return found
 
 
 @contextmanager
@@ -100,19 +129,11 @@ def check_is_installed() -> None:
 @mlx_on_cpu()
 def check_model(check: Check, progress: Progress) -> Checked:
     """What the check of a package finds. Errors: WrongModelError where the model is not what MLX computes."""
-    from coreml_runtime.execution.limits import Refused
-    from coreml_runtime.execution.model import readings
-
     rng = np.random.default_rng(0)
     calls = _calls(check, rng)
     tries = probes(check.examples[0], check.source.roles, rng) if check.level == "full" else []
     budget = Budget(check.seconds, weights_in(check.package), len(calls) + len(tries))
-    # What a large model computes exactly lies between its values in fp16 and the truth.
-    precisions = ["strict"] if budget.is_limited else ["strict", "exact"]
-    try:
-        models = readings(check.package, precisions)
-    except Refused as error:
-        raise WrongModelError(f"Core ML does not run the converted model: {error}") from error
+    models = check.runtime.load(check.package, budget.is_limited)
     limit, note = tolerance(check.source, calls[0][1], check.precision, check.seconds)
     report, compared = _compared(check, calls, models, limit, budget, progress)
     report = replace(report, package=check.source.name, note="; ".join(filter(None, [report.note, note])))
@@ -147,17 +168,14 @@ def _calls(check: Check, rng: np.random.Generator) -> list[tuple[str, dict]]:
 def _compared(
     check: Check,
     calls: Sequence[tuple[str, dict]],
-    models: Mapping[str, Model],
+    models: Mapping[str, Any],
     tolerance: float,
     budget: Budget,
     progress: Progress,
 ) -> tuple[Report, list[str]]:
     """The report on the calls and the names of those that were made; a large model's follow from the time."""
-    from coreml_runtime import verify
-
     together = bool(check.source.states) or not budget.is_limited
     groups = [calls] if together else [[call] for call in calls]
-    source = check.source.callable()
     report, names = None, []
     for group in groups:
         if report is not None and not (report.passed and budget.allows_another()):
@@ -165,7 +183,7 @@ def _compared(
         progress.at(f"checks {group[0][0]}", HALF + HALF * budget.share)
         with budget.spent(len(group)):
             fed = [inputs for _, inputs in group]
-            found = verify(source, check.package, fed, framework="mlx", tolerance=tolerance, models=models)
+            found = check.runtime.compare(check, fed, models, tolerance)
         report = found if report is None else _worse(report, found)
         names += [name for name, _ in group]
     assert report is not None  # there is an example

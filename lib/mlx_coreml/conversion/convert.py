@@ -33,12 +33,9 @@ from mlx_coreml.conversion.check import (
     level_of,
     mlx_on_cpu,
 )
-from mlx_coreml.conversion.input_roles import roles
 from mlx_coreml.conversion.progress import Progress
 from mlx_coreml.conversion.quiet import one_warning_per_cause
-from mlx_coreml.conversion.source import Source
-from mlx_coreml.conversion.truth import half_types
-from mlx_coreml.conversion.work import half_seconds
+from mlx_coreml.conversion.source import Source, source_of
 from mlx_coreml.ir.errors import ConversionError, WrongModelError, dictionary
 from mlx_coreml.ir.graph import Graph
 from mlx_coreml.passes import simplify, simplify_at_sizes
@@ -48,6 +45,7 @@ if TYPE_CHECKING:
     import mlx.core as mx
     from coremltools.converters.mil import mil
 
+    from mlx_coreml.backends.coreai.asset import CoreAIModel
 
 FUNCTION = ("fn", "example", "named")  # the parameters of `convert` that are no options
 
@@ -89,8 +87,9 @@ def convert(
     metadata: Mapping[str, Any] | None = None,
     check: bool | str = True,
     random: str = "refuse",
+    to: str = "coreml",
     **named: Any,
-) -> ct.models.MLModel:
+) -> ct.models.MLModel | CoreAIModel:
     """The Core ML model of an MLX module or function on an example call: `.save("Model.mlpackage")`.
 
     `example` and `named` are the function's arguments. Arrays of MLX or NumPy, and `Spec((1, 16), "int32")`
@@ -110,18 +109,24 @@ def convert(
     Targets before iOS 15 give the neural-network format (`.mlmodel`): its check runs the same program as an
     ML Program of iOS 15, because the reference runtime reads only those.
 
+    `to="coreai"` gives a Core AI asset of fixed sizes for OS 27 instead: `.save("Model.aimodel")`, which
+    needs the extra coreai and is checked by Core AI's own interpreter.
+
     Errors: ConversionError saying what cannot be converted; WrongModelError when `check` finds that the
     model, run by the reference runtime, and on macOS by Core ML's CPU as well, does not compute what MLX
     computes on the CPU, in float32. `check` is True or "full" (the example, other numbers and sizes, probes
     such as zeros and large positions), "quick" (the example alone), False or "off".
     """
     target, precision = options.deployment_target(deployment_target), options.precision_named(precision)
+    core_ai = options.core_ai(to, target)
     bound = _bound(fn, example, named, random)
     request = Request(
         *(bound, bound.arrays, outputs, states or {}, flexible or {}, image_inputs or {}),
         *(target, precision),
     )
     level = level_of(check)
+    if core_ai:
+        return core_ai.converted(request, _told(bound), metadata or {}, level)
     if level != "off":
         check_is_installed()
     start = time.monotonic()
@@ -133,7 +138,8 @@ def convert(
         model.user_defined_metadata["check"] = level
         if level != "off":
             seconds = time.monotonic() - start
-            verified(request, lowered, model, level, seconds, progress).describe(model)
+            told = verified(request, lowered, model, level, seconds, progress).told()
+            model.user_defined_metadata.update(told)
     return model
 
 
@@ -169,10 +175,7 @@ def lower(request: Request, progress: Progress | None = None) -> Lowered:
     axes = shapes.read_axes(request.flexible, graph, request.target)
     flat = as_flat(request.fn, request.example)
     examples = [[array for _, array in flat_inputs(request.fn, request.example)]]
-    source = Source(
-        *(function_name(request.fn), flat, tuple(graph.inputs), images, states),
-        *(roles(graph, examples[0]), half_types(graph), half_seconds(graph)),
-    )
+    source = source_of(function_name(request.fn), flat, graph, examples[0], images, states)
     features = shapes.features(axes, graph, images)
     progress.at("lowers", 0.05)
     if axes:

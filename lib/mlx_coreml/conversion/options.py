@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import difflib
+import importlib
 import re
 from collections.abc import Iterable
+from types import ModuleType
 from typing import Any
 
 import coremltools as ct
 import mlx.core as mx
 import numpy as np
 
+from mlx_coreml.backends.coreai.installed import require
 from mlx_coreml.backends.mil.assemble import target_named
 from mlx_coreml.backends.mil.precision import PRECISIONS
 from mlx_coreml.ir.errors import ConversionError
 
+FORMATS = ("coreml", "coreai")
 SAME = {
     "float16": ("fp16", "f16", "half", mx.float16, np.float16, ct.precision.FLOAT16),
     "float32": ("fp32", "f32", "single", "float", "full", mx.float32, np.float32, ct.precision.FLOAT32),
@@ -46,6 +50,26 @@ def deployment_target(value: Any) -> ct.target:
         return target_named(value)
     except ConversionError as error:
         raise ConversionError(f"{error}{close(value, ct.target.__members__)}") from None
+
+
+def core_ai(to: Any, target: ct.target) -> ModuleType | None:
+    """The module that converts to Core AI where `to` asks for it; None for Core ML.
+
+    Errors: ConversionError for another format, for a target of Core ML, or without the extra coreai.
+    """
+    if to not in FORMATS:
+        raise ConversionError(
+            f"to={to!r}; allowed are {' and '.join(map(repr, FORMATS))}{close(to, FORMATS)}"
+        )
+    if to == "coreml":
+        return None
+    require()
+    if target != ct.target.iOS17:
+        raise ConversionError(
+            f"deployment_target {target.name!r} is of Core ML; allowed with to='coreai' is none, "
+            "because its assets are for OS 27"
+        )
+    return importlib.import_module("mlx_coreml.conversion.core_ai")  # which imports Core AI
 
 
 def close(value: Any, known: Iterable[str]) -> str:

@@ -1,8 +1,9 @@
 """How much of MLX converts: every case converted, run and compared, and the table of the outcome.
 
-It may import coreml_runtime, coreml_runtime.verification, mlx_coreml.capture, mlx_coreml.conversion,
-mlx_coreml.coverage.cases, mlx_coreml.coverage.operation_cases, mlx_coreml.coverage.usage_cases,
-mlx_coreml.coverage.usage_models, mlx_coreml.ir and mlx_coreml.language_models.
+It may import coreml_runtime, coreml_runtime.verification, mlx_coreml.backends.coreai, mlx_coreml.capture,
+mlx_coreml.conversion, mlx_coreml.coverage.cases, mlx_coreml.coverage.operation_cases,
+mlx_coreml.coverage.usage_cases, mlx_coreml.coverage.usage_models, mlx_coreml.ir and
+mlx_coreml.language_models.
 """
 
 from collections.abc import Iterable, Iterator
@@ -23,6 +24,14 @@ GROUPS = {
     "usage": usages.cases,
     generation.GENERATION: generation.cases,
 }
+
+
+FIXED = ("layer", "loss", "operation", "architecture", "model")  # one call of fixed sizes, without state
+
+
+def groups_of(to: str) -> Iterable[str]:
+    """The groups measured for a format; for Core AI those whose cases are one call of fixed sizes."""
+    return FIXED if to == "coreai" else GROUPS
 
 
 def find(groups: Iterable[str] = GROUPS, part: str = "") -> Iterator[Case | Usage]:

@@ -15,7 +15,7 @@ from mlx_coreml.ir.errors import ConversionError
 
 def measure(options: argparse.Namespace) -> bool:
     """Judge the chosen cases, print the tables and write the rows; whether every case is right or refused."""
-    groups = options.group or coverage.GROUPS
+    groups = options.group or coverage.groups_of(options.to)
     cases = list(coverage.find(groups, options.name))[:: options.every]
     if not cases:
         raise ConversionError(f"no case of {', '.join(groups)} has '{options.name}' in its name")
@@ -31,7 +31,7 @@ def run(cases: Sequence[Case | Usage], options: argparse.Namespace) -> list[Outc
     """The outcomes; every 15 seconds the rows so far are written and a line says how many there are."""
     log, outcomes = options.results.with_suffix(".log"), []
     start = said = time.monotonic()
-    for outcome in judge_all(cases, options.jobs, options.precision, options.limit, log):
+    for outcome in judge_all(cases, options.jobs, options.precision, options.limit, log, options.to):
         outcomes.append(outcome)
         if time.monotonic() - said > 15:
             said = time.monotonic()

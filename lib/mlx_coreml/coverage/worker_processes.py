@@ -22,10 +22,10 @@ START = 120.0  # seconds a worker may take to begin
 class Worker:
     """A process that judges one case at a time."""
 
-    def __init__(self, precision: str, log: Path):
+    def __init__(self, precision: str, log: Path, to: str = "coreml"):
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=serve, args=(theirs, precision, str(log)), daemon=True)
+        self.process = context.Process(target=serve, args=(theirs, precision, str(log), to), daemon=True)
         self.process.start()
         theirs.close()
         try:
@@ -57,7 +57,7 @@ class Worker:
 
 
 def judge_all(
-    cases: Sequence[Case | Usage], jobs: int, precision: str, limit: float, log: Path
+    cases: Sequence[Case | Usage], jobs: int, precision: str, limit: float, log: Path, to: str = "coreml"
 ) -> Iterator[Outcome]:
     """The outcomes in order, from `jobs` workers at once; `limit` is in seconds per case."""
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -69,7 +69,7 @@ def judge_all(
     def one(case: Case | Usage) -> Outcome:
         worker = free.get()
         try:
-            worker = worker or Worker(precision, log)
+            worker = worker or Worker(precision, log, to)
             outcome = worker.judge(case, limit)
         finally:
             free.put(worker if worker and worker.process.is_alive() else None)
@@ -85,7 +85,7 @@ def judge_all(
             worker.stop()
 
 
-def serve(pipe: Connection, precision: str, log: str) -> None:
+def serve(pipe: Connection, precision: str, log: str, to: str) -> None:
     """The worker's loop: it receives names of cases and sends outcomes; what it prints goes to the log."""
     file = os.open(log, os.O_WRONLY | os.O_APPEND)
     os.dup2(file, 1)
@@ -102,4 +102,4 @@ def serve(pipe: Connection, precision: str, log: str) -> None:
             key = pipe.recv()
         except EOFError:
             return
-        pipe.send(judge(known[key], precision))
+        pipe.send(judge(known[key], precision, to))

@@ -1,8 +1,8 @@
 """From a cleaned graph to a Core ML model: the MIL program, its precision, shapes, states and images.
 
-It may import mlx_coreml.backends.mil.lowering, mlx_coreml.backends.mil.lowering.arithmetic,
-mlx_coreml.backends.mil.lowering.layers, mlx_coreml.backends.mil.lowering.tensors,
-mlx_coreml.backends.mil.ranges and mlx_coreml.ir.
+It may import mlx_coreml.backends, mlx_coreml.backends.mil.lowering,
+mlx_coreml.backends.mil.lowering.arithmetic, mlx_coreml.backends.mil.lowering.layers,
+mlx_coreml.backends.mil.lowering.tensors, mlx_coreml.backends.mil.ranges and mlx_coreml.ir.
 """
 
 import logging

@@ -20,11 +20,13 @@ from mlx_coreml.backends.mil.lowering.registry import RULES
 from mlx_coreml.backends.mil.lowering.wide_integers import warn_of_wide
 from mlx_coreml.backends.mil.precision import in_fp32
 from mlx_coreml.backends.mil.size_dependent import hide_value, of_sizes
-from mlx_coreml.ir.errors import ConversionError, UnsupportedError
+from mlx_coreml.backends.supported import check_supported
+from mlx_coreml.ir.errors import ConversionError
 from mlx_coreml.ir.graph import Graph, Node, Tensor
 
 RANK_LIMIT = 5
 UNNAMED = ("const", "read_state", "coreml_update_state")  # what is made by these cannot be an output
+ADVICE = "add one with @mlx_coreml.lowering(name)"
 EXACT_LIMIT = 16  # numbers of a constant that a formula of sizes may stand for
 
 
@@ -41,7 +43,7 @@ def build(
 
     Errors: UnsupportedError for kinds without a rule; ConversionError.
     """
-    check_supported(graph)
+    check_supported(graph, RULES, REASONS, ADVICE)
     warn_of_wide(graph)
     states = states or {}
     half = precision != "float32" and target >= ct.target.iOS16  # earlier models take and return fp32
@@ -61,28 +63,6 @@ def build(
     program = mil.Program()
     program.add_function("main", function)
     return program
-
-
-def check_supported(graph: Graph) -> None:
-    """Errors: UnsupportedError with the number and the modules of every kind of node that has no rule."""
-    missing: dict[str, Counter] = {}
-    for node in graph.nodes:
-        if node.kind not in RULES:
-            missing.setdefault(node.kind, Counter())[node.path or "the function itself"] += 1
-    if missing:
-        told = "; ".join(f"{kind} ({_listed(paths)}){_why(kind)}" for kind, paths in sorted(missing.items()))
-        known = "" if missing.keys() <= REASONS.keys() else f", known are {', '.join(sorted(RULES))}"
-        raise UnsupportedError(f"no lowering for {told}; add one with @mlx_coreml.lowering(name){known}")
-
-
-def _listed(paths: Counter, most: int = 3) -> str:
-    """How often a kind occurs, and in which modules."""
-    more = ", ..." if len(paths) > most else ""
-    return f"{sum(paths.values())} times, in {', '.join(list(paths)[:most])}{more}"
-
-
-def _why(kind: str) -> str:
-    return f": {REASONS[kind]}" if kind in REASONS else ""
 
 
 class Lowered:
