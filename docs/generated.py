@@ -172,7 +172,7 @@ class Generated(SphinxDirective):
     def run(self):
         name, *given = self.arguments
         makers = (mil_operations, limits, lowered, refused, converted, usages, generation, command)
-        makers += (gates, limits_of_the_gate, timings, own_error, devices)
+        makers += (gates, limits_of_the_gate, timings, own_error, devices, not_in_core_ai, core_ai)
         return self.parse_text_to_nodes({each.__name__: each for each in makers}[name](*given))
 
 
