@@ -5,6 +5,7 @@ every good line and names every bad one; records of different machines or versio
 compared unless asked for. https://jsonlines.org
 """
 
+import fcntl
 import json
 import os
 import typing
@@ -101,12 +102,13 @@ def json_line(values: msgspec.Struct) -> str:
 def append(path: Path, records: Iterable[Record]) -> None:
     """Add records to a file, all or none: when the disk is full the file stays as it was.
 
-    A last line that a crash cut off is ended first, so that it spoils none but itself. Errors: OSError
-    naming the file.
+    A last line that a crash cut off is ended first, so that it spoils none but itself. Another process that
+    adds to the file at the same time waits. Errors: OSError naming the file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     data = "".join(f"{json_line(record)}\n" for record in records).encode()
     descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)  # until it is closed
     size = os.fstat(descriptor).st_size
     try:
         if size and os.pread(descriptor, 1, size - 1) != b"\n":

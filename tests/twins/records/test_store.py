@@ -1,5 +1,6 @@
 """Records survive the disk, crashes and each other: every good line is read, every bad one is named."""
 
+import fcntl
 import getpass
 import json
 import os
@@ -7,6 +8,7 @@ import re
 import signal
 import socket
 import sys
+import threading
 
 import msgspec
 import pytest
@@ -315,6 +317,20 @@ def test_a_full_disk_leaves_the_file_as_it_was(tmp_path, room):
     assert said == f"OSError: [Errno 27] File too large; no record was added: '{path}'"
     assert path.read_bytes() == before
     assert store.read_file(path) == Found([record(), record(Work("lm", CASE, 3))], [])
+
+
+def test_one_that_adds_waits_for_another(tmp_path):
+    """A failed append cuts a file back to the size it found, which may hold nothing of another's by then."""
+    path = tmp_path / "x.jsonl"
+    with path.open("ab") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        waiting = threading.Thread(target=store.append, args=(path, [record()]))
+        waiting.start()
+        waiting.join(0.2)
+        assert waiting.is_alive() and path.read_bytes() == b""
+        other.write(f"{line()}\n".encode())
+    waiting.join()
+    assert store.read_file(path) == Found([record(Work("lm", CASE, 7)), record()], [])
 
 
 BROKEN = {
