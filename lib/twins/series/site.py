@@ -15,7 +15,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-from twins.series import notebook_files
 from twins.series.pages import downloads
 
 ROOT = Path(__file__).parents[3]
@@ -163,6 +162,8 @@ def main() -> None:
     try:
         notebooks, out = given.notebooks, given.out
         if out is None:
+            from twins.series import notebook_files
+
             folder = notebook_files.made(given.profile)
             notebooks, out = (notebooks or folder / "notebooks"), folder / "site"
         if given.otherwise and not finished(notebooks):
