@@ -125,7 +125,7 @@ def torch_model(step: Step, device: str) -> torch.nn.Module:
     torch.set_default_dtype(TORCH.dtype(step.dtype))
     try:
         config = transformers.LlamaConfig.from_dict(step.config | {"attn_implementation": "sdpa"})
-        with torch.device(device):
+        with torch.device("meta" if device == "meta" else "cpu"):
             model: torch.nn.Module = transformers.LlamaForCausalLM(config)
             if step.checkpointed:
                 base_model.checkpoint_torch(model)
@@ -133,7 +133,7 @@ def torch_model(step: Step, device: str) -> torch.nn.Module:
                 model = adapters.adapt_torch(model, _adapters(step), 0)
     finally:
         torch.set_default_dtype(before)
-    return Logits(model).train()
+    return Logits(model).to(device).train()
 
 
 def torch_half(step: Step, model: torch.nn.Module | None = None) -> Half:
