@@ -50,7 +50,7 @@ help: ## show this list
 	@echo '  Variables: PROFILE=smoke|quick|full|record, SET="name=value ..." (parameters of the notebooks; quotes keep spaces).'
 
 setup: ## make the environment (.venv, or the active one)
-	@$(if $(ACTIVE),$(if $(TAKEN),:,echo 'the active environment has no Python 3.11 or 3.12 that works here: .venv is used'),:)
+	@$(if $(ACTIVE),$(if $(TAKEN),,echo 'the active environment has no Python 3.11 or 3.12 that works here: .venv is used';)) :
 	@sh lib/environment.sh ready "$$GIVEN_ENVIRONMENT"
 
 doctor: ## what will run on this machine, what will not and why, and how long; installs nothing

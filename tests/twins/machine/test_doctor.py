@@ -299,7 +299,7 @@ def test_a_mac_stays_awake_as_long_as_the_report_runs_and_its_status_is_the_repo
     place.tool("caffeinate", '#!/bin/sh\necho "caffeinate $*" >> "$LOG"\n')
     place.python("python3.11", "3.11.9")
     assert place.make("report").returncode == 2
-    assert len(place.logged("-m twins.series.runner --profile quick")) == 1
+    assert len(place.logged("-m twins.series.runner --profile=quick")) == 1
     end = time.monotonic() + 30  # it runs beside the report, and may write after it
     while not (told := place.logged("caffeinate")) and time.monotonic() < end:
         time.sleep(0.05)
@@ -491,7 +491,9 @@ def test_a_macs_records_go_round_by_share_and_merge(tmp_path, monkeypatch):
     )
     monkeypatch.setenv("TWINS_PROFILE", "record")
     book = store.Book("02_transformer_lm", mac, tmp_path / "mine")
-    book.extend([records.product(1024, "float32", 0.1, 0.1), records.step(4, 0.01, 0.02)])
+    step = records.step(4, 0.01, 0.02)
+    step = structs.replace(step, case=step.case | {"context": 16})  # as the pages read it
+    book.extend([records.product(1024, "float32", 0.1, 0.1), step])
     path = sharing.share(mac.id, folder=tmp_path / "mine", target=tmp_path / "out")
     written, refused = sharing.merge([path], tmp_path / "theirs")
     assert refused == [] and len(written) == 1
