@@ -8,12 +8,10 @@ PACKAGE ?=
 
 # What is given reaches a program by the environment, where neither make (`value`, `unexport`) nor a shell that has
 # "$$GIVEN_SET" in a command reads it: a variable of make's own would be expanded, and its text run by the shell.
-unexport PROFILE SET SINCE FILES PACKAGE
-export GIVEN_PROFILE := $(value PROFILE)
-export GIVEN_SET := $(value SET)
-export GIVEN_SINCE := $(value SINCE)
-export GIVEN_FILES := $(value FILES)
-export GIVEN_PACKAGE := $(value PACKAGE)
+GIVEN := PROFILE SET SINCE FILES PACKAGE
+GIVEN += MODEL FRAMEWORK NPROC HOSTS STEPS BATCH EVERY SEED LEARNING_RATE PORT BACKEND OUT
+unexport $(GIVEN)
+$(foreach name,$(GIVEN),$(eval export GIVEN_$(name) := $$(value $(name))))
 
 # An active environment is taken when its Python can run this. conda activates its base by itself: that is not taken.
 ACTIVE := $(or $(value VIRTUAL_ENV),$(if $(filter-out base,$(CONDA_DEFAULT_ENV)),$(value CONDA_PREFIX)))

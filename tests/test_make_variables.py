@@ -13,6 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PYTHON = """#!/bin/sh
+case "$*" in *distributed.launch) set -- "$@" "SET=$GIVEN_SET" "HOSTS=$GIVEN_HOSTS" "OUT=$GIVEN_OUT";; esac
 printf '%s\\n' --- "$@" >>"$SAID"
 """
 NASTY = [
@@ -45,6 +46,9 @@ CALLS = [  # a target, its variable, and the argument that a program gets
     ("share", "SINCE", "--since={}"),
     ("merge", "FILES", "--merge={}"),
     ("ios", "PACKAGE", "{}"),
+    ("train", "SET", "SET={}"),  # a program of so many variables takes them from the environment
+    ("train", "HOSTS", "HOSTS={}"),
+    ("train", "OUT", "OUT={}"),
 ]
 
 

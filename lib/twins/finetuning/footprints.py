@@ -78,12 +78,14 @@ def measured(found: Sequence[Step]) -> Iterator[Footprint]:
 
     A framework's own allocator tells its peak, so that both run at the same time.
     """
-    jobs = [_asked(found, one) for one in BOTH] if found else []
+    if not found:
+        return
     tell(f"memory of both frameworks at {len(found)} points")
-    readings = kept_processes.shared(WORK, jobs, process_memory.at_once(HELD))
-    asked = [job | {"apple": one.device == "mps"} for job, one in zip(jobs, BOTH, strict=False)]
-    sizes = kept_processes.shared(COUNTED, asked, process_memory.at_once(HELD))
-    for framework, own, needed in zip(BOTH, readings, sizes, strict=False):
+    jobs, at_once = [_asked(found, one) for one in BOTH], process_memory.at_once(HELD)
+    readings = kept_processes.shared(WORK, jobs, at_once)
+    asked = [job | {"apple": one.device == "mps"} for job, one in zip(jobs, BOTH, strict=True)]
+    sizes = kept_processes.shared(COUNTED, asked, at_once)
+    for framework, own, needed in zip(BOTH, readings, sizes, strict=True):
         for point, read, size in zip(found, own, needed, strict=True):
             shape = f"{point.config['num_hidden_layers']} blocks of {point.config['hidden_size']}"
             case = memory_model.case(point)

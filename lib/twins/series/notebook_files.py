@@ -8,7 +8,6 @@ import ast
 import hashlib
 import json
 import re
-import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -86,25 +85,6 @@ def made(profile: str) -> Path:
     if not re.fullmatch(bounds.FOLDER, profile):
         raise ValueError(f"no profile is called {profile!r:.80}; a name is of a-z, 0-9, - and _")
     return ROOT / "build" / profile
-
-
-def words(text: str) -> list[str]:
-    """The words of a text as a shell has them, in which quotes keep spaces. Errors: ValueError."""
-    try:
-        return shlex.split(text)
-    except ValueError as error:
-        raise ValueError(f"{text!r} cannot be read: {error}; write \\ before a single quote") from None
-
-
-def assignment(text: str) -> tuple[str, object]:
-    """A parameter from "name=value", the value read as YAML. Errors: ValueError."""
-    name, equals, value = text.partition("=")
-    if not equals or not name.isidentifier():
-        raise ValueError(f"a parameter is written name=value, found {text!r}")
-    try:
-        return name, yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise ValueError(f"{name} is {value!r}, which is no YAML: {' '.join(str(error).split())}") from None
 
 
 def key(path: Path, parameters: dict[str, object], more: Iterable[str]) -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from twins.machine import doctor, time_estimate
+from twins.machine.given import assignment, words
 from twins.records import store
 from twins.records.markup import plain
 from twins.records.store import ROOT
@@ -82,7 +83,7 @@ def parameters(paths: list[Path], profile: str, given: list[str]) -> dict[str, d
     """
     found = notebook_files.profile(SOURCES / "profiles", profile, sources())
     found = {path.stem: dict(found.get(path.stem, {})) for path in paths}
-    for name, value in map(notebook_files.assignment, given):
+    for name, value in map(assignment, given):
         takers = [path for path in paths if name in notebook_files.declared(path)] or paths
         for path in takers:
             found[path.stem][name] = value
@@ -227,7 +228,7 @@ def report(chosen_by: argparse.Namespace) -> list[str]:
 
     Errors: ValueError, OSError and RuntimeError where there is no report.
     """
-    profile, by_hand = chosen_by.profile, chosen_by.given + notebook_files.words(chosen_by.set)
+    profile, by_hand = chosen_by.profile, chosen_by.given + words(chosen_by.set)
     notebook_files.profile(SOURCES / "profiles", profile, sources())  # before its name is part of a path
     name = f"{profile}-custom" if by_hand else profile
     out = (chosen_by.out or ROOT / "build" / name).resolve()

@@ -17,11 +17,11 @@ from msgspec import Meta
 from msgspec.structs import replace
 
 from twins.evidence import plausibility
+from twins.machine.given import words
 from twins.records import bounds, leaks, store
 from twins.records.markup import plain
 from twins.records.record_types import Machine
 from twins.records.store import ROOT, Record
-from twins.series import notebook_files
 
 FORMAT = "twins records"
 FOLDER = ROOT / "data" / "results"
@@ -252,7 +252,7 @@ def main() -> None:
             from twins.machine import identity
 
             print(share(identity.fingerprint().id, given.since).relative_to(ROOT))
-        elif files := notebook_files.words(given.merge):
+        elif files := words(given.merge):
             written, refused = merge(list(map(Path, files)))
             for path in written:
                 print(f"added {path.relative_to(ROOT)}")

@@ -7,6 +7,7 @@ import re
 import nbformat
 import pytest
 
+from twins.machine import given
 from twins.records import store
 from twins.series import notebook_files, runner
 from twins.timing.progress import PROGRESS
@@ -104,9 +105,9 @@ def test_unknown_profile_and_section(tmp_path):
 
 
 def test_assignments():
-    assert notebook_files.assignment("sizes=[1, 2]") == ("sizes", [1, 2])
+    assert given.assignment("sizes=[1, 2]") == ("sizes", [1, 2])
     with pytest.raises(ValueError, match="a parameter is written name=value, found 'steps'"):
-        notebook_files.assignment("steps")
+        given.assignment("steps")
 
 
 def test_key_changes_with_cells_parameters_and_what_else_counts(tmp_path):

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from twins.machine import given
 from twins.training.distributed import hosts as hosts_file
 from twins.training.distributed import settings
 from twins.training.distributed.hosts import Host
@@ -144,7 +145,7 @@ def _unsaid(status: int, log: Path) -> str:
 def main() -> int:
     """The exit status of `make train`; errors of a user are one sentence on standard error."""
     try:
-        return run(settings.asked(os.environ, hosts_file.count))
+        return run(settings.asked(given.variables(os.environ), hosts_file.count))
     except ValueError as error:
         print(error, file=sys.stderr)
         return 1

@@ -1,12 +1,11 @@
-"""What `make train` was asked for, read from the variables that make hands on in the environment."""
+"""What `make train` was asked for, read from the variables that were given to make."""
 
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import yaml
-
+from twins.machine.given import assignment, words
 from twins.records.store import ROOT
 
 FRAMEWORKS = ("mlx", "torch")
@@ -75,38 +74,27 @@ def to_json(run: Run) -> str:
     return json.dumps(asdict(run))
 
 
-def whole(environment: Mapping[str, str], name: str, least: int) -> int:
-    """A whole number from the environment. Errors: ValueError, one sentence."""
-    text = environment.get(name) or str(WHOLE[name])
+def whole(given: Mapping[str, str], name: str, least: int) -> int:
+    """A whole number of what was given. Errors: ValueError, one sentence."""
+    text = given.get(name) or str(WHOLE[name])
     if not text.isascii() or not text.isdigit() or int(text) < least:
         raise ValueError(f"{name} is {text!r}; allowed is a whole number from {least} up")
     return int(text)
 
 
-def sizes(text: str) -> dict:
-    """SET="name=value ..." as a dict of plain values. Errors: ValueError for a part without a name."""
-    found = {}
-    for part in text.split():
-        name, equal, value = part.partition("=")
-        if not name or not equal:
-            raise ValueError(f'SET holds {part!r}; allowed is SET="name=value ..."')
-        found[name] = yaml.safe_load(value)
-    return found
-
-
-def asked(environment: Mapping[str, str], count_hosts) -> Asked:
-    """What the environment asks for; `count_hosts` gives the number of hosts in a file.
+def asked(given: Mapping[str, str], count_hosts) -> Asked:
+    """What the variables ask for; `count_hosts` gives the number of hosts in a file.
 
     Errors: ValueError, one sentence, for a value that is missing or not allowed.
     """
-    model, framework = environment.get("MODEL", ""), environment.get("FRAMEWORK", "")
+    model, framework = given.get("MODEL", ""), given.get("FRAMEWORK", "")
     if not model:
         raise ValueError("MODEL is not set; allowed is a model of twins.models or the path of a .py file")
     if framework not in FRAMEWORKS:
         raise ValueError(f"FRAMEWORK is {framework!r}; allowed: {', '.join(FRAMEWORKS)}")
-    hosts = Path(environment["HOSTS"]) if environment.get("HOSTS") else None
-    numbers = {name: whole(environment, name, 0 if name == "SEED" else 1) for name in WHOLE}
-    rate = environment.get("LEARNING_RATE") or "0.001"
+    hosts = Path(given["HOSTS"]) if given.get("HOSTS") else None
+    numbers = {name: whole(given, name, 0 if name == "SEED" else 1) for name in WHOLE}
+    rate = given.get("LEARNING_RATE") or "0.001"
     try:
         learning_rate = float(rate)
     except ValueError:
@@ -114,11 +102,11 @@ def asked(environment: Mapping[str, str], count_hosts) -> Asked:
     run = Run(
         model=str(Path(model).resolve()) if model.endswith(".py") else model,
         framework=framework,
-        out=str(Path(environment.get("OUT") or default_folder(model, framework)).resolve()),
+        out=str(Path(given.get("OUT") or default_folder(model, framework)).resolve()),
         processes=numbers["NPROC"] * (count_hosts(hosts) if hosts else 1),
         learning_rate=learning_rate,
-        sizes=sizes(environment.get("SET", "")),
-        backend=environment.get("BACKEND", ""),
+        sizes=dict(map(assignment, words(given.get("SET", "")))),
+        backend=given.get("BACKEND", ""),
         **{name.lower(): numbers[name] for name in ("STEPS", "BATCH", "SEED", "EVERY")},
     )
     return Asked(run, numbers["NPROC"], hosts, numbers["PORT"])

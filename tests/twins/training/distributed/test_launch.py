@@ -1,6 +1,7 @@
 """What `make train` refuses before it starts anything, and the parts of a run that need no second process."""
 
 import json
+import re
 import socket
 from dataclasses import replace
 
@@ -61,14 +62,14 @@ def test_the_environment_becomes_a_run(tmp_path):
         ({"STEPS": "1e3"}, "STEPS is '1e3'; allowed is a whole number from 1 up"),
         ({"BATCH": "7"}, "BATCH is 7, which 2 processes cannot share equally; allowed are multiples of 2"),
         ({"LEARNING_RATE": "fast"}, "LEARNING_RATE is 'fast'; allowed is a number such as 0.001"),
-        ({"SET": "width"}, """SET holds 'width'; allowed is SET="name=value ...\""""),
+        ({"SET": "width"}, "a parameter is written name=value, found 'width'"),
+        ({"SET": "width=["}, "width is '[', which is no YAML: "),
         ({"HOSTS": "/no/file"}, "HOSTS: /no/file cannot be read (No such file or directory)"),
     ],
 )
 def test_a_value_that_is_not_allowed_is_named(tmp_path, changes, told):
-    with pytest.raises(ValueError, match="^" + told.split("(")[0].replace("?", r"\?")) as error:
+    with pytest.raises(ValueError, match="^" + re.escape(told)) as error:
         asked(tmp_path, **changes)
-    assert str(error.value).startswith(told)
     assert "\n" not in str(error.value)
 
 

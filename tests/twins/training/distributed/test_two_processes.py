@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from twins.machine.given import PREFIX
 from twins.records import store
 from twins.records.record_types import Fit
 from twins.training import train
@@ -47,10 +48,10 @@ def started(framework: str, out: Path, **environment: str) -> subprocess.Popen:
         "OUT": str(out),
         "PORT": str(free_port()),
     }
-    sizes = {"STEPS": str(STEPS), "BATCH": str(BATCH), "EVERY": str(EVERY)}
+    given = asked | {"STEPS": str(STEPS), "BATCH": str(BATCH), "EVERY": str(EVERY)} | environment
     return subprocess.Popen(
         [sys.executable, "-m", "twins.training.distributed.launch"],
-        env={**os.environ, "TWINS_DEVICE": "cpu", **asked, **sizes, **environment},
+        env={**os.environ, "TWINS_DEVICE": "cpu"} | {PREFIX + name: text for name, text in given.items()},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
