@@ -20,7 +20,7 @@ KNOWN = modules()
 MODULE_ROOMS = ("twins.frameworks",)  # a module that is a room of its own
 # What has no folder's docstring to say it, or is the face of a package: (what it is, what it may import).
 FACES = {
-    "mlx_startup": ("Prepares a process for MLX: a fast BLAS on Linux, threads, open files.", ()),
+    "mlx_startup": ("Prepares a process for MLX: a fast BLAS on Linux, threads, open files, quiet.", ()),
     "coreml_runtime": (
         "The public names, the command line, and which MIL operations are covered.",
         ("execution", "format", "operations", "verification"),

@@ -9,9 +9,7 @@ one of MLX's primitives. Errors are ConversionError and its subclasses.
 
 import contextlib
 import importlib
-import logging
 import warnings
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 with contextlib.suppress(ModuleNotFoundError), warnings.catch_warnings():
@@ -54,19 +52,4 @@ _LATER = {  # coremltools takes seconds to import
 def __getattr__(name: str) -> Any:
     if name not in _LATER:
         raise AttributeError(f"module '{__name__}' has no attribute '{name}'; it has {', '.join(__all__)}")
-    with _quiet():
-        return getattr(importlib.import_module(_LATER[name]), name)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Nothing is logged in the block of what coremltools imports where it is installed, as torchao is."""
-    loggers = [logging.getLogger(each) for each in ("torchao", "torch.utils._pytree")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+    return getattr(importlib.import_module(_LATER[name]), name)

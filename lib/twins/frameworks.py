@@ -7,7 +7,6 @@ Sources: https://ml-explore.github.io/mlx and https://docs.pytorch.org/docs/2.13
 
 import functools
 import gc
-import logging
 import os
 import platform
 import shutil
@@ -28,8 +27,6 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 
 torch.set_num_threads(THREADS)
-for name in ("torchao", "torch.utils._pytree"):  # transformers imports them; they warn of other devices
-    logging.getLogger(name).setLevel(logging.ERROR)
 if not os.environ.get(SHIPPED):
     torch.set_float32_matmul_precision("highest")
     torch.backends.cudnn.allow_tf32 = False
