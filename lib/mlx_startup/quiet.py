@@ -1,4 +1,4 @@
-"""coremltools and transformers import torchao where it is installed, which warns of other devices' kernels."""
+"""torchao warns of kernels for other devices, where coremltools or transformers imports it."""
 
 import logging
 
