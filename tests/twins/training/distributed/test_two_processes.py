@@ -40,7 +40,7 @@ def free_port() -> int:
 
 
 def started(framework: str, out: Path, **environment: str) -> subprocess.Popen:
-    """`make train` with two processes, as the Makefile calls it."""
+    """`make train` with two processes, as the Makefile calls it; `environment` is read by the pair itself."""
     asked = {
         "MODEL": str(PAIR),
         "FRAMEWORK": framework,
@@ -48,10 +48,11 @@ def started(framework: str, out: Path, **environment: str) -> subprocess.Popen:
         "OUT": str(out),
         "PORT": str(free_port()),
     }
-    given = asked | {"STEPS": str(STEPS), "BATCH": str(BATCH), "EVERY": str(EVERY)} | environment
+    given = asked | {"STEPS": str(STEPS), "BATCH": str(BATCH), "EVERY": str(EVERY)}
+    environment = environment | {PREFIX + name: text for name, text in given.items()}
     return subprocess.Popen(
         [sys.executable, "-m", "twins.training.distributed.launch"],
-        env={**os.environ, "TWINS_DEVICE": "cpu"} | {PREFIX + name: text for name, text in given.items()},
+        env={**os.environ, "TWINS_DEVICE": "cpu", **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
