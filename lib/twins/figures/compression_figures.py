@@ -35,7 +35,7 @@ def frontier(records: Sequence[Compressed]) -> Figure:
     if not records:
         return nothing("nothing was compressed")
     models = _models(records)
-    canvas, panels = blank(1.1 + 2.0 * len(models), len(models), gridspec_kw={"hspace": 0.42})
+    canvas, panels = blank(1.1 + 1.7 * len(models), len(models), gridspec_kw={"hspace": 0.42})
     for axes, model in zip(panels, models, strict=True):
         _panel(axes, [r for r in records if r.model == model], model)
     panels[-1].set_xlabel("KiB of the package, logarithmic")
@@ -44,8 +44,8 @@ def frontier(records: Sequence[Compressed]) -> Figure:
         handles |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
     labels = [name for name in (*LOOKS, "frontier") if name in handles]
     canvas.legend(
-        [handles[name] for name in labels], labels, loc="lower center", ncols=2 if narrow() else 3,
-        fontsize=9, bbox_to_anchor=(0.5, -0.22 / len(models) + 0.02), frameon=False,
+        [handles[name] for name in labels], labels, loc="upper center", ncols=2 if narrow() else 4,
+        fontsize=9, bbox_to_anchor=(0.5, 0.0), frameon=False,
     )  # fmt: skip
     title = finding(records)
     headline(panels[0], title, "Left is smaller. Line: no other package is both smaller and better")
