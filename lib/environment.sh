@@ -88,9 +88,12 @@ if [ ! -e "$python" ] && ! "$chosen" -m venv .venv; then
 fi
 echo "installing into $environment, about 2 GB"
 # Some builds of Python take macOS 26 for "16.0", and pip then installs MLX's wheel for an older system.
-# pip compiles modules on one core; compileall takes all, and fails at templates that are no Python.
+# pip compiles modules on one core; compileall takes all, and fails at templates that are no Python. A third of the
+# text is what few runs import: tests, and transformers' architectures; Python compiles those that one does.
 SYSTEM_VERSION_COMPAT=0 "$python" -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt \
   -e lib/mlx_startup -e lib/coreml_runtime -e lib/mlx_coreml -e 'lib/twins[test]' ||
   stop "the installation did not finish, so nothing counts as ready; \`make setup\` begins it again"
-"$python" -c 'import compileall, sysconfig; compileall.compile_dir(sysconfig.get_path("purelib"), quiet=2, workers=0)'
+"$python" -c 'import compileall, re, sysconfig
+rare = re.compile("/tests?/|/torch/testing/|/transformers/models/|/pip/")
+compileall.compile_dir(sysconfig.get_path("purelib"), quiet=2, workers=0, rx=rare)'
 touch "$ready"
