@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from twins.datasets import completions
-from twins.finetuning import merging, tuning, tuning_gate
+from twins.finetuning import bases, merging, tuning, tuning_gate
 from twins.finetuning.adapters import Adapters
 from twins.finetuning.tuning import Tuning
 from twins.inference import checkpoint_folder
@@ -45,7 +45,7 @@ def test_other_methods_pass(folder, method):
     assert [check for check in tuning_gate.gate(made, batches(made)).checks if not check["passed"]] == []
 
 
-@pytest.mark.parametrize("base", ["equal 8-bit", "equal 4-bit", "own 4-bit"])
+@pytest.mark.parametrize("base", bases.BASES)
 def test_quantized_bases_pass(folder, base):
     made = lora(folder, method="qlora", base=base)
     assert [check for check in tuning_gate.gate(made, batches(made)).checks if not check["passed"]] == []
