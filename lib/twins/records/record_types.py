@@ -297,10 +297,10 @@ class Precision(Body, frozen=True):
 
 
 class Exchange(Body, frozen=True):
-    """Seconds in which processes exchange `size` bytes: a sum over all of them, and a copy from one to another.
+    """Seconds in which processes exchange `size` bytes: a sum over all, and a copy from one to another.
 
-    `gradients`: the size is that of the gradients of the step that was timed. `copied` is empty where the back
-    end has no messages between two processes, and `refused` says why.
+    `gradients`: the size is that of the gradients of the step that was timed. `copied` is empty where the
+    back end has no messages between two processes, and `refused` says why.
     """
 
     framework: Label

@@ -17,10 +17,11 @@ from twins.training import accumulation
 from twins.training.distributed import engines, exchanges, tasks
 from twins.training.distributed.settings import Run
 from twins.training.distributed.stopping import Stop
-from twins.training.distributed.wording import ENDED, FAILED, say
+from twins.training.distributed.wording import ENDED, FAILED, TOLD, say
 from twins.training.train import Half
 
 RESULT = "measured.json"
+READY = "ready"  # what every rank says once it has closed its standard input
 
 
 def gradient_bytes(half: Half) -> int:
@@ -74,6 +75,8 @@ def main() -> int:
     """The exit status: 1 with one sentence when something could not be measured."""
     asked = json.loads(sys.argv[1])
     rank = os.environ.get("RANK") or os.environ.get("MLX_RANK") or "0"
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    say(TOLD, READY)
     stop = None
     try:
         for each in asked["runs"]:

@@ -4,6 +4,7 @@ One process is measured with all CPU threads, and again with as many as each of 
 more processes bring is compared with one that has a process's share of the machine.
 """
 
+import contextlib
 import json
 import os
 import subprocess
@@ -16,19 +17,19 @@ import numpy as np
 
 from twins.frameworks import TORCH
 from twins.records.record_types import Body, Exchange, Gate, Timing
+from twins.timing import wording
 from twins.timing.statistics import Run as TimedRun
 from twins.timing.statistics import Samples
 from twins.training.distributed import hosts, launch, measuring_worker
 from twins.training.distributed.settings import FRAMEWORKS, Asked, Run
-from twins.training.distributed.wording import FAILED, heard
+from twins.training.distributed.wording import FAILED, TOLD, heard
 
 NAMES = dict(zip(FRAMEWORKS, ("MLX", "PyTorch"), strict=True))
-SUBJECT = "data-parallel step"  # of the records of times
 SAME = 1e-5  # how far losses of several processes may be from those of one, relative
 WARM = 2  # steps before those that are timed: the first, and one in which caches fill
 LONGEST = 300  # seconds that a launch may take
 WORKER = "twins.training.distributed.measuring_worker"
-GPU = {"mps": "every process uses the one GPU", "cuda": "every process has a GPU of its own"}
+SUBJECT = "data-parallel step"  # of records of times, as evidence.scaling reads them
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is measured: a run's settings, launches of each layout, sizes of exchanges in bytes, and repeats."""
+    """What is measured: a run's settings, launches of each layout, bytes of exchanges, and repeats."""
 
     run: Run
     launches: int
@@ -58,15 +59,24 @@ def most() -> int:
     return os.cpu_count() or 1
 
 
-def layouts(processes: Sequence[int], cores: int | None = None) -> list[Layout]:
-    """One process with all threads first; then each count that fits, and one process with its share."""
-    cores = cores or os.cpu_count() or 1
+def layouts(processes: Sequence[int], batch: int) -> list[Layout]:
+    """One process with all threads first; then each count that fits, and one process with its share.
+
+    A count fits that the machine has cores or GPUs for, and that shares the batch equally.
+    """
+    cores = os.cpu_count() or 1
     found = [Layout(1, cores)]
     for count in processes:
-        if 1 < count <= most():
+        if 1 < count <= most() and batch % count == 0:
             share = max(1, cores // count)
             found += [Layout(1, share), Layout(count, share)]
     return list(dict.fromkeys(found))
+
+
+def many(layout: Layout) -> str:
+    """A layout in words."""
+    processes = f"{layout.processes} process{'es' * (layout.processes > 1)}"
+    return f"{processes}, {wording.many(layout.threads, 'thread')}{' each' * (layout.processes > 1)}"
 
 
 def measure(plan: Plan, wanted: Sequence[Layout], tell: Callable[[str], None] = lambda _: None) -> list[Body]:
@@ -81,8 +91,8 @@ def measure(plan: Plan, wanted: Sequence[Layout], tell: Callable[[str], None] = 
                         found.setdefault((layout, name), []).append(each)
                 except ValueError as error:
                     told = " and ".join(NAMES[name] for name in names)
-                    failed[f"{told}, {layout.processes} processes"] = str(error)
-            tell(f"launch {index + 1} of {plan.launches}, {layout.processes} processes")
+                    failed[f"{told}, {many(layout)}"] = str(error)
+            tell(f"launch {index + 1} of {plan.launches}: {many(layout)}")
     notes = [f"{what}: not measured ({why})" for what, why in failed.items()]
     return [*timings(plan, wanted, found), *exchanges(found), checked(plan, found, notes)]
 
@@ -107,7 +117,11 @@ def launched(plan: Plan, layout: Layout, names: Sequence[str]) -> list[dict]:
 
 
 def finished(command: list[str], asked: Asked, threads: int) -> str:
-    """The output of a launcher that has ended. Errors: ValueError when it takes too long."""
+    """The output of a launcher that has ended. Errors: ValueError when it takes too long.
+
+    While a worker has an open standard input, mlx.launch 0.32.4 keeps a core busy with waiting to write to
+    it, which would be timed: so workers close theirs, and a line that it then fails to write ends that.
+    """
     environment = launch.environment(asked) | {"TWINS_THREADS": str(threads)}
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
     engine = subprocess.Popen(
@@ -115,8 +129,13 @@ def finished(command: list[str], asked: Asked, threads: int) -> str:
     )
     launch.end_after(LONGEST, engine)
     assert engine.stdin and engine.stdout
-    output = engine.stdout.read()  # its standard input stays open: at its end mlx.launch is never idle
-    engine.stdin.close()
+    output = ""
+    for line in engine.stdout:
+        output += line
+        if heard(line) == (TOLD, measuring_worker.READY):
+            with contextlib.suppress(BrokenPipeError):  # of one process, which no launcher starts
+                os.write(engine.stdin.fileno(), b"\n")
+    engine.stdin.close()  # only now: at the end of its input mlx.launch keeps a core busy
     if engine.wait() < 0:
         raise ValueError(f"the launcher was ended; it may take {LONGEST} seconds")
     return output
@@ -129,7 +148,9 @@ def timings(
     for layout in wanted:
         runs = []
         for index in range(plan.launches):
-            launches = {n: found[layout, n][index] for n in FRAMEWORKS if len(found.get((layout, n), [])) > index}
+            launches = {
+                n: found[layout, n][index] for n in FRAMEWORKS if len(found.get((layout, n), [])) > index
+            }
             if launches:
                 runs.append(asdict(timed(launches)))
         if runs:
@@ -173,7 +194,7 @@ def checked(plan: Plan, found: dict[tuple[Layout, str], list[dict]], notes: list
     """The losses of several processes against those of one with all threads, framework by framework."""
     checks, losses = [], {}
     for (layout, name), launches in found.items():
-        label = f"{NAMES[name]}, {layout.processes} processes, {layout.threads} threads each"
+        label = f"{NAMES[name]}, {many(layout)}"
         losses[label] = launches[0]["losses"]
         one = next((v for (other, n), v in found.items() if n == name and other.processes == 1), None)
         if one is None or layout.processes == 1:
@@ -192,5 +213,11 @@ def checked(plan: Plan, found: dict[tuple[Layout, str], list[dict]], notes: list
         )
     entries = {"batch": plan.run.batch, "steps": plan.run.steps}
     return Gate(
-        f"{plan.run.model} data-parallel", entries, all(c["passed"] for c in checks), checks, losses, "", notes
+        f"{plan.run.model} data-parallel",
+        entries,
+        all(c["passed"] for c in checks),
+        checks,
+        losses,
+        "",
+        notes,
     )
