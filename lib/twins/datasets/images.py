@@ -12,7 +12,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.datasets import load_digits
 
 from twins.datasets import download, markov
 
@@ -128,6 +127,8 @@ def held_out(split: Split, batch: int, noise: float = 0.1, limit: int | None = N
 
 
 def _digits() -> _Raw:
+    from sklearn.datasets import load_digits  # seconds, which every worker of a text model would pay
+
     found = load_digits()
     images, labels = found.images[..., None].astype(np.uint8), found.target.astype(np.int32)
     order = np.argsort(markov.splitmix64(0, len(labels)))  # the same shuffle with every NumPy

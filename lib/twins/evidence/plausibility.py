@@ -30,6 +30,7 @@ LEAST = {  # what a field of each kind of record must at least be; None is no nu
     kinds.Conversion: {"size": 1, "operations": 1, "error": 0},
     kinds.Compressed: {"size": 1, "weights": 1, "total": 1, "value": 0, "error": 0},
     kinds.Traffic: {"compulsory": 1},
+    kinds.Exchange: {"processes": 2, "size": 1},
     kinds.Precision: {"size": 1, "product": 0, "gradients": 0},
 }
 PROBES = {  # what each is called, and what none can reach
@@ -152,7 +153,14 @@ def _traffic(body: kinds.Traffic) -> Iterator[str]:
         yield f"traffic: {body.unfused} bytes unfused are fewer than the {body.compulsory} that must be moved"
 
 
+def _exchange(body: kinds.Exchange) -> Iterator[str]:
+    for seconds in (*body.reduced, *body.copied):
+        if not 0 < seconds <= LONGEST:
+            yield f"exchange: a time is {seconds:g} s; it must be above 0, up to {LONGEST:g}"
+
+
 _CHECKS = {
+    kinds.Exchange: _exchange,
     kinds.Machine: _machine,
     kinds.Timing: _timing,
     kinds.Accuracy: _accuracy,

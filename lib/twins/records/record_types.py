@@ -296,4 +296,21 @@ class Precision(Body, frozen=True):
     gradients: float
 
 
+class Exchange(Body, frozen=True):
+    """Seconds in which processes exchange `size` bytes: a sum over all, and a copy from one to another.
+
+    `gradients`: the size is that of the gradients of the step that was timed. `copied` is empty where the
+    back end has no messages between two processes, and `refused` says why.
+    """
+
+    framework: Label
+    backend: Label
+    processes: Count
+    size: Count
+    gradients: bool
+    reduced: list[float]
+    copied: list[float]
+    refused: Prose = ""
+
+
 KINDS = {kind.__name__.lower(): kind for kind in Body.__subclasses__()}

@@ -25,6 +25,7 @@ from twins.records.record_types import (
     Conversion,
     Coverage,
     Energy,
+    Exchange,
     Finding,
     Fit,
     Footprint,
@@ -79,6 +80,7 @@ BODIES = [
     Finding("missing step", "largest change of a weight", 0.0, 0.001, True),
     Traffic("transformer_lm", {"batch": 4}, 10, 20),
     Precision("MLX", "as shipped", 1024, 1e-7, 1e-6),
+    Exchange("MLX", "ring", 2, 4096, True, [0.001], [], "no messages"),
 ]
 
 

@@ -108,6 +108,22 @@ class Chip:
 
 
 @dataclass(frozen=True)
+class Link:
+    """A link between machines: its peak rate one way in Gb/s, and the page it was seen on."""
+
+    link: str
+    gbit_per_s: float
+    url: str
+    seen: str
+    notes: str
+
+    @property
+    def bandwidth(self) -> float:
+        """Bytes in a second, one way."""
+        return self.gbit_per_s * 1e9 / 8
+
+
+@dataclass(frozen=True)
 class Audited:
     """One finding about a published comparison.
 
@@ -202,6 +218,11 @@ def workloads(path: Path = FOLDER / "workloads.csv") -> list[Workload]:
 def platforms(path: Path = FOLDER / "platforms.csv") -> list[Platform]:
     """Every platform, checked; PublishedError names the file and line of a bad row."""
     return read(path, Platform)
+
+
+def links(path: Path = FOLDER / "links.csv") -> list[Link]:
+    """Every link, checked; PublishedError names the file and line of a bad row."""
+    return read(path, Link, lambda row: "" if row.gbit_per_s else "gbit_per_s is not above 0")
 
 
 def _check_benchmark(row: Benchmark, audited: set[str]) -> str:

@@ -38,7 +38,7 @@ GROUPS = {  # of the navigation; what no group names comes last
     "Start": ("self", "00_summary"),
     "Train and run": (
         *("02_transformer_lm", "03_bert", "04_vision", "10_finetuning"),
-        *("06_inference", "05_unified_memory"),
+        *("06_inference", "05_unified_memory", "14_scaling"),
     ),
     "Ship to Core ML": (
         "07_coreml_from_pytorch",

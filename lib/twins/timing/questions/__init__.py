@@ -1,5 +1,5 @@
-"""Single questions with measurements of their own: convolutions, the GPU against the CPU, float32 as shipped.
+"""Single questions with measurements of their own: convolutions, GPU or CPU, float32 as shipped, processes.
 
 It may import twins.frameworks, twins.machine, twins.models, twins.parity, twins.parity.diagnosis,
-twins.records, twins.timing and twins.training.
+twins.records, twins.timing, twins.training and twins.training.distributed.
 """

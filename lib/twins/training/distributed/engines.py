@@ -48,6 +48,7 @@ class Alone:
     """One process: nothing is exchanged."""
 
     rank, size = 0, 1
+    backend = "none"  # of the collectives, as the framework calls it
 
     def gather(self, text: str) -> list[str]:
         """The text of every rank, in their order."""
@@ -80,6 +81,7 @@ class MlxEngine(Alone):
     def __init__(self, run: Run):
         self.group = mx.distributed.init(strict=True, backend=run.backend or "any")
         self.rank, self.size = self.group.rank(), self.group.size()
+        self.backend = run.backend or ("nccl" if mx.cuda.is_available() else "ring")  # as mlx.launch chooses
 
     def gather(self, text: str) -> list[str]:
         content = text.encode()
@@ -126,6 +128,7 @@ class TorchEngine(Alone):
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
         dist.init_process_group(backend, timeout=START)
         self.rank, self.size = dist.get_rank(), dist.get_world_size()
+        self.backend = backend
         self.group = dist.new_group(timeout=timedelta(seconds=run.patience))
 
     def gather(self, text: str) -> list[str]:

@@ -115,3 +115,16 @@ def check_free(ip: str, ports: range) -> None:
                 raise ValueError(
                     f"port {port} of {ip} is not free ({error.strerror}); PORT=number names another"
                 ) from None
+
+
+def free_ports(count: int) -> int:
+    """The first of so many neighbouring ports of this machine that were free when they were tried."""
+    while True:
+        with socket.socket() as trial:
+            trial.bind(("127.0.0.1", 0))
+            first = trial.getsockname()[1]
+        try:
+            check_free("127.0.0.1", range(first, first + count))
+        except (ValueError, OverflowError):
+            continue
+        return first

@@ -5,40 +5,47 @@ mlx.launch starts MLX's workers, on other hosts by ssh; torchrun starts PyTorch'
 How a run ended is what its workers say: mlx.launch 0.32.4 ends with status 0 even when a worker was killed.
 """
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
+
+import psutil
 
 from twins.machine import given
 from twins.training.distributed import hosts as hosts_file
 from twins.training.distributed import settings
 from twins.training.distributed.hosts import Host
 from twins.training.distributed.settings import Asked
-from twins.training.distributed.stopping import SIGNALS, STOP
+from twins.training.distributed.stopping import FRONT_END, SIGNALS, STOP
 from twins.training.distributed.wording import ENDED, FAILED, heard
 
 WORKER = "twins.training.distributed.worker"
 HANDED_ON = ("PYTHONPATH", "TWINS_DEVICE", "TWINS_THREADS")  # to workers on other hosts
 JOIN = 120  # seconds that torchrun waits for the other hosts
+GRACE = 5.0  # seconds that the others have to end once a worker has failed; one that hangs heeds no signal
 
 
-def command(asked: Asked) -> list[str]:
+def command(asked: Asked, worker: str = WORKER, told: str = "") -> list[str]:
     """What starts the workers of this host, after checks that name what would fail later.
+
+    `worker` is their module and `told` its argument, which is the run unless another is given.
 
     Errors: ValueError, one sentence, for a host that does not answer or a port that is in use.
     """
-    told = settings.to_json(asked.run)
+    told = told or settings.to_json(asked.run)
     if asked.run.processes == 1:
-        return [sys.executable, "-m", WORKER, told]
+        return [sys.executable, "-m", worker, told]
     hosts, rest = hosts_file.read(asked.hosts) if asked.hosts else ([Host("127.0.0.1", "127.0.0.1", {})], {})
     hosts_file.check_reachable(hosts, asked.port, by_ssh=asked.run.framework == "mlx")
     build = {"mlx": _mlx_launch, "torch": _torchrun}[asked.run.framework]
-    return [*build(asked, hosts, rest), WORKER, told]
+    return [*build(asked, hosts, rest), worker, told]
 
 
 def _mlx_launch(asked: Asked, hosts: list[Host], rest: dict) -> list[str]:
@@ -74,7 +81,8 @@ def _torchrun(asked: Asked, hosts: list[Host], _rest: dict) -> list[str]:
 def environment(asked: Asked) -> dict[str, str]:
     """This process's, with the cores shared by the host's workers unless TWINS_THREADS says otherwise."""
     threads = max(1, (os.cpu_count() or 1) // asked.each)
-    return {"TWINS_THREADS": str(threads), **os.environ, "PYTHONUNBUFFERED": "1"}
+    own = {"PYTHONUNBUFFERED": "1", FRONT_END: str(os.getpid())}
+    return {"TWINS_THREADS": str(threads), **os.environ, **own}
 
 
 def marked(output: IO[str], log: Path) -> Iterator[tuple[str, str]]:
@@ -114,11 +122,33 @@ def run(asked: Asked) -> int:
         ended, failed = text if kind == ENDED else ended, failed or (text if kind == FAILED else "")
         if kind != FAILED:
             print(text, flush=True)
+        else:
+            end_after(GRACE, engine)
     engine.wait()
     if ended and not failed:
         return 0
     print(failed or _unsaid(engine.returncode, log), file=sys.stderr, flush=True)
     return 1
+
+
+def end_after(seconds: float, engine: subprocess.Popen) -> None:
+    """End the launcher and what it started, if some seconds from now it still runs."""
+
+    def end() -> None:
+        kill_all(engine)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+
+
+def kill_all(engine: subprocess.Popen) -> None:
+    """Kill a launcher that still runs, and all that it started on this host."""
+    if engine.poll() is None:
+        started = [*psutil.Process(engine.pid).children(recursive=True), engine]
+        for process in started:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
 
 
 def ask_to_stop(engine: subprocess.Popen) -> None:

@@ -1,5 +1,6 @@
 """What workers say, in marked lines that can be told from what launchers and libraries print."""
 
+import contextlib
 import os
 import time
 
@@ -9,8 +10,12 @@ EVERY = 10.0  # seconds between two lines of progress
 
 
 def say(kind: str, text: str) -> None:
-    """Write a marked line at once, in one call, so that lines of several workers do not mix."""
-    os.write(1, f"{MARK} {kind} {' '.join(text.split())}\n".encode())
+    """Write a marked line at once, in one call, so that lines of several workers do not mix.
+
+    Where nobody reads any longer, training still ends as it should.
+    """
+    with contextlib.suppress(BrokenPipeError):
+        os.write(1, f"{MARK} {kind} {' '.join(text.split())}\n".encode())
 
 
 def heard(line: str) -> tuple[str, str] | None:

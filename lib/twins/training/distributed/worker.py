@@ -79,6 +79,7 @@ def train_on(training: Training, stop: Stop) -> bool:
     progress, stopping = Progress(training.step, run.steps), False
     while training.step < run.steps and not stopping:
         began = time.monotonic()
+        stop.step_begins()
         training.half.framework.seed(tasks.seed_of(run.seed + engine.rank, training.step))
         try:
             loss, stopping = take(*training.part(training.step))
@@ -145,7 +146,7 @@ def record(training: Training) -> Fit:
 def work(run: Run) -> None:
     """Train, and say how it ended. Errors: LostError and ValueError, as of train_on and prepared."""
     engine = engines.start(run)
-    stop = Stop(engine.rank, run.patience)
+    stop = Stop(engine.rank, run.patience, run.processes > 1)
     training = prepared(run, engine)
     finished = train_on(training, stop)
     if engine.rank == 0:

@@ -1,0 +1,76 @@
+"""Scaling measured by real processes: one launch of each layout of the smallest network."""
+
+import math
+
+import pytest
+
+from twins.records.record_types import Exchange, Gate, Timing
+from twins.timing.questions import scaling_runs
+from twins.timing.questions.scaling_runs import Layout, Plan
+from twins.training.distributed.settings import Run
+
+TINY = {"dataset": "markov", "vocabulary": 16, "context": 8, "width": 16, "layers": 1, "heads": 2}
+RUN = Run("transformer_lm", "mlx", "", steps=5, batch=4, sizes=TINY)
+SIZE = 4096
+
+
+@pytest.fixture(scope="module")
+def found():
+    plan = Plan(RUN, 1, (SIZE,), 2)
+    return scaling_runs.measure(plan, [Layout(1, 1), Layout(2, 1)])
+
+
+def of(found, kind: type) -> list:
+    return [each for each in found if isinstance(each, kind)]
+
+
+def test_two_processes_have_the_losses_of_one(found):
+    (gate,) = of(found, Gate)
+    assert gate.notes == []
+    assert gate.passed
+    assert [check["name"] for check in gate.checks] == [
+        "losses, MLX, 2 processes",
+        "losses, PyTorch, 2 processes",
+    ]
+    assert all(check["value"] <= scaling_runs.SAME for check in gate.checks)
+    assert all(
+        len(losses) == RUN.steps and all(map(math.isfinite, losses)) for losses in gate.losses.values()
+    )
+
+
+def test_steps_of_both_frameworks_are_timed_in_every_layout(found):
+    timings = of(found, Timing)
+    assert [(each.case["processes"], each.case["threads"]) for each in timings] == [(1, 1), (2, 1)]
+    for each in timings:
+        (run,) = each.runs
+        assert sorted(run["arms"]) == ["MLX eager", "PyTorch eager"]
+        assert all(len(arm["wall"]) == RUN.steps - scaling_runs.WARM for arm in run["arms"].values())
+
+
+def test_gradients_and_the_sizes_asked_for_are_exchanged(found):
+    exchanged = of(found, Exchange)
+    assert {each.backend for each in exchanged} == {"ring", "gloo"}
+    for framework in ("MLX", "PyTorch"):
+        own = [each for each in exchanged if each.framework == framework]
+        assert SIZE in {each.size for each in own}
+        assert [each.gradients for each in own].count(True) == 1
+        assert all(len(each.reduced) == len(each.copied) == 2 for each in own)
+
+
+def test_what_cannot_be_measured_is_a_note():
+    plan = Plan(Run("transformer_lm", "mlx", "", steps=3, batch=4, sizes={"depth": 1}), 1, (), 1)
+    (gate,) = scaling_runs.measure(plan, [Layout(1, 1)])
+    (note,) = gate.notes
+    assert note.startswith("MLX and PyTorch, 1 process, 1 thread: not measured (rank 0: SET names depth;")
+
+
+def test_layouts_fit_the_machine_and_the_batch(monkeypatch):
+    monkeypatch.setattr(scaling_runs.os, "cpu_count", lambda: 4)
+    monkeypatch.setattr(scaling_runs, "most", lambda: 4)
+    assert scaling_runs.layouts([1, 2, 3, 4, 8], 16) == [
+        Layout(1, 4),
+        Layout(1, 2),
+        Layout(2, 2),
+        Layout(1, 1),
+        Layout(4, 1),
+    ]
