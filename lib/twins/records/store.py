@@ -102,8 +102,8 @@ def json_line(values: msgspec.Struct) -> str:
 def append(path: Path, records: Iterable[Record]) -> None:
     """Add records to a file, all or none: when the disk is full the file stays as it was.
 
-    A last line that a crash cut off is ended first, so that it spoils none but itself. Another process that
-    adds to the file at the same time waits. Errors: OSError naming the file.
+    A last line that was never finished, because its process was killed or the power failed, is removed.
+    Another process that adds to the file at the same time waits. Errors: OSError naming the file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     data = "".join(f"{json_line(record)}\n" for record in records).encode()
@@ -111,8 +111,12 @@ def append(path: Path, records: Iterable[Record]) -> None:
     fcntl.flock(descriptor, fcntl.LOCK_EX)  # until it is closed
     size = os.fstat(descriptor).st_size
     try:
-        if size and os.pread(descriptor, 1, size - 1) != b"\n":
+        unfinished, whole = _last(descriptor, size)
+        if whole:
             data = b"\n" + data
+        elif unfinished:
+            size -= unfinished
+            os.ftruncate(descriptor, size)
         written = 0
         while written < len(data):
             written += os.write(descriptor, data[written:])
@@ -124,6 +128,17 @@ def append(path: Path, records: Iterable[Record]) -> None:
         ) from None
     finally:
         os.close(descriptor)
+
+
+def _last(descriptor: int, size: int) -> tuple[int, bool]:
+    """Bytes of a file's last line where it has no end, and whether it is JSON all the same."""
+    start = max(0, size - bounds.LINE)
+    line = os.pread(descriptor, size - start, start).rpartition(b"\n")[2]
+    try:
+        msgspec.json.decode(line)
+        return len(line), True
+    except (msgspec.DecodeError, RecursionError):
+        return len(line), False
 
 
 def read_file(path: Path) -> Found:

@@ -46,14 +46,14 @@ def build(notebooks: Path, out: Path, profile: str) -> Path:
 
 def _built(notebooks: Path, out: Path, profile: str) -> Path:
     pages, results = finished(notebooks), records_of(notebooks)
+    scratch = out.parent.resolve() / f".{out.name}{writing.PART}"
+    shutil.rmtree(scratch, ignore_errors=True)  # of a build that was killed
     made, current = out / DIGEST, digest(pages, profile, results)
     if made.is_file() and made.read_text() == current:
         return out / "index.html"
     if out.exists() and any(out.iterdir()) and not made.is_file():
         raise ValueError(f"{out} holds files that are no site; name a new or empty folder")
-    scratch = out.parent.resolve() / f".{out.name}{writing.PART}"
     source, html = scratch / "source", scratch / "html"
-    shutil.rmtree(scratch, ignore_errors=True)  # of a build that was killed
     scratch.mkdir(parents=True)
     try:
         write_sources(pages, results, source)
