@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 
+KILLED = "was killed, as a system does when memory runs out"
 LOOK = 0.5  # seconds between two looks at which process is the parent
 # What a process runs that must not outlive the one of this number: `python -c ENDS module arguments`.
 ENDS = """\

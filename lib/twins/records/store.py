@@ -5,13 +5,14 @@ every good line and names every bad one; records of different machines or versio
 compared unless asked for. https://jsonlines.org
 """
 
+import contextlib
 import fcntl
 import json
 import os
 import typing
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -24,6 +25,7 @@ from twins.records.record_types import KINDS, Body, Machine
 
 SCHEMA = 1
 ROOT = Path(__file__).resolve().parents[3]
+RUN = "%Y-%m-%dT%H:%M:%S.%fZ"  # the name of a run: when it began
 LONGEST = 300  # characters of a sentence that quotes a line
 NAMED = 20  # bad lines of a file that are named; the rest is counted
 UNTYPED = {"case", "runs", "checks"}  # fields whose values have no type of their own
@@ -219,14 +221,23 @@ def _readable(record: Record) -> None:
         raise ValueError(f"a record of kind {record.kind} is not written: {error}") from None
 
 
+def _next_run(path: Path) -> str:
+    """The time now, or just after the newest run in a file where a clock that was set back says otherwise."""
+    now = datetime.now(UTC)
+    newest = max((record.run for record in read_file(path).records), default="") if path.exists() else ""
+    with contextlib.suppress(ValueError):  # a run that no clock has named
+        now = max(now, datetime.strptime(newest, RUN).replace(tzinfo=UTC) + timedelta(microseconds=1))
+    return now.strftime(RUN)
+
+
 class Book:
     """The records of one notebook's run on one machine; every addition is on disk at once."""
 
     def __init__(self, notebook: str, machine: Machine, folder: Path | None = None):
         self.machine, self.notebook = machine, notebook
         self.profile = os.environ.get("TWINS_PROFILE", "interactive")
-        self.run = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         self.path = (folder or default_folder()) / machine.id / f"{notebook}.jsonl"
+        self.run = _next_run(self.path)
         self.records: list[Record] = []
         self.add(machine)
 

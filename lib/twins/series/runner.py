@@ -5,6 +5,7 @@ notebook that fails or is interrupted is kept as *.partial.ipynb; the finished o
 """
 
 import argparse
+import logging
 import os
 import sys
 import time
@@ -120,6 +121,7 @@ def execute(job: Job, progress: Progress) -> None:
     partial = job.target.with_suffix(".partial.ipynb")
     partial.parent.mkdir(parents=True, exist_ok=True)
     config = Config({"KernelManager": {"transport_encryption": "auto"}})
+    logging.getLogger("papermill").setLevel(logging.CRITICAL)  # what fails is said below
     try:
         notebook = papermill.execute_notebook(
             job.source,
@@ -137,8 +139,10 @@ def execute(job: Job, progress: Progress) -> None:
     except PapermillExecutionError as error:
         where = f"{job.name}, cell {error.cell_index + 1}"
         raise RuntimeError(f"{where}: {error.ename}: {error.evalue} (what ran: {shown(partial)})") from None
-    except (CellTimeoutError, DeadKernelError) as error:
+    except CellTimeoutError as error:
         raise RuntimeError(f"{job.name}: {str(error).splitlines()[0]}") from None
+    except DeadKernelError:
+        raise RuntimeError(f"{job.name}: its process ended by itself or {ending.KILLED}") from None
     notebook = notebook_files.tidy(notebook, ROOT)
     notebook.metadata.setdefault("twins", {})["key"] = job.key
     writing.write(job.target, notebook_files.nbformat.writes(notebook) + "\n")

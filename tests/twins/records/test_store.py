@@ -272,6 +272,17 @@ def test_a_line_that_is_not_text_is_named(tmp_path):
     assert "x.jsonl, line 2: 'utf-8' codec can't decode byte 0xff" in found.problems[0]
 
 
+def test_a_clock_that_is_set_back_makes_no_run_older_than_the_last(tmp_path):
+    ahead = "2999-12-31T23:59:59.000001Z"
+    folder = tmp_path / HERE.id
+    store.append(folder / "x.jsonl", [structs.replace(record(), run=ahead, notebook="x")])
+    book = Book("x", HERE, tmp_path)
+    book.add(Work("lm", CASE, 7))
+    assert book.run == "2999-12-31T23:59:59.000002Z"
+    newest = store.latest(store.read(tmp_path), HERE.id, "x")
+    assert [r.body for r in newest.records] == [HERE, Work("lm", CASE, 7)]
+
+
 @pytest.mark.parametrize("cut", [1, 30, 200])
 def test_a_line_cut_by_a_crash_is_named_until_records_are_added(tmp_path, cut):
     path = tmp_path / "x.jsonl"

@@ -2,7 +2,7 @@
 
 `python killing.py HOW COUNT FOLDER WORK...`: for each moment a new folder, in which a copy of this process
 works and is killed; what was finished must be there, no process may be left, and the work done again must end
-as one that was never killed. HOW is "step" (before a step that changes files, or in a write's middle) or "time".
+as one that was never killed. HOW is "step" (before one that changes files, or in a write's middle) or "time".
 """
 
 import hashlib
