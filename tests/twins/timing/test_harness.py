@@ -9,14 +9,12 @@ import numpy as np
 import pytest
 
 from twins.machine.conditions import Conditions
-from twins.records.store import ROOT
 from twins.timing import harness, statistics
 from twins.timing.harness import Plan, Variant
 from twins.timing.statistics import AGAIN, Ratio, Run, Samples
 
 QUIET = Conditions(2, 0.5, 0.1, 0, 0.3, 1.0, 0, "mains")
 MIDDLE = 1e-3  # seconds
-PATHS = f"{Path(__file__).parent}:{ROOT / 'lib'}"
 
 
 def counted(log: list[str], name: str) -> Variant:
@@ -314,19 +312,19 @@ def slept_at(calls: list[int], file: str) -> dict[str, Variant]:
     return {"a": Variant(lambda: None, lambda: None)}
 
 
-def test_a_measurement_that_sleep_interrupts_is_dropped(tmp_path):
+def test_a_measurement_that_sleep_interrupts_is_dropped(importable, tmp_path):
     plan, file = Plan(processes=2, rounds=1, block=2, warmup=0), tmp_path / "calls"
     given = {"calls": [0, 1, 3], "file": str(file)}
     told: list[str] = []
-    runs = harness.measure("test_harness:slept_at", given, plan, told.append, {"PYTHONPATH": PATHS})
+    runs = harness.measure("test_harness:slept_at", given, plan, told.append)
     assert len(runs) == 2 and len(file.read_text()) == 5
     assert told == ["process 1 of 2", "process 2 of 2"]
 
 
-def test_a_machine_that_always_sleeps_is_one_sentence(tmp_path):
+def test_a_machine_that_always_sleeps_is_one_sentence(importable, tmp_path):
     plan = Plan(processes=1, rounds=1, block=2, warmup=0)
     given = {"calls": list(range(harness.TRIES)), "file": str(tmp_path / "calls")}
     with pytest.raises(
         RuntimeError, match=rf"^the machine slept during each of {harness.TRIES} measurements"
     ):
-        harness.measure("test_harness:slept_at", given, plan, environment={"PYTHONPATH": PATHS})
+        harness.measure("test_harness:slept_at", given, plan)
