@@ -90,6 +90,7 @@ def parameters(paths: list[Path], profile: str, given: list[str]) -> dict[str, d
             found[path.stem][name] = value
     for path in paths:
         notebook_files.check(path, found[path.stem])
+    notebook_files.check_modules(SOURCES)
     return found
 
 
