@@ -20,6 +20,7 @@ from twins.machine import macos
 
 DRIFT = 1.05  # the fixed work may change this much before the clock is unsteady; a tie is no tighter
 PROBED = 0.15  # seconds that the fixed work is repeated for
+CLOCKS = ("CLOCK_BOOTTIME", "CLOCK_MONOTONIC")  # Linux: one that goes on while the system sleeps, one not
 TICK = 0.01  # seconds; systems count the CPU time of a core in such steps
 PAGED = 64 * 2**20  # bytes swapped before a run counts as paged
 
@@ -99,6 +100,17 @@ def warnings(seen: list[Conditions]) -> list[str]:
             told = kind.sentence.format(size=kind.size(worst), cores=worst.cores)
             found.append(f"{told} (in {len(hit)} of {len(seen)} runs).")
     return found
+
+
+def asleep() -> float:
+    """Seconds that the system has slept since it started; 0 where it does not tell.
+
+    Times are taken with a clock that stands still meanwhile: clock_gettime(2), and clock_gettime(3) of macOS.
+    """
+    through, awake = ("CLOCK_MONOTONIC", "CLOCK_UPTIME_RAW") if macos.here() else CLOCKS
+    if not (hasattr(time, through) and hasattr(time, awake)):
+        return 0.0
+    return time.clock_gettime(getattr(time, through)) - time.clock_gettime(getattr(time, awake))
 
 
 def power() -> str:

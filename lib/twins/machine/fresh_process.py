@@ -3,10 +3,13 @@
 import importlib
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
+
+from twins.machine import ending
 
 
 def call(target: str, arguments: dict, environment: Mapping[str, str] | None = None) -> Any:
@@ -15,7 +18,7 @@ def call(target: str, arguments: dict, environment: Mapping[str, str] | None = N
     `environment` is added to this process's own. Errors: RuntimeError with the last line the process wrote
     when it fails.
     """
-    command = [sys.executable, "-m", "twins.machine.fresh_process", target]
+    command = ending.command("twins.machine.fresh_process", target)
     done = subprocess.run(
         command,
         input=json.dumps(arguments),
@@ -32,7 +35,8 @@ def call(target: str, arguments: dict, environment: Mapping[str, str] | None = N
 def failure(target: str, status: int, written: str) -> RuntimeError:
     """The error of a process that ended with `status` instead of answering, with the last line it wrote."""
     last = (written.strip().splitlines() or ["no message"])[-1]
-    return RuntimeError(f"{target} in a process of its own ended with {status}: {last}")
+    how = ending.KILLED if status == -signal.SIGKILL else f"ended with {status}"
+    return RuntimeError(f"{target} in a process of its own {how}: {last}")
 
 
 def find(target: str) -> Callable[..., Any]:

@@ -18,7 +18,7 @@ from twins import frameworks
 from twins.datasets import download
 from twins.frameworks import MLX, TORCH
 from twins.machine import conditions, macos
-from twins.records import bounds
+from twins.records import bounds, writing
 from twins.records.record_types import Machine
 
 MATRIX_UNITS = 26  # the macOS from which MLX's wheels use an M5's matrix units (mlx#3821)
@@ -74,8 +74,7 @@ def tag() -> str:
     """Six random hexadecimal digits that tell this machine from others of its model, made once."""
     path = download.folder() / "machine-tag"
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(secrets.token_hex(3))
+        writing.write(path, secrets.token_hex(3))
     found = path.read_text().strip()
     if not re.fullmatch(r"[0-9a-f]{6}", found):
         raise ValueError(f"{path} holds {found!r:.40}, it must be six hexadecimal digits; delete it")

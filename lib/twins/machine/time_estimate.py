@@ -13,6 +13,8 @@ import time
 from datetime import datetime
 from pathlib import Path
 
+from twins.records import writing
+
 ROOT = Path(__file__).resolve().parents[3]
 RECORDS = ROOT / "data" / "results"
 TAKEN = ROOT / "build" / "times.json"  # profile -> page -> seconds of the last whole run of that page here
@@ -88,8 +90,7 @@ def note(profile: str, page: str, seconds: float, file: Path = TAKEN) -> None:
         kept = {}
     kept = kept if isinstance(kept, dict) else {}
     kept[profile] = taken(profile, file) | {page: round(seconds, 1)}
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(kept, indent=1) + "\n")
+    writing.write(file, json.dumps(kept, indent=1) + "\n")
 
 
 def by_page(work: float, profile: str, folder: Path = RECORDS, file: Path = TAKEN) -> dict[str, float]:

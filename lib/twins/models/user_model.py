@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from twins.frameworks import TORCH, told
-from twins.models import name_map
+from twins.models import name_map, reader_code
 
 import mlx.core as mx  # isort: skip  (after frameworks: the BLAS)
 import mlx.nn as mnn  # isort: skip
@@ -79,7 +79,7 @@ def _load(path: Path, _changed: int) -> SimpleNamespace:
         mlx_loss=found.mlx_loss,
         torch_loss=found.torch_loss,
         example=lambda config, rng, batch=2: _batch(path, _called(path, found, "batch", rng, batch), batch),
-        memory=lambda config, batch: _memory(found, batch),
+        memory=lambda config, batch: _memory(path, found, batch),
         ACCUMULATE=_accumulate(path, getattr(found, "ACCUMULATE", 1)),
         **call,
         **({"CLIP": _clip(path, found.CLIP)} if hasattr(found, "CLIP") else {}),
@@ -89,14 +89,17 @@ def _load(path: Path, _changed: int) -> SimpleNamespace:
 def _imported(path: Path) -> ModuleType:
     """The module of a file, which may import other files of its folder."""
     if str(path.parent) not in sys.path:
-        sys.path.insert(0, str(path.parent))
+        sys.path.append(str(path.parent))  # the last: a file of that folder takes no library's name
     spec = importlib.util.spec_from_file_location(f"own_{path.stem}", path)
     if spec is None or spec.loader is None:
         raise ValueError(f"{path.name} cannot be imported: it is no Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # where inspect and dataclasses look a class's file up
     try:
-        spec.loader.exec_module(module)
+        with reader_code.limited(f"{path.name}: its import"):
+            spec.loader.exec_module(module)
+    except reader_code.RefusedError:
+        raise
     except FAULTS as error:
         raise ValueError(f"{path.name} cannot be imported: {one_line(error)}") from error
     return module
@@ -127,7 +130,10 @@ def placed(error: BaseException) -> str:
 def _called(path: Path, found: ModuleType, name: str, *arguments: object) -> object:
     """What one of the file's functions makes. Errors: ValueError, TypeError, one sentence that names it."""
     try:
-        made = getattr(found, name)(*arguments)
+        with reader_code.limited(f"{path.name}: {name}()"):
+            made = getattr(found, name)(*arguments)
+    except reader_code.RefusedError:
+        raise
     except FAULTS as error:
         raise ValueError(f"{path.name}: {name}() fails with {one_line(error)}") from error
     kind, wanted = KINDS.get(name, (object, ""))
@@ -202,7 +208,7 @@ def _batch(path: Path, arrays: Any, size: int) -> tuple[np.ndarray, ...]:
     return arrays
 
 
-def _memory(found: ModuleType, batch: int) -> int:
+def _memory(path: Path, found: ModuleType, batch: int) -> int:
     """Bytes one training step is estimated to hold: weights, gradients, two moments, and twice what is kept.
 
     What is kept for the backward pass, which makes gradients of the same size, is measured in PyTorch on two
@@ -219,7 +225,8 @@ def _memory(found: ModuleType, batch: int) -> int:
             kept[storage.data_ptr()] = storage.nbytes()
         return tensor
 
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+    hooks = torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor)
+    with reader_code.limited(f"{path.name}: torch_loss()"), hooks:
         loss = found.torch_loss(model, *[TORCH.array(array) for array in arranged])
     del loss
     parameters = sum(parameter.numel() for parameter in model.parameters())

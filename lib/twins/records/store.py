@@ -5,13 +5,14 @@ every good line and names every bad one; records of different machines or versio
 compared unless asked for. https://jsonlines.org
 """
 
+import contextlib
 import fcntl
 import json
 import os
 import typing
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -24,6 +25,7 @@ from twins.records.record_types import KINDS, Body, Machine
 
 SCHEMA = 1
 ROOT = Path(__file__).resolve().parents[3]
+RUN = "%Y-%m-%dT%H:%M:%S.%fZ"  # the name of a run: when it began
 LONGEST = 300  # characters of a sentence that quotes a line
 NAMED = 20  # bad lines of a file that are named; the rest is counted
 UNTYPED = {"case", "runs", "checks"}  # fields whose values have no type of their own
@@ -102,8 +104,8 @@ def json_line(values: msgspec.Struct) -> str:
 def append(path: Path, records: Iterable[Record]) -> None:
     """Add records to a file, all or none: when the disk is full the file stays as it was.
 
-    A last line that a crash cut off is ended first, so that it spoils none but itself. Another process that
-    adds to the file at the same time waits. Errors: OSError naming the file.
+    A last line that was never finished, because its process was killed or the power failed, is removed.
+    Another process that adds to the file at the same time waits. Errors: OSError naming the file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     data = "".join(f"{json_line(record)}\n" for record in records).encode()
@@ -111,8 +113,12 @@ def append(path: Path, records: Iterable[Record]) -> None:
     fcntl.flock(descriptor, fcntl.LOCK_EX)  # until it is closed
     size = os.fstat(descriptor).st_size
     try:
-        if size and os.pread(descriptor, 1, size - 1) != b"\n":
+        unfinished, whole = _last(descriptor, size)
+        if whole:
             data = b"\n" + data
+        elif unfinished:
+            size -= unfinished
+            os.ftruncate(descriptor, size)
         written = 0
         while written < len(data):
             written += os.write(descriptor, data[written:])
@@ -124,6 +130,17 @@ def append(path: Path, records: Iterable[Record]) -> None:
         ) from None
     finally:
         os.close(descriptor)
+
+
+def _last(descriptor: int, size: int) -> tuple[int, bool]:
+    """Bytes of a file's last line where it has no end, and whether it is JSON all the same."""
+    start = max(0, size - bounds.LINE)
+    line = os.pread(descriptor, size - start, start).rpartition(b"\n")[2]
+    try:
+        msgspec.json.decode(line)
+        return len(line), True
+    except (msgspec.DecodeError, RecursionError):
+        return len(line), False
 
 
 def read_file(path: Path) -> Found:
@@ -204,14 +221,23 @@ def _readable(record: Record) -> None:
         raise ValueError(f"a record of kind {record.kind} is not written: {error}") from None
 
 
+def _next_run(path: Path) -> str:
+    """The time now, or just after the newest run in a file where a clock that was set back says otherwise."""
+    now = datetime.now(UTC)
+    newest = max((record.run for record in read_file(path).records), default="") if path.exists() else ""
+    with contextlib.suppress(ValueError):  # a run that no clock has named
+        now = max(now, datetime.strptime(newest, RUN).replace(tzinfo=UTC) + timedelta(microseconds=1))
+    return now.strftime(RUN)
+
+
 class Book:
     """The records of one notebook's run on one machine; every addition is on disk at once."""
 
     def __init__(self, notebook: str, machine: Machine, folder: Path | None = None):
         self.machine, self.notebook = machine, notebook
         self.profile = os.environ.get("TWINS_PROFILE", "interactive")
-        self.run = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         self.path = (folder or default_folder()) / machine.id / f"{notebook}.jsonl"
+        self.run = _next_run(self.path)
         self.records: list[Record] = []
         self.add(machine)
 

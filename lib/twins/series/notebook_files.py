@@ -8,7 +8,9 @@ import ast
 import hashlib
 import json
 import re
+import sys
 from collections.abc import Iterable
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 import nbformat
@@ -60,6 +62,19 @@ def check(path: Path, given: dict[str, object]) -> None:
         if not _same_type(value, known[name]):
             wanted, found = _kind(known[name]), _kind(value)
             raise ValueError(f"{path.stem}: {name} is {value!r}, {found}; it takes {wanted}")
+
+
+def check_modules(folder: Path) -> None:
+    """Refuse a Python file beside the notebooks that has a library's name, which pages would import instead.
+
+    Errors: ValueError naming it.
+    """
+    places = [place for place in sys.path if place and Path(place).resolve() != folder.resolve()]
+    for file in sorted(folder.glob("*.py")):
+        if file.stem in sys.stdlib_module_names or PathFinder.find_spec(file.stem, places):
+            raise ValueError(
+                f"{folder.name}/{file.name} has the name of a module that pages import; give it another name"
+            )
 
 
 def profile(folder: Path, name: str, notebooks: Iterable[Path]) -> dict[str, dict]:

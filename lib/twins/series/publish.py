@@ -13,7 +13,8 @@ from twins.evidence import summary
 from twins.evidence.answers import claims_page, pages, rows
 from twins.figures import answer_figures
 from twins.figures.style import Figure
-from twins.records import store
+from twins.machine import ending
+from twins.records import store, writing
 from twins.records.leaks import leaks
 from twins.records.markup import plain
 from twins.records.record_types import Machine
@@ -67,8 +68,8 @@ def write_headline(found: store.Found, target: Path) -> None:
     if not told:
         return
     machine = max(told, key=lambda record: record.run).machine
-    (target.parent / PICTURE).write_bytes(picture(found, machine).png)
-    target.write_text(headline(found, machine) + "\n")
+    writing.write(target.parent / PICTURE, picture(found, machine).png)
+    writing.write(target, headline(found, machine) + "\n")
 
 
 def with_headline(readme: str, text: str) -> str:
@@ -105,8 +106,15 @@ def index(executed: list[Path], here: Machine, profile: str, records: list[store
 def publish(profile: str, machine: str) -> list[Path]:
     """Copy the executed notebooks, write the index and the headline; the files written.
 
-    Errors: ValueError naming the file when something would leak; nothing is written then.
+    A run of the same clone is waited for. Errors: ValueError naming the file when something would leak;
+    nothing is written then.
     """
+    with writing.alone(ROOT / "build", "`make publish`"):
+        writing.sweep(TARGET)
+        return _published(profile, machine)
+
+
+def _published(profile: str, machine: str) -> list[Path]:
     found = store.read(RECORDS)
     here = newest_machine(found, machine)
     pages = (notebook_files.made(profile) / "notebooks").glob("*.ipynb")
@@ -116,14 +124,11 @@ def publish(profile: str, machine: str) -> list[Path]:
         if what := leaks(path.read_text()):
             raise ValueError(f"{path.relative_to(ROOT)} is not published: it names {what[0]!r}")
     readme = with_headline(README.read_text(), headline(found, machine))
-    TARGET.mkdir(exist_ok=True)
-    written = [TARGET / page.name for page in executed]
-    for page, target in zip(executed, written, strict=True):
-        target.write_bytes(page.read_bytes())
-    (TARGET / "README.md").write_text(index(executed, here, profile, summary.evidence(found, machine)))
-    (TARGET / PICTURE).write_bytes(picture(found, machine).png)
-    README.write_text(readme)
-    return [*written, TARGET / "README.md", TARGET / PICTURE, README]
+    made = {TARGET / page.name: page.read_bytes() for page in executed}
+    made[TARGET / "README.md"] = index(executed, here, profile, summary.evidence(found, machine)).encode()
+    made[TARGET / PICTURE] = picture(found, machine).png
+    made[README] = readme.encode()
+    return [writing.write(path, content) for path, content in made.items()]
 
 
 def main() -> None:
@@ -136,11 +141,15 @@ def main() -> None:
     given = parser.parse_args()
     from twins.machine import identity
 
+    ending.stop_when_asked()
     try:
         for path in publish(given.profile, given.machine or identity.fingerprint().id):
             print(path.relative_to(ROOT))
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         sys.exit(plain(f"error: {error}"))
+    except KeyboardInterrupt:
+        ending.say("stopped; `make publish` goes on")
+        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -16,9 +16,9 @@ from twins.evidence import plausibility
 from twins.evidence.published import published_benchmarks
 from twins.evidence.published.published_benchmarks import Chip
 from twins.frameworks import compile_fault
-from twins.machine import conditions
+from twins.machine import conditions, ending
 from twins.machine.conditions import Conditions, Disturbance
-from twins.records import store
+from twins.records import store, writing
 from twins.records.markup import plain
 from twins.records.record_types import Gate, Machine, Timing, Work
 from twins.records.store import ROOT, Record
@@ -204,11 +204,13 @@ def run(out: Path) -> tuple[list[Record], list[str], list[str]]:
 
 def main() -> None:
     """Record a session; exit with 1 and one sentence for each reason why it was refused."""
+    ending.stop_when_asked()
     out = TARGET / datetime.now(UTC).strftime("%Y%m%dt%H%M%Sz")
     try:
         if wrong := unfit(observed()) + list(filter(None, [compile_fault()])):
             sys.exit("\n".join(f"not started: {each}" for each in wrong))
-        records, wrong, names = run(out)
+        with writing.alone(TARGET.parent, "`make record`"):
+            records, wrong, names = run(out)
         if wrong:
             kept = f"nothing was added to data/results; what ran stays in {runner.shown(out)}"
             sys.exit("\n".join([*(f"refused: {each}" for each in wrong), kept]))

@@ -5,16 +5,16 @@ notebook that fails or is interrupted is kept as *.partial.ipynb; the finished o
 """
 
 import argparse
+import logging
 import os
-import signal
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from twins.machine import doctor, time_estimate
+from twins.machine import doctor, ending, time_estimate
 from twins.machine.given import assignment, words
-from twins.records import store
+from twins.records import store, writing
 from twins.records.markup import plain
 from twins.records.store import ROOT
 from twins.series import notebook_files, site
@@ -28,6 +28,7 @@ TIMES = Path("build", "times.json")  # below ROOT: what pages took here
 TIMEOUT = 3600  # seconds a cell may take
 # A kernel that is ended logs its sockets, which is of no use to a user; a cell's errors are on its page.
 QUIET = ["--IPKernelApp.log_level=50", "--IPKernelApp.no_stderr=True"]
+BOUND = "--IPKernelApp.exec_lines=from twins.machine import ending; ending.end_with({}); del ending"
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,7 @@ def parameters(paths: list[Path], profile: str, given: list[str]) -> dict[str, d
             found[path.stem][name] = value
     for path in paths:
         notebook_files.check(path, found[path.stem])
+    notebook_files.check_modules(SOURCES)
     return found
 
 
@@ -120,6 +122,7 @@ def execute(job: Job, progress: Progress) -> None:
     partial = job.target.with_suffix(".partial.ipynb")
     partial.parent.mkdir(parents=True, exist_ok=True)
     config = Config({"KernelManager": {"transport_encryption": "auto"}})
+    logging.getLogger("papermill").setLevel(logging.CRITICAL)  # what fails is said below
     try:
         notebook = papermill.execute_notebook(
             job.source,
@@ -131,18 +134,20 @@ def execute(job: Job, progress: Progress) -> None:
             on_cell_start=progress.start,
             execution_timeout=TIMEOUT,
             cwd=SOURCES,
-            extra_arguments=QUIET,
+            extra_arguments=[*QUIET, BOUND.format(os.getpid())],
             config=config,
         )
     except PapermillExecutionError as error:
         where = f"{job.name}, cell {error.cell_index + 1}"
         raise RuntimeError(f"{where}: {error.ename}: {error.evalue} (what ran: {shown(partial)})") from None
-    except (CellTimeoutError, DeadKernelError) as error:
+    except CellTimeoutError as error:
         raise RuntimeError(f"{job.name}: {str(error).splitlines()[0]}") from None
+    except DeadKernelError:
+        raise RuntimeError(f"{job.name}: its process ended by itself or {ending.KILLED}") from None
     notebook = notebook_files.tidy(notebook, ROOT)
     notebook.metadata.setdefault("twins", {})["key"] = job.key
-    notebook_files.nbformat.write(notebook, partial)
-    partial.replace(job.target)
+    writing.write(job.target, notebook_files.nbformat.writes(notebook) + "\n")
+    partial.unlink()
 
 
 def waiting(paths: list[Path], given: dict[str, dict], out: Path, folder: Path) -> list[str]:
@@ -197,12 +202,14 @@ def run(
 
 
 def refresh_headline(target: Path, folder: Path) -> None:
-    """Write the headline again when a record is newer than it; the README takes it from `make publish`."""
-    newest = max((path.stat().st_mtime for path in folder.glob("*/*.jsonl")), default=0)
-    if newest and not (target.exists() and target.stat().st_mtime > newest):
+    """Write the headline again unless it is of the newest record; the README's is made by `make publish`."""
+    newest = max((path.stat().st_mtime_ns for path in folder.glob("*/*.jsonl")), default=0)
+    if newest and not (target.exists() and target.stat().st_mtime_ns == newest):
         from twins.series import publish  # it draws, which takes long to load
 
         publish.write_headline(store.read(folder), target)
+        if target.exists():
+            os.utime(target, ns=(newest, newest))  # a clock that is set back makes nothing look newer
 
 
 def arguments() -> argparse.Namespace:
@@ -216,11 +223,6 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--set", default="", help="such values, in one text as a shell has them")
     parser.add_argument("--out", type=Path, help="folder of what is made (default build/PROFILE)")
     return parser.parse_args()
-
-
-def stop_as_interrupted(signal_number: int, frame: object) -> None:
-    """SIGTERM ends a run as Ctrl-C does: with what it started, and so that it can go on later."""
-    raise KeyboardInterrupt
 
 
 def report(chosen_by: argparse.Namespace) -> list[str]:
@@ -238,25 +240,26 @@ def report(chosen_by: argparse.Namespace) -> list[str]:
     folder = ROOT / "data" / "results" if kept else out / "results"
     os.environ |= {"TWINS_RESULTS": str(folder), "TWINS_PROFILE": profile}
     given = parameters(paths, profile, by_hand)
-    line = begin(paths, given, out / "notebooks", folder, profile, name)
-    problems = store.read(folder).problems
-    problems += run(paths, given, out / "notebooks", folder, line, name)
-    if site.finished(out / "notebooks"):
-        if kept and not by_hand:
-            refresh_headline(out / "headline.md", folder)
-        print(f"the report: {site.build(out / 'notebooks', out / 'site', profile)}")
+    with writing.alone(chosen_by.out or ROOT / "build", f"the report of profile {profile}"):
+        line = begin(paths, given, out / "notebooks", folder, profile, name)
+        problems = store.read(folder).problems
+        problems += run(paths, given, out / "notebooks", folder, line, name)
+        if site.finished(out / "notebooks"):
+            if kept and not by_hand:
+                refresh_headline(out / "headline.md", folder)
+            print(f"the report: {site.build(out / 'notebooks', out / 'site', profile)}")
     return problems
 
 
 def main() -> None:
     """Run the report; exit with 1 and one sentence for each thing that went wrong."""
-    signal.signal(signal.SIGTERM, stop_as_interrupted)
+    ending.stop_when_asked()
     try:
         problems = report(arguments())
     except (ValueError, OSError, RuntimeError) as error:
         sys.exit(plain(f"error: {error}"))
     except KeyboardInterrupt:
-        print("stopped; run it again to go on where it stopped", file=sys.stderr)
+        ending.say("stopped; run it again to go on where it stopped")
         sys.exit(130)
     if problems:
         sys.exit(plain("\n".join(f"error: {problem}" for problem in problems)))

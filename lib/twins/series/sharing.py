@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from twins.evidence import plausibility
 from twins.machine.given import words
-from twins.records import bounds, leaks, store
+from twins.records import bounds, leaks, store, writing
 from twins.records.markup import plain
 from twins.records.record_types import Machine
 from twins.records.store import ROOT, Record
@@ -77,7 +77,7 @@ def share(machine: str, since: str = "", folder: Path = FOLDER, target: Path = T
 
     name = f"{machine}-{identity.tag()}"
     text = shared(records, name)
-    return _put(target / f"{name}.jsonl", text)
+    return writing.write(target / f"{name}.jsonl", text)
 
 
 def read(path: Path) -> list[Record]:
@@ -165,36 +165,39 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _put(path: Path, text: str) -> Path:
-    """Write a file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_text(text)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-    return path
-
-
 def merge(paths: list[Path], folder: Path = FOLDER) -> tuple[list[Path], list[str]]:
     """Add shared files to a results folder, each whole or not at all: files written, sentences of refusal.
 
     A run that is there under any machine's name is a duplicate, and no file that is there is written again.
     """
-    known = {(r.notebook, r.run): r.machine for r in store.read(folder).records}
-    written, refused = [], []
+    checked, refused = [], []
     for path in paths:
         try:
-            records = read(path)
+            checked.append((path, read(path)))
+        except ValueError as error:
+            refused.append(str(error))
+    if not checked:
+        return [], refused
+    with writing.alone(folder, "`make merge`"):
+        writing.sweep(folder)
+        written, more = _added(checked, folder)
+    return written, refused + more
+
+
+def _added(checked: list[tuple[Path, list[Record]]], folder: Path) -> tuple[list[Path], list[str]]:
+    """Files that were written for the records of others, and sentences of refusal."""
+    known = {(r.notebook, r.run): r.machine for r in store.read(folder).records}
+    written, refused = [], []
+    for path, records in checked:
+        text = "".join(f"{store.json_line(record)}\n" for record in records)
+        target = folder / records[0].machine / f"shared-{_digest(text)[:12]}.jsonl"
+        try:
             _refuse_known(path, records, known)
-            text = "".join(f"{store.json_line(record)}\n" for record in records)
-            target = folder / records[0].machine / f"shared-{_digest(text)[:12]}.jsonl"
             _refuse_own(path, target)
         except ValueError as error:
             refused.append(str(error))
             continue
-        written.append(_put(target, text))
+        written.append(writing.write(target, text))
         known |= {(r.notebook, r.run): records[0].machine for r in records}
     return written, refused
 

@@ -12,9 +12,11 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
+from twins.machine import ending
+from twins.records import writing
+from twins.records.markup import plain
 from twins.series.pages import downloads
 
 ROOT = Path(__file__).parents[3]
@@ -33,26 +35,37 @@ def build(notebooks: Path, out: Path, profile: str) -> Path:
     """The site of the executed notebooks in a folder: its index.html; nothing is done where nothing changed.
 
     FileNotFoundError without a notebook, ValueError where one has no title and question or `out` holds
-    anything but a site, RuntimeError where Sphinx warns or fails; an error leaves the site as it was.
+    anything but a site, RuntimeError where Sphinx warns or fails; an error leaves the site as it was. Another
+    build in the same folder is waited for.
     """
-    pages, results = finished(notebooks), records_of(notebooks)
-    if not pages:
+    if not finished(notebooks):
         raise FileNotFoundError(f"no executed notebook to build the site from in {notebooks}")
+    with writing.alone(out.parent, "the building of the site"):
+        return _built(notebooks, out, profile)
+
+
+def _built(notebooks: Path, out: Path, profile: str) -> Path:
+    pages, results = finished(notebooks), records_of(notebooks)
+    scratch = out.parent.resolve() / f".{out.name}{writing.PART}"
+    shutil.rmtree(scratch, ignore_errors=True)  # of a build that was killed
     made, current = out / DIGEST, digest(pages, profile, results)
     if made.is_file() and made.read_text() == current:
         return out / "index.html"
     if out.exists() and any(out.iterdir()) and not made.is_file():
         raise ValueError(f"{out} holds files that are no site; name a new or empty folder")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent.resolve()) as scratch:
-        source, html = Path(scratch, "source"), Path(scratch, "html")
+    source, html = scratch / "source", scratch / "html"
+    scratch.mkdir(parents=True)
+    try:
         write_sources(pages, results, source)
-        run_sphinx(source, html, Path(scratch, "doctrees"))
+        run_sphinx(source, html, scratch / "doctrees")
         downloads.write(html, pages, results)
         (html / DIGEST).write_text(current)
         if out.exists():
-            out.rename(Path(scratch, "previous"))
-        html.rename(out)
+            writing.exchange(html, out)
+        else:
+            html.rename(out)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
     return out / "index.html"
 
 
@@ -117,7 +130,8 @@ def finished(notebooks: Path) -> list[Path]:
 def digest(pages: list[Path], profile: str, results: Path) -> str:
     """One hash over all that a site is made from: notebooks, records, documentation, code, addresses."""
     folders = [CONFIGURATION, DOCS, results, *(ROOT / name for name in DOCUMENTED)]
-    files = [p for each in folders for p in sorted(each.rglob("*")) if p.is_file() and p.suffix != ".pyc"]
+    found = [p for each in folders for p in sorted(each.rglob("*")) if p.is_file()]
+    files = [p for p in found if p.suffix != ".pyc" and p.name != writing.LOCK]
     parts = [profile.encode(), os.environ.get("TWINS_SITE_URL", "").encode(), repository().encode()]
     for path in [*pages, *files]:
         parts += [path.name.encode(), hashlib.sha256(path.read_bytes()).digest()]
@@ -140,9 +154,8 @@ def heading(page: Path) -> tuple[str, str]:
 def run_sphinx(source: Path, html: Path, doctrees: Path) -> None:
     """Builds in a process of its own, with any warning an error; RuntimeError says what Sphinx said."""
     options = ["-q", "-W", "--no-color", "-b", "html", "-c", CONFIGURATION, "-d", doctrees]
-    done = subprocess.run(
-        [sys.executable, "-m", "sphinx", *options, source, html], capture_output=True, text=True, check=False
-    )
+    words = ending.command("sphinx", *options, source, html)
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode:
         told = done.stderr.replace(f"{source}/", "").splitlines()
         first = next((i for i, line in enumerate(told) if "WARNING" in line or "rror" in line), 0)
@@ -159,6 +172,7 @@ def main() -> None:
     parser.add_argument("--profile", default="", help="the profile that was run; without folders, its own")
     parser.add_argument("--otherwise", type=Path, help="folder of executed notebooks if the first has none")
     given = parser.parse_args()
+    ending.stop_when_asked()
     try:
         notebooks, out = given.notebooks, given.out
         if out is None:
@@ -169,8 +183,11 @@ def main() -> None:
         if given.otherwise and not finished(notebooks):
             notebooks = given.otherwise
         print(build(notebooks, out, given.profile))
-    except (FileNotFoundError, ValueError, RuntimeError) as error:
-        sys.exit(str(error))
+    except (OSError, ValueError, RuntimeError) as error:
+        sys.exit(plain(f"error: {error}"))
+    except KeyboardInterrupt:
+        ending.say("stopped; the site is as it was before")
+        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,8 @@ from twins.frameworks import COMPILER
 from twins.machine import conditions, fresh_process, kept_processes
 from twins.timing.statistics import Run, Samples, run_from
 
+SLEPT = 0.1  # seconds; two clocks are not read at one time
+TRIES = 5  # of one process that the system's sleep interrupts
 WARM = 0.1  # seconds of a warm-up, in which caches are full and a clock has risen
 
 
@@ -105,11 +107,12 @@ def small_heap() -> Iterator[None]:
 
 
 def timed(variants: str, arguments: dict, plan: dict, index: int) -> dict:
-    """The work of one process: make the variants, time them; a Run in plain form."""
-    made, chosen = fresh_process.find(variants)(**arguments), Plan(**plan)
+    """The work of one process: make the variants, time them; a Run in plain form, or how long it slept."""
+    made, chosen, slept = fresh_process.find(variants)(**arguments), Plan(**plan), conditions.asleep()
     with small_heap(), conditions.watch() as seen:
         samples = interleave(made, chosen, np.random.default_rng([chosen.seed, index]))
-    return asdict(Run(samples, seen(), chosen.block - 1))
+    slept = conditions.asleep() - slept
+    return {"slept": slept} if slept > SLEPT else asdict(Run(samples, seen(), chosen.block - 1))
 
 
 def begin(processes: int, variants: str = "twins.timing.variants:step_variants") -> None:
@@ -129,7 +132,8 @@ def measure(
 
     The function is called in every process and returns {name: Variant}; `tell` hears of every process done.
     They work one at a time. `compiled`: torch's compiler is imported beforehand. `environment` is added to
-    theirs, and then nothing is. Errors: RuntimeError with the child's last line when one fails.
+    theirs, and then nothing is. A process during which the system slept is dropped, and another takes its
+    place. Errors: RuntimeError with the child's last line when one fails.
     """
     job = {"variants": variants, "arguments": arguments, "plan": asdict(plan)}
     if not environment:
@@ -137,9 +141,20 @@ def measure(
         kept_processes.prepare(plan.processes, modules)
     runs = []
     for index in range(plan.processes):
-        work = "twins.timing.harness:timed", job | {"index": index}
-        found = fresh_process.call(*work, environment) if environment else kept_processes.call(index, *work)
-        runs.append(run_from(found))
+        runs.append(_uninterrupted(index, job, environment))
         if tell:
             tell(f"process {index + 1} of {plan.processes}")
     return runs
+
+
+def _uninterrupted(index: int, job: dict, environment: Mapping[str, str] | None) -> Run:
+    """One process's Run; one during which the system slept is dropped. Errors: RuntimeError after TRIES."""
+    work = "twins.timing.harness:timed", job | {"index": index}
+    for _ in range(TRIES):
+        found = fresh_process.call(*work, environment) if environment else kept_processes.call(index, *work)
+        if "slept" not in found:
+            return run_from(found)
+    raise RuntimeError(
+        f"the machine slept during each of {TRIES} measurements of one process, the last time for "
+        f"{found['slept']:.0f} s; keep it awake and run this again"
+    )

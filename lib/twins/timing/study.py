@@ -11,7 +11,7 @@ import numpy as np
 
 from twins.frameworks import BOTH, compile_fault, is_compile_error, on, told
 from twins.machine import kept_processes, kernel_compiler, process_memory
-from twins.models import user_model
+from twins.models import reader_code, user_model
 from twins.parity import checks, diagnosis, fairness_gate, half_precision_gate, limits
 from twins.parity.differences import Check, Verdict
 from twins.records.record_types import Gate, Memory, Timing, Work
@@ -23,6 +23,7 @@ from twins.training.twin import Study as Study
 FEW = 3  # processes, and rounds in each, of what is shown without an interval
 STARTED = 2**29  # bytes of a process that has imported both frameworks
 Batches = Sequence[tuple[np.ndarray, ...]]
+TRIAL = "first pass"  # the check of what a reader's file may not do
 
 
 def room(study: Study, batch: int, models: int = 1) -> int:
@@ -73,14 +74,30 @@ def uncompiled(verdict: Gate | None = None, compiled: bool = True) -> str:
     return compile_fault()
 
 
+def trial(study: Study, batches: Batches) -> str:
+    """What a reader's file does in a first pass through both halves and may not; empty where nothing is."""
+    if not study.of_the_reader:
+        return ""
+    try:
+        with reader_code.limited(f"{study.name}.py: a first pass through both halves"):
+            diagnosis.refused(lambda dtype: study.apart(), batches[:1])
+    except reader_code.RefusedError as error:
+        return str(error)
+    except user_model.FAULTS:
+        pass  # the gate says more of it
+    return ""
+
+
 @kernel_compiler.faster()
 def gate(study: Study, batches: Batches, torch_compiled: bool = True) -> Gate:
     """The fairness gate on the first batches of the data the twin will train on.
 
     Halves whose weights differ in name or shape, and a half that refuses the batch, fail in one check. A
     model that a compiler refuses is judged by its eager steps; `case` says why it is not compiled. An error
-    of a reader's own file is a check that fails, with the error in one line.
+    of a reader's own file is a check that fails, with the error in one line, and so is what `trial` refuses.
     """
+    if why := trial(study, batches):
+        return _recorded(study, Verdict(study.name, (Check(TRIAL, float("inf"), 0.0, why),), {}))
     names = checks.check_names(*study.apart())
     if not names.passed:
         return _recorded(study, Verdict(study.name, (names,), {}))
@@ -116,6 +133,8 @@ def explained(study: Study, verdict: Gate, batches: Batches) -> str:
     if verdict.passed:
         return " ".join(f"{note[0].upper()}{note[1:]}." for note in verdict.notes)
     failed = {check["name"]: check.get("where", "") for check in verdict.checks if not check["passed"]}
+    if TRIAL in failed:
+        return f"{failed[TRIAL]}."
     make = study.halves if "names" not in failed else lambda dtype: study.apart()
     found = diagnosis.diagnose(make, batches[0]) or diagnosis.refused(make, batches)
     if found:
@@ -145,6 +164,8 @@ def _recorded(study: Study, verdict: Verdict, **more: object) -> Gate:
 def refusal(verdict: Gate) -> str:
     """Why a twin is not timed, naming check, tensor and size of the difference; empty when it is."""
     failed = [check for check in verdict.checks if not check["passed"]]
+    if [check["name"] for check in failed] == [TRIAL]:
+        return f"**{verdict.twin} is not timed.**"  # `explained` says why
     size = [f"{c['value']:.2g}" if c["value"] is not None else "no finite number" for c in failed]
     told = "; ".join(
         f"{c['name']}: {value}, limit {c['limit']:.2g}, at {c['where']}"

@@ -166,3 +166,18 @@ def test_runs_of_before_there_was_thermal_pressure_are_read():
     older = {k: v for k, v in asdict(QUIET).items() if k not in ("pressure", "low_power")}
     variants = {"MLX eager": {"first": 1.0, "wall": [1.0], "cpu": [1.0]}}
     assert statistics.run_from({"arms": variants, "conditions": older}).conditions == QUIET
+
+
+def test_sleep_is_what_one_clock_counts_and_another_does_not(monkeypatch):
+    """Linux and macOS give these clocks different names; where a system lacks them it tells no sleep."""
+    assert -0.01 < conditions.asleep() - conditions.asleep() < 0.01
+    clocks = {"CLOCK_BOOTTIME": 1, "CLOCK_MONOTONIC": 2, "CLOCK_UPTIME_RAW": 3}
+    for name, number in clocks.items():
+        monkeypatch.setattr(conditions.time, name, number, raising=False)
+    monkeypatch.setattr(conditions.time, "clock_gettime", {1: 90.0, 2: 60.0, 3: 20.0}.get)
+    monkeypatch.setattr(conditions.macos, "here", lambda: False)
+    assert conditions.asleep() == 30
+    monkeypatch.setattr(conditions.macos, "here", lambda: True)
+    assert conditions.asleep() == 40
+    monkeypatch.delattr(conditions.time, "CLOCK_UPTIME_RAW")
+    assert conditions.asleep() == 0

@@ -2,6 +2,7 @@
 
 import os
 import re
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -412,3 +413,76 @@ def test_outputs_of_another_shape_are_told(written):
     assert (
         "the output of the whole model departs in shape, (8, 3) in MLX and (1, 8, 3) in PyTorch" in explained
     )
+
+
+# --- what a reader's file may not do -----------------------------------------------------------------
+
+FORWARD = "return self.head(mnn.gelu(self.body(x)))"
+FORWARD_TORCH = "return self.head(F.gelu(self.body(x)))"
+THREAD = "import threading, time; threading.Thread(target=time.sleep, args=(3,), name='mine').start()"
+LOOP = """
+        while True:
+            try:
+                sum(range(9))
+            except Exception:
+                pass
+"""
+FORBIDDEN = {
+    "an endless loop": (LOOP, "takes longer than 0.5 s; TWINS_READER_SECONDS=1 allows twice that"),
+    "sys.exit": ("import sys; sys.exit('bye')", "ends the program (sys.exit with 'bye')"),
+    "gigabytes of output": (
+        "[print('x' * 1000) for _ in range(10**6)]",
+        "prints more than 100000 characters",
+    ),
+    "another folder": ("import os; os.chdir('/')", "changes the working folder to /; give paths from "),
+    "a thread": (THREAD, "leaves a thread running (mine), which would disturb what is timed"),
+}
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    monkeypatch.setenv("TWINS_READER_SECONDS", "0.5")
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("what", FORBIDDEN)
+@pytest.mark.parametrize("line", [FORWARD, FORWARD_TORCH])
+def test_a_step_that_no_page_can_run_is_one_sentence(written, what, line, capsys):
+    code, sentence = FORBIDDEN[what]
+    folder = Path.cwd()
+    verdict, explained = judged(written((line, f"{code.strip()}\n        {line}")))
+    told = f"mine.py: a first pass through both halves {sentence}"
+    assert not verdict.passed and explained.startswith(told) and "\n" not in explained
+    assert study.refusal(verdict) == "**mine is not timed.**"
+    assert Path.cwd() == folder and len(capsys.readouterr().out) <= 10**5
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("what", FORBIDDEN)
+@pytest.mark.parametrize("place", ["import", "mlx_model", "batch"])
+def test_a_function_that_no_page_can_run_is_one_sentence(written, what, place):
+    code, sentence = FORBIDDEN[what]
+    lines = "\n".join(line[4:] if line.startswith(" ") else line for line in code.splitlines())
+    where = {"import": "", "mlx_model": "def mlx_model():", "batch": "def batch(rng, size):"}[place]
+    body = textwrap.dedent(lines) if place == "import" else textwrap.indent(textwrap.dedent(lines), "    ")
+    changes = [] if place == "import" else [(where, f"{where}\n{body}")]
+    told = "its import" if place == "import" else f"{place}()"
+    with pytest.raises(ValueError, match=re.escape(f"mine.py: {told} {sentence}")):
+        own = Study(written(*changes, more=body if place == "import" else ""), {})
+        own.examples(2, 1)
+        own.apart()
+
+
+def test_a_limit_of_seconds_is_checked(written, monkeypatch):
+    monkeypatch.setenv("TWINS_READER_SECONDS", "soon")
+    with pytest.raises(ValueError, match=r"TWINS_READER_SECONDS is 'soon'; it must be a number of seconds"):
+        Study(written(), {})
+
+
+def test_a_file_beside_it_takes_no_librarys_name(written, tmp_path):
+    (tmp_path / "random.py").write_text("raise ValueError('not the library')")
+    (tmp_path / "colorsys.py").write_text("raise ValueError('not the library')")
+    file = written(more="\nimport colorsys, random\nrandom.random()\n")
+    assert Study(file, {}).name == "mine"
+    with pytest.raises(ValueError, match=r"/colorsys\.py has the name of a module that pages import"):
+        notebook_files.check_modules(tmp_path)

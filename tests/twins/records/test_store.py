@@ -274,16 +274,28 @@ def test_a_line_that_is_not_text_is_named(tmp_path):
     assert "x.jsonl, line 2: 'utf-8' codec can't decode byte 0xff" in found.problems[0]
 
 
-def test_a_line_cut_by_a_crash_spoils_none_but_itself(tmp_path):
+def test_a_clock_that_is_set_back_makes_no_run_older_than_the_last(tmp_path):
+    ahead = "2999-12-31T23:59:59.000001Z"
+    folder = tmp_path / HERE.id
+    store.append(folder / "x.jsonl", [structs.replace(record(), run=ahead, notebook="x")])
+    book = Book("x", HERE, tmp_path)
+    book.add(Work("lm", CASE, 7))
+    assert book.run == "2999-12-31T23:59:59.000002Z"
+    newest = store.latest(store.read(tmp_path), HERE.id, "x")
+    assert [r.body for r in newest.records] == [HERE, Work("lm", CASE, 7)]
+
+
+@pytest.mark.parametrize("cut", [1, 30, 200])
+def test_a_line_cut_by_a_crash_is_named_until_records_are_added(tmp_path, cut):
     path = tmp_path / "x.jsonl"
     store.append(path, [record(), record()])
-    path.write_bytes(path.read_bytes()[:-30])
-    store.append(path, [record(Work("lm", CASE, 3))])
+    path.write_bytes(path.read_bytes()[:-cut])
+    whole = [HERE] * (2 if cut == 1 else 1)  # only its end is missing
     found = store.read_file(path)
-    assert [r.body for r in found.records] == [HERE, Work("lm", CASE, 3)]
-    assert len(found.problems) == 1
-    assert found.problems[0].endswith("x.jsonl, line 2: Input data was truncated")
-    assert path.read_bytes().count(b"\n") == 3
+    assert [r.body for r in found.records] == whole
+    assert [p.partition(", ")[2] for p in found.problems] == ["line 2: Input data was truncated"] * (cut > 1)
+    store.append(path, [record(Work("lm", CASE, 3))])
+    assert store.read_file(path) == Found([*map(record, whole), record(Work("lm", CASE, 3))], [])
 
 
 def test_what_json_cannot_hold_is_not_written(tmp_path):

@@ -150,7 +150,7 @@ def test_a_refused_file_leaves_the_others_alone(tmp_path):
     bad = shared(tmp_path, [*good(), record(Work("t", {}, 0))], name="bad.jsonl", machine="chip-9gb-abcdef")
     written, refused = sharing.merge([bad, shared(tmp_path)], tmp_path / "results")
     assert len(written) == 1 and refused == ["bad.jsonl: line 7: work.flops is 0, it must be at least 1"]
-    assert [path.name for path in (tmp_path / "results").iterdir()] == ["chip-8gb-abcdef"]
+    assert [path.name for path in (tmp_path / "results").glob("*/")] == ["chip-8gb-abcdef"]
 
 
 def test_an_edit_is_noticed(tmp_path):

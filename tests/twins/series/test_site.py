@@ -48,7 +48,7 @@ def test_no_notebook_is_one_sentence(tmp_path):
     command = [sys.executable, "-m", "twins.series.site", str(tmp_path), str(tmp_path / "out")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1 and done.stdout == ""
-    assert done.stderr == f"no executed notebook to build the site from in {tmp_path}\n"
+    assert done.stderr == f"error: no executed notebook to build the site from in {tmp_path}\n"
     assert not (tmp_path / "out").exists()
 
 

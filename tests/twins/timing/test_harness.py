@@ -298,3 +298,33 @@ def test_a_session_may_leave_out_a_mode():
     assert statistics.ratio(runs, "b", "a").value == 2.0
     with pytest.raises(KeyError, match="no process timed 'c'; timed are a, b"):
         statistics.median(runs, "c")
+
+
+# --- a system that sleeps meanwhile -------------------------------------------------------------------
+
+
+def slept_at(calls: list[int], file: str) -> dict[str, Variant]:
+    """Variants in a process; in the measurements of these numbers the system seems to sleep for a minute."""
+    number = len(Path(file).read_text()) if Path(file).exists() else 0
+    Path(file).write_text("x" * (number + 1))
+    seconds = iter([0.0, 60.0 if number in calls else 0.0])
+    harness.conditions.asleep = lambda: next(seconds)
+    return {"a": Variant(lambda: None, lambda: None)}
+
+
+def test_a_measurement_that_sleep_interrupts_is_dropped(importable, tmp_path):
+    plan, file = Plan(processes=2, rounds=1, block=2, warmup=0), tmp_path / "calls"
+    given = {"calls": [0, 1, 3], "file": str(file)}
+    told: list[str] = []
+    runs = harness.measure("test_harness:slept_at", given, plan, told.append)
+    assert len(runs) == 2 and len(file.read_text()) == 5
+    assert told == ["process 1 of 2", "process 2 of 2"]
+
+
+def test_a_machine_that_always_sleeps_is_one_sentence(importable, tmp_path):
+    plan = Plan(processes=1, rounds=1, block=2, warmup=0)
+    given = {"calls": list(range(harness.TRIES)), "file": str(tmp_path / "calls")}
+    with pytest.raises(
+        RuntimeError, match=rf"^the machine slept during each of {harness.TRIES} measurements"
+    ):
+        harness.measure("test_harness:slept_at", given, plan)

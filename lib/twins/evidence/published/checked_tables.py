@@ -1,10 +1,13 @@
 """Reads tables of published figures, each row checked by what its columns may hold."""
 
 import csv
+import functools
+import io
 import re
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 TOPICS = re.split(
     r",\s+",
@@ -31,20 +34,28 @@ class PublishedError(ValueError):
 
 def read(path: Path, kind: type, check: Callable = lambda row: "") -> list:
     """The rows of a table, none with a fault that `check` names. Errors: PublishedError with its line."""
-    rows = []
     with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        names = [field.name for field in fields(kind)]
-        if reader.fieldnames != names:
-            raise PublishedError(f"{path}, line 1: found columns {reader.fieldnames}, allowed {names}.")
-        for cells in reader:
-            where = f"{path}, line {reader.line_num}"
-            if None in cells or None in cells.values():
-                raise PublishedError(f"{where}: the row does not have {len(names)} cells.")
-            row = kind(**{f.name: _typed(f.name, cells[f.name], f.type, where) for f in fields(kind)})
-            if fault := check(row):
-                raise PublishedError(f"{where}: {fault}.")
-            rows.append(row)
+        rows = _rows(path, file.read(), kind)
+    for line, row in rows:
+        if fault := check(row):
+            raise PublishedError(f"{path}, line {line}: {fault}.")
+    return [row for _, row in rows]
+
+
+@functools.cache
+def _rows(path: Path, text: str, kind: type) -> list[tuple[int, Any]]:
+    """The rows of a table with their lines, read once: every answer asks for them."""
+    rows = []
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    names = [field.name for field in fields(kind)]
+    if reader.fieldnames != names:
+        raise PublishedError(f"{path}, line 1: found columns {reader.fieldnames}, allowed {names}.")
+    for cells in reader:
+        where = f"{path}, line {reader.line_num}"
+        if None in cells or None in cells.values():
+            raise PublishedError(f"{where}: the row does not have {len(names)} cells.")
+        row = kind(**{f.name: _typed(f.name, cells[f.name], f.type, where) for f in fields(kind)})
+        rows.append((reader.line_num, row))
     return rows
 
 

@@ -4,6 +4,8 @@ A claim's rule is in the file, and rules.py applies it. Rules have a version: da
 changed after verdicts had been seen, why, and which verdicts that changed.
 """
 
+import copy
+import functools
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -78,7 +80,7 @@ class ClaimError(ValueError):
 
 def load(path: Path = FILE) -> list[Claim]:
     """Every claim. Errors: ClaimError naming the claim, what was found and what is allowed."""
-    entries = yaml.safe_load(path.read_text(encoding="utf-8"))
+    entries = copy.deepcopy(_parsed(path.read_text(encoding="utf-8")))
     claims = [_claim(path, entry) for entry in entries]
     names = [claim.id for claim in claims]
     if repeated := {name for name in names if names.count(name) > 1}:
@@ -86,6 +88,12 @@ def load(path: Path = FILE) -> list[Claim]:
             f"{path.name}: claims share the id {', '.join(sorted(repeated))}; each needs its own"
         )
     return claims
+
+
+@functools.cache
+def _parsed(text: str) -> list[dict]:
+    """What a file of claims holds, parsed once: merging looks at every claim for every file."""
+    return yaml.safe_load(text)
 
 
 def _claim(path: Path, entry: dict) -> Claim:
