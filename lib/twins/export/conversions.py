@@ -58,6 +58,11 @@ def of_depths(depths: Iterable[int], precision: str = "float32") -> list[Task]:
     return [replace(task, group=DEEP) for task in named]
 
 
+def in_group(tasks: Iterable[Task], group: str) -> list[Task]:
+    """The tasks as those of a series of models."""
+    return [replace(task, group=group) for task in tasks]
+
+
 def pair(name: str, framework: str) -> tuple:
     """One half of a network of bench.pairs and its example."""
     from twins.export.networks.pairs import PAIRS
@@ -86,8 +91,8 @@ def planned(names: Iterable[str], tasks: Sequence[Task]) -> list[Job]:
     once = [replace(t, runs=1) for t in tasks if t.precision == "float16"]
     fewer = dict.fromkeys(routes.WITHOUT_PACKAGE, once) | {routes.REMOVED: once[:1]}
     names = list(names)
-    if unknown := [name for name in names if name not in routes.ROUTES]:
-        raise ValueError(f"route {unknown[0]!r} is not known; known are {', '.join(routes.ROUTES)}")
+    if unknown := [name for name in names if name not in routes.ALL]:
+        raise ValueError(f"route {unknown[0]!r} is not known; known are {', '.join(routes.ALL)}")
     return [(name, task) for name in names for task in fewer.get(name, tasks)]
 
 
@@ -113,7 +118,7 @@ def _rows(work: Sequence[Job], base: Path) -> Iterator[Conversion]:
         left = left[len(lines) :]
         if left:
             route, task = left.pop(0)
-            yield failed(route, task, {}, routes.ROUTES[route][0].__name__, words)
+            yield failed(route, task, {}, routes.ALL[route][0].__name__, words)
 
 
 def along(names: Iterable[str], tasks: Sequence[Task], folder: Path | None = None) -> Iterator[Conversion]:

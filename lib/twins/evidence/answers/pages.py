@@ -2,7 +2,16 @@
 
 from collections.abc import Callable
 
-from twins.evidence.answers import claims_page, finetuning, machine, published, running, shipping, training
+from twins.evidence.answers import (
+    claims_page,
+    core_ai,
+    finetuning,
+    machine,
+    published,
+    running,
+    shipping,
+    training,
+)
 from twins.evidence.answers.answer import Answer
 from twins.records.store import Record
 
@@ -21,6 +30,7 @@ MAKERS: dict[str, Callable[[list[Record]], Answer | None]] = {
     "10_finetuning": finetuning.answer,
     "11_published": published.answer,
     "12_your_model": training.answer,
+    "13_core_ai": core_ai.answer,
 }
 
 

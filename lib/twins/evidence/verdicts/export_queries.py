@@ -12,6 +12,7 @@ import numpy as np
 
 from twins.records import measurements
 from twins.records.record_types import CHECKED, DEEP, DIRECT, OURS, Conversion, Timing
+from twins.records.runtime_types import BESIDE
 from twins.records.store import Record
 from twins.timing import comparison, sessions, statistics
 
@@ -23,11 +24,11 @@ Rows = dict[str, list[Conversion]]
 def by_model(records: Iterable[Record]) -> dict[str, Rows]:
     """Conversions by model and precision, without routes that do not exist here and those never judged.
 
-    One network at several depths is no model of its own.
+    One network at several depths is no model of its own; Core AI beside Core ML has figures of its own.
     """
     found: dict[str, Rows] = {}
     for body in (record.body for record in records if isinstance(record.body, Conversion)):
-        if body.absent or body.case.get("apart") or body.case.get("group") == DEEP:
+        if body.absent or body.case.get("apart") or body.case.get("group") in (DEEP, BESIDE):
             continue
         if body.as_asked is not None:
             rows = found.setdefault(body.model, {})
