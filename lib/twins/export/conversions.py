@@ -19,7 +19,7 @@ from twins.evidence.answers import route_grid
 from twins.export import routes
 from twins.export.conversion_process import Task, failed, place
 from twins.export.trained_models import Trained
-from twins.frameworks import MLX
+from twins.frameworks import BOTH, MLX
 from twins.machine import fresh_process
 from twins.records import store
 from twins.records.record_types import DEEP, DIRECT, Conversion, Coverage, Machine
@@ -67,7 +67,8 @@ def pair(name: str, framework: str) -> tuple:
     """One half of a network of bench.pairs and its example."""
     from twins.export.networks.pairs import PAIRS
 
-    torch.manual_seed(0)
+    for each in BOTH:  # the same weights in every process
+        each.seed(0)
     found = PAIRS[name]()
     if framework == "MLX":
         return found.mlx.eval(), [MLX.array(x) for x in found.example]

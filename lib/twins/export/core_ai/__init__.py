@@ -2,5 +2,6 @@
 
 It may import coreml_runtime.verification, mlx_coreml.backends.coreai, mlx_coreml.conversion,
 mlx_coreml.coverage, mlx_coreml.coverage.cases, mlx_coreml.ir, mlx_coreml.verification,
-twins.evidence.answers, twins.export, twins.machine, twins.records and twins.timing.
+twins.evidence.answers, twins.export, twins.frameworks, twins.machine, twins.records and
+twins.timing.
 """

@@ -11,7 +11,7 @@ from mlx_coreml.backends.coreai.refused import OPTIONS, REASONS
 from mlx_coreml.verification.side_by_side import CORE_AI, LIMITS, REFERENCE, SOURCE
 from twins.evidence.answers import route_grid
 from twins.evidence.answers.core_ai import NAMES, both_formats, judged
-from twins.export.core_ai.three_runtimes import SHORT
+from twins.export.core_ai.three_runtimes import MODELS, SHORT, SUMS
 from twins.records import record_types
 from twins.records.record_types import Conversion
 from twins.records.runtime_types import TO_CORE_AI, ThreeRuntimes
@@ -121,6 +121,27 @@ def agreement(found: Sequence[ThreeRuntimes]) -> str:
         if own := [r for r in found if r.case["precision"] == precision]:
             parts.append(f"{short}: {sum(r.agree for r in own)} of {len(own)} calls")
     return f"All three runtimes agree in {'; '.join(parts)}."
+
+
+def rounding(found: Sequence[ThreeRuntimes]) -> str:
+    """How much larger the interpreter's error is in half precision, and up to which length it adds ones."""
+    half = [r for r in found if r.case["precision"] == "float16" and r.case["group"] == MODELS]
+    ratios = [
+        r.errors[PAIRS[1]] / r.errors[PAIRS[0]] for r in half if all(r.errors.get(p) for p in PAIRS[:2])
+    ]
+    told = []
+    if ratios:
+        told.append(
+            f"In half precision the interpreter's error is {wording.times(median(ratios))} that of the "
+            f"reference runtime (median of {len(ratios)} models)."
+        )
+    if wrong := [r for r in found if r.case["group"] == SUMS and not r.agree]:
+        told.append(
+            f"{wrong[0].model.capitalize()} in {SHORT[wrong[0].case['precision']]}: off by "
+            f"{wrong[0].errors[PAIRS[1]]:.0%} in the interpreter, by {wrong[0].errors[PAIRS[0]]:.0%} in the "
+            "reference runtime: the interpreter adds a matrix product in half precision."
+        )
+    return " ".join(told) or "Nothing was compared in half precision."
 
 
 def choices(records: Sequence[Conversion]) -> pd.DataFrame:

@@ -5,7 +5,7 @@ is a row and the others go on.
 """
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from mlx_coreml.coverage.cases.case import Case
 from mlx_coreml.ir.errors import MISTAKES, told
 from mlx_coreml.verification.side_by_side import LIMITS, SideBySide, side_by_side
 from twins.export.conversion_process import Task, place
+from twins.frameworks import MLX
 from twins.machine import fresh_process
 from twins.records import bounds, store
 from twins.records.record_types import DIRECT, Conversion
@@ -27,7 +28,7 @@ from twins.timing.progress import tell
 
 PRECISIONS = ("float32", "float16")
 GROUPS = ("layer", "operation")  # of the converter's coverage
-MODELS = "models"
+MODELS, SUMS = "models", "sums"
 SHORT = {"float32": "fp32", "float16": "fp16"}
 Call = dict[str, Any]
 
@@ -57,6 +58,20 @@ def of_cases(every: int, precisions: Sequence[str] = PRECISIONS) -> list[Call]:
     ]
 
 
+def of_sums(lengths: Sequence[int], precisions: Sequence[str] = PRECISIONS) -> list[Call]:
+    """A matrix product of ones for each length, whose exact result is the length.
+
+    Added one after another in half precision it stops at 2048: 2048 + 1 is no number of fp16.
+    """
+    if installed.missing():
+        return []
+    return [
+        {"model": f"product of {length} ones", "precision": precision, "group": SUMS, "length": length}
+        for length in lengths
+        for precision in precisions
+    ]
+
+
 def measured(calls: Sequence[Call]) -> Iterator[ThreeRuntimes]:
     """What the runtimes make of each call; one that a converter refuses is left out."""
     left = list(calls)
@@ -78,7 +93,7 @@ def measured(calls: Sequence[Call]) -> Iterator[ThreeRuntimes]:
 def take(calls: list[Call], rows: str) -> None:
     """The work of a fresh process: a line in a file for every call, written as soon as it is done."""
     for call in calls:
-        found = _by_files(call) if "files" in call else _by_case(call)
+        found = (_by_files if "files" in call else _by_sum if "length" in call else _by_case)(call)
         with Path(rows).open("a") as file:
             file.write(f"{store.json_line(found)}\n" if found else "null\n")
         tell(f"three runtimes: {call['model']}")
@@ -92,10 +107,20 @@ def _by_files(call: Call) -> ThreeRuntimes:
 def _by_case(call: Call) -> ThreeRuntimes | None:
     """The result of a case of the coverage; None where a format refuses it, which the coverage counts."""
     (case,) = [c for c in find([call["group"]]) if isinstance(c, Case) and c.name == call["case"]]
+    return _converted(call, case.make)
+
+
+def _by_sum(call: Call) -> ThreeRuntimes | None:
+    ones = MLX.array(np.ones((call["length"], 8), np.float32))
+    return _converted(call, lambda: (lambda x: x @ ones, (ones.T,)))
+
+
+def _converted(call: Call, make: Callable[[], tuple]) -> ThreeRuntimes | None:
+    """The result of a function and its example that are converted here."""
     with tempfile.TemporaryDirectory() as folder:
         files = [str(Path(folder, f"case{suffix}")) for suffix in (".mlpackage", ".aimodel")]
         try:
-            fn, example = case.make()
+            fn, example = make()
             for to, path in zip(("coreml", "coreai"), files, strict=True):
                 convert(fn, *example, precision=call["precision"], check=False, to=to).save(path)
         except MISTAKES:
