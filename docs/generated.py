@@ -111,34 +111,19 @@ def generation() -> str:
 
 def not_in_core_ai() -> str:
     """The options and primitives that are refused for Core AI, and why."""
-    from mlx_coreml.backends.coreai.refused import OPTIONS, REASONS
+    from twins.export.core_ai import core_ai_tables
 
-    rows = [(f"`{name}=`", why) for name, why in OPTIONS.items()] + sorted(REASONS.items())
-    return table(pd.DataFrame(rows, columns=["option or primitive", "why it is refused"]))
+    return table(core_ai_tables.refused())
 
 
 def core_ai() -> str:
     """Coverage in Core AI, the cases measured in both formats, and those that only one of them has right."""
-    (path, *_) = sorted((store.ROOT / "data" / "results").glob("*/coverage_core_ai.csv"))
-    ours = pd.read_csv(path, keep_default_na=False)
-    theirs = pd.read_csv(path.with_name("coverage_core_ml.csv"), keep_default_na=False)
-    both = ours.merge(theirs, on=["group", "name"], suffixes=(" ai", " ml"))
-    ai, ml = both["verdict ai"] == "right", both["verdict ml"] == "right"
-    groups = dict.fromkeys(ours["group"])
-    verdicts = pd.crosstab(ours["group"], ours["verdict"]).loc[list(groups)]
-    verdicts.insert(0, "cases", verdicts.sum(axis=1))
-    counts = both.assign(**{"in Core ML": ml, "in Core AI": ai}).groupby("group")
-    pairs = counts[["in Core ML", "in Core AI"]].sum().assign(**{"in both measured": counts.size()})
-    pairs = pairs.reindex(list(groups)).fillna(0).astype(int).add_prefix("right ")
-    pairs = pairs.rename(columns={"right in both measured": "measured in both"})
-    lines = [
-        f"- {row.group} `{row['name']}`: Core ML {row['verdict ml']} {row['reason ml']}; "
-        f"Core AI {row['verdict ai']} {row['reason ai']}"
-        for _, row in both[ai != ml].iterrows()
-    ]
-    found = "\n".join(lines) or "None."
-    shown = verdicts.join(pairs.iloc[:, ::-1]).reset_index()
-    return f"{table(shown)}\n\nRight in one format alone, of the cases measured in both:\n\n{found}"
+    from twins.export.core_ai import coverage_tables
+
+    alone = coverage_tables.in_one_alone()
+    found = table(alone) if len(alone) else "None."
+    shown = table(coverage_tables.by_group())
+    return f"{coverage_tables.told()}\n\n{shown}\n\nRight in one format alone, of these cases:\n\n{found}"
 
 
 def converted() -> str:

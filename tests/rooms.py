@@ -29,7 +29,7 @@ FACES = {
         "The public names and the command line.",
         (
             *("backends.mil.lowering", "capture", "conversion", "coverage", "ir", "language_models"),
-            *("mlx_startup", "swift"),
+            *("mlx_startup", "swift", "verification"),
         ),
     ),
     "twins": ("Prepares the process; everything else lies in the rooms.", ("mlx_startup",)),

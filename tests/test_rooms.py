@@ -35,10 +35,10 @@ def test_packages_know_only_what_is_below_them():
 
 
 def test_what_is_checked_shares_no_code_with_the_check():
-    """Only the check, coverage, generation and the Swift package's own test run what was converted."""
+    """Only the checks, coverage, generation and the Swift package's own test run what was converted."""
     users = {room for room, uses in GRAPH.items() if any(each.startswith("coreml_runtime") for each in uses)}
     own = {room for room in users if room.startswith("mlx_coreml")}
-    runs = {"conversion", "coverage", "language_models", "swift"}
+    runs = {"conversion", "coverage", "language_models", "swift", "verification"}
     assert own == {f"mlx_coreml.{room}" for room in runs}
 
 

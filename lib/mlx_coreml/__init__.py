@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from mlx_coreml.backends.mil.lowering.registry import lowering
     from mlx_coreml.capture.structures import Spec
     from mlx_coreml.conversion.convert import convert
+    from mlx_coreml.verification.side_by_side import side_by_side
 
 __version__ = "0.1.0"
 __all__ = [
@@ -41,11 +42,13 @@ __all__ = [
     "WrongModelError",
     "convert",
     "lowering",
+    "side_by_side",
 ]
 _LATER = {  # coremltools takes seconds to import
     "convert": "mlx_coreml.conversion.convert",
     "Spec": "mlx_coreml.capture.structures",
     "lowering": "mlx_coreml.backends.mil.lowering.registry",
+    "side_by_side": "mlx_coreml.verification.side_by_side",
 }
 
 

@@ -16,6 +16,8 @@ import numpy as np
 from coreml_runtime import inspect
 from coreml_runtime.verification.comparison import CORE_ML, CORE_ML_TOLERANCE, TOLERANCE, Report, verify
 from twins.export import routes
+from twins.export.steps import asset_check, core_ai
+from twins.export.steps.core_ai import ASSET
 from twins.machine import fresh_process
 from twins.records import store
 from twins.records.record_types import LIMITS, Conversion
@@ -45,7 +47,8 @@ class Task:
 
 def place(folder: Path, route: str, model: str, precision: str) -> Path:
     """Where convert() keeps a package."""
-    return folder / folder_name(route) / f"{model}-{precision}" / PACKAGE
+    name = ASSET if route in routes.CORE_AI else PACKAGE
+    return folder / folder_name(route) / f"{model}-{precision}" / name
 
 
 def folder_name(route: str) -> str:
@@ -103,7 +106,7 @@ def _converted(route: str, task: Task, folder: Path, first: bool) -> Conversion:
         try:
             value, told = routes.follow(route, job, seconds, gives)
         except MISTAKES as error:
-            step = routes.ROUTES[route][len(seconds)].__name__
+            step = routes.ALL[route][len(seconds)].__name__
             return failed(route, task, seconds, step, words(error))
         all_seconds.append(seconds)
     later = all_seconds[first:]
@@ -119,6 +122,8 @@ def _converted(route: str, task: Task, folder: Path, first: bool) -> Conversion:
 
 def _measured(route: str, task: Task, package: Path, model, example: Sequence) -> dict:
     """What a package holds and the result of its check, as fields of a Conversion and entries of its case."""
+    if package.name == ASSET:
+        return _asset_measured(route, task, package, model, example)
     try:
         held = inspect(package)
         report = checked(model, example, package, routes.framework(route), task.precision)
@@ -132,6 +137,25 @@ def _measured(route: str, task: Task, package: Path, model, example: Sequence) -
         "operations": held.count,
         "error": float(error) if np.isfinite(error) else None,
         "right": by_own_precision(report, computes),
+        "line": line_of(report),
+        "within_asked": report.passed,
+    }
+
+
+def _asset_measured(route: str, task: Task, asset: Path, model, example: Sequence) -> dict:
+    """The size of an asset and its check by Core AI's interpreter; the limit is that of Apple's kernels."""
+    limit = max(LIMITS[task.precision], CORE_ML_TOLERANCE)
+    try:
+        report = asset_check.compared(model, example, asset, routes.framework(route), limit)
+    except MISTAKES as error:
+        return {"right": False, "line": f"the asset does not run: {words(error)}"}
+    error = report.worst.rms_relative
+    return {
+        "computes": {"float16": "fp16", "float32": "fp32"}[task.precision],
+        "runtimes": list(dict.fromkeys(row.runtime for row in report.rows)),
+        "size": core_ai.size(asset),
+        "error": float(error) if np.isfinite(error) else None,
+        "right": report.passed,
         "line": line_of(report),
         "within_asked": report.passed,
     }
@@ -178,6 +202,6 @@ def _case(task: Task) -> dict:
 
 def failed(route: str, task: Task, steps: dict, step: str, message: str) -> Conversion:
     """The row of a task whose step failed, by default the first one of its route."""
-    step = step or routes.ROUTES[route][0].__name__
+    step = step or routes.ALL[route][0].__name__
     nothing = (None, None, None, None, "no package, nothing to verify")
     return Conversion(task.model, route, _case(task), steps, *nothing, step, message, [])

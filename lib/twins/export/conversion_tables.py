@@ -15,7 +15,7 @@ from twins.records.record_types import CHECKED, DEEP, DIRECT, Conversion, Covera
 from twins.timing import comparison, statistics, wording
 
 SIDES = ("MLX", "PyTorch", "PyTorch through ONNX")
-STEPS = {step.__name__: step for steps in routes.ROUTES.values() for step in steps}
+STEPS = {step.__name__: step for steps in routes.ALL.values() for step in steps}
 
 
 def every(records: Iterable[Conversion]) -> pd.DataFrame:

@@ -19,7 +19,7 @@ from twins.evidence.answers import route_grid
 from twins.export import routes
 from twins.export.conversion_process import Task, failed, place
 from twins.export.trained_models import Trained
-from twins.frameworks import MLX
+from twins.frameworks import BOTH, MLX
 from twins.machine import fresh_process
 from twins.records import store
 from twins.records.record_types import DEEP, DIRECT, Conversion, Coverage, Machine
@@ -58,11 +58,17 @@ def of_depths(depths: Iterable[int], precision: str = "float32") -> list[Task]:
     return [replace(task, group=DEEP) for task in named]
 
 
+def in_group(tasks: Iterable[Task], group: str) -> list[Task]:
+    """The tasks as those of a series of models."""
+    return [replace(task, group=group) for task in tasks]
+
+
 def pair(name: str, framework: str) -> tuple:
     """One half of a network of bench.pairs and its example."""
     from twins.export.networks.pairs import PAIRS
 
-    torch.manual_seed(0)
+    for each in BOTH:  # the same weights in every process
+        each.seed(0)
     found = PAIRS[name]()
     if framework == "MLX":
         return found.mlx.eval(), [MLX.array(x) for x in found.example]
@@ -86,8 +92,8 @@ def planned(names: Iterable[str], tasks: Sequence[Task]) -> list[Job]:
     once = [replace(t, runs=1) for t in tasks if t.precision == "float16"]
     fewer = dict.fromkeys(routes.WITHOUT_PACKAGE, once) | {routes.REMOVED: once[:1]}
     names = list(names)
-    if unknown := [name for name in names if name not in routes.ROUTES]:
-        raise ValueError(f"route {unknown[0]!r} is not known; known are {', '.join(routes.ROUTES)}")
+    if unknown := [name for name in names if name not in routes.ALL]:
+        raise ValueError(f"route {unknown[0]!r} is not known; known are {', '.join(routes.ALL)}")
     return [(name, task) for name in names for task in fewer.get(name, tasks)]
 
 
@@ -113,7 +119,7 @@ def _rows(work: Sequence[Job], base: Path) -> Iterator[Conversion]:
         left = left[len(lines) :]
         if left:
             route, task = left.pop(0)
-            yield failed(route, task, {}, routes.ROUTES[route][0].__name__, words)
+            yield failed(route, task, {}, routes.ALL[route][0].__name__, words)
 
 
 def along(names: Iterable[str], tasks: Sequence[Task], folder: Path | None = None) -> Iterator[Conversion]:

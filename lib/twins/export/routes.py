@@ -10,43 +10,20 @@ import inspect
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import coremltools as ct
-import numpy as np
 import torch
 
 from coreml_runtime import inspect as package
+from mlx_coreml.backends.coreai import installed
+from twins.export.steps import core_ai
+from twins.export.steps.job import Job
+from twins.records.runtime_types import FROM_MLX, FROM_TORCH
 
 ONNX = "network.onnx"
 PROVIDER = "CoreMLExecutionProvider"  # of ONNX Runtime, on macOS
-
-
-@dataclass(frozen=True)
-class Job:
-    """The input of a route: a model, an example in its framework, target, precision, a folder to work in."""
-
-    model: Any
-    example: Sequence[Any]
-    target: ct.target
-    precision: str
-    folder: Path
-
-    def options(self) -> dict:
-        """Arguments of ct.convert on every route from PyTorch: the example's types, not fp16's defaults."""
-        kinds = [np.float32 if x.is_floating_point() else np.int32 for x in self.example]
-        typed = [
-            ct.TensorType(shape=tuple(x.shape), dtype=k) for x, k in zip(self.example, kinds, strict=True)
-        ]
-        return {
-            "inputs": typed,
-            "outputs": [ct.TensorType(dtype=np.float32)],
-            "minimum_deployment_target": self.target,
-            "compute_precision": ct.precision[self.precision.upper()],
-            "skip_model_load": True,
-        }
 
 
 def trace(job: Job, _: None) -> torch.jit.ScriptModule:
@@ -151,6 +128,14 @@ def _without_core_ml() -> str:
     )
 
 
+def _without_core_ai(route: str) -> str:
+    """What a route to Core AI lacks here, in one sentence; empty where it has all."""
+    lacks = [f"{installed.PACKAGE} {installed.RELEASE}"] if installed.missing() else []
+    if route == FROM_TORCH and importlib.util.find_spec("coreai_torch") is None:
+        lacks.append("coreai-torch")
+    return f"{' and '.join(lacks)} is not installed here: {installed.INSTALL}." if lacks else ""
+
+
 def mlx_direct(job: Job, _: None, check: bool = False) -> ct.models.MLModel:
     """Capture, clean up and translate the MLX module in one call."""
     from mlx_coreml.conversion.convert import convert as direct
@@ -169,6 +154,14 @@ ROUTES: dict[str, tuple[Callable, ...]] = {
     "PyTorch, ONNX, ONNX Runtime": (onnx_export, run_in_onnxruntime),
     "MLX direct": (mlx_direct, save),
 }
+CORE_AI: dict[str, tuple[Callable, ...]] = {
+    FROM_MLX: (core_ai.mlx_to_core_ai, core_ai.save_asset),
+    FROM_TORCH: (
+        *(core_ai.export_typed, core_ai.decompose_for_core_ai),
+        *(core_ai.torch_to_core_ai, core_ai.save_asset),
+    ),
+}
+ALL = ROUTES | CORE_AI
 WITHOUT_PACKAGE = ("PyTorch, ONNX, ONNX Runtime",)
 REMOVED = "PyTorch, ONNX, coremltools"  # its reader of ONNX, which is no more
 OWN_PRECISION = ("PyTorch, ONNX, onnxsim", "PyTorch, ONNX (tracing), onnxsim")  # they are asked for none
@@ -184,7 +177,7 @@ def exported_by(exporters: Sequence[str]) -> list[str]:
 
 def code(route: str) -> str:
     """The code of a route: a function per step, each of which gets the result of the step before."""
-    return "\n\n".join(inspect.getsource(step).strip() for step in ROUTES[route])
+    return "\n\n".join(inspect.getsource(step).strip() for step in ALL[route])
 
 
 def framework(route: str) -> str:
@@ -203,7 +196,7 @@ def follow(
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("default")
         warnings.simplefilter("ignore", ResourceWarning)  # of temporary folders: no advice to a user
-        for step in ROUTES[route]:
+        for step in ALL[route]:
             start = time.perf_counter()
             value = step(job, value)
             seconds[step.__name__] = time.perf_counter() - start
@@ -224,6 +217,8 @@ def described(value: Any) -> str:
     if isinstance(value, ct.models.MLModel):
         (block,) = value.get_spec().mlProgram.functions["main"].block_specializations.values()
         return f"ML Program, {sum(each.type != 'const' for each in block.operations)} operations"
+    if told := core_ai.described(value):
+        return told
     if isinstance(value, torch.nn.Module):
         return f"PyTorch module, {len(list(value.modules()))} parts"
     if isinstance(value, Path) and value.suffix == ".mlpackage":
@@ -245,6 +240,8 @@ def absent(route: str) -> str:
     """Why a route cannot be taken in this environment, in one sentence; empty when it can."""
     if route in WITHOUT_PACKAGE:
         return _without_core_ml()
+    if route in CORE_AI:
+        return _without_core_ai(route)
     needed = NEEDS.get(route)
     if needed and importlib.util.find_spec(needed) is None:
         why = "it needs torchvision, whose wheel replaces torch; it was run in a separate environment"

@@ -16,6 +16,7 @@ from twins.figures.axes import beside_row, name_rows
 from twins.figures.fitting import narrow
 from twins.figures.style import COLOURS, LABEL, MUTED, PAPER, Figure, blank, headline, nothing, twice
 from twins.records.record_types import CHECKED, DIRECT, OURS, Conversion, Coverage, Timing
+from twins.records.runtime_types import FROM_MLX
 from twins.timing import comparison, statistics, wording
 
 SHADES = (1.0, 0.55, 0.8, 0.4, 0.68)  # of the steps of a route, in order
@@ -34,7 +35,7 @@ def _made(records: Iterable[Conversion], precision: str) -> list[Conversion]:
 
 def route_name(record: Conversion) -> str:
     """The route, marked when it was run in an environment of its own; the direct one says whose it is."""
-    name = OURS if record.route == DIRECT else record.route
+    name = OURS if record.route in (DIRECT, FROM_MLX) else record.route
     return f"{name} ({APART})" if record.case.get("apart") else name
 
 
@@ -58,7 +59,7 @@ def conversion_table(records: Iterable[Conversion]) -> pd.DataFrame:
             "asked": r.case["precision"],
             "computes": r.case.get("computes"),
             "verdict": verdict(r),
-            "steps": len(routes.ROUTES[r.route]),
+            "steps": len(routes.ALL[r.route]),
             "seconds": _total(r) if not r.failed else None,
             "KiB": r.size / 1024 if r.size else None,
             "operations": r.operations,
@@ -125,7 +126,11 @@ def seconds(records: Iterable[Conversion], precision: str = "float16") -> Figure
         _panel(axes, own, words.people(model))
     widest = max(map(_total, found))
     panels[-1].set(xlim=(0, (1.15 if narrow() else 1.9) * widest), xlabel="seconds to convert")
-    title, packages = _finding(found), "operations and size of the package"
+    counted = any(r.operations is not None for r in found)
+    title, packages = (
+        _finding(found),
+        "operations and size of the package" if counted else "size of the asset",
+    )
     above = 26 if narrow() else 9
     headline(panels[0], title, f"Parts of a bar: the route's steps, in order. Beside it: {packages}", above)
     told = "; ".join(f"{words.people(r.model)}, {route_name(r)}: {_total(r):.2g} s" for r in found)
@@ -144,7 +149,9 @@ def _panel(axes: Axes, records: list[Conversion], model: str) -> None:
             )
             left += took
         operations = "ops" if narrow() else "operations"
-        package = f"{record.operations} {operations}, {record.size / 1024:,.0f} KiB"
+        package = f"{record.size / 1024:,.0f} KiB"
+        if record.operations is not None:  # an asset does not show its operations
+            package = f"{record.operations} {operations}, {package}"
         text = f"{left:.2g} s" if narrow() else f"{left:.2g} s, {package}"
         place = {"textcoords": "offset points", "va": "center"}
         axes.annotate(text, (left, y + (0.62 - height) / 2), (4, 0), color=colour, **place, **look)
@@ -169,7 +176,8 @@ def _finding(records: list[Conversion]) -> str:
     if len(kinds) == 1:
         best = max(set(first), key=first.count)
         return f"The fastest route is {best} for {first.count(best)} of {len(models)} models"
-    return f"{OURS} is the fastest route for {first.count(DIRECT)} of {len(models)} models"
+    ours = sum(routes.framework(route) == "MLX" for route in first)
+    return f"{OURS} is the fastest route for {ours} of {len(models)} models"
 
 
 def reading(records: Iterable[Conversion], precision: str = "float16") -> str:

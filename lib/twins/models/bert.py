@@ -158,7 +158,7 @@ class TorchBertPairs(tnn.Module):
 
     def forward(self, ids, mask):
         B, S, T = ids.shape
-        types = torch.arange(B * S, device=ids.device)[:, None] % S  # (2B, 1): 0, 1, 0, 1, ...
+        types = torch.arange(S, device=ids.device).repeat(B)[:, None]  # (2B, 1): 0, 1, 0, 1, ...
         _, pooled = self.encoder(ids.view(B * S, T), types, mask.view(B * S, T))
         u, v = pooled.view(B, S, -1).unbind(1)  # (2B, C) -> 2 times (B, C)
         return self.head(torch.cat([u, v, (u - v).abs(), u * v], dim=1))

@@ -8,7 +8,7 @@ import re
 import unicodedata
 from typing import Annotated
 
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from twins.records.markup import plain
 
@@ -29,6 +29,10 @@ Prose = Annotated[str, Meta(max_length=20_000)]  # an error message, a sentence
 Count = Annotated[int, Meta(ge=-(2**62), le=2**62)]
 PROSE = frozenset({"uncompiled", "where"})  # entries of a case and of a check that may quote an error
 _OTHER = re.compile(rf"[^{LETTERS}]+")
+
+
+class Body(Struct, frozen=True, forbid_unknown_fields=True):
+    """The base of every kind of record; a field with a default was added later: older records lack it."""
 
 
 def label(text: str) -> str:

@@ -1,12 +1,9 @@
 """What is recorded: one frozen msgspec structure per kind of record; store.py writes and reads them."""
 
-import msgspec
+from msgspec import field
 
-from twins.records.bounds import Count, Label, Name, Prose
-
-
-class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The base of every kind of record; a field with a default was added later: older records lack it."""
+from twins.records.bounds import Body, Count, Label, Name, Prose
+from twins.records.runtime_types import ThreeRuntimes  # noqa: F401 - files its kind
 
 
 class Machine(Body, frozen=True):
@@ -60,7 +57,7 @@ class Gate(Body, frozen=True):
     checks: list[dict]
     losses: dict[Label, list[float | None]]
     limits: Label = ""
-    notes: list[Prose] = []
+    notes: list[Prose] = field(default_factory=list)
 
 
 class Fit(Body, frozen=True):
@@ -110,7 +107,7 @@ class Memory(Body, frozen=True):
     allocator: Count | None
     source: Label
     process: Label = "resident set"
-    readings: list[Count] = []
+    readings: list[Count] = field(default_factory=list)
 
 
 class Footprint(Body, frozen=True):

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from twins.evidence.answers import (
     claims_page,
+    core_ai,
     finetuning,
     machine,
     published,
@@ -30,6 +31,7 @@ MAKERS: dict[str, Callable[[list[Record]], Answer | None]] = {
     "10_finetuning": finetuning.answer,
     "11_published": published.answer,
     "12_your_model": training.answer,
+    "13_core_ai": core_ai.answer,
     "14_scaling": scaling.answer,
 }
 

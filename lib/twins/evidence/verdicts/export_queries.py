@@ -12,22 +12,28 @@ import numpy as np
 
 from twins.records import measurements
 from twins.records.record_types import CHECKED, DEEP, DIRECT, OURS, Conversion, Timing
+from twins.records.runtime_types import BESIDE, FROM_MLX, FROM_TORCH, TO_CORE_AI
 from twins.records.store import Record
 from twins.timing import comparison, sessions, statistics
 
 KINDS_OF_ROUTE = {"PyTorch's best route": None, "PyTorch through ONNX": True}
+APPLES = FROM_TORCH.partition(", ")[2]  # Apple's converter from PyTorch to Core AI
 Found = tuple[str, float, float, float, dict]
 Rows = dict[str, list[Conversion]]
 
 
-def by_model(records: Iterable[Record]) -> dict[str, Rows]:
+def by_model(records: Iterable[Record], to_core_ai: bool = False) -> dict[str, Rows]:
     """Conversions by model and precision, without routes that do not exist here and those never judged.
 
-    One network at several depths is no model of its own.
+    One network at several depths is no model of its own. Those of the page about Core AI are left out, with
+    `to_core_ai` only its routes to Core AI are taken.
     """
     found: dict[str, Rows] = {}
     for body in (record.body for record in records if isinstance(record.body, Conversion)):
-        if body.absent or body.case.get("apart") or body.case.get("group") == DEEP:
+        beside = body.case.get("group") == BESIDE
+        if body.absent or body.case.get("apart") or body.case.get("group") == DEEP or beside != to_core_ai:
+            continue
+        if to_core_ai and body.route not in TO_CORE_AI:
             continue
         if body.as_asked is not None:
             rows = found.setdefault(body.model, {})
@@ -36,8 +42,8 @@ def by_model(records: Iterable[Record]) -> dict[str, Rows]:
 
 
 def ours(rows: Iterable[Conversion]) -> list[Conversion]:
-    """The conversions by the direct route from MLX."""
-    return [row for row in rows if row.route == DIRECT]
+    """The conversions by this project's routes from MLX: to Core ML, or to Core AI."""
+    return [row for row in rows if row.route in (DIRECT, FROM_MLX)]
 
 
 def from_pytorch(rows: Iterable[Conversion], onnx: bool | None = None) -> list[Conversion]:
@@ -120,17 +126,23 @@ def export_failures(records: list[Record]) -> list[Found]:
 
     The interval is a paired bootstrap over models.
     """
-    found = by_model(records).values()
-    figures = []
+    found, figures = by_model(records).values(), []
     for kind, onnx in KINDS_OF_ROUTE.items():
         both = [(right(rows, ours), right(rows, lambda own, o=onnx: from_pytorch(own, o))) for rows in found]
-        parted = np.array([int(mine) - int(theirs) for mine, theirs in both if None not in (mine, theirs)])
-        if parted.size:
-            picks = np.random.default_rng(0).choice(parted, (statistics.RESAMPLES, parted.size))
-            low, high = np.percentile(picks.sum(axis=1), [2.5, 97.5])
-            label = f"{kind}, of {parted.size} models"
-            figures.append((label, float(parted.sum()), float(low), float(high), {"against": kind}))
-    return figures
+        figures += _parted(kind, both)
+    beside = by_model(records, to_core_ai=True).values()
+    return figures + _parted(APPLES, [(right(rows, ours), right(rows, from_pytorch)) for rows in beside])
+
+
+def _parted(kind: str, both: Sequence[tuple[bool | None, bool | None]]) -> list[Found]:
+    """The figure of one kind of route, from whether each model is right from MLX and from PyTorch."""
+    parted = np.array([int(mine) - int(theirs) for mine, theirs in both if None not in (mine, theirs)])
+    if not parted.size:
+        return []
+    picks = np.random.default_rng(0).choice(parted, (statistics.RESAMPLES, parted.size))
+    low, high = np.percentile(picks.sum(axis=1), [2.5, 97.5])
+    label = f"{kind}, of {parted.size} models"
+    return [(label, float(parted.sum()), float(low), float(high), {"against": kind})]
 
 
 SIDES = {OURS: ours, "PyTorch's best route": from_pytorch}

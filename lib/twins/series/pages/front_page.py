@@ -44,6 +44,7 @@ GROUPS = {  # of the navigation; what no group names comes last
         "07_coreml_from_pytorch",
         "08_coreml_from_mlx",
         "09_coreml_ship",
+        "13_core_ai",
         "mlx_coreml/index",
         "coreml_runtime/index",
     ),
