@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from twins.evidence.answers import answer, spans
+from twins.evidence.answers import answer
 from twins.figures.style import COLOURS, MUTED
 from twins.records.record_types import Fit
 from twins.timing import comparison, statistics, wording
@@ -29,7 +29,7 @@ def said(found: Comparison) -> str:
 
 def over(found: Iterable[Comparison], what: str = "cases") -> str:
     """Several comparisons in one sentence."""
-    return spans.summed(list(found), what)
+    return answer.summed(list(found), what)
 
 
 def colour(found: Comparison) -> str:

@@ -3,8 +3,8 @@
 from collections import Counter
 from collections.abc import Iterable
 
-from twins.evidence.answers import spans, training
-from twins.evidence.answers.answer import Answer
+from twins.evidence.answers import training
+from twins.evidence.answers.answer import Answer, summed
 from twins.evidence.verdicts import claims, plain
 from twins.evidence.verdicts.claims import NOT_HERE, Verdict
 from twins.records.store import Record
@@ -21,7 +21,7 @@ def answer(records: list[Record]) -> Answer:
     told = [f"**Decided on any machine: {counted(anywhere)}.**"]
     told.append(f"About Apple GPUs: {counted(apple)}." if waiting < len(apple) else _none_measured(waiting))
     cases = training.cases([record for record in records if record.notebook in PAGES])
-    finding = spans.summed([case.comparison for case in cases], "training cases")
+    finding = summed([case.comparison for case in cases], "training cases")
     told += [f"A training step, eager in both frameworks: {finding}."] * bool(cases)
     line = f"{counted(anywhere)} on any machine; {waiting} of {len(apple)} about Apple GPUs not measured here"
     return Answer(line, tuple(told), NOT_COVERED if waiting else "", finding, cases)

@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-from twins.evidence.answers import spans
-from twins.evidence.answers.answer import Answer, Case
+from twins.evidence.answers.answer import Answer, Case, summed
 from twins.finetuning import tuning_tables, what_fits
 from twins.finetuning.tuning_tables import SUBJECT
 from twins.records import measurements
@@ -21,7 +20,7 @@ def answer(records: list[Record]) -> Answer | None:
     found = cases(records, "lora")
     if not found:
         return None
-    told = spans.summed([case.comparison for case in found])
+    told = summed([case.comparison for case in found])
     sentences = [f"**LoRA: {told}**, per training step, eager in both frameworks."]
     sentences += filter(None, [_quantized(records), _memory(records), fits(records)])
     return Answer(f"LoRA: {told}", tuple(sentences), LEFT_OUT, f"LoRA: {told}", found)
@@ -53,7 +52,7 @@ def _quantized(records: Sequence[Record]) -> str:
     for base in dict.fromkeys(case.label.split(", ")[1] for case in timed):
         own = [case.comparison for case in timed if case.label.split(", ")[1] == base]
         held_out = f" (held-out loss {tuning_tables.held_out(losses[base])})" if base in losses else ""
-        told.append(f"{base}: {spans.summed(own)}{held_out}")
+        told.append(f"{base}: {summed(own)}{held_out}")
     return f"**QLoRA:** {'; '.join(told)}." if told else ""
 
 

@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from twins.evidence import summary
-from twins.evidence.answers import route_grid, running, shipping, spans, training
+from twins.evidence.answers import route_grid, running, shipping, training
+from twins.evidence.answers.answer import summed
 from twins.evidence.answers.route_grid import Standing
 from twins.evidence.published import published_counts
 from twins.evidence.verdicts import plain, queries
@@ -91,7 +92,7 @@ def _timed(
 
 def _trained(records: list[Record], pages: Sequence[str]) -> str:
     cases = training.cases([record for record in records if record.notebook in pages])
-    return spans.summed([case.comparison for case in cases])
+    return summed([case.comparison for case in cases])
 
 
 def _ran(records: list[Record], pages: Sequence[str]) -> str:

@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-from twins.evidence.answers import spans
-from twins.evidence.answers.answer import Answer, Case
+from twins.evidence.answers.answer import Answer, Case, summed
 from twins.evidence.verdicts import queries
 from twins.inference import tables
 from twins.records import measurements
@@ -27,12 +26,12 @@ def generation(records: list[Record]) -> Answer | None:
     texts = [f"**In float32**: {'; '.join(told)}."] if told else []
     sentences = [*texts, _types(records), _speech(records), _equal(records)]
     line = "; ".join([*told, *_heard(records)])
-    finding = f"In {FULL}: {spans.summed([case.comparison for case in found])}"
+    finding = f"In {FULL}: {summed([case.comparison for case in found])}"
     return Answer(line, tuple(filter(None, sentences)), LEFT_OUT, finding, found)
 
 
 def _summed(records: Sequence[Record], subject: str, dtype: str = FULL) -> str:
-    return spans.summed([case.comparison for case in cases(records, subject, dtype)])
+    return summed([case.comparison for case in cases(records, subject, dtype)])
 
 
 def cases(records: Sequence[Record], subject: str, dtype: str = FULL) -> list[Case]:

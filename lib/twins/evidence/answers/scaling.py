@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 
 from twins.evidence import projection, scaling
-from twins.evidence.answers import spans
-from twins.evidence.answers.answer import Answer, Case
+from twins.evidence.answers.answer import Answer, Case, summed
 from twins.evidence.published import published_benchmarks
 from twins.evidence.scaling import KIND, SUBJECT, Scaled
 from twins.records import measurements
@@ -29,7 +28,7 @@ def answer(records: list[Record]) -> Answer | None:
     sentences += [f"**All-reduce of the gradients:** {scaling.reading(exchanged)}" if exchanged else ""]
     sentences += [projected(scaling.works(newest, exchanged))]
     shown = cases(grouped)
-    finding = spans.summed([case.comparison for case in shown]) or "One framework was timed"
+    finding = summed([case.comparison for case in shown]) or "One framework was timed"
     return Answer(gained(found), tuple(filter(None, sentences)), LEFT_OUT, finding, shown)
 
 

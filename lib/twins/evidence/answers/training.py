@@ -6,8 +6,7 @@ from itertools import groupby
 import numpy as np
 
 from twins.evidence import compiling, equal_loss, same_network
-from twins.evidence.answers import spans
-from twins.evidence.answers.answer import Answer, Case
+from twins.evidence.answers.answer import Answer, Case, summed
 from twins.records import measurements
 from twins.records.record_types import Conversion, Fit, Gate, Memory, Timing
 from twins.records.store import Record
@@ -60,7 +59,7 @@ def answer(records: list[Record]) -> Answer | None:
     found = timings(records)
     if not found:
         return _refused(records)
-    finding = spans.summed([comparison.headline(each[0], "", *each[1:]) for each in found])
+    finding = summed([comparison.headline(each[0], "", *each[1:]) for each in found])
     told = speed(found)
     sentences = [f"**{told[:1].upper()}{told[1:]}**, per training step, eager in both frameworks."]
     sentences += filter(None, [compiled(found), network(records), export(records) or memory(records)])
@@ -86,8 +85,8 @@ def speed(found: Sequence[list[Timing]]) -> str:
     """Who is how many times as fast, eager against eager; twin by twin where there are several."""
     told = []
     for twin, own in groupby(found, key=lambda each: each[0].case["twin"]):
-        summed = spans.summed([comparison.headline(each[0], "", *each[1:]) for each in own])
-        told.append((wording.name(twin), summed))
+        led = summed([comparison.headline(each[0], "", *each[1:]) for each in own])
+        told.append((wording.name(twin), led))
     return told[0][1] if len(told) == 1 else "; ".join(f"{name}: {each}" for name, each in told)
 
 
@@ -97,7 +96,7 @@ def compiled(found: Sequence[list[Timing]]) -> str:
     if not both:
         return ""
     saved = " and ".join(_saved(name, both) for name in comparison.FRAMEWORKS)
-    against = spans.summed([comparison.compared(own, MODES[1], "") for own in both])
+    against = summed([comparison.compared(own, MODES[1], "") for own in both])
     return f"**Compiling** saves {saved}; both compiled: {against}."
 
 

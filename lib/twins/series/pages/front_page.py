@@ -6,7 +6,8 @@ It is written as an executed notebook, so that the site treats its figures and t
 import re
 from collections.abc import Mapping, Sequence
 
-from twins.evidence.answers import rows, spans
+from twins.evidence.answers import rows
+from twins.evidence.answers.answer import summed
 from twins.figures import answer_figures
 from twins.records import markup
 from twins.records.store import Found
@@ -162,7 +163,7 @@ def charts(machines: Sequence[Measured]) -> list[dict]:
         found = [answer for page in TRAINING if (answer := machine.answer(page))]
         cases = [case for each in found for case in each.cases]
         if cases:
-            finding = spans.summed([case.comparison for case in cases], "training cases")
+            finding = summed([case.comparison for case in cases], "training cases")
             made.append(bundle(answer_figures.steps(cases, finding)))
             made[-1]["metadata"] |= {MACHINES: [machine.key]}
         else:
