@@ -80,7 +80,10 @@ def many(layout: Layout) -> str:
 
 
 def measure(plan: Plan, wanted: Sequence[Layout], tell: Callable[[str], None] = lambda _: None) -> list[Body]:
-    """Records of all layouts: times, exchanges, and the check of the losses, whose notes are what failed."""
+    """Records of all layouts: times, exchanges, and the check of the losses, whose notes are what failed.
+
+    Errors: ValueError, one sentence, where nothing could be measured.
+    """
     found: dict[tuple[Layout, str], list[dict]] = {}
     failed: dict[str, str] = {}
     for index in range(plan.launches):
@@ -93,6 +96,8 @@ def measure(plan: Plan, wanted: Sequence[Layout], tell: Callable[[str], None] = 
                     told = " and ".join(NAMES[name] for name in names)
                     failed[f"{told}, {many(layout)}"] = str(error)
             tell(f"launch {index + 1} of {plan.launches}: {many(layout)}")
+    if not found:
+        raise ValueError(next(iter(failed.values()), "no layout of processes was asked for"))
     notes = [f"{what}: not measured ({why})" for what, why in failed.items()]
     return [*timings(plan, wanted, found), *exchanges(found), checked(plan, found, notes)]
 
