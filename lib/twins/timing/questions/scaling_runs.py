@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from twins import frameworks
 from twins.frameworks import TORCH
 from twins.records.record_types import Body, Exchange, Gate, Timing
 from twins.timing import wording
@@ -62,13 +63,13 @@ def most() -> int:
 def layouts(processes: Sequence[int], batch: int) -> list[Layout]:
     """One process with all threads first; then each count that fits, and one process with its share.
 
-    A count fits that the machine has cores or GPUs for, and that shares the batch equally.
+    A count fits that the machine has cores or GPUs for, and that shares the batch equally. All threads are
+    those of every page of the report: one for each core, and not for each thread that a core offers.
     """
-    cores = os.cpu_count() or 1
-    found = [Layout(1, cores)]
+    found = [Layout(1, frameworks.THREADS)]
     for count in processes:
         if 1 < count <= most() and batch % count == 0:
-            share = max(1, cores // count)
+            share = max(1, frameworks.THREADS // count)
             found += [Layout(1, share), Layout(count, share)]
     return list(dict.fromkeys(found))
 

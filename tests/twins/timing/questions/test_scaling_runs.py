@@ -84,7 +84,7 @@ def test_what_one_framework_cannot_is_a_note(monkeypatch):
 
 
 def test_layouts_fit_the_machine_and_the_batch(monkeypatch):
-    monkeypatch.setattr(scaling_runs.os, "cpu_count", lambda: 4)
+    monkeypatch.setattr(scaling_runs.frameworks, "THREADS", 4)
     monkeypatch.setattr(scaling_runs, "most", lambda: 4)
     assert scaling_runs.layouts([1, 2, 3, 4, 8], 16) == [
         Layout(1, 4),
