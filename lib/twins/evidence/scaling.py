@@ -142,9 +142,11 @@ def shared(records: Sequence[Timing], device: str) -> str:
         f"{case['processes'] * case['threads']} together; one process alone has {one.case['threads']}"
         for case in several
     ]
+    together = max(case["processes"] * case["threads"] for case in several)
+    same = "so that no gain is possible but by using them better"
+    other = "and have more threads together: a gain is one of threads, as one process could have"
     more = {
-        "CPU": "They share the cores that one process has to itself, so that no gain is possible but by "
-        "using them better.",
+        "CPU": f"They share one machine's cores, {other if together > one.case['threads'] else same}.",
         "Apple GPU": "They share the one GPU.",
         "CUDA": "Each has a GPU of its own.",
     }

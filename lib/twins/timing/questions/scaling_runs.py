@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from twins import frameworks
 from twins.frameworks import TORCH
 from twins.records.record_types import Body, Exchange, Gate, Timing
 from twins.timing import wording
@@ -62,13 +63,13 @@ def most() -> int:
 def layouts(processes: Sequence[int], batch: int) -> list[Layout]:
     """One process with all threads first; then each count that fits, and one process with its share.
 
-    A count fits that the machine has cores or GPUs for, and that shares the batch equally.
+    A count fits that the machine has cores or GPUs for, and that shares the batch equally. All threads are
+    those of every page of the report: one for each core, and not for each thread that a core offers.
     """
-    cores = os.cpu_count() or 1
-    found = [Layout(1, cores)]
+    found = [Layout(1, frameworks.THREADS)]
     for count in processes:
         if 1 < count <= most() and batch % count == 0:
-            share = max(1, cores // count)
+            share = max(1, frameworks.THREADS // count)
             found += [Layout(1, share), Layout(count, share)]
     return list(dict.fromkeys(found))
 
@@ -80,7 +81,10 @@ def many(layout: Layout) -> str:
 
 
 def measure(plan: Plan, wanted: Sequence[Layout], tell: Callable[[str], None] = lambda _: None) -> list[Body]:
-    """Records of all layouts: times, exchanges, and the check of the losses, whose notes are what failed."""
+    """Records of all layouts: times, exchanges, and the check of the losses, whose notes are what failed.
+
+    Errors: ValueError, one sentence, where nothing could be measured.
+    """
     found: dict[tuple[Layout, str], list[dict]] = {}
     failed: dict[str, str] = {}
     for index in range(plan.launches):
@@ -93,6 +97,8 @@ def measure(plan: Plan, wanted: Sequence[Layout], tell: Callable[[str], None] = 
                     told = " and ".join(NAMES[name] for name in names)
                     failed[f"{told}, {many(layout)}"] = str(error)
             tell(f"launch {index + 1} of {plan.launches}: {many(layout)}")
+    if not found:
+        raise ValueError(next(iter(failed.values()), "no layout of processes was asked for"))
     notes = [f"{what}: not measured ({why})" for what, why in failed.items()]
     return [*timings(plan, wanted, found), *exchanges(found), checked(plan, found, notes)]
 

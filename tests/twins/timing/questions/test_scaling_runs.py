@@ -1,8 +1,10 @@
 """Scaling measured by real processes: one launch of each layout of the smallest network."""
 
 import math
+from dataclasses import asdict
 
 import pytest
+import records
 
 from twins.records.record_types import Exchange, Gate, Timing
 from twins.timing.questions import scaling_runs
@@ -12,6 +14,8 @@ from twins.training.distributed.settings import Run
 TINY = {"dataset": "markov", "vocabulary": 16, "context": 8, "width": 16, "layers": 1, "heads": 2}
 RUN = Run("transformer_lm", "mlx", "", steps=5, batch=4, sizes=TINY)
 SIZE = 4096
+NONE: dict = {"exchanged": [], "backend": "ring", "gradients": 4}
+QUIET = asdict(records.QUIET)
 
 
 @pytest.fixture(scope="module")
@@ -57,15 +61,30 @@ def test_gradients_and_the_sizes_asked_for_are_exchanged(found):
         assert all(len(each.reduced) == len(each.copied) == 2 for each in own)
 
 
-def test_what_cannot_be_measured_is_a_note():
+def test_what_cannot_be_measured_is_one_sentence():
     plan = Plan(Run("transformer_lm", "mlx", "", steps=3, batch=4, sizes={"depth": 1}), 1, (), 1)
-    (gate,) = scaling_runs.measure(plan, [Layout(1, 1)])
-    (note,) = gate.notes
-    assert note.startswith("MLX and PyTorch, 1 process, 1 thread: not measured (rank 0: SET names depth;")
+    with pytest.raises(ValueError, match=r"^rank 0: SET names depth; transformer_lm takes ") as error:
+        scaling_runs.measure(plan, [Layout(1, 1)])
+    assert "\n" not in str(error.value)
+
+
+def test_what_one_framework_cannot_is_a_note(monkeypatch):
+    def launched(_plan, layout, names):
+        if layout.processes > 1 and names == ("torch",):
+            raise ValueError("no collectives")
+        return [{"wall": [0.1] * 5, "cpu": [0.1] * 5, "losses": [1.0] * 5, "conditions": QUIET} | NONE] * len(
+            names
+        )
+
+    monkeypatch.setattr(scaling_runs, "launched", launched)
+    found = scaling_runs.measure(Plan(RUN, 1, (), 1), [Layout(1, 1), Layout(2, 1)])
+    (gate,) = of(found, Gate)
+    assert gate.notes == ["PyTorch, 2 processes, 1 thread each: not measured (no collectives)"]
+    assert [sorted(each.runs[0]["arms"]) for each in of(found, Timing)][1] == ["MLX eager"]
 
 
 def test_layouts_fit_the_machine_and_the_batch(monkeypatch):
-    monkeypatch.setattr(scaling_runs.os, "cpu_count", lambda: 4)
+    monkeypatch.setattr(scaling_runs.frameworks, "THREADS", 4)
     monkeypatch.setattr(scaling_runs, "most", lambda: 4)
     assert scaling_runs.layouts([1, 2, 3, 4, 8], 16) == [
         Layout(1, 4),
