@@ -92,7 +92,7 @@ REFUSED = [
     ({"states": {"x": 0}}, r"with states: the public interface of coreai-core .* has no state"),
     (
         {"flexible": {"x": {0: (1, 4)}}},
-        r"with flexible: Core AI takes .* the rules here write the example's sizes",
+        r"with flexible: Core AI takes .* the rules here write",
     ),
     ({"image_inputs": {"x": {}}}, r"with image_inputs: pictures as inputs"),
     ({"deployment_target": "iOS18"}, r"deployment_target 'iOS18' is of Core ML; allowed with to='coreai'"),
