@@ -20,5 +20,6 @@ REASONS = {kind: reason for reason, kinds in _REASONS.items() for kind in kinds.
 OPTIONS = {
     "states": f"{PUBLIC} has no state: a graph takes no handles, which only `coreai._compiler` can use",
     "image_inputs": "pictures as inputs are converted for Core ML only so far",
-    "flexible": "flexible axes are converted for Core ML only so far",
+    "flexible": "Core AI takes an axis of any size, but the rules here write the example's sizes into the "
+    "program; convert once per size, or to Core ML",
 }
