@@ -39,7 +39,7 @@ export MPLCONFIGDIR := $(CURDIR)/build/matplotlib
 export HF_HOME := $(CURDIR)/build/huggingface
 export PIP_NO_CACHE_DIR := 1
 
-.PHONY: help setup doctor report train publish record share merge ios test oracle oracle-sample coverage bench bench-diagnosis bench-evidence lab site lint clean
+.PHONY: help setup doctor report train publish record share merge ios test oracle oracle-sample coverage bench bench-diagnosis bench-evidence lab site lint audit clean
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
@@ -116,6 +116,11 @@ lint: setup ## ruff on code and notebooks, mypy on the packages, actionlint on w
 	@$(RUN) -m ruff format --check lib tests notebooks docs
 	@for package in coreml_runtime mlx_coreml twins; do $(RUN) -m mypy --config-file lib/$$package/pyproject.toml || exit; done
 	@sh .github/actionlint
+
+audit: ## the pinned packages against the index's list of known faults, in an environment of its own; needs the index
+	@"$${PYTHON:-python3}" -m venv build/audit
+	@build/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1
+	@build/audit/bin/python -m pip_audit --requirement constraints.txt --no-deps --disable-pip --strict --progress-spinner off
 
 clean: ## remove everything that was made, except the environment and the records
 	rm -rf build

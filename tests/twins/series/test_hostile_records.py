@@ -3,7 +3,10 @@
 import copy
 import hashlib
 import json
+import resource
 import shutil
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -84,7 +87,7 @@ def write(path, lines, header):
     path.write_text(f"{json.dumps(right)}\n{text}")
 
 
-MANY = settings(
+SOME = settings(
     max_examples=100,
     deadline=None,
     database=None,
@@ -93,9 +96,43 @@ MANY = settings(
 )
 
 
-@MANY
+MANY = settings(SOME, max_examples=2000)
+SECONDS = 2.0  # of a processor, for one file
+MEMORY = 500 * 2**20  # bytes that all of them together may add to the peak
+UNIT = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss, getrusage(2)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small():
+    """Looking at all these files takes little memory."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    yield
+    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * UNIT < MEMORY
+
+
+def merged(path, folder):
+    """What merging a file gives, in bounded time."""
+    start = time.process_time()
+    found = sharing.merge([path], folder)
+    assert time.process_time() - start < SECONDS
+    return found
+
+
+@SOME
 @given(st.data())
 def test_a_spoilt_file_is_refused_in_one_sentence_or_shown(lines, tmp_path_factory, data):
+    check(lines, tmp_path_factory, data)
+
+
+@pytest.mark.oracle
+@MANY
+@given(st.data())
+def test_many_spoilt_files_are_refused_in_one_sentence_or_shown(lines, tmp_path_factory, data):
+    check(lines, tmp_path_factory, data)
+
+
+def check(lines, tmp_path_factory, data):
+    """A few values of a few records are others: the file is refused, or its pages are harmless."""
     spoilt = json.loads(json.dumps(lines))
     first = data.draw(st.integers(0, len(spoilt) - 1))
     spoilt = spoilt[first : first + 8] + [line for line in spoilt if line["kind"] == "machine"][:1]
@@ -107,7 +144,7 @@ def test_a_spoilt_file_is_refused_in_one_sentence_or_shown(lines, tmp_path_facto
         header = {name: data.draw(st.sampled_from(VALUES))}
     folder = tmp_path_factory.mktemp("spoilt")
     write(folder / "a.jsonl", spoilt, header)
-    written, refused = sharing.merge([folder / "a.jsonl"], folder / "results")
+    written, refused = merged(folder / "a.jsonl", folder / "results")
     assert len(written) + len(refused) == 1
     for sentence in refused:
         assert sentence.startswith("a.jsonl: ") and len(sentence) < 800
@@ -123,10 +160,23 @@ def test_a_spoilt_file_is_refused_in_one_sentence_or_shown(lines, tmp_path_facto
     shutil.rmtree(folder)
 
 
-@MANY
+@settings(SOME, max_examples=400)
 @given(st.data())
 def test_spoilt_bytes_are_refused_in_one_sentence(lines, tmp_path_factory, data):
-    path: Path = tmp_path_factory.mktemp("bytes") / "a.jsonl"
+    check_bytes(lines, tmp_path_factory, data)
+
+
+@pytest.mark.oracle
+@MANY
+@given(st.data())
+def test_many_spoilt_bytes_are_refused_in_one_sentence(lines, tmp_path_factory, data):
+    check_bytes(lines, tmp_path_factory, data)
+
+
+def check_bytes(lines, tmp_path_factory, data):
+    """A few bytes of a file are others, which its digest shows."""
+    path: Path = tmp_path_factory.getbasetemp() / "bytes" / "a.jsonl"
+    path.parent.mkdir(exist_ok=True)
     write(path, lines[:3], {})
     held = bytearray(path.read_bytes())
     for _ in range(data.draw(st.integers(1, 4))):
@@ -135,5 +185,5 @@ def test_spoilt_bytes_are_refused_in_one_sentence(lines, tmp_path_factory, data)
     if bytes(held) == path.read_bytes():
         return
     path.write_bytes(held)
-    written, (sentence,) = sharing.merge([path], path.parent / "results")
+    written, (sentence,) = merged(path, path.parent / "results")
     assert written == [] and sentence.startswith("a.jsonl: ") and not HIDDEN.search(sentence)
