@@ -383,18 +383,18 @@ def test_a_file_without_a_machine_is_refused(tmp_path):
 
 
 def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
-    def full(self, text):
+    def full(descriptor):
         raise OSError(28, "No space left on device")
 
     path = shared(tmp_path)
-    monkeypatch.setattr(sharing.Path, "write_text", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
         sharing.merge([path], tmp_path / "results")
-    assert list((tmp_path / "results").rglob("*.*")) == []
+    assert list((tmp_path / "results").rglob("*.jsonl*")) == []
 
 
 def test_the_committed_records_can_be_shared(tmp_path):
-    for folder in sorted((store.ROOT / "data" / "results").iterdir()):
+    for folder in sorted((store.ROOT / "data" / "results").glob("*/")):
         path = sharing.share(folder.name, target=tmp_path)
         assert len(sharing.read(path)) == sum(
             len(store.read_file(each).records) for each in folder.glob("*.jsonl")
