@@ -47,9 +47,9 @@ def stops(work: Work, bandwidth: float) -> int:
 
 
 def told(work: Work, bandwidth: float) -> str:
-    """The number at which scaling stops; marked where the batch has fewer examples than that."""
+    """The number at which scaling stops, as far as the batch has an example for each process."""
     found = stops(work, bandwidth)
-    return f"{found:,}{'' if found <= work.batch else '*'}"
+    return str(found) if found <= work.batch else f"more than {work.batch}"
 
 
 def table(works: Iterable[Work], links: Sequence[Link]) -> pd.DataFrame:

@@ -59,13 +59,16 @@ def projected(works: Sequence[projection.Work]) -> str:
     """Where scaling would stop over each link: a projection, and said to be one."""
     if not works:
         return ""
-    told = []
+    told, fast = [], []
     for link in published_benchmarks.links():
-        ends = [f"{work.framework} {projection.told(work, link.bandwidth)}" for work in works]
-        told.append(f"{link.link}: {', '.join(ends)}")
+        if all(projection.stops(work, link.bandwidth) > work.batch for work in works):
+            fast.append(link.link)
+        else:
+            ends = [f"{work.framework} {projection.told(work, link.bandwidth)}" for work in works]
+            told.append(f"{link.link}: {', '.join(ends)}")
     size = wording.many(works[0].batch, "example")
-    ends = f"{'; '.join(told)}{' (* more than there are examples)' * ('*' in ''.join(told))}"
+    told += [f"{', '.join(fast)}: more than there are examples"] * bool(fast)
     return (
         "**Projection, not measured**, processes from which efficiency is below one half when they share "
-        f"{size}: {ends}."
+        f"{size}: {'; '.join(told)}."
     )
