@@ -34,6 +34,7 @@ from twins.records.record_types import (
     Memory,
     Precision,
     Sharing,
+    ThreeRuntimes,
     Timing,
     Traffic,
     Work,
@@ -81,6 +82,7 @@ BODIES = [
     Traffic("transformer_lm", {"batch": 4}, 10, 20),
     Precision("MLX", "as shipped", 1024, 1e-7, 1e-6),
     Exchange("MLX", "ring", 2, 4096, True, [0.001], [], "no messages"),
+    ThreeRuntimes("GPT", {"precision": "fp16"}, {"interpreter against MLX": None}, 5e-3, "not finite"),
 ]
 
 
@@ -128,7 +130,7 @@ def test_every_kind_is_tried():
         (line(schema=99), "schema version 99; this version of twins reads 1"),
         (line(schema=True), r"Expected `int`, got `bool` - at `\$\.schema`"),
         ('{"kind": "work"}', "Object missing required field `schema`"),
-        (line(kind="guess"), "kind 'guess'; known: machine, timing, gate, fit, accuracy"),
+        (line(kind="guess"), "kind 'guess'; known: .*machine, timing, gate, fit, accuracy"),
         (line(kind=["work"]), r"Expected `str`, got `array` - at `\$\.kind`"),
         (line(device=None), r"Expected `str`, got `null` - at `\$\.device`"),
         (line(versions={"mlx": 1}), r"Expected `str`, got `int` - at `\$\.versions\[\.\.\.\]`"),
