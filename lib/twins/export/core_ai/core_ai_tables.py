@@ -18,6 +18,7 @@ from twins.records.runtime_types import TO_CORE_AI, ThreeRuntimes
 from twins.timing import wording
 
 PAIRS = (f"{REFERENCE} against {SOURCE}", f"{CORE_AI} against {SOURCE}", f"{CORE_AI} against {REFERENCE}")
+ERRORS = dict(zip(PAIRS, ("Core ML to MLX", "Core AI to MLX", "Core AI to Core ML"), strict=True))  # headings
 CHOICES = {  # what an app needs -> whether each format gives it, by the name of an option of `convert`
     "a KV cache, or another state": "states",
     "any length in one file": "flexible",
@@ -94,7 +95,7 @@ def runtimes(found: Sequence[ThreeRuntimes]) -> pd.DataFrame:
         row = {"what": f"{group}s".replace("ss", "s"), "asked": SHORT[precision]}
         row |= {"calls": len(own), "all agree": sum(r.agree for r in own)}
         row |= {"limit": max(r.limit for r in own)}
-        rows.append(row | {f"largest, {pair}": _largest(own, pair) for pair in PAIRS})
+        rows.append(row | {short: _largest(own, pair) for pair, short in ERRORS.items()})
     return pd.DataFrame(rows)
 
 
@@ -107,9 +108,9 @@ def disagreements(found: Iterable[ThreeRuntimes]) -> pd.DataFrame:
     rows = []
     for r in (r for r in found if not r.agree):
         row = {"call": wording.name(r.model), "asked": SHORT[r.case["precision"]]}
-        row |= {pair: r.errors.get(pair) for pair in PAIRS}
+        row |= {short: r.errors.get(pair) for pair, short in ERRORS.items()}
         rows.append(row | {"limit": r.limit, "cause": r.cause})
-    return pd.DataFrame(rows, columns=["call", "asked", *PAIRS, "limit", "cause"])
+    return pd.DataFrame(rows, columns=["call", "asked", *ERRORS.values(), "limit", "cause"])
 
 
 def agreement(found: Sequence[ThreeRuntimes]) -> str:
