@@ -160,7 +160,7 @@ def test_a_disagreement_is_a_row_with_its_errors_and_its_cause():
     case = {"precision": "float16", "group": "operation"}
     found = [ThreeRuntimes("mx.exp", case, errors, 0.005, "rounding")]
     table = core_ai_tables.disagreements(found)
-    assert table.iloc[0]["cause"] == "rounding" and pd.isna(table.iloc[0][core_ai_tables.PAIRS[1]])
+    assert table.iloc[0]["cause"] == "rounding" and pd.isna(table.iloc[0]["Core AI to MLX"])
     assert core_ai_tables.agreement(found) == "All three runtimes agree in fp16: 0 of 1 calls."
     told = core_ai.answer(written(row(FROM_MLX, "a"), *found))
     assert told.sentences[-1] == "**Three runtimes** agree in 0 of 1 calls; otherwise: rounding."
