@@ -16,7 +16,7 @@ from measured import devices, gates, limits_of_the_gate, own_error, timings
 from sphinx.util.docutils import SphinxDirective
 
 import mlx_startup  # noqa: F401  (before torch)
-from twins.records import record_types, store
+from twins.records import export_types, store
 from twins.series import show
 
 
@@ -131,7 +131,7 @@ def converted() -> str:
     from twins.figures.conversion_figures import coverage_table
 
     records = store.read(store.ROOT / "data" / "results").records
-    found = [record for record in records if isinstance(record.body, record_types.Coverage)]
+    found = [record for record in records if isinstance(record.body, export_types.Coverage)]
     newest = [r for r in found if r.run == max(each.run for each in found) and r.body.route == "MLX direct"]
     first, frame = newest[0], coverage_table([r.body for r in newest])
     frame.insert(2, "cases", [told(r.body.case) for r in newest])

@@ -34,9 +34,7 @@ class Scaled:
 
 def label(case: dict) -> str:
     """A layout in words: "2 processes, 1 thread each"."""
-    processes = "1 process" if case["processes"] == 1 else f"{case['processes']} processes"
-    each = " each" if case["processes"] > 1 else ""
-    return f"{processes}, {wording.many(case['threads'], 'thread')}{each}"
+    return wording.layout(case["processes"], case["threads"])
 
 
 def whole(records: Sequence[Timing]) -> Timing | None:
@@ -88,7 +86,7 @@ def table(records: Sequence[Timing]) -> pd.DataFrame:
                 cells = speed, percent(found.efficiency) if found else ""
                 ms = f"{1e3 * statistics.median(runs, f'{framework}{KIND}'):.1f}"
                 rows.append((label(record.case), framework, ms, *cells))
-    columns = ["processes", "framework", "ms", "as fast as one process with all threads", "efficiency"]
+    columns = ["processes", "framework", "ms", "as fast as one process", "efficiency"]
     return pd.DataFrame(rows, columns=columns)
 
 

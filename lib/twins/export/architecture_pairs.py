@@ -14,7 +14,7 @@ from twins.export.conversions import FROM_PYTORCH, NO_PACKAGE, PRECISIONS, Task
 from twins.export.networks import architectures
 from twins.export.networks.architectures import Built
 from twins.records import store
-from twins.records.record_types import DIRECT, Conversion, Coverage
+from twins.records.export_types import DIRECT, Conversion, Coverage
 
 TO_PACKAGE = [DIRECT]
 TO_PACKAGE += [r for r in FROM_PYTORCH if r not in NO_PACKAGE and not routes.absent(r)]

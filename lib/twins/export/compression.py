@@ -29,7 +29,7 @@ from twins.export.compressors import METHODS, Bench, named, quantized_module, qu
 from twins.export.conversion_process import line_of
 from twins.export.trained_models import Arrays, Predict, Trained
 from twins.machine import fresh_process
-from twins.records.record_types import Compressed
+from twins.records.export_types import Compressed
 from twins.timing.progress import tell
 
 import mlx.nn as mnn  # isort: skip  (after twins.export.trained_models: the BLAS)

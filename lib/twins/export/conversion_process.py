@@ -20,7 +20,7 @@ from twins.export.steps import asset_check, core_ai
 from twins.export.steps.core_ai import ASSET
 from twins.machine import fresh_process
 from twins.records import store
-from twins.records.record_types import LIMITS, Conversion
+from twins.records.export_types import LIMITS, Conversion
 from twins.timing.progress import tell
 
 # What converters raise when they fail; any other error ends the process, which is a row as well.

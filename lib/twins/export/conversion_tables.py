@@ -11,7 +11,8 @@ from twins.evidence.answers import route_grid
 from twins.evidence.verdicts import export_queries
 from twins.export import routes
 from twins.export.conversions import verdict
-from twins.records.record_types import CHECKED, DEEP, DIRECT, Conversion, Coverage, Timing
+from twins.records.export_types import CHECKED, DEEP, DIRECT, Conversion, Coverage
+from twins.records.record_types import Timing
 from twins.timing import comparison, statistics, wording
 
 SIDES = ("MLX", "PyTorch", "PyTorch through ONNX")

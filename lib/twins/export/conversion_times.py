@@ -17,7 +17,8 @@ import coremltools as ct
 from twins.export import routes
 from twins.export.conversion_process import Task
 from twins.machine import fresh_process
-from twins.records.record_types import CHECKED, DIRECT, Conversion, Timing
+from twins.records.export_types import CHECKED, DIRECT, Conversion
+from twins.records.record_types import Timing
 from twins.timing import harness
 from twins.timing.harness import Plan, Variant
 from twins.timing.progress import tell

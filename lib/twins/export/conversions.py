@@ -22,7 +22,8 @@ from twins.export.trained_models import Trained
 from twins.frameworks import BOTH, MLX
 from twins.machine import fresh_process
 from twins.records import store
-from twins.records.record_types import DEEP, DIRECT, Conversion, Coverage, Machine
+from twins.records.export_types import DEEP, DIRECT, Conversion, Coverage
+from twins.records.record_types import Machine
 from twins.timing import wording
 
 import torch  # isort: skip  (after frameworks: the BLAS)

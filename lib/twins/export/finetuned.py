@@ -8,7 +8,7 @@ from twins.export import conversions
 from twins.finetuning import merging
 from twins.finetuning.tuning import Tuning, from_plain, plain
 from twins.frameworks import TORCH, on
-from twins.records.record_types import Conversion
+from twins.records.export_types import Conversion
 from twins.training import train
 
 ROUTES = (conversions.DIRECT, "PyTorch, torch.export", "PyTorch, torch.jit.trace")

@@ -23,7 +23,7 @@ from msgspec.structs import replace
 
 from twins.evidence.answers import route_grid
 from twins.export import conversions, trained_models
-from twins.records.record_types import Conversion
+from twins.records.export_types import Conversion
 from twins.records.store import ROOT, json_line
 
 ROUTE = "PyTorch, ONNX, onnx2torch"

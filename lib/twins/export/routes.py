@@ -20,7 +20,7 @@ from coreml_runtime import inspect as package
 from mlx_coreml.backends.coreai import installed
 from twins.export.steps import core_ai
 from twins.export.steps.job import Job
-from twins.records.runtime_types import FROM_MLX, FROM_TORCH
+from twins.records.export_types import FROM_MLX, FROM_TORCH
 
 ONNX = "network.onnx"
 PROVIDER = "CoreMLExecutionProvider"  # of ONNX Runtime, on macOS

@@ -20,7 +20,7 @@ from twins.evidence.answers import frontier
 from twins.export.compressors import quiet, unloaded
 from twins.export.conversion_process import line_of
 from twins.frameworks import mx  # not from mlx: the fast BLAS comes first
-from twins.records.record_types import Compressed
+from twins.records.export_types import Compressed
 from twins.timing import wording
 
 import mlx.nn as mnn  # isort: skip  (after frameworks: the BLAS)

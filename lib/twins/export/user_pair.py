@@ -6,7 +6,7 @@ https://apple.github.io/coremltools/docs-guides/source/convert-pytorch-workflow.
 from collections.abc import Iterator
 
 from twins.export import conversions
-from twins.records.record_types import Conversion
+from twins.records.export_types import Conversion
 from twins.timing import study
 from twins.training import train
 

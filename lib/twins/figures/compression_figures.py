@@ -14,7 +14,7 @@ from twins.figures import words
 from twins.figures.axes import log_ticks
 from twins.figures.fitting import narrow
 from twins.figures.style import INK, MUTED, PAPER, Figure, blank, headline, nothing, twice
-from twins.records.record_types import Compressed
+from twins.records.export_types import Compressed
 
 # after Okabe and Ito 2008; MLX keeps its colour and marker of every other figure
 LOOKS = {

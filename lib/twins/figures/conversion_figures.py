@@ -15,8 +15,8 @@ from twins.figures import words
 from twins.figures.axes import beside_row, name_rows
 from twins.figures.fitting import narrow
 from twins.figures.style import COLOURS, LABEL, MUTED, PAPER, Figure, blank, headline, nothing, twice
-from twins.records.record_types import CHECKED, DIRECT, OURS, Conversion, Coverage, Timing
-from twins.records.runtime_types import FROM_MLX
+from twins.records.export_types import CHECKED, DIRECT, FROM_MLX, OURS, Conversion, Coverage
+from twins.records.record_types import Timing
 from twins.timing import comparison, statistics, wording
 
 SHADES = (1.0, 0.55, 0.8, 0.4, 0.68)  # of the steps of a route, in order

@@ -3,7 +3,7 @@
 from msgspec import field
 
 from twins.records.bounds import Body, Count, Label, Name, Prose
-from twins.records.runtime_types import ThreeRuntimes  # noqa: F401 - files its kind
+from twins.records.export_types import Compressed, Conversion, Coverage, ThreeRuntimes  # noqa: F401 - of KINDS
 
 
 class Machine(Body, frozen=True):
@@ -145,101 +145,6 @@ class Energy(Body, frozen=True):
     source: Label
 
 
-COMPUTES = {"fp32": "float32", "fp16": "float16"}  # a package's precision, as a conversion's case has it
-DIRECT = "MLX direct"  # a route's stored name, and what it is
-CHECKED = f"{DIRECT}, checked"  # as the converter's call is by default
-OURS = "MLX with this project's converter"
-DEEP = "depths of one network"  # a group of conversions, by which time is seen to grow
-LIMITS = {"float32": 1e-5, "float16": 5e-3}  # rms-relative, as coreml_runtime's TOLERANCE
-
-
-class Conversion(Body, frozen=True):
-    """One model taken to Core ML by one route: seconds of every step taken, and what came of it.
-
-    `case` holds precision, target and sizes. `size` is the package in bytes, `operations` how many it
-    holds; `error` is the worst output's rms-relative error against the source, `line` the verification in
-    words. What was not reached is None; `failed` names the step that failed and `message` is its error
-    message, both empty otherwise. `right` is judged by the limit of the package's own precision, and is None
-    where nothing was checked; `within_asked` is judged by the limit of the precision asked for.
-    """
-
-    model: Label
-    route: Label
-    case: dict
-    steps: dict[Label, float]
-    size: Count | None
-    operations: Count | None
-    error: float | None
-    right: bool | None
-    line: Prose
-    failed: Label
-    message: Prose
-    warnings: list[Prose]
-    within_asked: bool | None = None
-
-    @property
-    def as_asked(self) -> bool | None:
-        """Whether the package is right by the limit of the precision asked for; None where that is not known.
-
-        Older records do not hold it, so it follows from their error. A failed conversion is not right.
-        """
-        if self.within_asked is not None or self.failed:
-            return self.within_asked or False
-        asked, kept = self.case.get("precision"), COMPUTES.get(self.case.get("computes", ""))
-        if not self.right and kept in (None, asked):
-            return self.right
-        if kept == asked:
-            return True
-        return None if self.error is None or asked not in LIMITS else self.error <= LIMITS[asked]
-
-    @property
-    def cause(self) -> str:
-        """Why it is not right as asked, in words; empty when it is."""
-        if self.as_asked:
-            return ""
-        asked, kept = self.case.get("precision"), COMPUTES.get(self.case.get("computes", ""))
-        other = f"asked {asked}, package is {kept}" if self.right and kept not in (None, asked) else ""
-        return other or self.message or self.line
-
-    @property
-    def absent(self) -> bool:
-        """Whether the route does not exist on this system or in this environment; it did not fail."""
-        return bool(self.failed) and any(
-            words in self.message for words in ("is not installed here", "needs macOS")
-        )
-
-
-class Coverage(Body, frozen=True):
-    """How many cases of a group one route converts: `outcomes` counts them (right, refused, wrong, crash,
-    timeout), `reasons` counts why the others are not right."""
-
-    route: Label
-    group: Label
-    case: dict
-    outcomes: dict[Label, Count]
-    reasons: dict[Prose, Count]
-
-
-class Compressed(Body, frozen=True):
-    """A compressed model: bytes of its package and of its weights, and its quality after compression.
-
-    `family` is the method ("palettization"), `setting` its strength ("4 bit, group 32"). `value` is the
-    metric ("perplexity", "accuracy") over `total` held-out targets; `error` the output's rms-relative error
-    against the uncompressed float32 source; `line` the verification in words.
-    """
-
-    model: Label
-    family: Label
-    setting: Label
-    size: Count
-    weights: Count
-    metric: Label
-    value: float
-    total: Count
-    error: float
-    line: Prose
-
-
 class Breadth(Body, frozen=True):
     """What one framework offers of a list of things made from the other or from a shared set.
 
@@ -310,4 +215,5 @@ class Exchange(Body, frozen=True):
     refused: Prose = ""
 
 
-KINDS = {kind.__name__.lower(): kind for kind in Body.__subclasses__()}
+_BY_NAME = sorted(Body.__subclasses__(), key=lambda kind: kind.__name__)
+KINDS = {kind.__name__.lower(): kind for kind in _BY_NAME}

@@ -30,6 +30,13 @@ def many(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
+def layout(processes: int, threads: int) -> str:
+    """Processes with their CPU threads: "1 process, 2 threads", "2 processes, 1 thread each"."""
+    if processes == 1:
+        return f"1 process, {many(threads, 'thread')}"
+    return f"{processes:,} processes, {many(threads, 'thread')} each"
+
+
 def case(entries: Mapping[str, object]) -> str:
     """A training case in words: "GPT, batch 16", or "GPT, batch 512 (fills the machine)"."""
     filled = " (fills the machine)" if entries.get("filled") else ""

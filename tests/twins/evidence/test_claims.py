@@ -16,7 +16,8 @@ from twins.evidence.published import published_benchmarks
 from twins.evidence.verdicts import claims, export_queries, power, queries, recommendations
 from twins.evidence.verdicts.claims import CONTRADICTED, DEPENDS, NOT_HERE, SUPPORTED, UNDECIDED, Claim
 from twins.records import store
-from twins.records.record_types import DIRECT, OURS, Breadth, Conversion
+from twins.records.export_types import DIRECT, OURS, Conversion
+from twins.records.record_types import Breadth
 from twins.records.store import Found
 from twins.series import notebook_files, runner, show
 from twins.timing.statistics import AGAIN

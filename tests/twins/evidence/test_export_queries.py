@@ -7,7 +7,7 @@ from test_claims import converted, on
 
 from twins.evidence.verdicts import export_queries, recommendations
 from twins.export.conversions import verdict
-from twins.records.record_types import CHECKED, DIRECT, OURS
+from twins.records.export_types import CHECKED, DIRECT, OURS
 from twins.timing.statistics import AGAIN
 
 TRACE, EXPORT, ONNX = "PyTorch, torch.jit.trace", "PyTorch, torch.export", "PyTorch, ONNX, onnxsim"
@@ -116,6 +116,6 @@ def test_what_was_run_apart_or_is_absent_does_not_count():
 
 def test_the_limits_of_old_records_are_the_runtimes():
     from coreml_runtime.verification.comparison import TOLERANCE
-    from twins.records.record_types import COMPUTES, LIMITS
+    from twins.records.export_types import COMPUTES, LIMITS
 
     assert {COMPUTES[name]: limit for name, limit in TOLERANCE.items()} == LIMITS

@@ -7,7 +7,7 @@ from twins.export import architecture_pairs
 from twins.export.networks import architectures
 from twins.export.networks.architectures import Built
 from twins.frameworks import MLX
-from twins.records.record_types import Conversion
+from twins.records.export_types import Conversion
 
 import torch  # isort: skip  (after frameworks: the BLAS)
 

@@ -10,7 +10,7 @@ from coreml_runtime import load
 from twins.evidence.answers import frontier
 from twins.export import compression, compressors, shipping, trained_models
 from twins.figures import compression_figures
-from twins.records.record_types import Compressed
+from twins.records.export_types import Compressed
 
 
 @pytest.fixture(scope="module")

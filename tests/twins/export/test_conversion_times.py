@@ -7,7 +7,7 @@ from coreml_runtime import load
 from twins.export import conversion_process, conversion_tables, conversion_times
 from twins.export.conversion_process import Task
 from twins.figures import conversion_figures
-from twins.records.record_types import CHECKED, DIRECT, Conversion
+from twins.records.export_types import CHECKED, DIRECT, Conversion
 from twins.timing import harness
 from twins.timing.statistics import AGAIN
 

@@ -12,7 +12,7 @@ from twins.export.conversion_process import Task, place
 from twins.export.conversions import DIRECT
 from twins.export.trap_cures import pitfalls, traps
 from twins.figures import conversion_figures
-from twins.records.record_types import Conversion
+from twins.records.export_types import Conversion
 
 HERE = "networks_for_routes"
 EXPORT = "PyTorch, torch.export"

@@ -14,8 +14,15 @@ from twins.export.conversion_process import place
 from twins.export.core_ai import core_ai_tables, coverage_tables, three_runtimes
 from twins.figures import conversion_figures
 from twins.records import store
-from twins.records.record_types import DIRECT, Conversion
-from twins.records.runtime_types import BESIDE, FROM_MLX, FROM_TORCH, TO_CORE_AI, ThreeRuntimes
+from twins.records.export_types import (
+    BESIDE,
+    DIRECT,
+    FROM_MLX,
+    FROM_TORCH,
+    TO_CORE_AI,
+    Conversion,
+    ThreeRuntimes,
+)
 
 gone = bool(installed.missing()) or importlib.util.find_spec("coreai_torch") is None
 extra = pytest.mark.skipif(gone, reason="needs the extra coreai")

@@ -22,18 +22,8 @@ from twins.figures import (
     vision_figures,
 )
 from twins.records import store
-from twins.records.record_types import (
-    Breadth,
-    Compressed,
-    Conversion,
-    Fit,
-    Footprint,
-    Memory,
-    Sharing,
-    Timing,
-    Traffic,
-    Work,
-)
+from twins.records.export_types import Compressed, Conversion
+from twins.records.record_types import Breadth, Fit, Footprint, Memory, Sharing, Timing, Traffic, Work
 from twins.timing.ceilings import ceilings
 
 MACHINE = "intel-xeon-processor-24gb"

@@ -17,13 +17,11 @@ from msgspec import NODEFAULT, structs
 
 from twins.machine import identity
 from twins.records import bounds, store
+from twins.records.export_types import Compressed, Conversion, Coverage
 from twins.records.record_types import (
     KINDS,
     Accuracy,
     Breadth,
-    Compressed,
-    Conversion,
-    Coverage,
     Energy,
     Exchange,
     Finding,
@@ -130,7 +128,7 @@ def test_every_kind_is_tried():
         (line(schema=99), "schema version 99; this version of twins reads 1"),
         (line(schema=True), r"Expected `int`, got `bool` - at `\$\.schema`"),
         ('{"kind": "work"}', "Object missing required field `schema`"),
-        (line(kind="guess"), "kind 'guess'; known: .*machine, timing, gate, fit, accuracy"),
+        (line(kind="guess"), "kind 'guess'; known: accuracy, breadth, compressed, conversion, coverage"),
         (line(kind=["work"]), r"Expected `str`, got `array` - at `\$\.kind`"),
         (line(device=None), r"Expected `str`, got `null` - at `\$\.device`"),
         (line(versions={"mlx": 1}), r"Expected `str`, got `int` - at `\$\.versions\[\.\.\.\]`"),

@@ -14,10 +14,10 @@ from msgspec.structs import asdict, replace
 from twins.evidence import summary
 from twins.machine import identity
 from twins.records import leaks, store
+from twins.records.export_types import Compressed
 from twins.records.record_types import (
     Accuracy,
     Breadth,
-    Compressed,
     Energy,
     Machine,
     Memory,

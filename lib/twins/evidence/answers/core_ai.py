@@ -4,8 +4,15 @@ from collections.abc import Sequence
 from statistics import median
 
 from twins.evidence.answers.answer import Answer
-from twins.records.record_types import DIRECT, Conversion
-from twins.records.runtime_types import BESIDE, FROM_MLX, FROM_TORCH, ThreeRuntimes
+from twins.records.export_types import (
+    BESIDE,
+    DIRECT,
+    FROM_MLX,
+    FROM_TORCH,
+    TO_CORE_AI,
+    Conversion,
+    ThreeRuntimes,
+)
 from twins.records.store import Record
 from twins.timing import wording
 
@@ -15,9 +22,10 @@ NAMES = {  # of the routes, for people
     DIRECT: "MLX to Core ML",
 }
 NOT_COVERED = (
-    "A device with OS 27, where others saw wrong results in half precision: Apple's interpreter ran every "
-    "asset here. Speed on a device; models of full size."
+    "A device with OS 27, where others saw wrong results in half precision{}. Speed on a device; models of "
+    "full size."
 )
+INTERPRETED = ": Apple's interpreter ran every asset here"
 
 
 def answer(records: list[Record]) -> Answer | None:
@@ -30,7 +38,8 @@ def answer(records: list[Record]) -> Answer | None:
     found = [_routes(made), _beside(made), _against_torch(made), _runtimes(compared)]
     told = [sentence for sentence in found if sentence]
     line = told[0].replace("**", "").replace("`", "").rstrip(".")
-    return Answer(line, tuple(told), NOT_COVERED)
+    ran = any(judged(made, route) for route in TO_CORE_AI)
+    return Answer(line, tuple(told), NOT_COVERED.format(INTERPRETED if ran else ""))
 
 
 def judged(records: Sequence[Conversion], route: str) -> list[Conversion]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from twins.records.record_types import Compressed
+from twins.records.export_types import Compressed
 
 UNCOMPRESSED, FROM_MLX = "uncompressed", "MLX quantize"
 CLOSE = 0.02  # of the metric: a loss that is called small

@@ -11,7 +11,7 @@ from statistics import median
 
 import pandas as pd
 
-from twins.records.record_types import COMPUTES, DIRECT, LIMITS, Conversion
+from twins.records.export_types import COMPUTES, DIRECT, LIMITS, Conversion
 from twins.timing import wording
 
 MOST = 7  # models that a grid has room for beside the route

@@ -9,7 +9,8 @@ from twins.evidence.answers.answer import summed
 from twins.evidence.answers.route_grid import Standing
 from twins.evidence.published import published_counts
 from twins.evidence.verdicts import plain, queries
-from twins.records.record_types import DIRECT, Conversion, Machine
+from twins.records.export_types import DIRECT, Conversion
+from twins.records.record_types import Machine
 from twins.records.store import Found, Record
 from twins.timing import wording
 

@@ -48,8 +48,8 @@ def cases(grouped: Sequence[list[Timing]]) -> tuple[Case, ...]:
 def gained(found: Sequence[Scaled]) -> str:
     """How fast several processes are against one, and how efficient, in both frameworks."""
     told = [
-        f"{each.framework} with {each.processes} processes is {each.speedup.value:.2g}× as fast as one with "
-        f"the whole machine, efficiency {scaling.percent(each.efficiency)}"
+        f"{each.framework} with {each.processes} processes is {each.speedup.value:.2g}× as fast as one, "
+        f"efficiency {scaling.percent(each.efficiency)}"
         for each in found
     ]
     return "; ".join(told) or "only one process was timed"

@@ -8,7 +8,8 @@ from twins.evidence.answers.answer import Answer
 from twins.evidence.answers.route_grid import Standing
 from twins.evidence.verdicts import export_queries
 from twins.records import measurements
-from twins.records.record_types import DEEP, DIRECT, Compressed, Conversion, Coverage, Timing
+from twins.records.export_types import DEEP, DIRECT, Compressed, Conversion, Coverage
+from twins.records.record_types import Timing
 from twins.records.store import Record
 from twins.timing import wording
 

@@ -8,7 +8,8 @@ import numpy as np
 from twins.evidence import compiling, equal_loss, same_network
 from twins.evidence.answers.answer import Answer, Case, summed
 from twins.records import measurements
-from twins.records.record_types import Conversion, Fit, Gate, Memory, Timing
+from twins.records.export_types import Conversion
+from twins.records.record_types import Fit, Gate, Memory, Timing
 from twins.records.store import Record
 from twins.timing import comparison, sessions, statistics, tables, wording
 

@@ -11,8 +11,18 @@ from statistics import median
 import numpy as np
 
 from twins.records import measurements
-from twins.records.record_types import CHECKED, DEEP, DIRECT, OURS, Conversion, Timing
-from twins.records.runtime_types import BESIDE, FROM_MLX, FROM_TORCH, TO_CORE_AI
+from twins.records.export_types import (
+    BESIDE,
+    CHECKED,
+    DEEP,
+    DIRECT,
+    FROM_MLX,
+    FROM_TORCH,
+    OURS,
+    TO_CORE_AI,
+    Conversion,
+)
+from twins.records.record_types import Timing
 from twins.records.store import Record
 from twins.timing import comparison, sessions, statistics
 

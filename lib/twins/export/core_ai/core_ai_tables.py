@@ -12,9 +12,8 @@ from mlx_coreml.verification.side_by_side import CORE_AI, LIMITS, REFERENCE, SOU
 from twins.evidence.answers import route_grid
 from twins.evidence.answers.core_ai import NAMES, both_formats, judged
 from twins.export.core_ai.three_runtimes import MODELS, SHORT, SUMS
-from twins.records import record_types
-from twins.records.record_types import Conversion
-from twins.records.runtime_types import TO_CORE_AI, ThreeRuntimes
+from twins.records import export_types
+from twins.records.export_types import TO_CORE_AI, Conversion, ThreeRuntimes
 from twins.timing import wording
 
 PAIRS = (f"{REFERENCE} against {SOURCE}", f"{CORE_AI} against {SOURCE}", f"{CORE_AI} against {REFERENCE}")
@@ -174,7 +173,7 @@ def limits() -> pd.DataFrame:
     """What a file's error must stay within to be right, and what each pair of runtimes must."""
     rows = [
         (SHORT[name], limit, max(limit, CORE_ML_TOLERANCE), LIMITS[SHORT[name]])
-        for name, limit in record_types.LIMITS.items()
+        for name, limit in export_types.LIMITS.items()
     ]
     return pd.DataFrame(rows, columns=["asked", "a package", "an asset", "a pair of runtimes"])
 

@@ -22,8 +22,7 @@ from twins.export.conversion_process import Task, place
 from twins.frameworks import MLX
 from twins.machine import fresh_process
 from twins.records import bounds, store
-from twins.records.record_types import DIRECT, Conversion
-from twins.records.runtime_types import FROM_MLX, ThreeRuntimes
+from twins.records.export_types import DIRECT, FROM_MLX, Conversion, ThreeRuntimes
 from twins.timing.progress import tell
 
 PRECISIONS = ("float32", "float16")

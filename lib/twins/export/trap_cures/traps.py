@@ -19,7 +19,7 @@ from mlx_coreml.ir.errors import ConversionError
 from twins.evidence.answers.shipping import TRAPS
 from twins.export.conversion_process import MISTAKES, line_of, words
 from twins.export.trap_cures import pitfalls
-from twins.records.record_types import Coverage
+from twins.records.export_types import Coverage
 
 import torch  # isort: skip  (after twins.export.trap_cures.pitfalls: the BLAS)
 

@@ -40,6 +40,9 @@ class Layout:
     processes: int
     threads: int
 
+    def __str__(self) -> str:
+        return wording.layout(self.processes, self.threads)
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -74,12 +77,6 @@ def layouts(processes: Sequence[int], batch: int) -> list[Layout]:
     return list(dict.fromkeys(found))
 
 
-def many(layout: Layout) -> str:
-    """A layout in words."""
-    processes = f"{layout.processes} process{'es' * (layout.processes > 1)}"
-    return f"{processes}, {wording.many(layout.threads, 'thread')}{' each' * (layout.processes > 1)}"
-
-
 def measure(plan: Plan, wanted: Sequence[Layout], tell: Callable[[str], None] = lambda _: None) -> list[Body]:
     """Records of all layouts: times, exchanges, and the check of the losses, whose notes are what failed.
 
@@ -95,8 +92,8 @@ def measure(plan: Plan, wanted: Sequence[Layout], tell: Callable[[str], None] = 
                         found.setdefault((layout, name), []).append(each)
                 except ValueError as error:
                     told = " and ".join(NAMES[name] for name in names)
-                    failed[f"{told}, {many(layout)}"] = str(error)
-            tell(f"launch {index + 1} of {plan.launches}: {many(layout)}")
+                    failed[f"{told}, {layout}"] = str(error)
+            tell(f"launch {index + 1} of {plan.launches}: {layout}")
     if not found:
         raise ValueError(next(iter(failed.values()), "no layout of processes was asked for"))
     notes = [f"{what}: not measured ({why})" for what, why in failed.items()]
@@ -200,7 +197,7 @@ def checked(plan: Plan, found: dict[tuple[Layout, str], list[dict]], notes: list
     """The losses of several processes against those of one with all threads, framework by framework."""
     checks, losses = [], {}
     for (layout, name), launches in found.items():
-        label = f"{NAMES[name]}, {many(layout)}"
+        label = f"{NAMES[name]}, {layout}"
         losses[label] = launches[0]["losses"]
         one = next((v for (other, n), v in found.items() if n == name and other.processes == 1), None)
         if one is None or layout.processes == 1:

@@ -133,11 +133,7 @@ def run(asked: Asked) -> int:
 
 def end_after(seconds: float, engine: subprocess.Popen) -> None:
     """End the launcher and what it started, if some seconds from now it still runs."""
-
-    def end() -> None:
-        kill_all(engine)
-
-    timer = threading.Timer(seconds, end)
+    timer = threading.Timer(seconds, kill_all, [engine])
     timer.daemon = True
     timer.start()
 

@@ -3,7 +3,7 @@
 import pytest
 
 from twins.evidence.answers import route_grid
-from twins.records.record_types import DIRECT, Conversion
+from twins.records.export_types import DIRECT, Conversion
 
 EXPORT, TRACE, ONNX = "PyTorch, torch.export", "PyTorch, torch.jit.trace", "PyTorch, ONNX, onnxsim"
 

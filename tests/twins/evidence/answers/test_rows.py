@@ -10,7 +10,7 @@ from twins.evidence import summary
 from twins.evidence.answers import pages, rows
 from twins.evidence.published import published_benchmarks
 from twins.records import store
-from twins.records.record_types import DIRECT, Conversion
+from twins.records.export_types import DIRECT, Conversion
 from twins.records.store import SCHEMA, Found, Record
 from twins.series.pages import front_page, machines
 from twins.timing.statistics import AGAIN

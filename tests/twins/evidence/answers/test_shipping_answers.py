@@ -6,7 +6,7 @@ from test_route_grid import DIRECT, EXPORT, ONNX, TRACE, failed, made
 
 from twins.evidence.answers import pages, shipping
 from twins.records import store
-from twins.records.record_types import CHECKED, DEEP, Compressed, Coverage
+from twins.records.export_types import CHECKED, DEEP, Compressed, Coverage
 from twins.timing.statistics import AGAIN
 
 FROM_PYTORCH, FROM_MLX, SHIP = shipping.PAGES

@@ -10,7 +10,8 @@ from records import step
 from twins.evidence import summary
 from twins.evidence.answers import pages, training
 from twins.records import store
-from twins.records.record_types import Conversion, Fit, Gate, Memory, Timing
+from twins.records.export_types import Conversion
+from twins.records.record_types import Fit, Gate, Memory, Timing
 from twins.records.store import Record
 
 BOTH = ("eager", "compiled")

@@ -6,7 +6,6 @@ that of one process. What ranks must agree on is one more launch.
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,24 +18,11 @@ from twins.machine.given import PREFIX
 from twins.records import store
 from twins.records.record_types import Fit
 from twins.training import train
-from twins.training.distributed import checkpoints, settings, tasks
+from twins.training.distributed import checkpoints, hosts, settings, tasks
 
 PAIR = Path(__file__).with_name("paced_pair.py")
 STEPS, BATCH, EVERY, EXACT = 24, 8, 3, 1e-5
 GUARD = 240  # seconds after which a test is given up; nothing is asserted of times
-
-
-def free_port() -> int:
-    """The first of two neighbouring ports that are free."""
-    while True:
-        with socket.socket() as first, socket.socket() as second:
-            first.bind(("127.0.0.1", 0))
-            port = first.getsockname()[1]
-            try:
-                second.bind(("127.0.0.1", port + 1))
-            except OSError:
-                continue
-            return port
 
 
 def started(framework: str, out: Path, **environment: str) -> subprocess.Popen:
@@ -46,7 +32,7 @@ def started(framework: str, out: Path, **environment: str) -> subprocess.Popen:
         "FRAMEWORK": framework,
         "NPROC": "2",
         "OUT": str(out),
-        "PORT": str(free_port()),
+        "PORT": str(hosts.free_ports(2)),
     }
     given = asked | {"STEPS": str(STEPS), "BATCH": str(BATCH), "EVERY": str(EVERY)}
     environment = environment | {PREFIX + name: text for name, text in given.items()}
