@@ -165,8 +165,8 @@ def _ended(given: dict) -> str:
     """Run the process; its error message, empty when it succeeded."""
     try:
         fresh_process.call("twins.export.conversion_process:take", given)
-    except RuntimeError as error:
-        return str(error).partition("ended with ")[2]
+    except fresh_process.EndedError as error:
+        return error.how.removeprefix("ended with ")
     return ""
 
 

@@ -12,10 +12,18 @@ from typing import Any
 from twins.machine import ending
 
 
+class EndedError(RuntimeError):
+    """A process ended instead of answering; `how` says it in words, with the last line it wrote."""
+
+    def __init__(self, target: str, how: str):
+        super().__init__(f"{target} in a process of its own {how}")
+        self.how = how
+
+
 def call(target: str, arguments: dict, environment: Mapping[str, str] | None = None) -> Any:
     """What `target` ("package.module:function") returns for these keyword arguments, in a new process.
 
-    `environment` is added to this process's own. Errors: RuntimeError with the last line the process wrote
+    `environment` is added to this process's own. Errors: EndedError with the last line the process wrote
     when it fails.
     """
     command = ending.command("twins.machine.fresh_process", target)
@@ -32,11 +40,11 @@ def call(target: str, arguments: dict, environment: Mapping[str, str] | None = N
     return json.loads(done.stdout)
 
 
-def failure(target: str, status: int, written: str) -> RuntimeError:
+def failure(target: str, status: int, written: str) -> EndedError:
     """The error of a process that ended with `status` instead of answering, with the last line it wrote."""
     last = (written.strip().splitlines() or ["no message"])[-1]
     how = ending.KILLED if status == -signal.SIGKILL else f"ended with {status}"
-    return RuntimeError(f"{target} in a process of its own {how}: {last}")
+    return EndedError(target, f"{how}: {last}")
 
 
 def find(target: str) -> Callable[..., Any]:

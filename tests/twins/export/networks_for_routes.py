@@ -1,6 +1,7 @@
 """A network in both frameworks for the tests of routes, and one that no route can take."""
 
 import os
+import signal
 
 import mlx.core as mx
 import mlx.nn as mnn
@@ -31,3 +32,8 @@ def branching(framework: str):
 def dying(framework: str):
     """No network: the process that asks for it is gone."""
     os._exit(3)
+
+
+def killed(framework: str):
+    """No network: the system kills the process that asks for it."""
+    os.kill(os.getpid(), signal.SIGKILL)

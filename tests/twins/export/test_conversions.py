@@ -31,6 +31,7 @@ def records(folder, pytestconfig):
         )
         tasks = [
             Task("dies", f"{HERE}:dying", {}, "float32"),
+            Task("killed", f"{HERE}:killed", {}, "float32"),
             Task("branching", f"{HERE}:branching", {}, "float32"),
             Task("small", f"{HERE}:small", {}, "float32"),
         ]
@@ -38,19 +39,20 @@ def records(folder, pytestconfig):
 
 
 def test_a_process_that_dies_is_a_row_and_the_others_go_on(records):
-    assert [r.model for r in records] == ["dies", "branching", "small"]
+    assert [r.model for r in records] == ["dies", "killed", "branching", "small"]
     assert (records[0].failed, records[0].steps) == ("export", {})
     assert records[0].message.startswith("3")
-    assert conversions.verdict(records[0]) == "crash"
+    assert records[1].message.startswith("was killed, as a system does when memory runs out")
+    assert [conversions.verdict(record) for record in records[:2]] == ["crash", "crash"]
 
 
 def test_a_mistake_is_a_row_with_its_step(records):
-    assert (records[1].failed, records[1].size, records[1].right) == ("export", None, None)
-    assert ":" in records[1].message
+    assert (records[2].failed, records[2].size, records[2].right) == ("export", None, None)
+    assert ":" in records[2].message
 
 
 def test_a_package_is_checked_and_its_first_run_kept_apart(records, folder):
-    done = records[2]
+    done = records[3]
     assert (done.right, done.failed) == (True, "")
     assert done.error < 1e-5
     assert "passes" in done.line and str(folder) not in done.line
@@ -66,9 +68,9 @@ def test_an_unknown_route_is_refused():
 
 
 def test_coverage_counts_outcomes_and_causes(records):
-    (found,) = conversions.coverage(records, "three")
-    assert found.outcomes == {"crash": 2, "right": 1}
-    assert sum(found.reasons.values()) == 2
+    (found,) = conversions.coverage(records, "four")
+    assert found.outcomes == {"crash": 3, "right": 1}
+    assert sum(found.reasons.values()) == 3
 
 
 def test_a_route_that_is_not_installed_is_absent():
@@ -78,9 +80,9 @@ def test_a_route_that_is_not_installed_is_absent():
 
 def test_tables_and_figure_hold_what_was_recorded(records):
     table = conversion_tables.every(records)
-    assert table["result"].tolist() == ["crash", "crash", "right"]
-    assert table["seconds"].notna().tolist() == [False, False, True]
-    assert conversion_tables.failures(records)["models"].tolist() == ["dies", "branching"]
+    assert table["result"].tolist() == ["crash", "crash", "crash", "right"]
+    assert table["seconds"].notna().tolist() == [False, False, False, True]
+    assert conversion_tables.failures(records)["models"].tolist() == ["dies", "killed", "branching"]
     assert conversion_tables.checked(records).startswith("1 packages were made and checked; 1 are right")
     assert conversion_tables.checks(records)["model"].tolist() == ["small"]
     assert "torch.export takes" in conversion_figures.seconds(records, "float32").alt
@@ -94,10 +96,10 @@ def test_every_step_says_what_it_gave(records):
 
 
 def test_sizes_by_side_are_one_sentence(records):
-    ours = replace(records[2], route=DIRECT, size=1024, operations=2)
-    told = conversion_tables.comes_out([records[2], ours], "small", "float32")
+    ours = replace(records[3], route=DIRECT, size=1024, operations=2)
+    told = conversion_tables.comes_out([records[3], ours], "small", "float32")
     assert told.startswith("small in fp32: 1 KiB and 2 operations from MLX; ")
-    assert told.endswith(f"{records[2].operations} operations from PyTorch.")
+    assert told.endswith(f"{records[3].operations} operations from PyTorch.")
     assert conversion_tables.comes_out([], "small").endswith("no package is right.")
 
 
@@ -133,8 +135,8 @@ def test_the_line_says_which_pages_records_are_missing(monkeypatch, tmp_path):
 
 
 def test_the_reading_compares_the_direct_route_with_the_fastest_other(records):
-    ours = replace(records[2], route=DIRECT, steps={"mlx_direct": 1.0, "save": 0.0})
-    slow, fast = (replace(records[2], steps={"export": s}) for s in (8.0, 4.0))
+    ours = replace(records[3], route=DIRECT, steps={"mlx_direct": 1.0, "save": 0.0})
+    slow, fast = (replace(records[3], steps={"export": s}) for s in (8.0, 4.0))
     other = replace(slow, route="PyTorch, torch.jit.trace")
     told = conversion_figures.reading([ours, fast, other], "float32")
     assert "(4 times)" in told and f"{EXPORT} 4 s" in told

@@ -66,6 +66,8 @@ def test_a_figure_fits_its_columns_and_speaks_to_people(monkeypatch, name):
     assert outside == []
     sizes = [float(size) for size in re.findall(r"font(?:-size)?: (?:[\w]+ )*([\d.]+)px", figure.narrow)]
     assert sizes and min(sizes) * POINT >= SMALLEST
+    written = re.findall("<text[^>]*>", figure.svg + figure.narrow)
+    assert [text for text in written if "fill:" not in text] == []  # black, which dark pages cannot show
     texts = text_of(figure)
     assert re.findall(rf"\b(?:{IDENTIFIERS})\b", texts) == []
     assert re.findall(r"faster by|× faster|x faster|÷ MLX|eager vs", texts) == []

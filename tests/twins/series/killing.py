@@ -48,7 +48,7 @@ def before_merge(folder: Path) -> None:
         name = f"{MACHINE}-{tag}"
         kept = [r for r in RECORDS if r.kind == "machine" and r.notebook == records[0].notebook][:1]
         moved = [
-            store.parse(store.json_line(r).replace(r.run, f"{r.run[:-3]}{tag[0] * 0}01Z")) for r in records
+            store.parse(store.json_line(r).replace(r.run, f"{r.run[:-3]}01Z")) for r in records
         ]
         (folder / f"{tag}.jsonl").write_text(
             sharing.shared([*(k for k in kept if k not in records), *moved], name)

@@ -201,8 +201,9 @@ def test_search_works_without_a_server(page, made):
     page.get_by_role("link", name="Ceilings").first.wait_for()
 
 
-HEIGHTS = dict.fromkeys(("02_transformer_lm", "03_bert", "04_vision"), 3000)
-HEIGHTS |= dict.fromkeys(("07_coreml_from_pytorch", "08_coreml_from_mlx", "09_coreml_ship"), 2500)
+HEIGHTS = dict.fromkeys(("02_transformer_lm", "03_bert", "04_vision", "14_scaling"), 3000)
+SHIP = ("07_coreml_from_pytorch", "08_coreml_from_mlx", "09_coreml_ship", "13_core_ai")
+HEIGHTS |= dict.fromkeys(SHIP, 2500)
 ANSWER = ".short, table.answers tbody tr"  # the first one is the first answer of a page
 BOTTOM = "part => part.getBoundingClientRect().bottom + scrollY"
 COMMITTED = Path(site.ROOT, "report")

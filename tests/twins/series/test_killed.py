@@ -51,7 +51,9 @@ def test_sphinx_ends_with_the_building_that_was_killed(tmp_path):
     killing.before_site(tmp_path)
     child = killing.begin(killing.building, tmp_path)
     scratch = tmp_path / "build" / "quick" / ".site.part"
+    last = time.monotonic() + 120  # seconds, after which it is given up
     while not (scratch / "doctrees").exists():  # Sphinx works
+        assert time.monotonic() < last
         time.sleep(0.05)
     (sphinx,) = psutil.Process(child).children(recursive=True)
     psutil.Process(child).kill()

@@ -85,8 +85,7 @@ def test_a_second_run_waits_for_the_first_and_finds_its_pages(project):  # noqa:
     write(project, "02_b", WAITS.format(seconds=3))
     pipe = subprocess.PIPE
     first = subprocess.Popen(command(project), stdout=pipe, text=True)
-    while "waiting" not in first.stdout.readline():
-        pass
+    assert any("waiting" in line for line in first.stdout)
     second = run(project)
     other = f"the report of profile quick, process {first.pid}"
     assert second.stderr == f"waiting until {other}, no longer works in {project}/build\n"
@@ -101,8 +100,7 @@ def test_what_a_killed_page_started_ends_with_it(project):  # noqa: F811
     paths = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
     going = subprocess.Popen(command(project), stdout=subprocess.PIPE, text=True, env=environment)
-    while "waiting" not in (line := going.stdout.readline()):
-        pass
+    line = next(line for line in going.stdout if "waiting" in line)
     kernel = psutil.Process(int(line.split()[-1]))
     while not (measuring := kernel.children()):
         pass

@@ -80,13 +80,13 @@ def measured(calls: Sequence[Call]) -> Iterator[ThreeRuntimes]:
             try:
                 given = {"calls": left, "rows": str(rows)}
                 fresh_process.call("twins.export.core_ai.three_runtimes:take", given)
-            except RuntimeError as error:
-                words = str(error).partition("ended with ")[2] or "an error"
+            except fresh_process.EndedError as error:
+                words = error.how
             lines = rows.read_text().splitlines() if rows.exists() else []
         yield from (msgspec.json.decode(line, type=ThreeRuntimes) for line in lines if line != "null")
         left = left[len(lines) :]
         if left:
-            yield _row(left.pop(0), None, f"the process that ran it ended with {words}")
+            yield _row(left.pop(0), None, f"the process that ran it {words}")
 
 
 def take(calls: list[Call], rows: str) -> None:
