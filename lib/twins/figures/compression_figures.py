@@ -45,7 +45,7 @@ def frontier(records: Sequence[Compressed]) -> Figure:
     labels = [name for name in (*LOOKS, "frontier") if name in handles]
     canvas.legend(
         [handles[name] for name in labels], labels, loc="upper center", ncols=2 if narrow() else 4,
-        fontsize=9, bbox_to_anchor=(0.5, 0.0), labelcolor=MUTED,
+        fontsize=9, bbox_to_anchor=(0.5, 0.0), frameon=False, labelcolor=MUTED,
     )  # fmt: skip
     title = finding(records)
     headline(panels[0], title, "Left is smaller. Line: no other package is both smaller and better")

@@ -73,7 +73,7 @@ def shares(table: pd.DataFrame) -> Figure:
         axes.plot(rows[roofline.SHARE], places, ms=7.5, label=framework, **look)
     name_rows(axes, list(top.index))
     axes.set(xlim=(0, 100), ylim=(-0.6, len(top) - 0.4), xlabel="% of the published time that the bound is")
-    axes.legend(loc="lower right", labelcolor=MUTED, fontsize=9)
+    axes.legend(loc="lower right", frameon=False, fontsize=9, labelcolor=MUTED)
     low, high = table[roofline.SHARE].agg(["min", "max"])
     title = f"Published training reached {low:.0f} to {high:.0f} % of its chip's best"
     headline(
