@@ -47,9 +47,7 @@ def before_merge(folder: Path) -> None:
     for tag, records in (("aaaaaa", RECORDS[:4]), ("bbbbbb", OWN[:4])):
         name = f"{MACHINE}-{tag}"
         kept = [r for r in RECORDS if r.kind == "machine" and r.notebook == records[0].notebook][:1]
-        moved = [
-            store.parse(store.json_line(r).replace(r.run, f"{r.run[:-3]}01Z")) for r in records
-        ]
+        moved = [store.parse(store.json_line(r).replace(r.run, f"{r.run[:-3]}01Z")) for r in records]
         (folder / f"{tag}.jsonl").write_text(
             sharing.shared([*(k for k in kept if k not in records), *moved], name)
         )
