@@ -34,7 +34,7 @@ STARTED = "from twins.machine import kept_processes as own; own.main()"  # as a 
 LOAD = "twins.machine.kept_processes:load"
 THREADS = Path("/proc/self/task")  # Linux: one entry per thread
 _KEPT: dict[int, "Kept"] = {}
-_BEGUN: list[threading.Thread] = []  # what imports while this process works on
+_BEGUN: list[threading.Thread] = []  # who ask for imports while this process works on
 
 
 class Kept:
@@ -112,19 +112,21 @@ def _all(indices: range, target: str, arguments: dict, environment: dict[str, st
 
 
 def begin(count: int, modules: Sequence[str]) -> None:
-    """Let the first `count` kept processes import modules, one after the other, while this process works on.
+    """Let the first `count` kept processes import modules, one for each core at a time, beside this process.
 
     `prepare` waits for them; it is also what reports a failure.
     """
+    environment, cores = dict(os.environ), os.cpu_count() or 1
 
-    def work(environment: dict[str, str]) -> None:
-        for index in range(count):
+    def work(first: int) -> None:
+        for index in range(first, count, cores):
             with contextlib.suppress(RuntimeError):
                 _all(range(index, index + 1), LOAD, {"modules": list(modules)}, environment)
 
     _await()
-    _BEGUN.append(threading.Thread(target=work, args=(dict(os.environ),), daemon=True))
-    _BEGUN[-1].start()
+    for first in range(min(count, cores)):
+        _BEGUN.append(threading.Thread(target=work, args=(first,), daemon=True))
+        _BEGUN[-1].start()
 
 
 def _await() -> None:

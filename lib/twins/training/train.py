@@ -24,6 +24,7 @@ import mlx.core as mx  # isort: skip  (after frameworks: the BLAS)
 import mlx.nn as mnn  # isort: skip
 import mlx.optimizers as mlx_optimizers  # isort: skip
 import torch  # isort: skip
+import torch._dynamo  # isort: skip  (what a first optimizer imports, once for all copies of a process)
 from mlx.utils import tree_flatten, tree_map  # isort: skip
 
 

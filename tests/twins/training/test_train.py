@@ -1,6 +1,11 @@
 """Both training steps do the same arithmetic, the same way every time, compiled or not."""
 
+import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import mlx.core as mx
@@ -35,6 +40,26 @@ def half(index: int, recipe: Recipe = RECIPE) -> Half:
 def numbers(trained: Half) -> dict[str, np.ndarray]:
     read = weights.mlx_weights if trained.framework is MLX else weights.torch_weights
     return read(trained.model)
+
+
+def torch_modules() -> list[str]:
+    return sorted(name for name in sys.modules if name.startswith("torch."))
+
+
+def imported_by_halves() -> list[str]:
+    """The modules of torch that the first halves of a process import."""
+    before = torch_modules()
+    train.halves(lm, CONFIG, RECIPE)
+    return [name for name in torch_modules() if name not in before]
+
+
+def test_first_halves_import_nothing_more_of_torch():
+    """Or every copy of a kept process would import it again."""
+    code = f"import json, {__name__} as own; print(json.dumps(own.imported_by_halves()))"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout.splitlines()[-1]) == []
 
 
 # --- the optimizer ---------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ import numpy as np
 
 from twins import frameworks
 from twins.frameworks import TORCH
+from twins.machine import fresh_process, kept_processes
 from twins.records.record_types import Body, Exchange, Gate, Timing
 from twins.timing import wording
 from twins.timing.statistics import Run as TimedRun
@@ -30,6 +31,7 @@ SAME = 1e-5  # how far losses of several processes may be from those of one, rel
 WARM = 2  # steps before those that are timed: the first, and one in which caches fill
 LONGEST = 300  # seconds that a launch may take
 WORKER = "twins.training.distributed.measuring_worker"
+MEASURED = "twins.training.distributed.measurement:ranks"
 SUBJECT = "data-parallel step"  # of records of times, as evidence.scaling reads them
 
 
@@ -88,7 +90,7 @@ def measure(plan: Plan, wanted: Sequence[Layout], tell: Callable[[str], None] = 
         for layout in wanted if index % 2 == 0 else wanted[::-1]:
             for names in [FRAMEWORKS] if layout.processes == 1 else [(each,) for each in FRAMEWORKS]:
                 try:
-                    for name, each in zip(names, launched(plan, layout, names), strict=True):
+                    for name, each in zip(names, launched(plan, layout, names, index), strict=True):
                         found.setdefault((layout, name), []).append(each)
                 except ValueError as error:
                     told = " and ".join(NAMES[name] for name in names)
@@ -100,16 +102,21 @@ def measure(plan: Plan, wanted: Sequence[Layout], tell: Callable[[str], None] = 
     return [*timings(plan, wanted, found), *exchanges(found), checked(plan, found, notes)]
 
 
-def launched(plan: Plan, layout: Layout, names: Sequence[str]) -> list[dict]:
-    """What one launch measured, in the order of the frameworks. Errors: ValueError, one sentence."""
+def launched(plan: Plan, layout: Layout, names: Sequence[str], index: int = 0) -> list[dict]:
+    """What one launch measured, in the order of the frameworks. Errors: ValueError, one sentence.
+
+    A process alone needs no launcher: it is a kept one, or where its threads are others a fresh one.
+    """
     with TemporaryDirectory() as folder:
         runs = [
             replace(plan.run, framework=name, processes=layout.processes, out=str(Path(folder, name)))
             for name in names
         ]
+        told = {"runs": [asdict(run) for run in runs], "sizes": plan.sizes, "times": plan.times}
+        if layout.processes == 1:
+            return _alone(told, layout.threads, index)
         runs[0].folder.mkdir()
         asked = Asked(runs[0], layout.processes, None, hosts.free_ports(layout.processes))
-        told = {"runs": [asdict(run) for run in runs], "sizes": plan.sizes, "times": plan.times}
         output = finished(launch.command(asked, WORKER, json.dumps(told)), asked, layout.threads)
         said = [text for kind, text in filter(None, map(heard, output.splitlines())) if kind == FAILED]
         written = [run.folder / measuring_worker.RESULT for run in runs]
@@ -117,6 +124,22 @@ def launched(plan: Plan, layout: Layout, names: Sequence[str]) -> list[dict]:
             last = (output.strip().splitlines() or ["nothing was written"])[-1]
             raise ValueError(said[0] if said else f"no worker reported; the last line is: {last}")
         return [json.loads(path.read_text()) for path in written]
+
+
+def begin(launches: int) -> None:
+    """Start the processes that measure one process alone, which import while this one works on."""
+    kept_processes.begin(launches, [MEASURED.partition(":")[0]])
+
+
+def _alone(told: dict, threads: int, index: int) -> list[dict]:
+    """What one process measured, without a launcher. Errors: ValueError, how it ended."""
+    try:
+        if threads != frameworks.THREADS:
+            return fresh_process.call(MEASURED, told, {"TWINS_THREADS": str(threads)})
+        kept_processes.prepare(index + 1, [MEASURED.partition(":")[0]])
+        return kept_processes.call(index, MEASURED, told)
+    except fresh_process.EndedError as error:
+        raise ValueError(error.how) from None
 
 
 def finished(command: list[str], asked: Asked, threads: int) -> str:
@@ -136,7 +159,7 @@ def finished(command: list[str], asked: Asked, threads: int) -> str:
     for line in engine.stdout:
         output += line
         if heard(line) == (TOLD, measuring_worker.READY):
-            with contextlib.suppress(BrokenPipeError):  # of one process, which no launcher starts
+            with contextlib.suppress(BrokenPipeError):  # it has ended already
                 os.write(engine.stdin.fileno(), b"\n")
     engine.stdin.close()  # only now: at the end of its input mlx.launch keeps a core busy
     if engine.wait() < 0:

@@ -63,13 +63,19 @@ def test_gradients_and_the_sizes_asked_for_are_exchanged(found):
 
 def test_what_cannot_be_measured_is_one_sentence():
     plan = Plan(Run("transformer_lm", "mlx", "", steps=3, batch=4, sizes={"depth": 1}), 1, (), 1)
-    with pytest.raises(ValueError, match=r"^rank 0: SET names depth; transformer_lm takes ") as error:
+    with pytest.raises(ValueError, match=r"SET names depth; transformer_lm takes ") as error:
         scaling_runs.measure(plan, [Layout(1, 1)])
     assert "\n" not in str(error.value)
 
 
+def test_one_process_with_other_threads_than_these_is_a_fresh_one(monkeypatch):
+    monkeypatch.setattr(scaling_runs.frameworks, "THREADS", 2)  # of kept processes
+    (found,) = scaling_runs.launched(Plan(RUN, 1, (SIZE,), 2), Layout(1, 1), ["torch"])
+    assert len(found["losses"]) == RUN.steps and found["exchanged"] == []
+
+
 def test_what_one_framework_cannot_is_a_note(monkeypatch):
-    def launched(_plan, layout, names):
+    def launched(_plan, layout, names, _index):
         if layout.processes > 1 and names == ("torch",):
             raise ValueError("no collectives")
         return [{"wall": [0.1] * 5, "cpu": [0.1] * 5, "losses": [1.0] * 5, "conditions": QUIET} | NONE] * len(
