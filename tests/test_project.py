@@ -67,12 +67,12 @@ def test_a_second_report_executes_nothing_and_prints_its_path(smoke):
 
 
 def test_every_page_names_the_machine_and_what_its_figures_are_not(smoke):
-    from twins import frameworks
+    from twins.machine import identity
 
     for page in site.finished(smoke / "notebooks"):
         cells = nbformat.read(page, as_version=4).cells[:6]
         told = str([cell.get("outputs") for cell in cells])
-        assert all(sentence in told.replace("\\'", "'") for sentence in frameworks.caveats()), page.name
+        assert all(sentence in told.replace("\\'", "'") for sentence in identity.of_frameworks()), page.name
 
 
 def test_pages_and_records_leak_nothing(smoke):

@@ -285,28 +285,4 @@ def release() -> None:
         torch.accelerator.empty_cache()
 
 
-def caveats() -> list[str]:
-    """What a reader must know before believing a figure from this machine; one sentence each."""
-    found = []
-    if MLX.device == "cpu":
-        found.append(
-            "MLX's CPU back end is single-threaded outside BLAS and its kernels are scalar: "
-            "**these are not Apple-silicon figures** and say nothing about MLX on a Mac."
-        )
-        if compiler() is None:
-            found.append(
-                "No C++ compiler was found: mx.compile silently ran eager, and torch.compile cannot run."
-            )
-    found += [f"{device} is offered here but does not work: {why}." for device, why in LACKING.items()]
-    if MLX.device == "mps":
-        found.append(
-            "torch.compile on MPS runs the reductions of LayerNorm and BatchNorm in one thread in 2.13 "
-            "(https://github.com/pytorch/pytorch/issues/188412): compiled steps of PyTorch measure that too."
-        )
-    if set(MLX.available()) != set(TORCH.available()):
-        lists = "; ".join(f"{each.name} has {', '.join(each.available())}" for each in BOTH)
-        found.append(f"The frameworks see different devices ({lists}); both ran on {MLX.device}.")
-    return found
-
-
 use(os.environ.get("TWINS_DEVICE"))

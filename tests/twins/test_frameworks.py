@@ -10,6 +10,7 @@ from fresh import last_line, python
 
 from twins import frameworks
 from twins.frameworks import BOTH, DEVICES, MLX, TORCH, common_devices, on, use
+from twins.machine import identity
 
 ABSENT = [device for device in (*DEVICES, "abacus") if device not in common_devices()]
 each = pytest.mark.parametrize("framework", BOTH, ids=lambda framework: framework.key)
@@ -143,19 +144,19 @@ def test_no_compiler_is_found_and_told(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(MLX, "device", "cpu")
     assert frameworks.compiler() is None
-    assert any(sentence.startswith("No C++ compiler was found") for sentence in frameworks.caveats())
+    assert any(sentence.startswith("No C++ compiler was found") for sentence in identity.of_frameworks())
 
 
 def test_what_a_reader_must_know(monkeypatch):
     pretend(monkeypatch, ("cpu", "mps"), ("cpu", "mps"))
     monkeypatch.setattr(frameworks, "LACKING", {})
     monkeypatch.setattr(MLX, "device", "mps")
-    assert ["one thread" in sentence for sentence in frameworks.caveats()] == [True]
+    assert ["one thread" in sentence for sentence in identity.of_frameworks()] == [True]
     monkeypatch.setattr(MLX, "device", "cpu")
-    assert "**these are not Apple-silicon figures**" in frameworks.caveats()[0]
+    assert "**these are not Apple-silicon figures**" in identity.of_frameworks()[0]
     monkeypatch.setattr(TORCH, "available", lambda: ("cpu",))
     told = "The frameworks see different devices (MLX has cpu, mps; PyTorch has cpu); both ran on cpu."
-    assert frameworks.caveats()[-1] == told
+    assert identity.of_frameworks()[-1] == told
 
 
 def test_compiling_works_here_or_says_why(monkeypatch):
@@ -195,7 +196,7 @@ def test_a_device_that_is_offered_but_cannot_allocate_does_not_count(monkeypatch
     assert TORCH.available() == ("cpu",)
     assert {"PyTorch on mps": first} == frameworks.LACKING
     monkeypatch.setattr(frameworks, "compile_fault", lambda: "")
-    assert f"PyTorch on mps is offered here but does not work: {first}." in frameworks.caveats()
+    assert f"PyTorch on mps is offered here but does not work: {first}." in identity.of_frameworks()
 
 
 def test_a_metal_that_cannot_compute_does_not_count(monkeypatch):

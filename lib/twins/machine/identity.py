@@ -61,12 +61,37 @@ def mlx_wheel() -> str:
 def caveats(machine: Machine) -> list[str]:
     """What a reader must know before believing a figure of this machine; one sentence each."""
     built, runs = macos.wheel_system(machine.mlx_wheel), macos.product_version() if macos.here() else None
-    found = frameworks.caveats()
+    found = of_frameworks()
     if built and runs and built[0] < MATRIX_UNITS <= runs[0]:
         found.append(
             f"MLX is the build for macOS {built[0]} ({machine.mlx_wheel}) on macOS {runs[0]}: it cannot use "
             "the matrix units of an M5's GPU; `make setup` in a new environment installs the right one."
         )
+    return found
+
+
+def of_frameworks() -> list[str]:
+    """Those of the caveats that the frameworks and their devices give."""
+    found = []
+    if MLX.device == "cpu":
+        found.append(
+            "MLX's CPU back end is single-threaded outside BLAS and its kernels are scalar: "
+            "**these are not Apple-silicon figures** and say nothing about MLX on a Mac."
+        )
+        if frameworks.compiler() is None:
+            found.append(
+                "No C++ compiler was found: mx.compile silently ran eager, and torch.compile cannot run."
+            )
+    lacking = frameworks.LACKING.items()
+    found += [f"{device} is offered here but does not work: {why}." for device, why in lacking]
+    if MLX.device == "mps":
+        found.append(
+            "torch.compile on MPS runs the reductions of LayerNorm and BatchNorm in one thread in 2.13 "
+            "(https://github.com/pytorch/pytorch/issues/188412): compiled steps of PyTorch measure that too."
+        )
+    if set(MLX.available()) != set(TORCH.available()):
+        lists = "; ".join(f"{each.name} has {', '.join(each.available())}" for each in frameworks.BOTH)
+        found.append(f"The frameworks see different devices ({lists}); both ran on {MLX.device}.")
     return found
 
 
