@@ -108,12 +108,15 @@ def table(frame, caption: str | None = None) -> Shown:
 
     A named index becomes the first columns, a numbered one is left out. Floats show four significant digits
     and keep the full value for sorting; a missing value shows as a dash. A frame without columns says that
-    nothing was measured. Each cell carries its heading, with which the site makes a card of a row where the
-    table does not fit. ValueError where a column or an index has no name.
+    nothing was measured, and one without rows that there are none. Each cell carries its heading, with which
+    the site makes a card of a row where the table does not fit. ValueError where a column or an index has no
+    name.
     """
     frame = named(frame)
     if not frame.shape[1]:
         return note("Nothing was measured.")
+    if not len(frame):
+        return note(f"{caption}: none." if caption else "None.")
     texts = [column_texts(frame.iloc[:, i]) for i in range(frame.shape[1])]
     columns = [column(frame.iloc[:, i], texts[i], heads_rows=i == 0) for i in range(frame.shape[1])]
     head, *rows = ("".join(cells) for cells in zip(*columns, strict=True))

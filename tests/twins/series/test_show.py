@@ -76,7 +76,7 @@ def test_a_column_of_sentences_may_wrap():
 )
 def test_a_table_says_how_it_fits_the_column(columns, look):
     assert fitting(columns) == look
-    frame = pd.DataFrame({f"{texts[0]}{i}": texts[1:] for i, texts in enumerate(columns)})
+    frame = pd.DataFrame({f"{texts[0]}{i}": texts[1:] or ["-"] for i, texts in enumerate(columns)})
     assert (f'class="dataframe {look}"' if look else 'class="dataframe"') in forms(table(frame))["text/html"]
 
 
@@ -88,6 +88,12 @@ def test_table_keeps_a_named_index_and_drops_a_numbered_one():
         index="n", columns="side", values="v"
     )
     assert forms(table(wide))["text/plain"].split() == ["n", "l", "r", "1", "3", "4"]
+
+
+def test_a_table_without_rows_says_so():
+    nothing = pd.DataFrame([], columns=["route", "error message"])
+    assert forms(table(nothing, "What failed"))["text/markdown"] == "What failed: none."
+    assert forms(table(nothing))["text/markdown"] == "None."
 
 
 @pytest.mark.parametrize(
