@@ -77,7 +77,7 @@ merge: setup ## add records that others shared: make merge FILES="one.jsonl two.
 	@$(RUN) -m twins.series.sharing --merge="$$GIVEN_FILES"
 
 ios: setup ## write a Swift package around a Core ML package: make ios PACKAGE=Network.mlpackage
-	@$(RUN) -W ignore -m mlx_coreml swift "$$GIVEN_PACKAGE" "build/ios/$$(basename -- "$$GIVEN_PACKAGE" .mlpackage)"
+	@$(RUN) -W ignore -m mlx_coreml swift "$$GIVEN_PACKAGE" "build/ios/$$(basename -- "$${GIVEN_PACKAGE%.*}")"
 
 test: setup ## check everything that can be checked on this machine
 	@$(RUN) -m pytest -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder

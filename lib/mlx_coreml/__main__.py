@@ -60,7 +60,7 @@ OPTIONS: dict[str, dict[str, dict]] = {
         "--results": {"type": Path, "default": Path("build/coverage/mlx.csv"), "help": "the CSV file"},
     },
     "swift Classifier.mlpackage build/ios/Classifier": {
-        "package": {"type": Path, "help": "the .mlpackage"},
+        "package": {"type": Path, "help": "the .mlpackage or .aimodel"},
         "folder": {"type": Path, "help": "where the Swift package is written"},
     },
     "llm Qwen3-0.6B-4bit -o build/qwen": {
@@ -146,8 +146,13 @@ def _coverage(options: argparse.Namespace) -> int:
 
 
 def _swift(options: argparse.Namespace) -> int:
-    """Write a Swift package around a Core ML package: a typed wrapper, a demo and a test."""
-    from mlx_coreml.swift.swift_package import check, write
+    """Write a Swift package around a package or an asset: a typed wrapper, a demo and a test."""
+    from mlx_coreml.swift.swift_package import check
+
+    if options.package.suffix == ".aimodel":
+        from mlx_coreml.swift.asset_package import write
+    else:
+        from mlx_coreml.swift.swift_package import write
 
     print(f"{write(options.package, options.folder)}: {check(options.folder)}")
     return 0

@@ -55,7 +55,8 @@ def converted(request: Request, told: Mapping[str, str], metadata: Mapping, leve
         program = build(graph, request.precision != "float32", exact)
         progress.at("writes the asset", 0.2)
         model = CoreAIModel(program)
-        model.describe(told | dict(dictionary(metadata, "metadata")) | {"check": level})
+        about = {"check": level, "precision": request.precision}
+        model.describe(told | dict(dictionary(metadata, "metadata")) | about)
         if level != "off":
             spent = time.monotonic() - start
             check = Check(source, model.package_path, [arrays], request.precision, level, spent, CoreAI())

@@ -36,6 +36,7 @@ STARTED = 60.0  # seconds that Swift may take to say its version; the first time
 BUILT = 600.0  # seconds that a build may take; one takes a minute
 # What Swift says of the files it was given: of a place in a source, of the manifest and its resources.
 FAULT = re.compile(r"^(?:.*/)?([^/]+\.swift:\d+:\d+: error: .*|error: .*(?:[Rr]esource|manifest).*)$", re.M)
+LACKING = "no such module 'CoreAI'"
 ASYNC, TENSORS = 8, 9  # the versions from which predictions are asynchronous, and MLTensor and MLState exist
 
 
@@ -71,13 +72,14 @@ def write(
     }
     texts = {place: filled((TEMPLATES / template).read_text(), words) for place, template in files.items()}
     texts[f"Tests/{kind}Tests/Resources/example.json"] = json.dumps(example, allow_nan=False)
-    _replace(folder, texts)
+    replace(folder, texts)
     target = folder / "Sources" / kind / "Resources" / "Model.mlpackage"
     shutil.copytree(package, target)
     return folder
 
 
-def _replace(folder: Path, texts: Mapping[str, str]) -> None:
+def replace(folder: Path, texts: Mapping[str, str]) -> None:
+    """Write the texts of a package by their places, in place of its old Sources and Tests."""
     for part in ("Sources", "Tests"):
         shutil.rmtree(folder / part, ignore_errors=True)
     for place, text in texts.items():
@@ -109,11 +111,11 @@ def _steps(model: Model, calls: list[Mapping[str, Any]]) -> list[dict]:
         if missing:
             raise ConversionError(f"the example has no input '{missing[0]}'; Swift passes every input")
         plain = {"inputs": inputs, "outputs": outputs}
-        steps.append({k: {n: _entry(n, x) for n, x in v.items()} for k, v in plain.items()})
+        steps.append({k: {n: entry(n, x) for n, x in v.items()} for k, v in plain.items()})
     return steps
 
 
-def _entry(name: str, value: Any) -> dict:
+def entry(name: str, value: Any) -> dict:
     """A value in the form the Swift test reads."""
     entry = {"shape": [], "values": [], "text": "", "keys": []}
     if isinstance(value, str):
@@ -243,6 +245,8 @@ def _ran(command: list[str]) -> str:
     if not done.returncode:
         return ""
     told = done.stdout + done.stderr
+    if LACKING in told:
+        return "its SDK has no Core AI, which comes with macOS 27"
     if fault := FAULT.search(told):
         raise ConversionError(f"Swift refuses it: {fault[1]}")
     words = [line.strip() for line in told.splitlines() if "error:" in line]

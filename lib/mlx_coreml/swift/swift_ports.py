@@ -23,7 +23,7 @@ HIDDEN = """Array Bool Bundle Character Data Date Demo Dictionary Double Error E
     Foundation CoreML CoreVideo Input Int Int32 Int64 Int8 Output ParityTests Result Set String Swift URL
     XCTest XCTestCase XCTUnwrap Model Package PackageDescription Resources Accelerate AppKit Charts Combine
     Contacts CoreImage Darwin Metal Network Observation Photos Security Speech SwiftUI System Testing UIKit
-    Vision"""
+    Vision AIModel ComputeUnitKind CoreAI InferenceFunction NDArray Span SpecializationOptions"""
 TYPES = set(HIDDEN.split())
 SCALARS = {"float16": "Float16", "float32": "Float", "float64": "Double", "int32": "Int32", "int8": "Int8"}
 FORMATS = {

@@ -116,7 +116,7 @@ def side_by_side(
 
     arrays = [value if isinstance(value, mx.array) else mx.array(value) for value in inputs]
     models = readings(package, ("strict", "exact"))
-    found = {SOURCE: _by_mlx(source, arrays), CORE_AI: _by_core_ai(Path(asset), arrays)}
+    found = {SOURCE: by_mlx(source, arrays), CORE_AI: _by_core_ai(Path(asset), arrays)}
     for name, model in zip((REFERENCE, EXACT), models.values(), strict=True):
         found[name] = list(model.predict(_named(list(model.inputs), arrays, Path(package))).values())
     if len({len(each) for each in found.values()}) > 1:
@@ -146,7 +146,8 @@ def _in_half(source: Callable, arrays: Sequence[mx.array]) -> bool:
     return any(tensor.dtype in ("float16", "bfloat16") for tensor in found)
 
 
-def _by_mlx(source: Callable, arrays: Sequence[mx.array]) -> Outputs:
+def by_mlx(source: Callable, arrays: Sequence[mx.array]) -> Outputs:
+    """What an MLX callable gives in evaluation mode, in the order of a file's outputs."""
     from coreml_runtime.verification.observation import as_numpy
 
     with held(source).kept():  # in evaluation mode, as it was captured

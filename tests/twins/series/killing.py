@@ -25,7 +25,7 @@ from twins.series.live_line import Line, Remaining
 
 MACHINE, PAGE, ADDED = "amd-epyc-24gb", "12_your_model", 3
 CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.truncate", "os.link", "fcntl.flock", "shutil.rmtree"}
-PATIENCE = 5.0  # seconds in which what a killed process had started must end
+PATIENCE = 15.0  # seconds in which what a killed process had started must end; it looks once a second
 TRIES = 4  # for each moment: a work may be done before it
 RECORDS = [r for r in store.read(store.ROOT / "data" / "results").records if r.machine == MACHINE]
 OWN = [record for record in RECORDS if record.notebook == PAGE][:6]

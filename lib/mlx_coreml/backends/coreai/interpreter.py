@@ -25,8 +25,8 @@ SUFFIX = ".aimodel"
 class Interpreter:
     """A loaded asset that predicts.
 
-    `input_types` and `output_names` are its ends, in order. Errors: RuntimeError where Core AI refuses the
-    asset or a call.
+    `function` is Core AI's, `input_types` and `output_names` are its ends, in order. Errors: RuntimeError
+    where Core AI refuses the asset or a call.
     """
 
     def __init__(self, path: str | Path):
@@ -34,10 +34,10 @@ class Interpreter:
         self._stack = AsyncExitStack()
         with kept() as said:
             try:
-                self._function = _result(self._load())
+                self.function = _result(self._load())
             except (RuntimeError, ValueError, KeyError) as error:
                 raise RuntimeError(f"Core AI does not load {self.path.name}: {said() or error}") from error
-        about = self._function.desc
+        about = self.function.desc
         self.input_types = {name: np.dtype(about.input_descriptor(name).dtype) for name in about.input_names}
         self.output_names = list(about.output_names)
 
@@ -53,14 +53,14 @@ class Interpreter:
         }
         with kept() as said:
             try:
-                made = _result(self._function(given))
+                made = _result(self.function(given))
             except (RuntimeError, ValueError) as error:
                 raise RuntimeError(f"Core AI does not run {self.path.name}: {said() or error}") from error
         return {name: made[name].numpy().copy() for name in self.output_names}
 
     def ends(self) -> dict[str, dict[str, str]]:
         """Inputs and outputs with type and shape, by "inputs" and "outputs" and by name."""
-        about = self._function.desc
+        about = self.function.desc
         inputs = {name: about.input_descriptor(name) for name in about.input_names}
         outputs = {name: about.output_descriptor(name) for name in about.output_names}
         return {

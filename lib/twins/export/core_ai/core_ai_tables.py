@@ -1,6 +1,7 @@
 """Tables of the same models in Core AI and in Core ML, and of the three runtimes that ran them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from statistics import median
 
 import pandas as pd
@@ -8,11 +9,12 @@ import pandas as pd
 from coreml_runtime.verification.comparison import CORE_ML_TOLERANCE
 from mlx_coreml.backends.coreai import installed
 from mlx_coreml.backends.coreai.refused import OPTIONS, REASONS
+from mlx_coreml.swift import asset_package, swift_package
 from mlx_coreml.verification.side_by_side import CORE_AI, LIMITS, REFERENCE, SOURCE
 from twins.evidence.answers import route_grid
 from twins.evidence.answers.core_ai import NAMES, both_formats, judged
 from twins.export.core_ai.three_runtimes import MODELS, SHORT, SUMS
-from twins.records import export_types
+from twins.records import export_types, store
 from twins.records.export_types import TO_CORE_AI, Conversion, ThreeRuntimes
 from twins.timing import wording
 
@@ -186,6 +188,24 @@ def is_here() -> bool:
 def here() -> str:
     """Whether Core AI's interpreter is installed here, and what to install otherwise."""
     return installed.missing() or f"Core AI is here as {installed.PACKAGE} {installed.RELEASE}, a beta."
+
+
+def in_an_app(asset: str, folder: Path, source: Callable, inputs: Sequence) -> str:
+    """Where a Swift package around an asset was written, and how far it could be checked here.
+
+    `inputs` are the source's, in order; what to install where Core AI is not here.
+    """
+    if told := installed.missing():
+        return told
+    from mlx_coreml.backends.coreai.interpreter import Interpreter
+
+    interpreter = Interpreter(asset)
+    names = list(interpreter.input_types)
+    interpreter.close()
+    written = asset_package.write(
+        asset, folder, source=source, examples=dict(zip(names, inputs, strict=True))
+    )
+    return f"Written to `{written.relative_to(store.ROOT)}`: {swift_package.check(written)}."
 
 
 def refused() -> pd.DataFrame:
