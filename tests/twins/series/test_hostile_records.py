@@ -173,6 +173,15 @@ def test_many_spoilt_bytes_are_refused_in_one_sentence(lines, tmp_path_factory, 
     check_bytes(lines, tmp_path_factory, data)
 
 
+def same(one: bytes, other: bytes) -> bool:
+    """Whether two files say the same: the digest is of the records, so a header may have other spaces."""
+    (first, _, rest), (second, _, others) = one.partition(b"\n"), other.partition(b"\n")
+    try:
+        return rest == others and json.loads(first) == json.loads(second)
+    except ValueError:
+        return False
+
+
 def check_bytes(lines, tmp_path_factory, data):
     """A few bytes of a file are others, which its digest shows."""
     path: Path = tmp_path_factory.getbasetemp() / "bytes" / "a.jsonl"
@@ -182,7 +191,7 @@ def check_bytes(lines, tmp_path_factory, data):
     for _ in range(data.draw(st.integers(1, 4))):
         at = data.draw(st.integers(0, len(held) - 1))
         held[at : at + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=4))
-    if bytes(held) == path.read_bytes():
+    if same(bytes(held), path.read_bytes()):
         return
     path.write_bytes(held)
     written, (sentence,) = merged(path, path.parent / "results")
