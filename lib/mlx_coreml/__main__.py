@@ -147,14 +147,11 @@ def _coverage(options: argparse.Namespace) -> int:
 
 def _swift(options: argparse.Namespace) -> int:
     """Write a Swift package around a package or an asset: a typed wrapper, a demo and a test."""
-    from mlx_coreml.swift.swift_package import check
+    from mlx_coreml.swift import asset_package, swift_package
 
-    if options.package.suffix == ".aimodel":
-        from mlx_coreml.swift.asset_package import write
-    else:
-        from mlx_coreml.swift.swift_package import write
-
-    print(f"{write(options.package, options.folder)}: {check(options.folder)}")
+    of = asset_package if options.package.suffix == asset_package.SUFFIX else swift_package
+    written = of.write(options.package, options.folder)
+    print(f"{written}: {swift_package.check(written)}")
     return 0
 
 
