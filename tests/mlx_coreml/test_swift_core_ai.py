@@ -42,7 +42,7 @@ def test_what_is_written_parses_and_declares_every_end(asset, tmp_path):
     folder = asset_package.write(asset, tmp_path / "ios", source=both)
     assert swift_package.check(folder).startswith(("parsed by", "compiled by", "not compiled by"))
     texts = [path.read_text() for path in folder.rglob("*.swift")]
-    assert len(texts) == 4 and not any(re.search("__[A-Z_]+__", text) for text in texts)
+    assert len(texts) == 5 and not any(re.search("__[A-Z_]+__", text) for text in texts)
     wrapper = (folder / "Sources/Net/Net.swift").read_text()
     for line in ("x: [Float]", "ids: [Int32]", "output_0: [Float]", "output_1: [Int32]"):
         assert f"public var {line}" in wrapper

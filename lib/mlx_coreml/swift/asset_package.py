@@ -22,7 +22,7 @@ import numpy as np
 from mlx_coreml.backends.coreai import installed
 from mlx_coreml.conversion.tolerance import LIMITS
 from mlx_coreml.ir.errors import ConversionError
-from mlx_coreml.swift.swift_package import TEMPLATES, entry, filled, replace
+from mlx_coreml.swift.swift_package import TEMPLATES, entry, replace, sources
 from mlx_coreml.swift.swift_ports import quoted, swift_names, type_name
 
 SCALARS = {"float32": "Float", "float16": "Float16", "int32": "Int32"}  # by the type of an asset's end
@@ -126,14 +126,7 @@ def write(
     limit = tolerance or LIMITS[_precision(asset)]
     kind = type_name(name or asset.stem)
     words = _words(kind, asset, taken, made)
-    files = {
-        "Package.swift": "Package.swift",
-        f"Sources/{kind}/{kind}.swift": "Wrapper.swift",
-        "Sources/Demo/Demo.swift": "Demo.swift",
-        f"Tests/{kind}Tests/ParityTests.swift": "Tests.swift",
-    }
-    templates = TEMPLATES / "core_ai"
-    texts = {place: filled((templates / template).read_text(), words) for place, template in files.items()}
+    texts = sources(kind, words, TEMPLATES / "core_ai")
     stored = json.dumps({"tolerance": limit, "steps": steps}, allow_nan=False)
     texts[f"Tests/{kind}Tests/Resources/example.json"] = stored
     replace(folder, texts)

@@ -64,18 +64,24 @@ def write(
     limit = tolerance or TOLERANCE["fp16" if model.uses_fp16 else "fp32"]
     example = {"tolerance": limit, "steps": _steps(model, calls)}
     words = _words(model, package, kind, function)
-    files = {
-        "Package.swift": "Package.swift",
-        f"Sources/{kind}/{kind}.swift": "Wrapper.swift",
-        "Sources/Demo/Demo.swift": "Demo.swift",
-        f"Tests/{kind}Tests/ParityTests.swift": "Tests.swift",
-    }
-    texts = {place: filled((TEMPLATES / template).read_text(), words) for place, template in files.items()}
+    texts = sources(kind, words)
     texts[f"Tests/{kind}Tests/Resources/example.json"] = json.dumps(example, allow_nan=False)
     replace(folder, texts)
     target = folder / "Sources" / kind / "Resources" / "Model.mlpackage"
     shutil.copytree(package, target)
     return folder
+
+
+def sources(kind: str, words: Mapping[str, str], templates: Path = TEMPLATES) -> dict[str, str]:
+    """The sources of a package by their places, from the templates of a format."""
+    files = {
+        "Package.swift": templates / "Package.swift",
+        f"Sources/{kind}/{kind}.swift": templates / "Wrapper.swift",
+        "Sources/Demo/Demo.swift": templates / "Demo.swift",
+        f"Tests/{kind}Tests/ParityTests.swift": templates / "Tests.swift",
+        f"Tests/{kind}Tests/Comparison.swift": TEMPLATES / "Comparison.swift",
+    }
+    return {place: filled(template.read_text(), words) for place, template in files.items()}
 
 
 def replace(folder: Path, texts: Mapping[str, str]) -> None:

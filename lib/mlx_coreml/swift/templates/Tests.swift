@@ -4,23 +4,6 @@ import CoreVideo
 import XCTest
 import __NAME__
 
-struct Example: Codable {
-    struct Entry: Codable {
-        var shape: [Int] = []
-        var values: [Double] = []
-        var text: String = ""
-        var keys: [String] = []
-    }
-
-    struct Step: Codable {
-        var inputs: [String: Entry]
-        var outputs: [String: Entry]
-    }
-
-    var tolerance: Double
-    var steps: [Step]
-}
-
 final class ParityTests: XCTestCase {
     func testPredictionsEqualTheStoredOnes() async throws {
         let found = Bundle.module.url(forResource: "example", withExtension: "json")
@@ -34,20 +17,6 @@ __MAKE_STATE__        for step in example.steps {
             let output = try await network.predict(input__USING__)
 __TEST_OUTPUTS__
         }
-    }
-
-    /// The root mean square of the differences, relative to that of the expected values.
-    func compare(_ name: String, _ found: [Double], _ step: Example.Step, _ tolerance: Double) throws {
-        let expected = try XCTUnwrap(step.outputs[name]).values
-        XCTAssertEqual(found.count, expected.count, name)
-        guard found.count == expected.count else { return }
-        var difference = 0.0
-        var scale = 0.0
-        for (a, b) in zip(found, expected) {
-            difference += (a - b) * (a - b)
-            scale += b * b
-        }
-        XCTAssertLessThanOrEqual(difference.squareRoot(), tolerance * max(scale.squareRoot(), 1e-30), name)
     }
 
     /// A picture from values by row, column and channel.
