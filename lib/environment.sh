@@ -60,7 +60,7 @@ if own && [ -e .venv ]; then
   fi
 fi
 newer=''
-for list in lib/*/pyproject.toml constraints.txt; do
+for list in lib/*/pyproject.toml constraints.txt lib/hashes.txt; do
   [ ! "$list" -nt "$ready" ] || newer=$list
 done
 if [ -z "$stale" ] && [ -e "$ready" ] && [ -z "$newer" ]; then
@@ -90,9 +90,14 @@ echo "installing into $environment, about 2 GB"
 # Some builds of Python take macOS 26 for "16.0", and pip then installs MLX's wheel for an older system.
 # pip compiles modules on one core; compileall takes all, and fails at templates that are no Python. A third of the
 # text is what few runs import: tests, and transformers' architectures; Python compiles those that one does.
-SYSTEM_VERSION_COMPAT=0 "$python" -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt \
-  -e lib/mlx_startup -e lib/coreml_runtime -e lib/mlx_coreml -e 'lib/twins[test]' ||
-  stop "the installation did not finish, so nothing counts as ready; \`make setup\` begins it again"
+install() {
+  SYSTEM_VERSION_COMPAT=0 "$python" -m pip install --quiet --disable-pip-version-check --no-compile "$@" ||
+    stop "the installation did not finish, so nothing counts as ready; \`make setup\` begins it again"
+}
+# pip takes no hashes for packages in place, so what is fetched comes first and by its hashes; after it only PyTorch.
+install --require-hashes --no-deps -r lib/hashes.txt
+install --no-build-isolation -c constraints.txt \
+  -e lib/mlx_startup -e lib/coreml_runtime -e lib/mlx_coreml -e 'lib/twins[test]'
 "$python" -c 'import compileall, re, sysconfig
 rare = re.compile("/tests?/|/torch/testing/|/transformers/models/|/pip/")
 compileall.compile_dir(sysconfig.get_path("purelib"), quiet=2, workers=0, rx=rare)'

@@ -159,6 +159,17 @@ def test_constraints_are_exact_and_hold_what_must_hold():
     assert not [name for name in pins if re.match(r"torchvision|nvidia|cuda|triton", name)]
 
 
+def test_every_pin_but_pytorch_has_its_hashes():
+    pins = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if line[0] != "#"]
+    text = (ROOT / "lib" / "hashes.txt").read_text()
+    hashed = re.findall(r"^(\S+==.+?)((?: \\\n    --hash=sha256:[0-9a-f]{64})+)$", text, re.M)
+    assert [pin for pin, _ in hashed] == [pin for pin in pins if not pin.startswith("torch==")], text[:400]
+    told = re.sub(r"^#.*\n", "", text, flags=re.M)
+    assert told == "".join(f"{pin}{each}\n" for pin, each in hashed)
+    script = (ROOT / "lib" / "environment.sh").read_text()
+    assert script.index("--require-hashes --no-deps -r lib/hashes.txt") < script.index("-e lib/")
+
+
 def test_the_readme_headline_is_what_the_records_say():
     machine = re.search(r"\(machine `([\w-]+)`", README)
     assert machine, "README.md holds no headline; `make publish` makes it"

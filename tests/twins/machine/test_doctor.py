@@ -23,7 +23,7 @@ from twins.records.store import ROOT
 from twins.series import notebook_files, runner, sharing
 
 TOOLS = ["awk", "basename", "cat", "cp", "env", "grep", "mkdir", "rm", "sh", "touch", "uname"]
-NEEDED = ["Makefile", "lib/twins/pyproject.toml", "constraints.txt", "lib/environment.sh"]
+NEEDED = ["Makefile", "lib/twins/pyproject.toml", "constraints.txt", "lib/hashes.txt", "lib/environment.sh"]
 NEEDED += ["lib/twins/__init__.py"]
 NEEDED += [f"lib/twins/machine/{name}.py" for name in ("__init__", "doctor", "time_estimate", "macos")]
 PYTHON = """#!/bin/sh
@@ -140,10 +140,11 @@ def test_a_python_that_every_package_has_wheels_for_is_taken(place, there, taken
     assert done.returncode == 0, done.stderr
     assert place.made() == taken
     assert done.stdout == "installing into .venv, about 2 GB\n"
-    assert len(place.logged("-m pip install")) == 1
+    hashed, rest = place.logged("-m pip install")
+    assert "--require-hashes --no-deps -r lib/hashes.txt" in hashed and "-e lib/twins" in rest
     assert all(line.endswith("compat=0") for line in place.logged("-m pip install"))
     assert place.make("setup").stdout == ""  # nothing is done twice
-    assert len(place.logged("-m pip install")) == 1
+    assert place.logged("-m pip install") == [hashed, rest]
 
 
 @pytest.mark.parametrize(
