@@ -11,11 +11,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pandas as pd
-from coremltools.converters.mil.mil.ops import defs  # noqa: F401  (registers the operations)
-from coremltools.converters.mil.mil.ops.registry import SSAOpRegistry
 
 from coreml_runtime.execution.control_flow import CONTROL
+from coreml_runtime.format.specification import coremltools
 from coreml_runtime.operations.registry import RULES
+
+coremltools()  # quietly, before its registry of operations
+from coremltools.converters.mil.mil.ops import defs  # noqa: E402, F401  (registers the operations)
+from coremltools.converters.mil.mil.ops.registry import SSAOpRegistry  # noqa: E402
 
 # coremltools' number of the target that introduced a definition.
 OPSETS = {4: "iOS15", 5: "iOS15", 6: "iOS15", 7: "iOS16", 8: "iOS17", 9: "iOS18", 10: "iOS26"}

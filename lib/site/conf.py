@@ -16,6 +16,8 @@ sys.path[:0] = [str(HERE / "_ext"), str(HERE.parent), str(DOCS)]
 
 from pictures import DARK, LIGHT  # noqa: E402
 
+import twins.series  # noqa: E402, F401 - before nbformat, which it spares an import of seconds
+
 project = html_title = "Twins"
 extensions = ["myst_nb", "sphinx_design", "sphinx_copybutton", "folds", "frame", "maths", "pages", "policy"]
 extensions += ["sphinx.ext.autodoc", "sphinxext.opengraph", *(["generated"] if DOCS.is_dir() else [])]

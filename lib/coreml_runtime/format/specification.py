@@ -9,10 +9,14 @@ import importlib
 import importlib.util
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import ModuleType
 
 _MESSAGES = f"{__package__}._messages"
+_SKLEARN = {"9.0": (1, 5)}  # coremltools -> the newest scikit-learn, major and minor, that it converts from
 
 
 def _message_module(name: str) -> ModuleType:
@@ -39,9 +43,28 @@ def coremltools() -> ModuleType:
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
-        return importlib.import_module("coremltools")
+        with _without_refused_sklearn():
+            return importlib.import_module("coremltools")
     finally:
         logger.setLevel(level)
+
+
+@contextmanager
+def _without_refused_sklearn() -> Iterator[None]:
+    """Hide a scikit-learn that coremltools would import, which takes seconds, only to refuse its version."""
+    try:
+        major, minor = map(int, version("scikit-learn").split(".")[:2])
+        refused = (major, minor) > _SKLEARN.get(version("coremltools"), (major, minor))
+    except (PackageNotFoundError, ValueError):
+        refused = False
+    if not refused or "sklearn" in sys.modules or "coremltools" in sys.modules:
+        yield
+        return
+    sys.modules["sklearn"] = None  # type: ignore[assignment]  # Python's own mark of what cannot be imported
+    try:
+        yield
+    finally:
+        del sys.modules["sklearn"]
 
 
 def model_module() -> ModuleType:
