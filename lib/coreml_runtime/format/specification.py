@@ -16,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 
 _MESSAGES = f"{__package__}._messages"
+_CHATTY = ("coremltools", "torchao", "torch.utils._pytree")
 _SKLEARN = {"9.0": (1, 5)}  # coremltools -> the newest scikit-learn, major and minor, that it converts from
 
 
@@ -37,16 +38,19 @@ FeatureTypes_pb2, MIL_pb2, Model_pb2 = map(_message_module, ("FeatureTypes_pb2",
 def coremltools() -> ModuleType:
     """coremltools itself, for Core ML's predict and the list of operations.
 
-    Outside macOS its import logs warnings that Core ML is missing; they are not shown.
+    Outside macOS its import logs warnings that Core ML is missing, and where torchao is installed it imports
+    that, which logs what of it is for other machines; they are not shown.
     """
-    logger = logging.getLogger("coremltools")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    loggers = list(map(logging.getLogger, _CHATTY))
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     try:
         with _without_refused_sklearn():
             return importlib.import_module("coremltools")
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 @contextmanager

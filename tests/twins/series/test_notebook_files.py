@@ -4,6 +4,7 @@ import ast
 import json
 import re
 
+import fresh
 import nbformat
 import pytest
 
@@ -151,3 +152,16 @@ def test_what_reads_records_runs_last_and_the_summary_after_all():
     ]
     assert SERIES[-1].stem == "00_summary"
     assert store.ROOT / "notebooks" == runner.SOURCES
+
+
+def test_reading_a_notebook_makes_no_parser_of_addresses():
+    """It takes seconds in every process that reads one."""
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from twins.series import notebook_files\n"
+        f"print(len(notebook_files.declared(Path({str(SERIES[0])!r}))))\n"
+        "print('lark' in sys.modules, 'jsonschema' in sys.modules)"
+    )
+    done = fresh.python(code, PYTHONPATH=str(store.ROOT / "lib"))
+    assert done.stdout.split()[1:] == ["False", "True"], done.stderr
