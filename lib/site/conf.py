@@ -32,7 +32,7 @@ for name in ("coremltools", "matplotlib.font_manager"):  # of Core ML, which is 
     logging.getLogger(name).setLevel(logging.ERROR)
 ogp_site_url = os.environ.get("TWINS_SITE_URL", "")  # with a slash at its end; "" makes addresses relative
 ogp_social_cards = {"image": "twins.png", "image_mini": "twins.png", "site_url": "MLX or PyTorch?"}
-ogp_social_cards |= {"line_color": LIGHT["mlx"]}
+ogp_social_cards |= {"line_color": LIGHT["mlx"], "enable": bool(ogp_site_url)}  # nobody links to a folder
 
 nb_execution_mode = "off"  # the notebooks are executed already
 nb_render_markdown_format = "myst"  # an output may carry tabs and links to other notebooks
