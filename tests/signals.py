@@ -4,12 +4,13 @@ import signal
 
 
 def restore() -> None:
-    """Make SIGINT interrupt again and SIGQUIT end, for this process and for those that it starts.
+    """Make SIGINT interrupt again, and SIGQUIT and SIGHUP end, for this process and for those that it starts.
 
-    A shell without job control ignores both for a command in the background, and children inherit that: a
-    test that interrupts what it started would wait for ever.
+    A shell without job control ignores the first two for a command in the background, nohup the third, and
+    children inherit that: a test that interrupts what it started would wait for ever.
     https://pubs.opengroup.org/onlinepubs/9799919799/utilities/V3_chap02.html#tag_19_11
     """
-    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGQUIT, signal.SIG_DFL)):
+    defaults = {signal.SIGINT: signal.default_int_handler}
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
         if signal.getsignal(number) == signal.SIG_IGN:
-            signal.signal(number, handler)
+            signal.signal(number, defaults.get(number, signal.SIG_DFL))

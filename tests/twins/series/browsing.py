@@ -68,6 +68,21 @@ def look(browser, folder: Path) -> list[str]:
     return faults + broken_links(pages)
 
 
+def until(page, condition: str) -> None:
+    """Wait until a condition of the page holds; an error after ten seconds.
+
+    Playwright's wait_for_function evaluates a text within the page, which the pages' policy refuses.
+    """
+    page.evaluate(
+        f"""() => new Promise((done, failed) => {{
+          const end = performance.now() + 10000;
+          const look = () => ({condition}) ? done()
+            : performance.now() > end ? failed(Error("never: {condition}")) : setTimeout(look, 20);
+          look();
+        }})"""
+    )
+
+
 def listening(context, faults: list[str]):
     """A page that adds what goes wrong while it loads to `faults`; no request leaves the machine."""
 

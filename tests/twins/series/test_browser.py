@@ -122,7 +122,7 @@ def test_wide_things_scroll_in_their_own_box_and_take_the_keyboard(page, made):
         first = page.locator(box).first
         assert first.evaluate("box => [box.scrollWidth > box.clientWidth, box.tabIndex]") == [True, 0], box
     page.set_viewport_size({"width": 1280, "height": 800})
-    page.wait_for_function("document.querySelector('pre').tabIndex < 0")
+    browsing.until(page, "document.querySelector('pre').tabIndex < 0")
 
 
 def test_a_row_of_a_wide_table_is_a_card(page, made):
@@ -298,7 +298,7 @@ def test_a_verdict_is_of_the_machine_and_has_an_address(page, made):
         page.evaluate("location.hash = 'training-transformer'")
         claim = page.locator("[id=training-transformer], [data-id=training-transformer]").filter(visible=True)
         told[machine] = claim.inner_text()
-        page.wait_for_function("scrollY > 300")
+        browsing.until(page, "scrollY > 300")
     assert len(set(told.values())) == 2
 
 
