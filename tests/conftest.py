@@ -12,8 +12,10 @@ from twins.records.store import ROOT
 signals.restore()
 kernel_compiler.ready()
 
-# The files that take longest, measured in seconds of a processor; they begin early, so that none ends alone.
-LONG = ("test_pair_corpus", "test_fairness_gate", "test_half_precision", "test_generation", "test_docs")
+# The files that take longest; they begin early, so that none ends alone.
+LONG = ("test_pair_corpus", "test_fairness_gate", "test_half_precision", "test_runner", "test_on_devices")
+LONG += ("test_killed", "test_unlucky", "test_two_processes", "test_lost_processes", "test_docs")
+LONG += ("test_browser",)
 
 
 @pytest.fixture(scope="session")
